@@ -1,0 +1,25 @@
+"""Start values: drawn with numpy from (seed, parameter name), the same on every target."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def uniform(seed: int, name: str, shape: tuple[int, ...], low: Any, high: Any) -> np.ndarray:
+    """Start values of `shape`, float32, uniform in [low, high); the bounds may be arrays of that shape."""
+    drawn = np.random.default_rng([seed, *name.encode()]).random(shape)
+    return (low + (high - low) * drawn).astype(np.float32)
+
+
+def normal(seed: int, name: str, shape: tuple[int, ...], mean: Any, std: Any) -> np.ndarray:
+    """Start values of `shape`, float32, normal; mean and std may be arrays of that shape."""
+    drawn = np.random.default_rng([seed, *name.encode()]).standard_normal(shape)
+    return (mean + std * drawn).astype(np.float32)
+
+
+def uniform_by_fan_in(seed: int, name: str, shape: tuple[int, ...], fan_in: Any) -> np.ndarray:
+    """Start values of `shape`, float32, uniform in [-b, b), b = 1/sqrt(fan_in) of each weight's own unit."""
+    bound = 1 / np.sqrt(fan_in)
+    return uniform(seed, name, shape, -bound, bound)

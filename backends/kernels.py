@@ -1,0 +1,124 @@
+"""Copies kernels into generated files: the definitions that are needed, whole, with the imports they use.
+
+A kernel module is a docstring, imports and definitions. Definitions are taken by name together with all that
+they name in turn; imports are merged by `ast`, relative ones vanish because what they bring is copied too.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+# Where a target's kernels are, in the order in which they are copied. The tests' reference is numpy too.
+FOLDERS = {"tests": ("common", "numpy", "tests")}
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A top-level class or function of a kernel module: its source and the names that it uses."""
+
+    name: str
+    source: str
+    uses: frozenset[str]
+    imports: tuple[tuple[str, str], ...]
+
+
+def _names(node: ast.AST) -> frozenset[str]:
+    names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+    # Annotations are strings nowhere in kernels, so every use shows as a name.
+    return frozenset(names)
+
+
+def _bindings(module: ast.Module) -> dict[str, str]:
+    """Import statements by the name that each binds; relative ones and `__future__` left out."""
+    bindings: dict[str, str] = {}
+    for node in module.body:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                line = f"import {alias.name}" + (f" as {alias.asname}" if alias.asname else "")
+                bindings[alias.asname or alias.name.partition(".")[0]] = line
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module != "__future__":
+            for alias in node.names:
+                line = f"from {node.module} import {alias.name}" + (
+                    f" as {alias.asname}" if alias.asname else ""
+                )
+                bindings[alias.asname or alias.name] = line
+    return bindings
+
+
+@cache
+def definitions(target: str) -> dict[str, Definition]:
+    """All definitions of a target's kernels and of the common ones, in the order in which they are copied."""
+    result: dict[str, Definition] = {}
+    for folder in FOLDERS.get(target, ("common", target)):
+        for path in sorted((HERE / folder / "kernels").glob("[!_]*.py")):
+            text = path.read_text(encoding="utf-8")
+            module = ast.parse(text)
+            bindings = _bindings(module)
+            lines = text.splitlines()
+            for node in module.body:
+                if not isinstance(node, ast.ClassDef | ast.FunctionDef):
+                    continue
+                first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+                uses = _names(node)
+                result[node.name] = Definition(
+                    node.name,
+                    "\n".join(lines[first - 1 : node.end_lineno]),
+                    uses,
+                    tuple((name, bindings[name]) for name in sorted(uses & bindings.keys())),
+                )
+    return result
+
+
+def closure(target: str, wanted: set[str]) -> list[Definition]:
+    """The wanted definitions and all that they use, in the order of the kernel modules."""
+    known = definitions(target)
+    pending, needed = list(wanted), set[str]()
+    while pending:
+        name = pending.pop()
+        if name not in needed:
+            needed.add(name)
+            pending.extend(known[name].uses & known.keys())
+    return [definition for name, definition in known.items() if name in needed]
+
+
+def import_block(lines: set[str]) -> str:
+    """Import lines in two groups, standard library and the rest, sorted; `from` lines of a module joined."""
+    joined: dict[str, set[str]] = {}
+    plain: set[str] = set()
+    for line in lines:
+        if line.startswith("from "):
+            module, _, name = line[5:].partition(" import ")
+            joined.setdefault(module, set()).add(name)
+        else:
+            plain.add(line)
+    froms = {
+        f"from {module} import {', '.join(sorted(names, key=_import_key))}"
+        for module, names in joined.items()
+    }
+    groups = ([line for line in plain | froms if _is_standard(line)], [])
+    groups[1].extend(line for line in plain | froms if not _is_standard(line))
+    return "\n\n".join("\n".join(sorted(group, key=_line_key)) for group in groups if group)
+
+
+def _line_key(line: str) -> tuple[bool, str]:
+    return line.startswith("from "), line.split()[1].lower()
+
+
+def _import_key(name: str) -> tuple[int, str]:
+    """Constants, classes, then the rest, as import sorters order them."""
+    return (0 if name.isupper() and len(name) > 1 else 1 if name[0].isupper() else 2, name)
+
+
+def _is_standard(line: str) -> bool:
+    return line.split()[1].partition(".")[0] not in (
+        "numpy",
+        "torch",
+        "keras",
+        "pytest",
+        "tensorflow",
+    )

@@ -1,0 +1,46 @@
+"""Lines of generated code, broken where ruff and black would break them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+WIDTH = 110
+
+
+def call(head: str, arguments: Sequence[str], tail: str = ")", indent: int = 0) -> str:
+    """`head` + arguments + `tail`: on one line if it fits, else all arguments on one, else one on each.
+
+    `head` ends with the opening bracket. Lines after the first are indented by `indent` and four more.
+    """
+    flat = head + ", ".join(arguments) + tail
+    if indent + len(flat) <= WIDTH:
+        return flat
+    inner, outer = " " * (indent + 4), " " * indent
+    joined = ", ".join(arguments)
+    if indent + 4 + len(joined) <= WIDTH:
+        return f"{head}\n{inner}{joined}\n{outer}{tail}"
+    return head + "".join(f"\n{inner}{argument}," for argument in arguments) + f"\n{outer}{tail}"
+
+
+def collection(head: str, items: Sequence[str], tail: str, indent: int = 0) -> str:
+    """`head` + items + `tail` for a dict, list or tuple: on one line if it fits, else one item on each."""
+    flat = head + ", ".join(items) + tail
+    if indent + len(flat) <= WIDTH:
+        return flat
+    inner, outer = " " * (indent + 4), " " * indent
+    return head + "".join(f"\n{inner}{item}," for item in items) + f"\n{outer}{tail.lstrip(',')}"
+
+
+def total(head: str, terms: Sequence[str], indent: int = 0) -> str:
+    """`head` + sum of terms, in parentheses and one on a line if that is too long for one.
+
+    A term that begins with a minus is subtracted.
+    """
+    signed = [("- ", term[1:]) if term.startswith("-") else ("+ ", term) for term in terms]
+    first = signed[0][0].strip("+ ") + signed[0][1]
+    flat = head + " ".join([first, *(sign + term for sign, term in signed[1:])])
+    if indent + len(flat) <= WIDTH:
+        return flat
+    inner, outer = " " * (indent + 4), " " * indent
+    rest = "".join(f"\n{inner}{sign}{term}" for sign, term in signed[1:])
+    return f"{head}(\n{inner}{first}{rest}\n{outer})"

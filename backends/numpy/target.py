@@ -1,0 +1,416 @@
+"""NumPy: the forward pass step by step, and the derivatives written out in the opposite order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ...compiler.graph import (
+    Add,
+    AddBias,
+    Apply,
+    ApplyNorm,
+    Drop,
+    Multiply,
+    Operation,
+    Parameter,
+    Project,
+    Value,
+)
+from ...compiler.plan import Plan
+from ..layout import call, collection, total
+from ..target import (
+    Rendering,
+    Target,
+    bias_index,
+    is_identity,
+    loss_arguments,
+    scaled,
+    shape_text,
+    shapes_text,
+    start_context,
+    start_kernels,
+    summary,
+)
+
+
+def render(plan: Plan) -> Rendering:
+    """What the NumPy template places."""
+    return _Writer(plan).rendering()
+
+
+@dataclass
+class _Writer:
+    """Writes one module. `needed` values are those that a derivative reads."""
+
+    plan: Plan
+    kernels: set[str] = field(default_factory=set[str])
+    taken: set[str] = field(default_factory=set[str])
+    kept: list[str] = field(default_factory=list[str])
+    extra: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    started: set[str] = field(default_factory=set[str])
+
+    def rendering(self) -> Rendering:
+        graph = self.plan.graph
+        self.kernels |= {"checked", *start_kernels(self.plan)}
+        data = [*graph.inputs, *graph.targets]
+        self.taken |= {d.name for d in data} | {op.output.name for op in graph.operations}
+        self.flattened = [d for d in graph.inputs if len(d.shape) > 1]
+        forward = self._flatten() + [line for op in self._fused() for line in self._forward(op)]
+        backward = self._backward()
+        losses = self._losses()
+        inputs = [d.name for d in graph.inputs]
+        targets = [name for name in loss_arguments(graph) if name not in (*inputs, *self._layers())]
+        options = ["*", "training: bool = False", "rng: np.random.Generator | None = None"]
+        typed = [f"{name}: np.ndarray" for name in inputs]
+        arrays = ["parameters: dict[str, np.ndarray]", *typed]
+        digests = [
+            f'"{op.connection}.digest": '
+            f"edge_digest({self._edges(op)}, ({op.output.units}, {op.input.units})),"
+            for op in graph.operations
+            if isinstance(op, Project) and self.plan.choice(op.connection).kernel == "edges"
+        ]
+        if digests:
+            self.kernels.add("edge_digest")
+        outputs = [self._shaped(f'values["{name}"]', graph.value(name)) for name in graph.outputs]
+        returned = "np.ndarray" if len(outputs) == 1 else "tuple[np.ndarray, ...]"
+        computed = f"layers(parameters, {', '.join(inputs)}, training=training, rng=rng)"
+        everything = [f'"{name}": {name}' for name in self.kept]
+        context = {
+            **start_context(self.plan, "init", cached=True),
+            "summary": summary(self.plan),
+            "layers_signature": call("def layers(", [*arrays, *options], ") -> dict[str, np.ndarray]:"),
+            "reads_edges": any("stored[" in line for line in forward),
+            "forward": tuple(forward),
+            "layers_return": collection("return {", everything, "}", 4),
+            "forward_signature": call("def forward(", [*arrays, *options], f") -> {returned}:"),
+            "forward_shapes": shapes_text(graph),
+            "computed": computed,
+            "forward_return": "return " + ", ".join(outputs),
+            "loss": total("return ", losses, 4) if losses else "",
+            "loss_signature": call(
+                "def loss(",
+                ["parameters: dict[str, np.ndarray]", *(f"{n}: np.ndarray" for n in loss_arguments(graph))],
+                ") -> np.floating:",
+            ),
+            "gradients_signature": call(
+                "def gradients(",
+                [
+                    *arrays,
+                    *(f"{name}: np.ndarray" for name in targets),
+                    options[0],
+                    "training: bool = True",
+                    options[2],
+                ],
+                ") -> tuple[np.floating, dict[str, np.ndarray]]:",
+            ),
+            "backward": tuple(backward),
+            "gradients_return": self._gradients_return(),
+            "backward_reads_edges": any("stored[" in line for line in backward),
+            "digests": tuple(digests),
+            "copied": "{name: np.array(array) for name, array in parameters.items()}"
+            + " | digests()" * bool(digests),
+            "held": "init() | digests()" if digests else "init()",
+        }
+        imports = {"import numpy as np", "from collections.abc import Mapping"}
+        if self.plan.stored:
+            imports |= {"from pathlib import Path", "from functools import cache"}
+        if losses:
+            imports.add("from types import SimpleNamespace")
+        return Rendering(context, frozenset(self.kernels), frozenset(imports))
+
+    # ---------------------------------------------------------------------------------------- names
+
+    def _layers(self) -> list[str]:
+        return [layer.name for layer in self.plan.graph.layers]
+
+    def _extra(self, value: str, what: str) -> str:
+        """A name for something that the forward pass keeps besides values, `graph_var` say."""
+        if (value, what) not in self.extra:
+            name = f"{value}_{what}"
+            while name in self.taken:
+                name += "_"
+            self.taken.add(name)
+            self.extra[value, what] = name
+        return self.extra[value, what]
+
+    def _d(self, value: Value) -> str:
+        """The name of the gradient of a value."""
+        name = f"d_{value.name}"
+        data = {d.name for d in (*self.plan.graph.inputs, *self.plan.graph.targets)}
+        while name in data:
+            name += "_"
+        return name
+
+    def _shaped(self, text: str, value: Value) -> str:
+        """Source text of a value in its declared shape."""
+        if len(value.shape) == 1:
+            return text
+        return f"{text}.reshape(-1, {', '.join(map(str, value.shape))})"
+
+    def _read(self, value: Value) -> str:
+        """Source text of a value in the backward pass: inputs are at hand, steps are in `v`."""
+        return value.name if value.name in {d.name for d in self.plan.graph.inputs} else f"v.{value.name}"
+
+    @staticmethod
+    def _p(parameter: Parameter) -> str:
+        return f'p["{parameter.name}"]'
+
+    @staticmethod
+    def _g(parameter: Parameter) -> str:
+        return f'g["{parameter.name}"]'
+
+    # -------------------------------------------------------------------------------------- forward
+
+    def _flatten(self) -> list[str]:
+        if self.flattened:
+            self.kernels.add("flat")
+        return [f"{d.name} = flat({d.name}, {shape_text(d.shape)})" for d in self.flattened]
+
+    def _fused(self) -> list[tuple[Operation, ...]]:
+        """Operations, with the sum of a layer and its bias taken together as one step."""
+        steps: list[tuple[Operation, ...]] = []
+        for op in self.plan.graph.operations:
+            joins = isinstance(op, Add | AddBias) and steps and isinstance(steps[-1][-1], Project | Add)
+            if joins or (isinstance(op, Project) and steps and self._same_sum(op, steps[-1])):
+                steps[-1] = (*steps[-1], op)
+            else:
+                steps.append((op,))
+        return steps
+
+    @staticmethod
+    def _same_sum(op: Project, step: tuple[Operation, ...]) -> bool:
+        return isinstance(step[-1], Project) and step[-1].layer == op.layer
+
+    def _forward(self, step: tuple[Operation, ...]) -> list[str]:
+        op, output = step[-1], step[-1].output.name
+        if isinstance(step[0], Project):
+            terms = [self._term(part) for part in step if not isinstance(part, Add)]
+            self.kept.append(output)
+            return [total(f"{output} = ", terms, 4)]
+        x = step[0].inputs[0].name
+        lines: list[str] = []
+        match op:
+            case Apply():
+                lines = [f"{output} = {self._formula(op, x)}"]
+            case AddBias():
+                lines = [f"{output} = {x} + {self._bias(op)}"]
+            case Multiply():
+                lines = [f"{output} = {op.factor} * {x}"]
+            case Drop():
+                keep = self._extra(op.output.name, "keep")
+                self.kernels.add("dropout_mask")
+                self.kept.append(keep)
+                lines = [
+                    f"{keep} = dropout_mask({x}.shape, {op.p}, rng) if training and rng is not None else 1",
+                    f"{output} = {x} * {keep}",
+                ]
+            case ApplyNorm():
+                lines = self._norm(op, x)
+            case Project() | Add():
+                raise AssertionError("a sum is fused")
+        self.kept.append(output)
+        return lines
+
+    def _term(self, op: Operation) -> str:
+        """One term of a layer's sum."""
+        if isinstance(op, AddBias):
+            return self._bias(op)
+        assert isinstance(op, Project)
+        x = op.input.name
+        if is_identity(op):
+            return x
+        weight = self._p(op.weight) if op.weight else "None"
+        match self.plan.choice(op.connection).kernel:
+            case "dense":
+                if op.weight is None:
+                    return f"np.repeat({x}.sum(axis=1, keepdims=True), {op.output.units}, axis=1)"
+                return f"{x} @ {weight}.T"
+            case "diagonal":
+                return f"{x} * {weight}"
+            case "edges":
+                self.kernels.add("project")
+                return f"project({x}, {weight}, {self._edges(op)}, {op.output.units})"
+
+    @staticmethod
+    def _edges(op: Project) -> str:
+        return f'*edges("{op.connection}")'
+
+    def _bias(self, op: AddBias) -> str:
+        if op.index is None:
+            return self._p(op.bias)
+        self.kernels.add("spread")
+        return f"spread({self._p(op.bias)}, {bias_index(op)})"
+
+    def _formula(self, op: Apply, x: str) -> str:
+        self.kernels |= set(op.activation.kernels) & {op.activation.formula.partition("(")[0]}
+        mixes = op.activation.derivative is None
+        argument = self._shaped(x, op.output) if mixes else x
+        text = op.activation.formula.format(x=argument, **dict(op.arguments))
+        return f"{text}.reshape({x}.shape)" if mixes and len(op.output.shape) > 1 else text
+
+    def _norm(self, op: ApplyNorm, x: str) -> list[str]:
+        hat, std = self._extra(op.output.name, "hat"), self._extra(op.output.name, "std")
+        self.kept += [hat, std]
+        self.kernels.add(op.norm.name)
+        numbers = [f"{name}={value}" for name, value in op.arguments]
+        if op.running_mean is None:
+            arguments = [x, self._p(op.weight), self._p(op.bias), *numbers]
+        else:
+            arguments = [x, "p", f'"{op.name}"', *numbers, "training=training"]
+        return [call(f"{op.output.name}, {hat}, {std} = {op.norm.name}(", arguments, ")", 4)]
+
+    # ----------------------------------------------------------------------------------------- loss
+
+    def _losses(self) -> list[str]:
+        terms: list[str] = []
+        for term in self.plan.graph.losses:
+            self._loss_kernel(term.loss.formula, term.loss.kernels)
+            terms.append(scaled(term.coefficient, term.loss.formula.format(y=term.prediction, t=term.target)))
+        terms += [
+            scaled(p.coefficient, p.formula.format(w=f'parameters["{p.parameter}"]'))
+            for p in self.plan.graph.penalties
+        ]
+        return terms
+
+    def _gradients_return(self) -> str:
+        graph = self.plan.graph
+        read = [
+            self._shaped(f"v.{name}", graph.value(name)) if name in self._layers() else name
+            for name in loss_arguments(graph)
+        ]
+        return f"return loss({', '.join(['p', *read])}), g"
+
+    def _loss_kernel(self, text: str, kernels: tuple[str, ...]) -> None:
+        self.kernels |= {kernel for kernel in kernels if f"{kernel}(" in text}
+
+    # ------------------------------------------------------------------------------------- backward
+
+    def _backward(self) -> list[str]:
+        """Lines of `gradients`, from the loss back to the inputs."""
+        graph = self.plan.graph
+        lines = self._flatten()
+        for term in graph.losses:
+            value = graph.value(term.prediction)
+            self._loss_kernel(term.loss.derivative, term.loss.kernels)
+            y = self._shaped(f"v.{value.name}", value)
+            text = scaled(term.coefficient, term.loss.derivative.format(y=y, t=term.target))
+            if len(value.shape) > 1:
+                text = f"({text}).reshape(v.{value.name}.shape)"
+            lines.append(self._accumulate(value, text))
+        for step in reversed(self._fused()):
+            if self._d(step[-1].output) in self.started:
+                lines += self._back(step)
+        for parameter in graph.parameters:
+            if parameter.trainable and not any(line.startswith(f"{self._g(parameter)} =") for line in lines):
+                lines.append(f"{self._g(parameter)} = np.zeros_like({self._p(parameter)})")
+        for penalty in graph.penalties:
+            text = scaled(penalty.coefficient, penalty.derivative.format(w=f'p["{penalty.parameter}"]'))
+            g = f'g["{penalty.parameter}"]'
+            lines.append(f"{g} = {g} + {text}")
+        for data in graph.inputs:
+            value = Value(data.name, data.shape)
+            read = self._d(value) in self.started
+            text = self._shaped(self._d(value) if read else f"np.zeros_like({data.name})", value)
+            lines.append(f'g["{data.name}"] = {text}')
+        return lines
+
+    def _accumulate(self, value: Value, text: str) -> str:
+        return self._assign(value) + text
+
+    def _assign(self, value: Value) -> str:
+        """The beginning of a line that adds to the gradient of a value, or makes it."""
+        d = self._d(value)
+        first = d not in self.started
+        self.started.add(d)
+        return f"{d} = " if first else f"{d} = {d} + "
+
+    def _back(self, step: tuple[Operation, ...]) -> list[str]:
+        op, d = step[-1], self._d(step[-1].output)
+        if isinstance(step[0], Project):
+            lines = [f"# {self._title(step)}"]
+            for part in step:
+                if isinstance(part, AddBias):
+                    lines.append(self._back_bias(part, d))
+            for part in step:
+                if isinstance(part, Project):
+                    lines += self._back_projection(part, d)
+            return lines
+        x = self._read(step[0].inputs[0])
+        match op:
+            case Apply():
+                return [self._accumulate(op.input, self._derivative(op, x, d))]
+            case AddBias():
+                return [self._back_bias(op, d), self._accumulate(op.input, d)]
+            case Multiply():
+                return [self._accumulate(op.input, f"{op.factor} * {d}")]
+            case Drop():
+                return [self._accumulate(op.input, f"{d} * v.{self._extra(op.output.name, 'keep')}")]
+            case ApplyNorm():
+                return self._back_norm(op, d)
+            case Project() | Add():
+                raise AssertionError("a sum is fused")
+
+    def _title(self, step: tuple[Operation, ...]) -> str:
+        output = step[-1].output.name
+        sources = [part.input.name for part in step if isinstance(part, Project)]
+        return f"{output} <- {', '.join(sources)}"
+
+    def _back_bias(self, op: AddBias, d: str) -> str:
+        if op.index is None:
+            return f"{self._g(op.bias)} = {d}.sum(axis=0)"
+        self.kernels.add("gathered")
+        return f"{self._g(op.bias)} = gathered({d}, {bias_index(op)}, {op.bias.shape[0]})"
+
+    def _back_projection(self, op: Project, d: str) -> list[str]:
+        x, d_x = self._read(op.input), op.input
+        if is_identity(op):
+            return [self._accumulate(d_x, d)]
+        kernel = self.plan.choice(op.connection).kernel
+        trained = op.weight is not None and op.weight.trainable
+        lines: list[str] = []
+        weight = self._p(op.weight) if op.weight else "None"
+        if op.weight and trained:
+            if kernel == "edges":
+                self.kernels.add("project_weight")
+            gradient = {
+                "dense": f"{d}.T @ {x}",
+                "diagonal": f"({d} * {x}).sum(axis=0)",
+                "edges": f"project_weight({x}, {d}, {self._edges(op)})",
+            }[kernel]
+            lines.append(f"{self._g(op.weight)} = {gradient}")
+        if kernel == "edges":
+            self.kernels.add("project_back")
+            text = f"project_back({d}, {weight}, {self._edges(op)}, {op.input.units})"
+        elif op.weight is None:
+            text = f"np.repeat({d}.sum(axis=1, keepdims=True), {op.input.units}, axis=1)"
+        else:
+            text = f"{d} @ {weight}" if kernel == "dense" else f"{d} * {weight}"
+        lines.append(self._accumulate(d_x, text))
+        return lines
+
+    def _derivative(self, op: Apply, x: str, d: str) -> str:
+        y = f"v.{op.output.name}"
+        if op.activation.derivative is None:
+            self.kernels.add("softmax_gradient")
+            text = f"softmax_gradient({self._shaped(y, op.output)}, {self._shaped(d, op.output)})"
+            return f"{text}.reshape({d}.shape)" if len(op.output.shape) > 1 else text
+        text = op.activation.derivative.format(x=x, y=y, **dict(op.arguments))
+        self._loss_kernel(text, op.activation.kernels)
+        # A sum needs parentheses as a factor; products, calls and what has them already do not.
+        return f"{d} * ({text})" if text.startswith("1 - ") else f"{d} * {text}"
+
+    def _back_norm(self, op: ApplyNorm, d: str) -> list[str]:
+        hat, std = (f"v.{self._extra(op.output.name, what)}" for what in ("hat", "std"))
+        gradient = f"{op.norm.name}_gradient"
+        self.kernels.add(gradient)
+        arguments = [f"{d} * {self._p(op.weight)}", hat, std]
+        if op.running_mean is not None:
+            arguments.append("training")
+        return [
+            f"{self._g(op.weight)} = ({d} * {hat}).sum(axis=0)",
+            f"{self._g(op.bias)} = {d}.sum(axis=0)",
+            call(f"{self._assign(op.input)}{gradient}(", arguments, ")", 4),
+        ]
+
+
+TARGET = Target("numpy", render)

@@ -1,0 +1,285 @@
+"""What a target is: a name, and a function from the plan to the text of its module.
+
+A target meets these rules, which `backends/emit.py` and the tests rely on:
+
+- it emits one Python module, `<model>_<target>.py`, that imports its framework and numpy alone;
+- the module reads `<model>.npz` beside it if the plan stores arrays, and nothing else;
+- parameters have the names of the graph, weights the canonical order, whatever the framework calls them;
+- the arrays that go in and come out have the declared shapes, batch first;
+- what the framework cannot do is an `Unsupported`, never an approximation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ..compiler.connectivity.edge_set import Diagonal, Full, Listed, Shape
+from ..compiler.graph import (
+    Add,
+    AddBias,
+    Apply,
+    ApplyNorm,
+    Drop,
+    Graph,
+    Multiply,
+    Operation,
+    Parameter,
+    Project,
+    Value,
+)
+from ..compiler.model import Drawn, DrawnByFanIn, Given
+from ..compiler.plan import Plan
+from ..dsl.source import Span
+from .layout import call
+
+
+class Unsupported(Exception):
+    """A target cannot do what the spec asks. `span` is the place in the spec, if one place is to blame.
+
+    `target` is filled in by whoever asked the target.
+    """
+
+    def __init__(self, why: str, span: Span | None = None) -> None:
+        self.why = why
+        self.span = span
+        self.target = ""
+        super().__init__(why)
+
+
+Context: TypeAlias = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What a target hands to its template: names to place, kernels to copy, import lines of its own."""
+
+    context: Context
+    kernels: frozenset[str]
+    imports: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target: `render` turns a plan into what its template needs."""
+
+    name: str
+    render: Callable[[Plan], Rendering]
+
+
+# ------------------------------------------------------------------------------- text that targets share
+
+
+def class_name(name: str) -> str:
+    """`graph_mlp` as a class: `GraphMlp`."""
+    return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+
+
+def power_of_ten(value: float) -> str:
+    """A coefficient for people to read: 0.0001 as `1e-4`."""
+    text = f"{value:.12g}"
+    if float(text) != value:
+        return repr(value)
+    mantissa, _, exponent = f"{value:e}".partition("e")
+    short = f"{float(mantissa):g}e{int(exponent)}"
+    return short if abs(value) < 1e-3 and float(short) == value else text
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """A shape as a Python tuple."""
+    return f"({shape[0]},)" if len(shape) == 1 else "(" + ", ".join(map(str, shape)) + ")"
+
+
+def stored(name: str) -> str:
+    """Source text of an array of the npz."""
+    return f"stored[{name!r}]".replace("'", '"')
+
+
+def loss_terms(graph: Graph) -> list[str]:
+    """The terms of the loss in the words of the spec."""
+    terms = [scaled(t.coefficient, f"{t.loss.name}({t.prediction}, {t.target})") for t in graph.losses]
+    return terms + [scaled(p.coefficient, f"{p.penalty}({p.parameter})") for p in graph.penalties]
+
+
+def batch_text(shape: Shape) -> str:
+    """A shape with the batch before it, for people to read."""
+    return "(" + ", ".join(["batch", *map(str, shape)]) + ")"
+
+
+def shapes_text(graph: Graph) -> str:
+    """What goes in and what comes out."""
+    inputs = ", ".join(f"{data.name} {batch_text(data.shape)}" for data in graph.inputs)
+    outputs = ", ".join(f"{name} {batch_text(graph.value(name).shape)}" for name in graph.outputs)
+    return f"{inputs} -> {outputs}"
+
+
+def loss_arguments(graph: Graph) -> tuple[str, ...]:
+    """What the loss reads: predictions in the order of their terms, then targets."""
+    names = [term.prediction for term in graph.losses] + [term.target for term in graph.losses]
+    return tuple(dict.fromkeys(names))
+
+
+def spelled(table: Mapping[str, str | Unsupported], name: str, **fields: object) -> str:
+    """A catalogue entry in a target's own words. Raises `Unsupported` where the table says so."""
+    entry = table[name]
+    if isinstance(entry, Unsupported):
+        raise entry
+    return entry.format(**fields)
+
+
+def is_identity(projection: Project) -> bool:
+    """Whether a projection passes its input on as it is."""
+    return isinstance(projection.edges, Diagonal) and projection.weight is None
+
+
+def scaled(coefficient: float, text: str) -> str:
+    """`coefficient * text`, or the text alone for 1."""
+    if coefficient == -1:
+        return f"-{text}"
+    return text if coefficient == 1 else f"{power_of_ten(coefficient)} * {text}"
+
+
+def summary(plan: Plan) -> tuple[str, ...]:
+    """The network in a few lines, for a generated file's docstring."""
+    graph = plan.graph
+    lines = [f"input {data.name} {list(data.shape)}" for data in graph.inputs]
+    for layer in graph.layers:
+        chain = chain_of(graph, layer)
+        projections = [op for op in chain if isinstance(op, Project)]
+        steps = [text for op in chain if (text := _step_text(op))]
+        sources = " + ".join(_connection_text(op) for op in projections)
+        lines.append(f"layer {layer.layer} {list(layer.shape)} <- {sources}")
+        if steps:
+            lines[-1] += " : " + ", ".join(steps)
+    lines.append("output " + ", ".join(graph.outputs))
+    for at, term in enumerate(loss_terms(graph)):
+        sign = "- " if term.startswith("-") else "+ "
+        lines.append(f"loss {term}" if at == 0 else f"    {sign}{term.removeprefix('-')}")
+    return tuple(lines)
+
+
+def chain_of(graph: Graph, layer: Value) -> tuple[Operation, ...]:
+    """The operations that make one layer's value."""
+    ends = [op.output.name for op in graph.operations]
+    last = ends.index(layer.name)
+    before = [i for i, op in enumerate(graph.operations[:last]) if op.output.layer is not None]
+    return graph.operations[before[-1] + 1 if before else 0 : last + 1]
+
+
+def _connection_text(projection: Project) -> str:
+    edges = projection.edges
+    weight = "" if projection.weight else ", no weights"
+    if projection.weight and not projection.weight.trainable:
+        weight = ", frozen"
+    match edges:
+        case Full():
+            return f"{projection.input.name} (all{weight})"
+        case Diagonal():
+            return f"{projection.input.name} (one to one{weight})"
+        case Listed():
+            return f"{projection.input.name} ({edges.count:,} edges{weight})"
+
+
+def _step_text(operation: Operation) -> str:
+    match operation:
+        case AddBias():
+            return "bias"
+        case Apply():
+            given = ", ".join(f"{key}={value:g}" for key, value in operation.arguments)
+            return operation.activation.name + (f"({given})" if given else "")
+        case ApplyNorm():
+            return operation.norm.name
+        case Drop():
+            return f"dropout({operation.p:g})"
+        case Multiply():
+            return f"scale({operation.factor:g})"
+        case Project() | Add():
+            return ""
+
+
+# ------------------------------------------------------------------------------------------- start values
+
+
+def start_context(plan: Plan, name: str, *, cached: bool = False) -> dict[str, object]:
+    """What the template `start.py.j2` places: every parameter with the source text of its start values."""
+    lines = tuple(_start(parameter, plan) for parameter in plan.graph.parameters)
+    return {
+        "name": plan.graph.name,
+        "stored": bool(plan.stored),
+        "start": lines,
+        "start_name": name,
+        "cached": cached,
+        "start_stored": any("stored[" in line for line in lines),
+    }
+
+
+def start_kernels(plan: Plan) -> frozenset[str]:
+    """The kernels that `start_lines` calls."""
+    kernels: set[str] = set()
+    for parameter in plan.graph.parameters:
+        if isinstance(parameter.start, DrawnByFanIn):
+            kernels.add("uniform_by_fan_in")
+        elif isinstance(parameter.start, Drawn):
+            kernels.add(parameter.start.distribution)
+    return frozenset(kernels)
+
+
+def _start(parameter: Parameter, plan: Plan) -> str:
+    """One line of the dict of start values."""
+    shape = shape_text(parameter.shape)
+    head = f'"{parameter.name}": '
+    draw = ["seed", f'"{parameter.name}"', shape]
+    reshaped = f".reshape{shape}" if len(parameter.shape) > 1 else ""
+    match parameter.start:
+        case DrawnByFanIn():
+            draw.append(_fan_in(parameter, plan))
+            return call(f"{head}uniform_by_fan_in(", draw, "),", indent=8)
+        case Drawn(distribution=distribution, arguments=arguments):
+            draw += [
+                repr(a) if isinstance(a, float) else stored(f"{parameter.name}.start_{position}") + reshaped
+                for position, a in enumerate(arguments)
+            ]
+            return call(f"{head}{distribution}(", draw, "),", indent=8)
+        case Given(value=value):
+            if isinstance(value, float):
+                return f"{head}np.full({shape}, {value!r}, np.float32),"
+            return head + stored(f"{parameter.name}.start") + reshaped + ","
+        case 0:
+            return f"{head}np.zeros({parameter.shape[0]}, np.float32),"
+        case 1:
+            return f"{head}np.ones({parameter.shape[0]}, np.float32),"
+        case value:
+            return f"{head}np.full({parameter.shape[0]}, {value!r}, np.float32),"
+
+
+def _fan_in(parameter: Parameter, plan: Plan) -> str:
+    """Source text of the fan-in of each weight's unit: one number where it is one."""
+    fan_in = plan.fan_in(parameter.name)
+    projection = next(
+        op for op in plan.graph.operations if isinstance(op, Project) and op.weight is parameter
+    )
+    if not fan_in.counted:
+        return str(fan_in.constant)
+    counts = " + ".join(
+        f"np.bincount({stored(name + '.target')}, minlength={fan_in.units})" for name in fan_in.counted
+    )
+    if fan_in.constant:
+        counts = f"{fan_in.constant} + {counts}"
+    kernel = plan.choice(projection.connection).kernel
+    pick = {"dense": "[:, None]", "diagonal": "", "edges": f"[{stored(projection.connection + '.target')}]"}[
+        kernel
+    ]
+    several = len(fan_in.counted) > 1 or fan_in.constant
+    return (f"({counts})" if several and pick else counts) + pick
+
+
+def bias_index(operation: AddBias) -> str:
+    """Source text of the entry of every unit: restated for `per`, stored for `only`."""
+    if operation.per is None:
+        return stored(f"{operation.bias.name}.index")
+    shape = operation.output.shape
+    kept = tuple(size if dimension in operation.per else 1 for dimension, size in enumerate(shape))
+    entries = f"np.arange({math.prod(kept)}).reshape{shape_text(kept)}"
+    return f"np.broadcast_to({entries}, {shape_text(shape)}).ravel()"

@@ -1,0 +1,1 @@
+"""The checks, copied into generated tests."""

@@ -1,0 +1,262 @@
+"""The checks: every target against the reference and its central differences, and targets against each other.
+
+A target is an adapter (`NumpyModel`, `TorchModel`, `KerasModel`): `load(arrays)`, `arrays()`, `layers(data,
+training)`, `outputs(data)`, `differentiate(data)`, `project(connection, x)` and `dropped(layer)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .expected import Expected, draw_data, draw_parameters, edge_hash
+
+
+def assert_close(got: np.ndarray, wanted: np.ndarray, tolerance: float, what: str) -> None:
+    """Fail unless the largest difference is at most `tolerance` of the largest entry."""
+    got, wanted = np.asarray(got, np.float64), np.asarray(wanted, np.float64)
+    assert got.shape == wanted.shape, f"{what}: shape {got.shape}, expected {wanted.shape}"
+    assert np.isfinite(got).all(), f"{what} is not finite"
+    largest = np.abs(wanted).max(initial=1e-3)
+    difference = np.abs(got - wanted).max(initial=0.0) / largest
+    assert difference <= tolerance, f"{what} differs by {difference:.1e} of its largest entry"
+
+
+def check_edges(expected: Expected) -> None:
+    """The stored edges are those of the spec: number, order, range and hash."""
+    for name, (targets, sources, count, sha256) in expected.edges.items():
+        source, target = (expected.stored[f"{name}.{end}"].astype(np.int64) for end in ("source", "target"))
+        assert len(source) == len(target) == count, f"{name} has {len(source)} edges, expected {count}"
+        keys = target * sources + source
+        assert (np.diff(keys) > 0).all(), f"{name}: edges are not sorted, or one is there twice"
+        assert count == 0 or (source.min() >= 0 and source.max() < sources), f"{name}: a source is outside"
+        assert count == 0 or (target.min() >= 0 and target.max() < targets), f"{name}: a target is outside"
+        assert edge_hash(source, target) == sha256, f"{name}: these are not the edges of the spec"
+
+
+def check_parameters(expected: Expected, model: Any) -> None:
+    """Names and shapes of parameters, which of them are trained, and how many numbers that is."""
+    arrays = {name: array for name, array in model.arrays().items() if not name.endswith(".digest")}
+    assert {name: array.shape for name, array in arrays.items()} == expected.parameters
+    assert model.trained() == set(expected.trained)
+    counted = sum(arrays[name].size for name in model.trained())
+    assert counted == sum(int(np.prod(expected.parameters[name])) for name in expected.trained)
+
+
+def check_start(expected: Expected, build: Any) -> None:
+    """The start values of two seeds are those that the spec draws, to the bit, and not the same."""
+    for seed in (0, 1):
+        arrays = build(seed).arrays()
+        for name, wanted in expected.start(seed).items():
+            assert np.array_equal(arrays[name].astype(np.float32), wanted), f"{name} starts otherwise"
+
+
+def check_outputs(expected: Expected, model: Any, training: bool, tolerance: float) -> None:
+    """Every layer, the outputs' shapes and, in training, the running statistics are the reference's."""
+    parameters, data = draw_parameters(expected, 1), draw_data(expected, 2)
+    model.load(parameters)
+    layers = model.layers(data, training)
+    values, _, _, running = expected.reference(parameters, data, training)
+    for name in expected.layers:
+        wanted = values[name]
+        assert_close(layers[name].reshape(wanted.shape), wanted, tolerance, f"{model.name}: layer {name}")
+    if training:
+        arrays = model.arrays()
+        for name in expected.running:
+            assert_close(arrays[name], running[name], tolerance, f"{model.name}: {name}")
+        return
+    outputs = model.outputs(data)
+    for (name, shape), output in zip(expected.outputs.items(), outputs, strict=True):
+        assert output.shape == (len(output), *shape), f"{name} has the shape {output.shape}"
+        assert_close(output.reshape(len(output), -1), values[name], tolerance, f"{model.name}: output {name}")
+
+
+def check_projections(expected: Expected, model: Any, tolerance: float) -> None:
+    """Every sparse connection by itself, and 64 absent edges of it, which must have no influence at all."""
+    stored, rng = expected.stored, np.random.default_rng(3)
+    parameters = draw_parameters(expected, 4)
+    model.load(parameters)
+    for name, (targets, sources, _, _) in expected.edges.items():
+        source, target = stored[f"{name}.source"], stored[f"{name}.target"]
+        weight = parameters.get(f"{name}.weight", np.ones(len(source)))
+        x = rng.normal(size=(3, sources))
+        y = model.project(name, x)
+        for neuron in rng.choice(targets, min(targets, 64), replace=False):
+            own = target == neuron
+            wanted = x[:, source[own]] @ weight[own]
+            assert_close(y[:, neuron], wanted, tolerance, f"{model.name}: unit {neuron} of {name}")
+        absent = absent_edges(source, target, sources, targets, rng)
+        for s in np.unique(absent[:, 0]):
+            perturbed = x.copy()
+            perturbed[:, s] += 1e3
+            readers = absent[absent[:, 0] == s, 1]
+            again = model.project(name, perturbed)
+            message = f"{model.name}: {name} lets unit {s} act on units it is not connected to"
+            assert np.array_equal(again[:, readers], y[:, readers]), message
+
+
+def absent_edges(
+    source: np.ndarray, target: np.ndarray, sources: int, targets: int, rng: np.random.Generator
+) -> np.ndarray:
+    """At most 64 pairs (source, target) that are no edges, drawn."""
+    pairs = np.stack([rng.integers(sources, size=256), rng.integers(targets, size=256)], axis=1)
+    keys = target.astype(np.int64) * sources + source
+    return pairs[~np.isin(pairs[:, 1] * sources + pairs[:, 0], keys)][:64]
+
+
+# -------------------------------------------------------------------------------------------- gradients
+
+
+def check_gradients(expected: Expected, model: Any, training: bool, tolerance: float) -> None:
+    """The loss is the reference's, and every gradient its central difference, entry by entry.
+
+    All entries of what is small, a seeded sample of what is large, and one random direction through
+    everything; entries whose step crosses a kink are left out, and at least half must remain.
+    """
+    parameters, data = draw_parameters(expected, 5), draw_data(expected, 6)
+    model.load(parameters)
+    loss, gradients = model.differentiate(data, training)
+    wanted = expected.reference(parameters, data, training)[1]
+    assert_close(np.asarray(loss), np.asarray(wanted), tolerance, f"{model.name}: loss")
+    assert set(gradients) == {*expected.trained, *expected.inputs}, f"{model.name}: gradients of other things"
+    scale = max(np.abs(gradient).max(initial=0.0) for gradient in gradients.values())
+    slack = max(tolerance, 1e-6)
+    for name, gradient in gradients.items():
+        point = parameters if name in parameters else data
+        checked = total = 0
+        for at in entries(name, gradient.shape, 64 if expected.size < 10**5 else 3):
+            direction = np.zeros(gradient.shape)
+            direction[at] = 1.0
+            difference = central_difference(expected, parameters, data, {name: direction}, training)
+            total += 1
+            if difference is None:
+                continue
+            checked += 1
+            allowed = slack * max(np.abs(gradient).max(), 1e-2 * scale)
+            error = abs(gradient[at] - difference)
+            message = f"{model.name}: d loss / d {name}{list(at)} is {gradient[at]:.6g}, not {difference:.6g}"
+            assert error <= allowed, message
+        assert 2 * checked >= total, f"{name}: too many entries lie at a kink to be checked"
+        assert gradient.shape == point[name].shape
+    check_direction(expected, model, parameters, data, gradients, training, slack)
+
+
+def check_direction(
+    expected: Expected,
+    model: Any,
+    parameters: dict[str, np.ndarray],
+    data: dict[str, np.ndarray],
+    gradients: dict[str, np.ndarray],
+    training: bool,
+    slack: float,
+) -> None:
+    """The derivative along a random direction through all parameters: no entry can hide from it."""
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        direction = {name: rng.normal(size=gradients[name].shape) for name in expected.trained}
+        difference = central_difference(expected, parameters, data, direction, training)
+        if difference is not None:
+            parts = [np.vdot(gradients[name], direction[name]) for name in direction]
+            size = np.sqrt(sum(np.vdot(gradients[name], gradients[name]) for name in direction))
+            found = sum(parts)
+            message = (
+                f"{model.name}: the derivative along direction {seed} is {found:.6g}, not {difference:.6g}"
+            )
+            assert abs(found - difference) <= 10 * slack * max(size, 1e-3), message
+            return
+
+
+def entries(name: str, shape: tuple[int, ...], most: int) -> Iterator[tuple[int, ...]]:
+    """All indices of a small array, a seeded sample of a large one."""
+    size = int(np.prod(shape))
+    rng = np.random.default_rng(list(name.encode()))
+    chosen: Sequence[int] = range(size) if size <= most else sorted(rng.choice(size, most, replace=False))
+    for flat in chosen:
+        yield tuple(int(index) for index in np.unravel_index(flat, shape))
+
+
+def central_difference(
+    expected: Expected,
+    parameters: dict[str, np.ndarray],
+    data: dict[str, np.ndarray],
+    direction: dict[str, np.ndarray],
+    training: bool,
+) -> float | None:
+    """(loss(+h) - loss(-h)) / 2h of the reference, or None if a kink lies in between."""
+    step = 1e-5
+    losses: list[float] = []
+    sides: list[list[np.ndarray]] = []
+    for sign in (1, -1):
+        moved_parameters = {**parameters}
+        moved_inputs: dict[str, np.ndarray] = {}
+        for name, along in direction.items():
+            if name in parameters:
+                moved_parameters[name] = parameters[name] + sign * step * along
+            else:
+                moved_inputs[name] = data[name] + sign * step * along
+        _, loss, side, _ = expected.reference(moved_parameters, data, training, moved_inputs)
+        losses.append(float(loss))
+        sides.append(side)
+    if any(not np.array_equal(a, b) for a, b in zip(*sides, strict=True)):
+        return None
+    return (losses[0] - losses[1]) / (2 * step)
+
+
+# -------------------------------------------------------------------------------------------- agreement
+
+
+def check_agreement(expected: Expected, one: Any, other: Any, tolerance: float, gradient: float) -> None:
+    """Two targets agree on every layer (the first that differs is named), the loss and every gradient."""
+    parameters, data = draw_parameters(expected, 7), draw_data(expected, 8)
+    pair = f"{one.name} and {other.name}"
+    one.load(parameters)
+    other.load(parameters)
+    layers, others = one.layers(data, False), other.layers(data, False)
+    for name in expected.layers:
+        a, b = layers[name].reshape(len(layers[name]), -1), others[name].reshape(len(others[name]), -1)
+        assert_close(a, b, tolerance, f"{pair}: layer {name}, the first that differs,")
+    if expected.has_loss:
+        (loss, gradients), (other_loss, other_gradients) = one.differentiate(data), other.differentiate(data)
+        assert_close(np.asarray(loss), np.asarray(other_loss), tolerance, f"{pair}: loss")
+        for name in gradients:
+            assert_close(gradients[name], other_gradients[name], gradient, f"{pair}: gradient of {name}")
+
+
+def check_training(expected: Expected, models: Sequence[Any], steps: int = 20) -> None:
+    """All targets are in the same place after gradient descent, and what is not trained has not moved."""
+    data = draw_data(expected, 9)
+    start = expected.start(0)
+    results: list[dict[str, np.ndarray]] = []
+    rate = 0.0
+    for model in models:
+        model.load({name: array.astype(np.float64) for name, array in start.items()})
+        for _ in range(steps):
+            _, gradients = model.differentiate(data)
+            arrays = model.arrays()
+            if rate == 0.0:
+                rate = 0.01 / max(np.abs(gradients[name]).max(initial=1e-6) for name in expected.trained)
+            for name in expected.trained:
+                arrays[name] = arrays[name] - rate * gradients[name]
+            model.load(arrays)
+        results.append(model.arrays())
+        for name in expected.parameters.keys() - {*expected.trained, *expected.running}:
+            assert np.array_equal(results[-1][name], start[name]), f"{model.name}: {name} is frozen but moved"
+        for name, array in results[-1].items():
+            assert_close(
+                array,
+                results[0][name],
+                1e-10,
+                f"{model.name} and {models[0].name} after {steps} steps: {name}",
+            )
+
+
+def check_dropout(expected: Expected, model: Any) -> None:
+    """Dropout makes zeros of about its share of ones, and 1 / (1 - p) of the rest."""
+    for name, (_, p) in expected.dropout.items():
+        dropped = model.dropped(name)
+        kept = dropped != 0
+        assert_close(dropped[kept] * (1 - p), np.ones(kept.sum()), 1e-5, f"{model.name}: what {name} keeps")
+        share, spread = 1 - kept.mean(), np.sqrt(p * (1 - p) / kept.size)
+        assert abs(share - p) <= 6 * spread, f"{model.name}: {name} drops {share:.3f} of its units, not {p}"

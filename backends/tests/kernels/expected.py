@@ -1,0 +1,89 @@
+"""What a spec says of its model, in the form in which the tests hold it against every target."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The facts that no target may differ from.
+
+    `parameters` maps names to shapes, `trained` and `running` are names among them, `edges` maps sparse
+    connections to (targets, sources, edges, sha256 of the edges), `inputs` maps names to shapes, `targets` to
+    shapes with the number of classes or None, `dropout` layers to the step that drops and its probability.
+    `loss_reads` are the arguments of `loss`, `compared` the pairs of prediction and target in it.
+    """
+
+    name: str
+    parameters: dict[str, tuple[int, ...]]
+    trained: tuple[str, ...]
+    running: tuple[str, ...]
+    edges: dict[str, tuple[int, int, int, str]]
+    inputs: dict[str, tuple[int, ...]]
+    targets: dict[str, tuple[tuple[int, ...], int | None]]
+    layers: tuple[str, ...]
+    outputs: dict[str, tuple[int, ...]]
+    dropout: dict[str, tuple[str, float]]
+    loss_reads: tuple[str, ...]
+    compared: tuple[tuple[str, str], ...]
+    stored: dict[str, np.ndarray]
+    start: Callable[[int], dict[str, np.ndarray]]
+    reference: Callable[..., Any]
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether the spec has a loss that reads a prediction."""
+        return bool(self.compared)
+
+    @property
+    def size(self) -> int:
+        """Number of parameters and of units that one evaluation of the reference passes through."""
+        return sum(int(np.prod(shape)) for shape in self.parameters.values())
+
+
+def load_module(path: Path) -> ModuleType:
+    """A generated module from its file, whatever the import path is."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def edge_hash(source: np.ndarray, target: np.ndarray) -> str:
+    """sha256 of the edges as pairs of little-endian 64-bit integers, source and target in turn."""
+    return hashlib.sha256(np.stack([source, target], axis=1).astype("<i8").tobytes()).hexdigest()
+
+
+def draw_data(expected: Expected, seed: int, batch: int = 6) -> dict[str, np.ndarray]:
+    """Inputs and targets, float64 or integer codes, by name."""
+    rng = np.random.default_rng(seed)
+    data = {name: rng.normal(size=(batch, *shape)) for name, shape in expected.inputs.items()}
+    for name, (shape, classes) in expected.targets.items():
+        if classes is None:
+            data.setdefault(name, rng.uniform(0.05, 0.95, size=(batch, *shape)))
+        else:
+            data[name] = rng.integers(classes, size=(batch, *shape))
+    return data
+
+
+def draw_parameters(expected: Expected, seed: int) -> dict[str, np.ndarray]:
+    """Parameters in general position, float64: start values moved a little, running variances positive."""
+    rng = np.random.default_rng(seed)
+    return {
+        name: np.abs(moved) + 0.1 if name.endswith(".running_var") else moved
+        for name, start in expected.start(seed).items()
+        for moved in [start.astype(np.float64) + 0.1 * rng.normal(size=start.shape)]
+    }

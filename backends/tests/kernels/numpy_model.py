@@ -1,0 +1,70 @@
+"""The NumPy target behind the interface of the checks."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .expected import Expected, draw_data
+
+
+class NumpyModel:
+    """Adapter of the generated NumPy module."""
+
+    name = "numpy"
+
+    def __init__(self, module: ModuleType, expected: Expected, seed: int = 0, dtype: str = "float64") -> None:
+        self.module, self.expected, self.dtype = module, expected, dtype
+        self.load(module.init(seed))
+
+    def load(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take over parameters, in this adapter's precision."""
+        self.parameters = self.module.load_arrays(self._cast(arrays))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All parameters."""
+        return self.module.to_arrays(self.parameters)
+
+    def trained(self) -> set[str]:
+        """Names of the trained parameters: those that have a gradient."""
+        if not self.expected.has_loss:
+            return set(self.expected.trained)
+        return set(self.differentiate(draw_data(self.expected, 0))[1]) & set(self.expected.parameters)
+
+    def _cast(self, data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {n: a.astype(self.dtype) if a.dtype.kind == "f" else a for n, a in data.items()}
+
+    def _inputs(self, data: dict[str, np.ndarray]) -> list[np.ndarray]:
+        return [self._cast(data)[name] for name in self.expected.inputs]
+
+    def layers(self, data: dict[str, np.ndarray], training: bool) -> dict[str, np.ndarray]:
+        """Every layer's value; dropout is off without a generator."""
+        return self.module.layers(self.parameters, *self._inputs(data), training=training)
+
+    def outputs(self, data: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """What `forward` returns."""
+        result = self.module.forward(self.parameters, *self._inputs(data))
+        return list(result) if isinstance(result, tuple) else [result]
+
+    def differentiate(
+        self, data: dict[str, np.ndarray], training: bool = True
+    ) -> tuple[Any, dict[str, np.ndarray]]:
+        """The loss and all gradients."""
+        cast = self._cast(data)
+        targets = [cast[name] for name in self.expected.targets if name not in self.expected.inputs]
+        return self.module.gradients(self.parameters, *self._inputs(data), *targets, training=training)
+
+    def project(self, connection: str, x: np.ndarray) -> np.ndarray:
+        """One sparse connection by itself."""
+        weight = self.parameters.get(f"{connection}.weight")
+        targets = self.expected.edges[connection][0]
+        return self.module.project(x.astype(self.dtype), weight, *self.module.edges(connection), targets)
+
+    def dropped(self, layer: str) -> np.ndarray:
+        """What a layer's dropout makes of ones."""
+        rng, inputs = np.random.default_rng(0), self._inputs(draw_data(self.expected, 0, batch=500))
+        values = self.module.layers(self.parameters, *inputs, training=True, rng=rng)
+        step = self.expected.dropout[layer][0]
+        return next(value for name, value in values.items() if name.rstrip("_") == f"{step}_keep")

@@ -1,0 +1,88 @@
+"""The PyTorch target behind the interface of the checks."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from .expected import Expected
+
+
+class TorchModel:
+    """Adapter of the generated PyTorch module, on the CPU."""
+
+    name = "torch"
+
+    def __init__(self, module: ModuleType, expected: Expected, seed: int = 0, dtype: str = "float64") -> None:
+        self.expected, self.dtype = expected, getattr(torch, dtype)
+        class_name = "".join(part[:1].upper() + part[1:] for part in expected.name.split("_"))
+        self.model = getattr(module, class_name)(seed).to(self.dtype)
+        self.rates = {part: part.p for part in self.model.modules() if isinstance(part, torch.nn.Dropout)}
+        for part in self.rates:
+            part.p = 0.0
+
+    def load(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take over parameters, in this adapter's precision."""
+        self.model.load_arrays(arrays)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All parameters."""
+        return self.model.to_arrays()
+
+    def trained(self) -> set[str]:
+        """Names of the trained parameters."""
+        return {name for name, parameter in self.model.named_parameters() if parameter.requires_grad}
+
+    def _tensors(self, data: dict[str, np.ndarray]) -> dict[str, Any]:
+        return {
+            n: torch.tensor(a, dtype=self.dtype if a.dtype.kind == "f" else torch.int64)
+            for n, a in data.items()
+        }
+
+    def layers(self, data: dict[str, np.ndarray], training: bool) -> dict[str, np.ndarray]:
+        """Every layer's value."""
+        self.model.train(training)
+        tensors = self._tensors(data)
+        with torch.no_grad():
+            values = self.model.layers(*(tensors[name] for name in self.expected.inputs))
+        return {name: value.numpy() for name, value in values.items()}
+
+    def outputs(self, data: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """What `forward` returns."""
+        self.model.eval()
+        tensors = self._tensors(data)
+        with torch.no_grad():
+            result = self.model(*(tensors[name] for name in self.expected.inputs))
+        return [value.numpy() for value in (result if isinstance(result, tuple) else (result,))]
+
+    def differentiate(
+        self, data: dict[str, np.ndarray], training: bool = True
+    ) -> tuple[Any, dict[str, np.ndarray]]:
+        """The loss and all gradients."""
+        self.model.train(training)
+        self.model.zero_grad()
+        tensors = self._tensors(data)
+        inputs = {name: tensors[name].clone().requires_grad_() for name in self.expected.inputs}
+        values = self.model.layers(*inputs.values()) | tensors
+        loss = self.model.loss(*(values[name] for name in self.expected.loss_reads))
+        loss.backward()
+        leaves = {n: p for n, p in self.model.named_parameters() if p.requires_grad} | inputs
+        gradients = {n: torch.zeros_like(x) if x.grad is None else x.grad for n, x in leaves.items()}
+        return loss.item(), {name: gradient.numpy() for name, gradient in gradients.items()}
+
+    def project(self, connection: str, x: np.ndarray) -> np.ndarray:
+        """One sparse connection by itself."""
+        with torch.no_grad():
+            return getattr(self.model, connection)(torch.tensor(x, dtype=self.dtype)).numpy()
+
+    def dropped(self, layer: str) -> np.ndarray:
+        """What a layer's dropout makes of ones."""
+        part = getattr(self.model, layer).dropout
+        part.p = self.rates[part]
+        torch.manual_seed(0)
+        dropped = part.train()(torch.ones(500, 50)).numpy()
+        part.p = 0.0
+        return dropped

@@ -1,0 +1,223 @@
+"""The generated tests: the plan as facts, and as a reference network in plain numpy."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from ...compiler.connectivity.edge_set import Diagonal, Full
+from ...compiler.graph import Add, AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Project
+from ...compiler.model import Data
+from ...compiler.plan import Plan
+from ..layout import call, collection
+from ..target import (
+    Rendering,
+    bias_index,
+    chain_of,
+    loss_arguments,
+    scaled,
+    shape_text,
+    start_context,
+    start_kernels,
+    summary,
+)
+
+ADAPTERS = {"numpy": "NumpyModel", "torch": "TorchModel", "keras": "KerasModel"}
+
+CHECKS = frozenset(
+    [
+        "Expected",
+        "load_module",
+        "check_edges",
+        "check_parameters",
+        "check_start",
+        "check_outputs",
+        "check_projections",
+        "check_gradients",
+        "check_agreement",
+        "check_training",
+        "check_dropout",
+    ]
+)
+
+
+def render(plan: Plan, targets: Sequence[str]) -> Rendering:
+    """What the template of the tests places; `targets` are the names of those that are built."""
+    graph = plan.graph
+    kernels = set(CHECKS) | set(start_kernels(plan)) | {ADAPTERS[target] for target in targets}
+    lines = _reference(plan, kernels)
+    facts = [
+        f'name="{graph.name}",',
+        _table("parameters", ((p.name, shape_text(p.shape)) for p in graph.parameters)),
+        _names("trained", (p.name for p in graph.parameters if p.trainable)),
+        _names("running", (p.name for p in graph.parameters if p.running)),
+        _table("edges", ((op.connection, _edges(op)) for op in _sparse(plan))),
+        _table("inputs", ((d.name, shape_text(d.shape)) for d in graph.inputs)),
+        _table("targets", ((d.name, f"({shape_text(d.shape)}, {d.classes})") for d in _compared(plan))),
+        _names("layers", (str(layer.layer) for layer in graph.layers)),
+        _table("outputs", ((name, shape_text(graph.value(name).shape)) for name in graph.outputs)),
+        _table(
+            "dropout",
+            (
+                (str(layer.layer), f'("{op.output.name}", {op.p})')
+                for layer in graph.layers
+                for op in chain_of(graph, layer)
+                if isinstance(op, Drop)
+            ),
+        ),
+        _names("loss_reads", loss_arguments(graph)),
+        _tuple(
+            "compared",
+            [f'("{a}", "{b}")' for a, b in dict.fromkeys((t.prediction, t.target) for t in graph.losses)],
+        ),
+        "stored=load_stored()," if plan.stored else "stored={},",
+        "start=start_values,",
+        "reference=reference,",
+    ]
+    context = {
+        **start_context(plan, "start_values", cached=True),
+        "summary": summary(plan),
+        "adapters": collection("MODELS = {", [f'"{t}": {ADAPTERS[t]}' for t in targets], "}"),
+        "reads_stored": any("stored" in line for line in lines),
+        "facts": tuple(facts),
+        "targets": _tuple("TARGETS", [f'"{t}"' for t in targets]).replace("=", " = ").rstrip(","),
+        "reference": lines,
+        "has_loss": bool(graph.losses),
+        "sparse": any(True for _ in _sparse(plan)),
+        "dropout": any(isinstance(op, Drop) for op in graph.operations),
+        "several": len(targets) > 1,
+        "keras": "keras" in targets,
+    }
+    imports = {
+        "from itertools import combinations",
+        "from pathlib import Path",
+        "from typing import Any",
+        "import numpy as np",
+        "import pytest",
+    }
+    if plan.stored:
+        imports.add("from functools import cache")
+    if len(targets) < 2:
+        imports.discard("from itertools import combinations")
+    return Rendering(context, frozenset(kernels), frozenset(imports))
+
+
+def _sparse(plan: Plan) -> list[Project]:
+    return [
+        op
+        for op in plan.graph.operations
+        if isinstance(op, Project) and plan.choice(op.connection).kernel == "edges"
+    ]
+
+
+def _edges(op: Project) -> str:
+    source, target = op.edges.edges()
+    pairs = np.stack([source, target], axis=1).astype("<i8")
+    digest = hashlib.sha256(pairs.tobytes()).hexdigest()
+    return f'({op.output.units}, {op.input.units}, {op.edges.count}, "{digest}")'
+
+
+def _compared(plan: Plan) -> list[Data]:
+    """The targets that the loss reads, inputs that it reads as targets left out."""
+    return [target for target in plan.graph.targets if target.name in loss_arguments(plan.graph)]
+
+
+def _table(key: str, entries: Iterable[tuple[str, str]]) -> str:
+    return collection(f"{key}={{", [f'"{name}": {value}' for name, value in entries], "},", 4)
+
+
+def _names(key: str, names: Iterable[str]) -> str:
+    return _tuple(key, [f'"{name}"' for name in names])
+
+
+def _tuple(key: str, items: list[str]) -> str:
+    return collection(f"{key}=(", items, ",)," if len(items) == 1 else "),", 4)
+
+
+# -------------------------------------------------------------------------------------------- reference
+
+
+def _reference(plan: Plan, kernels: set[str]) -> tuple[str, ...]:
+    """Lines of the reference network: `v` holds every layer's value, (batch, units)."""
+    graph = plan.graph
+    lines = [f'v["{d.name}"] = inputs["{d.name}"].reshape(-1, {math.prod(d.shape)})' for d in graph.inputs]
+    for layer in graph.layers:
+        chain = chain_of(graph, layer)
+        terms = [_term(op, plan, kernels) for op in chain if isinstance(op, Project)]
+        lines += [f"x = {terms[0]}", *(f"x = x + {term}" for term in terms[1:])]
+        for op in chain:
+            lines += _step(op, kernels)
+        lines.append(f'v["{layer.layer}"] = x')
+    lines.append("loss = 0.0")
+    for term in graph.losses:
+        value = graph.value(term.prediction)
+        shape = ", ".join(map(str, value.shape))
+        lines += [f'y, t = v["{term.prediction}"].reshape(-1, {shape}), data["{term.target}"]']
+        if term.loss.kink_at_target:
+            lines.append("sides.append(y > t)")
+        kernels.update(kernel for kernel in term.loss.kernels if f"{kernel}(" in term.loss.formula)
+        lines.append(f"loss = loss + {scaled(term.coefficient, term.loss.formula.format(y='y', t='t'))}")
+    for penalty in graph.penalties:
+        weight = f'p["{penalty.parameter}"]'
+        if penalty.has_kink:
+            lines.append(f"sides.append({weight} > 0)")
+        lines.append(f"loss = loss + {scaled(penalty.coefficient, penalty.formula.format(w=weight))}")
+    return tuple(lines)
+
+
+def _term(op: Project, plan: Plan, kernels: set[str]) -> str:
+    x = f'v["{op.input.layer or op.input.name}"]'
+    weight = f'p["{op.weight.name}"]' if op.weight else "None"
+    match op.edges:
+        case Full():
+            ones = f"np.ones(({op.output.units}, {op.input.units}))"
+            return f"{x} @ {weight if op.weight else ones}.T"
+        case Diagonal():
+            return f"{x} * {weight}" if op.weight else x
+        case _:
+            kernels.add("weighted_sum")
+            kernels.add("ends")
+            return f'weighted_sum({x}, {weight}, *ends(stored, "{op.connection}"), {op.output.units})'
+
+
+def _step(op: Operation, kernels: set[str]) -> list[str]:
+    match op:
+        case AddBias():
+            if op.index is None:
+                return [f'x = x + p["{op.bias.name}"]']
+            kernels.add("biases")
+            return [call("x = x + biases(", [f'p["{op.bias.name}"]', bias_index(op)], ")", 4)]
+        case Apply():
+            kernels.update(k for k in op.activation.kernels if f"{k}(" in op.activation.formula)
+            sides = [f"sides.append(x > {kink})" for kink in op.activation.kinks]
+            grid = op.activation.derivative is None and len(op.output.shape) > 1
+            x = f"x.reshape(-1, {', '.join(map(str, op.output.shape))})" if grid else "x"
+            text = op.activation.formula.format(x=x, **dict(op.arguments))
+            return [*sides, f"x = {text}.reshape(x.shape)" if grid else f"x = {text}"]
+        case ApplyNorm():
+            return _norm(op, kernels)
+        case Multiply():
+            return [f"x = {op.factor} * x"]
+        case Drop() | Project() | Add():
+            return []
+
+
+def _norm(op: ApplyNorm, kernels: set[str]) -> list[str]:
+    kernels.add("normalised")
+    numbers = dict(op.arguments)
+    last = f'x = x * p["{op.weight.name}"] + p["{op.bias.name}"]'
+    if op.running_mean is None or op.running_var is None:
+        return [f"x = normalised(x, 1, {numbers['eps']})", last]
+    kernels.add("moved")
+    mean, var = f'p["{op.running_mean.name}"]', f'p["{op.running_var.name}"]'
+    return [
+        f'running |= moved(p, "{op.name}", x, {numbers["momentum"]})',
+        "if training:",
+        f"    x = normalised(x, 0, {numbers['eps']})",
+        "else:",
+        f"    x = (x - {mean}) / np.sqrt({var} + {numbers['eps']})",
+        last,
+    ]

@@ -1,0 +1,1 @@
+"""Kernels copied into generated PyTorch code."""

@@ -1,0 +1,44 @@
+"""Parameters as numpy arrays, under the names they have in every target, and shapes checked on the way in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+def arrays_of(module: nn.Module) -> dict[str, np.ndarray]:
+    """All weights, biases, running statistics and edge digests of a module, by name."""
+    return {
+        name: (value.float() if value.dtype == torch.bfloat16 else value).detach().cpu().numpy().copy()
+        for name, value in module.state_dict().items()
+        if not name.endswith(".num_batches_tracked")
+    }
+
+
+def load_into(module: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
+    """Load what `arrays_of` gave, on any target. Raises if a name, a shape or the edges differ.
+
+    Edge digests may be absent, as they are from start values.
+    """
+    held = module.state_dict()
+    kept = {
+        n: v for n, v in held.items() if n.endswith((".num_batches_tracked", ".digest")) and n not in arrays
+    }
+    module.load_state_dict(kept | {name: torch.tensor(array) for name, array in arrays.items()})
+
+
+def flat(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """(batch, *shape) -> (batch, units). Raises ValueError for any other shape."""
+    if x.shape[1:] != shape:
+        raise ValueError(
+            f"expected an array of shape (batch, {', '.join(map(str, shape))}), got {tuple(x.shape)}"
+        )
+    return x.flatten(1)
+
+
+def spread(bias: Tensor, index: Tensor) -> Tensor:
+    """The bias of every unit, (units,): entry `index[unit]` of `bias`, or 0 where that is -1."""
+    return torch.cat([bias, bias.new_zeros(1)])[index]

@@ -1,0 +1,59 @@
+"""Moving between (batch, units) and (units, batch), the layout in which sparse layers compute."""
+
+import torch
+from torch import Tensor
+
+
+class TransposedCopy(torch.autograd.Function):
+    """A contiguous copy of the transpose of a matrix; so is its gradient."""
+
+    @staticmethod
+    def forward(matrix: Tensor) -> Tensor:
+        """Copy (rows, columns) to (columns, rows)."""
+        rows, columns = matrix.shape
+        if torch.compiler.is_compiling() or matrix.device.type != "cpu" or matrix.numel() < 2**16:
+            return matrix.t().contiguous()
+        # `contiguous` would use one core. Few parallel steps, because each waits for the slowest core.
+        copy = matrix.new_empty(columns, rows)
+        if rows < columns:
+            # The third dimension keeps the copy off the routine for one core.
+            copy.unsqueeze(0).copy_(matrix.t().unsqueeze(0))
+            return copy
+        # Transpose tiles of 128 rows, which the cache holds, and then lay the tiles side by side.
+        tiled = rows - rows % 128
+        tiles = matrix[:tiled].unflatten(0, (-1, 128)).transpose(1, 2).contiguous()
+        copy[:, :tiled].unflatten(1, (-1, 128)).copy_(tiles.transpose(0, 1))
+        copy[:, tiled:].copy_(matrix[tiled:].t())
+        return copy
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        """Nothing to remember."""
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        """Copy (columns, rows) back to (rows, columns)."""
+        return transposed_copy(grad)
+
+
+def transposed_copy(matrix: Tensor) -> Tensor:
+    """Return the transpose of (rows, columns) as a contiguous (columns, rows).
+
+    Differentiable any number of times. Returns a view where the transpose is contiguous already, as it is
+    between two sparse layers: `transposed_copy(y)` of a sparse layer's output costs nothing, and
+    `transposed_copy(y.t())` is that output as a contiguous (batch, units).
+    """
+    transpose = matrix.t()
+    if transpose.is_contiguous():
+        return transpose
+    return TransposedCopy.apply(matrix)
+
+
+def contiguous_rows(matrix: Tensor) -> Tensor:
+    """Return (rows, columns) with every row in one piece: itself where it is contiguous, else a copy.
+
+    Differentiable any number of times. Gradients arrive in any layout, and what sums rows is slow on others.
+    """
+    if torch.compiler.is_compiling():
+        return matrix.contiguous()  # the layout of a gradient is not known yet while its backward is traced
+    return transposed_copy(matrix.t())

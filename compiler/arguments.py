@@ -1,0 +1,69 @@
+"""Arguments of rules, operations and losses: bound by name or position, typos suggested."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from ..dsl import syntax
+from ..dsl.diagnostics import Report
+from ..dsl.words import suggest
+from . import codes
+from .expressions import called_name, fail
+
+Bound = dict[str, syntax.Argument]
+
+
+def call_parts(node: syntax.Expression) -> tuple[str, tuple[syntax.Argument, ...]] | None:
+    """Name and arguments of `name(...)` or of a bare `name`; None for anything else."""
+    if isinstance(node, syntax.Call):
+        return called_name(node), node.arguments
+    if (
+        isinstance(node, syntax.Reference)
+        and len(node.name.parts) == 1
+        and isinstance(node.name.parts[0], str)
+    ):
+        return node.name.parts[0], ()
+    return None
+
+
+def bind(
+    report: Report,
+    node: syntax.Expression,
+    parameters: Collection[str],
+    positional: int | None = None,
+    later: Collection[str] = (),
+) -> Bound:
+    """The arguments of a call by parameter name. Raises `Failed` on an unknown, repeated or surplus one.
+
+    The first `positional` parameters may go without their names, all of them if None. `later` are parameters
+    of the language that this version does not have.
+    """
+    parts = call_parts(node)
+    assert parts is not None
+    name, arguments = parts
+    names = list(parameters)
+    limit = len(names) if positional is None else positional
+    bound: Bound = {}
+    for position, argument in enumerate(arguments):
+        key = argument.name
+        if key is None:
+            if position >= limit or any(a.name for a in arguments[:position]):
+                raise fail(
+                    report,
+                    codes.SURPLUS_ARGUMENT,
+                    argument.span,
+                    name=name,
+                    help=f"`{name}` takes " + (", ".join(f"`{n}`" for n in names) or "no arguments"),
+                )
+            key = names[position]
+        if key in later:
+            raise fail(report, codes.NOT_YET, argument.span, what=f"`{key}` of `{name}`")
+        if key not in names:
+            guess = suggest(key, names)
+            listed = ", ".join(f"`{n}`" for n in names) or "no arguments"
+            help = f"did you mean `{guess}`?" if guess else f"`{name}` takes {listed}"
+            raise fail(report, codes.UNKNOWN_ARGUMENT, argument.span, name=name, argument=key, help=help)
+        if key in bound:
+            raise fail(report, codes.ARGUMENT_TWICE, argument.span, name=key)
+        bound[key] = argument
+    return bound

@@ -1,0 +1,1 @@
+"""Activations, losses, norms and initialisers: one entry each."""

@@ -1,0 +1,50 @@
+"""Activations: one entry each, with its parameters, its numpy formula, its derivative and its kinks.
+
+Formulas are numpy source in `x` (what goes in), `y` (what comes out) and the parameters' names; a
+derivative is the factor on the incoming gradient. An entry whose formula calls a function needs the NumPy
+kernel of that name. `kinks` are the places where the derivative jumps, which gradient checks keep away from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation y = f(x). `derivative` is None where dy/dx is no factor: softmax mixes units."""
+
+    name: str
+    parameters: tuple[tuple[str, float], ...]
+    formula: str
+    derivative: str | None
+    kinks: tuple[float, ...] = ()
+    kernels: tuple[str, ...] = ()
+
+
+ACTIVATIONS = {
+    entry.name: entry
+    for entry in (
+        Activation("tanh", (), "np.tanh({x})", "1 - {y}**2"),
+        Activation("sigmoid", (), "sigmoid({x})", "{y} * (1 - {y})", kernels=("sigmoid",)),
+        Activation("relu", (), "np.maximum({x}, 0)", "({x} > 0)", kinks=(0.0,)),
+        Activation(
+            "leaky_relu",
+            (("slope", 0.01),),
+            "np.where({x} > 0, {x}, {slope} * {x})",
+            "np.where({x} > 0, 1, {slope})",
+            kinks=(0.0,),
+        ),
+        # Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016: x Phi(x), and its tanh form.
+        Activation("gelu", (), "gelu({x})", "gelu_derivative({x})", kernels=("gelu", "gelu_derivative")),
+        Activation(
+            "gelu_tanh",
+            (),
+            "gelu_tanh({x})",
+            "gelu_tanh_derivative({x})",
+            kernels=("gelu_tanh", "gelu_tanh_derivative"),
+        ),
+        Activation("softplus", (), "np.logaddexp({x}, 0)", "sigmoid({x})", kernels=("sigmoid",)),
+        Activation("softmax", (), "softmax({x})", None, kernels=("softmax", "softmax_gradient")),
+    )
+}

@@ -1,0 +1,23 @@
+"""Distributions that `weight ~ name(...)` draws start values from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A distribution by the names of its arguments; generated code has a kernel of the same name."""
+
+    name: str
+    parameters: tuple[str, ...]
+    nonnegative: tuple[str, ...] = ()
+
+
+DISTRIBUTIONS = {
+    entry.name: entry
+    for entry in (
+        Distribution("uniform", ("low", "high")),
+        Distribution("normal", ("mean", "std"), nonnegative=("std",)),
+    )
+}

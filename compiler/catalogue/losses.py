@@ -1,0 +1,63 @@
+"""Losses and penalties: one entry each.
+
+A loss is the mean over the batch of a value per sample. `formula` is the loss in numpy source, of a
+prediction `y` and a target `t` of one shape (batch, ...), and `derivative` is d loss / d y. Where they call
+a function, it is the NumPy kernel of that name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Loss:
+    """`codes`: the target holds class codes and the prediction logits, one more dimension."""
+
+    name: str
+    formula: str
+    derivative: str
+    codes: bool = False
+    kink_at_target: bool = False
+    kernels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """A penalty on a weight vector `w`: its value, its derivative, and whether it has a kink at zero."""
+
+    name: str
+    formula: str
+    derivative: str
+    kink_at_zero: bool
+
+
+LOSSES = {
+    entry.name: entry
+    for entry in (
+        Loss(
+            "cross_entropy",
+            "cross_entropy({y}, {t})",
+            "cross_entropy_gradient({y}, {t})",
+            codes=True,
+            kernels=("cross_entropy", "cross_entropy_gradient"),
+        ),
+        Loss(
+            "binary_cross_entropy",
+            "np.mean(np.logaddexp({y}, 0) - {y} * {t})",
+            "(sigmoid({y}) - {t}) / {y}.size",
+            kernels=("sigmoid",),
+        ),
+        Loss("mse", "np.mean(({y} - {t}) ** 2)", "2 * ({y} - {t}) / {y}.size"),
+        Loss("squared_error", "np.sum(({y} - {t}) ** 2) / len({y})", "2 * ({y} - {t}) / len({y})"),
+        Loss("mae", "np.mean(np.abs({y} - {t}))", "np.sign({y} - {t}) / {y}.size", kink_at_target=True),
+    )
+}
+
+PENALTIES = {
+    entry.name: entry
+    for entry in (
+        Penalty("l1", "np.abs({w}).sum()", "np.sign({w})", kink_at_zero=True),
+        Penalty("l2", "np.square({w}).sum()", "2 * {w}", kink_at_zero=False),
+    )
+}

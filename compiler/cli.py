@@ -1,0 +1,368 @@
+"""The command `spec-compile`. Exit codes: 0 fine, 1 findings, 2 wrong usage."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..dsl.diagnostics import Diagnostic, SpecError
+from ..dsl.render import render
+from ..dsl.source import Source
+from ..dsl.words import suggest
+from .resolve import UnknownParam
+from .version import VERSION
+
+if TYPE_CHECKING:
+    from .pipeline import Passage
+
+TARGET_NAMES = ("torch", "keras", "numpy")
+
+
+class Commands(click.Group):
+    """A group whose first word may be a spec instead of a command: then it is compiled."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `build` before a first word that is neither a command nor an option of the group."""
+        own = {"--help", "--version"}
+        if args and args[0] not in self.commands and args[0] not in own:
+            args = ["build", *args]
+        return super().parse_args(ctx, args)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show both forms."""
+        formatter.write_usage("spec-compile", "FILE [-t TARGET]... [-o FOLDER] [-D NAME=VALUE]...")
+        formatter.write_usage("spec-compile", "COMMAND ...", prefix="       ")
+
+
+def _params(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> Mapping[str, int | float]:
+    params: dict[str, int | float] = {}
+    for text in values:
+        name, equals, value = text.partition("=")
+        try:
+            number = float(value)
+            params[name.strip()] = int(value) if number == int(number) and _is_integer(value) else number
+        except (ValueError, OverflowError):
+            number = float("nan")
+        if not equals or number != number or abs(number) == float("inf"):
+            raise click.BadParameter(f"`{text}` is not NAME=NUMBER", context, parameter)
+    return params
+
+
+def _is_integer(text: str) -> bool:
+    return text.strip().lstrip("+-").isdigit()
+
+
+FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+PARAMS = click.option(
+    "-D",
+    "params",
+    multiple=True,
+    callback=_params,
+    metavar="NAME=VALUE",
+    help="Override a param of the spec.",
+)
+TARGETS = click.option(
+    "-t",
+    "--target",
+    "targets",
+    multiple=True,
+    type=click.Choice(TARGET_NAMES),
+    help="A target to compile for; may be given again. All of them by default.",
+)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="spec-compile")
+def main() -> None:
+    """Compile a .nnspec file to PyTorch, Keras 3 or NumPy code, with tests that prove its gradients."""
+
+
+@main.command(short_help="Compile a spec (the default).")
+@FILE
+@TARGETS
+@click.option(
+    "-o",
+    "--output",
+    default=".",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder to write to; this one by default.",
+)
+@PARAMS
+@click.option("--stdout", is_flag=True, help="Print the modules instead of writing files.")
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 if files are stale, edited or missing.")
+@click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
+@click.option("--force", is_flag=True, help="Overwrite files that were edited by hand.")
+@click.option(
+    "--emit",
+    type=click.Choice(["tree", "model", "graph", "plan"]),
+    help="Print what stands between two steps of the compiler, and write nothing.",
+)
+def build(
+    file: Path,
+    targets: tuple[str, ...],
+    output: Path,
+    params: Mapping[str, int | float],
+    stdout: bool,
+    check: bool,
+    diff: bool,
+    force: bool,
+    emit: str | None,
+) -> None:
+    """Compile FILE to one module for every target, their tests, and a .npz of edges if there are any."""
+    if emit is not None:
+        from .show import show
+
+        passage = _understand(file, params)
+        click.echo(show(getattr(passage, emit)), nl=False)
+        return
+    files = _compile(file, targets, params)
+    if stdout:
+        for name, content in files.items():
+            if name.endswith(".py"):
+                click.echo(content.decode(), nl=False)
+    elif check or diff:
+        sys.exit(_compare(files, output, show_diff=diff))
+    else:
+        _write(files, output, force)
+
+
+def _compile(file: Path, targets: Sequence[str], params: Mapping[str, int | float]) -> Mapping[str, bytes]:
+    from .pipeline import compile_spec
+
+    with Reporting(params):
+        made = compile_spec(file, targets or TARGET_NAMES, params)
+        _show(made.diagnostics, made.passage.tree.source)
+        return made.files
+
+
+def _understand(file: Path, params: Mapping[str, int | float]) -> Passage:
+    from .pipeline import understand
+
+    with Reporting(params):
+        passage = understand(file, params)
+        _show(passage.diagnostics, passage.tree.source)
+        return passage
+
+
+class Reporting:
+    """Turns what a compilation raises into diagnostics on stderr and an exit code."""
+
+    def __init__(self, params: Mapping[str, int | float], style: str = "full") -> None:
+        self.params = params
+        self.style = style
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, SpecError):
+            _show(error.diagnostics, error.source, self.style)
+            sys.exit(1)
+        if isinstance(error, UnknownParam):
+            guess = suggest(error.name, error.known)
+            hint = f"; did you mean `{guess}`?" if guess else ""
+            raise click.UsageError(f"-D {error.name}: the spec has no param of that name{hint}")
+        if isinstance(error, OSError):
+            raise click.UsageError(f"{error.filename}: {error.strerror}")
+
+
+def _show(diagnostics: Sequence[Diagnostic], source: Source, style: str = "full") -> None:
+    """Print diagnostics on stderr, in colour on a terminal, and how many there are."""
+    if not diagnostics:
+        return
+    click.echo(render(diagnostics, source, style, colour=_colour(sys.stderr)), err=True)
+    counts = [(sum(d.severity == kind for d in diagnostics), kind) for kind in ("error", "warning")]
+    text = ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for count, kind in counts if count)
+    click.echo(f"\n{source.name}: {text}", err=True)
+
+
+def _colour(stream: object) -> bool:
+    return bool(getattr(stream, "isatty", lambda: False)()) and not os.environ.get("NO_COLOR")
+
+
+def _write(files: Mapping[str, bytes], output: Path, force: bool) -> None:
+    from ..backends.emit import EditedByHand, write
+
+    try:
+        changed = write(files, output, force=force)
+    except EditedByHand as error:
+        names = ", ".join(str(path) for path in error.paths)
+        click.echo(f"not overwritten, because edited by hand: {names}", err=True)
+        click.echo("Move the change into the spec, or compile with --force. Nothing was written.", err=True)
+        sys.exit(1)
+    except OSError as error:
+        raise click.UsageError(f"{error.filename or output}: {error.strerror}") from None
+    for name in files:
+        path = output / name
+        click.echo(f"{'wrote    ' if path in changed else 'unchanged'} {path}")
+
+
+def _compare(files: Mapping[str, bytes], output: Path, *, show_diff: bool) -> int:
+    """Say which files are missing, edited or stale, or show the differences; 1 if there are any."""
+    from ..backends.emit import is_edited
+
+    different = 0
+    for name, content in files.items():
+        path = output / name
+        held = path.read_bytes() if path.exists() else None
+        if held == content:
+            continue
+        different = 1
+        if show_diff and name.endswith(".py"):
+            _show_diff(held.decode(errors="replace") if held else "", content.decode(), str(path))
+        elif held is None:
+            click.echo(f"missing: {path}")
+        elif name.endswith(".py") and is_edited(held):
+            click.echo(f"edited by hand: {path}")
+        else:
+            click.echo(f"stale: {path}")
+    return different
+
+
+def _show_diff(before: str, after: str, name: str) -> None:
+    lines = difflib.unified_diff(
+        before.splitlines(), after.splitlines(), name, f"{name} (compiled)", lineterm=""
+    )
+    colours = {"+": "green", "-": "red", "@": "cyan"}
+    for line in lines:
+        click.secho(line, fg=colours.get(line[:1]))
+
+
+@main.command()
+@FILE
+@PARAMS
+@click.option("--format", "style", type=click.Choice(["full", "concise", "json"]), default="full")
+def check(file: Path, params: Mapping[str, int | float], style: str) -> None:
+    """Show all errors and warnings of FILE, for every target."""
+    from .pipeline import compile_spec
+
+    with Reporting(params, style):
+        made = compile_spec(file, TARGET_NAMES, params)
+        _show(made.diagnostics, made.passage.tree.source, style)
+
+
+@main.command()
+@FILE
+@PARAMS
+@click.option("--format", "style", type=click.Choice(["table", "json"]), default="table")
+def explain(file: Path, params: Mapping[str, int | float], style: str) -> None:
+    """Show every connection of FILE: edges, density, fan-in, parameters, memory, kernel and the reason."""
+    from .explain import as_json, connection_facts
+
+    facts = connection_facts(_understand(file, params).plan)
+    if style == "json":
+        click.echo(json.dumps(as_json(facts), indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("connection", "edges", "density", "fan-in", "parameters", "memory", "kernel"):
+        table.add_column(heading, justify="left" if heading in ("connection", "kernel") else "right")
+    for f in facts:
+        degrees = f"{f.fan_in_min}" if f.fan_in_min == f.fan_in_max else f"{f.fan_in_min}..{f.fan_in_max}"
+        cells = (f"{f.edges:,}", f"{f.density:.3g}", degrees, f"{f.parameters:,}", _bytes(f.memory), f.kernel)
+        table.add_row(f"{f.connection}: {f.source} -> {f.target}", *cells)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(table)
+    for f in facts:
+        console.print(f"{f.connection}: {f.reason}", highlight=False, soft_wrap=True)
+
+
+def _bytes(count: int) -> str:
+    size, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+
+
+@main.command()
+@FILE
+@click.argument("connection")
+@PARAMS
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write a .npz instead.")
+def edges(file: Path, connection: str, params: Mapping[str, int | float], output: Path | None) -> None:
+    """Print the edges of a CONNECTION of FILE as csv, in the order of its weights, source first."""
+    from .edge_table import csv_lines, edge_columns
+
+    model = _understand(file, params).model
+    found = next((c for c in model.connections if c.name == connection), None)
+    if found is None:
+        names = [c.name for c in model.connections]
+        guess = suggest(connection, names)
+        hint = f"; did you mean `{guess}`?" if guess else f"; connections are {', '.join(names)}"
+        raise click.UsageError(f"no connection is called `{connection}`{hint}")
+    columns = edge_columns(found.edges)
+    if output is None:
+        for chunk in csv_lines(columns):
+            click.echo(chunk)
+        return
+    from ..backends.emit import npz, replace_files
+    from .plan import Stored
+
+    if output.suffix != ".npz":
+        raise click.UsageError(f"{output}: edges are written as .npz")
+    replace_files({output: npz([Stored(name, values) for name, values in columns.items()])})
+    click.echo(f"wrote {output}")
+
+
+@main.command()
+@FILE
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 if the layout is not canonical.")
+@click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
+def fmt(file: Path, check: bool, diff: bool) -> None:
+    """Lay out FILE canonically, in place."""
+    from ..backends.emit import replace_files
+    from ..dsl.formatter import format_spec
+    from ..dsl.parser import parse
+    from .pipeline import read
+
+    with Reporting({}):
+        source, report = read(file)
+        tree = parse(source, report)
+        report.check()
+    formatted = format_spec(tree)
+    if formatted == source.text:
+        return
+    if diff:
+        _show_diff(source.text, formatted, str(file))
+    if check:
+        click.echo(f"not in canonical layout: {file}")
+    if check or diff:
+        sys.exit(1)
+    replace_files({file: formatted.encode()})
+    click.echo(f"formatted {file}")
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@FILE
+@TARGETS
+@PARAMS
+@click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
+def test(
+    file: Path, targets: tuple[str, ...], params: Mapping[str, int | float], pytest_arguments: tuple[str, ...]
+) -> None:
+    """Compile FILE into a scratch folder and run the generated tests with pytest."""
+    from ..backends.emit import write
+
+    files = _compile(file, targets, params)
+    with tempfile.TemporaryDirectory(prefix="nnspec-") as folder:
+        write(files, Path(folder))
+        tests = next(name for name in files if name.startswith("test_"))
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, *pytest_arguments]
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        finished = subprocess.run(command, cwd=folder, env=environment, check=False)
+    sys.exit(min(finished.returncode, 1))

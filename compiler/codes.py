@@ -1,0 +1,550 @@
+"""Every semantic diagnostic: code, message, explanation. Those of the syntax are in `dsl/codes.py`.
+
+E2xx names and values, E3xx shapes, edges and the network, E4xx operations, weights and losses, E5xx targets,
+E6xx files, E9xx what the language has but this version does not; W.. warnings, numbered like the errors
+they sit beside.
+"""
+
+from __future__ import annotations
+
+from ..dsl.diagnostics import Code
+
+# ------------------------------------------------------------------------------------- E2xx: names and values
+
+UNKNOWN_NAME = Code(
+    "E201",
+    "no {kind} is called `{name}`",
+    "",
+)
+
+WRONG_KIND = Code(
+    "E202",
+    "`{name}` is a {kind}, not a {wanted}",
+    "",
+)
+
+DECLARED_TWICE = Code(
+    "E203",
+    "`{name}` is declared twice",
+    "",
+)
+
+OUTSIDE = Code(
+    "E204",
+    "edge {end} {index} is outside `{side}`, which has {size}",
+    "",
+)
+
+RESERVED_NAME = Code(
+    "E205",
+    "`{name}` cannot be a name: Python or a target uses it",
+    "",
+)
+
+UNDERSCORES = Code(
+    "E206",
+    "`{name}` cannot be a name: leading and double underscores are kept for generated code",
+    "",
+)
+
+UNKNOWN_NUMBER = Code(
+    "E207",
+    "no number is called `{name}`",
+    "",
+)
+
+PARAM_CYCLE = Code(
+    "E208",
+    "a param depends on itself: {chain}",
+    "",
+)
+
+SHADOWED = Code(
+    "E209",
+    "the loop variable `{name}` is a name already",
+    "",
+)
+
+LOOP_VALUES = Code(
+    "E210",
+    "`for` runs over a range `1..3` or a list `[1, 2, 4]`",
+    "",
+)
+
+TOO_MANY_STATEMENTS = Code(
+    "E211",
+    "loops unroll to more than {limit} statements",
+    "",
+)
+
+NOT_A_NUMBER = Code(
+    "E212",
+    "a number is needed here, not {what}",
+    "",
+)
+
+NOT_AN_INTEGER = Code(
+    "E213",
+    "{what} must be an integer, not {value}",
+    "",
+)
+
+TOO_SMALL = Code(
+    "E214",
+    "{what} must be at least {least}, not {value}",
+    "",
+)
+
+NUMBER_TOO_LARGE = Code(
+    "E215",
+    "this number is outside 64 bits",
+    "",
+)
+
+NOT_FINITE = Code(
+    "E216",
+    "this is not a finite number",
+    "",
+)
+
+DIVISION_BY_ZERO = Code(
+    "E217",
+    "division by zero",
+    "",
+)
+
+NOT_A_CONDITION = Code(
+    "E218",
+    "a condition is needed here, such as `i < 3`",
+    "",
+)
+
+UNKNOWN_FUNCTION = Code(
+    "E219",
+    "no function of numbers is called `{name}`",
+    "",
+)
+
+ARGUMENT_COUNT = Code(
+    "E220",
+    "`{name}` takes {count} argument(s), without names",
+    "",
+)
+
+SET_AMONG_NUMBERS = Code(
+    "E221",
+    "`{operator}` combines sets of edges, not numbers",
+    "",
+)
+
+IN_WHAT = Code(
+    "E222",
+    "`in` needs a range `0..3` or a list `[0, 2]` behind it",
+    "",
+)
+
+UNKNOWN_ARGUMENT = Code(
+    "E223",
+    "`{name}` has no argument `{argument}`",
+    "",
+)
+
+SURPLUS_ARGUMENT = Code(
+    "E224",
+    "`{name}` has no use for this argument",
+    "",
+)
+
+ARGUMENT_TWICE = Code(
+    "E225",
+    "`{name}` is given twice",
+    "",
+)
+
+MISSING_ARGUMENT = Code(
+    "E226",
+    "`{name}` needs `{argument}`",
+    "",
+)
+
+UNKNOWN_CHOICE = Code(
+    "E227",
+    "`{name}` is {choices}",
+    "",
+)
+
+NOT_TOGETHER = Code(
+    "E228",
+    "`{first}` and `{second}` exclude each other",
+    "",
+)
+
+NOT_A_STRING = Code(
+    "E229",
+    "{what} is needed here, in double quotes",
+    "",
+)
+
+NOT_A_NAME = Code(
+    "E230",
+    "the name of a layer, connection or target is needed here",
+    "",
+)
+
+NAME_COLLISION = Code(
+    "E231",
+    "`{name}` and `{other}` would both be called `{generated}` in generated code",
+    "",
+)
+
+# ------------------------------------------------------------------------ E3xx: shapes, edges and the network
+
+NO_SHAPE = Code(
+    "E301",
+    "the {what} `{name}` has no shape",
+    "",
+)
+
+TOO_MANY_UNITS = Code(
+    "E302",
+    "{units} units are more than {limit}",
+    "",
+)
+
+RANK = Code(
+    "E303",
+    "`{side}` has {rank} dimension(s), {shape}, but {given} is/are given here",
+    "",
+)
+
+SHAPES_DIFFER = Code(
+    "E304",
+    "`one_to_one` needs equal shapes: `{source}` is {source_shape}, `{target}` is {target_shape}",
+    "",
+)
+
+SIDES_DIFFER = Code(
+    "E305",
+    "the set `{name}` is {shapes}, but {wanted}",
+    "",
+)
+
+NOT_A_SET = Code(
+    "E306",
+    "a set of edges is needed here",
+    "",
+)
+
+UNKNOWN_RULE = Code(
+    "E307",
+    "no rule or edge set is called `{name}`",
+    "",
+)
+
+SET_CYCLE = Code(
+    "E308",
+    "the edge set `{name}` depends on itself",
+    "",
+)
+
+INDEX_IS_DECLARED = Code(
+    "E309",
+    "`{name}` stands for something else and cannot be an index here",
+    "",
+)
+
+INDEX_NOT_INTEGER = Code(
+    "E310",
+    "an index must be an integer, not {value}",
+    "",
+)
+
+DUPLICATE_EDGE = Code(
+    "E311",
+    "the edge {source} -> {target} is made twice ({count} edge(s) in all are repeats)",
+    "",
+)
+
+UNKNOWN_POLICY = Code(
+    "E312",
+    "no policy is called `{name}`",
+    "",
+)
+
+TOO_MANY_CANDIDATES = Code(
+    "E313",
+    "these clauses leave more than {limit} pairs to look at",
+    "",
+)
+
+TOO_MANY_EDGES = Code(
+    "E314",
+    "{count} edges are more than can be written out",
+    "",
+)
+
+TOO_FEW_SOURCES = Code(
+    "E315",
+    "{fan_in} distinct sources cannot be drawn from `{source}`, which has {size}",
+    "",
+)
+
+CYCLE = Code(
+    "E316",
+    "connections form a cycle: {chain}",
+    "",
+)
+
+NOTHING_ENTERS = Code(
+    "E317",
+    "nothing is connected to the layer `{name}`",
+    "",
+)
+
+REACHES_NOTHING = Code(
+    "E318",
+    "the layer `{name}` reaches no output and no loss",
+    "",
+)
+
+NO_LAYERS = Code(
+    "E319",
+    "the model has no layer",
+    "",
+)
+
+UNITS_WITHOUT_INPUT = Code(
+    "W301",
+    "{count} of the {of} units of `{side}` have no input here: {first}",
+    "",
+)
+
+UNITS_UNREAD = Code(
+    "W302",
+    "{count} of the {of} units of `{side}` are not read here: {first}",
+    "",
+)
+
+SAME_SEED = Code(
+    "W303",
+    "a literal seed inside `for` draws the same edges each time",
+    "",
+)
+
+UNUSED = Code(
+    "W304",
+    "the {what} `{name}` is never used",
+    "",
+)
+
+# -------------------------------------------------------------------------- E4xx: operations, weights, losses
+
+UNKNOWN_OPERATION = Code(
+    "E401",
+    "no operation is called `{name}`",
+    "",
+)
+
+NOT_A_PROBABILITY = Code(
+    "E402",
+    "the probability of dropout must be at least 0 and below 1, not {value}",
+    "",
+)
+
+OPERATION_TWICE = Code(
+    "E403",
+    "a layer can have `{name}` only once",
+    "",
+)
+
+NO_DIMENSION = Code(
+    "E404",
+    "there is no dimension {dimension}: the layer has {rank}, counted from 0",
+    "",
+)
+
+NOT_A_VECTOR = Code(
+    "E405",
+    "a 0/1 vector from a file is needed here",
+    "",
+)
+
+VECTOR_LENGTH = Code(
+    "E406",
+    "{name} has {length} entries, but the layer has {units} units",
+    "",
+)
+
+UNKNOWN_ATTRIBUTE = Code(
+    "E407",
+    "a connection has no attribute `{name}`",
+    "",
+)
+
+UNKNOWN_DISTRIBUTION = Code(
+    "E408",
+    "no distribution is called `{name}`",
+    "",
+)
+
+WEIGHT_SHAPE = Code(
+    "E409",
+    "{name} has the shape {shape}, but the connection has {edges} edges",
+    "",
+)
+
+COLUMN_WITHOUT_TABLE = Code(
+    "E410",
+    "`column` needs a set that is exactly one `load` of a table",
+    "",
+)
+
+UNKNOWN_LOSS = Code(
+    "E411",
+    "no loss is called `{name}`",
+    "",
+)
+
+CODES_WANTED = Code(
+    "E412",
+    "`{loss}` needs a target of class codes; `{target}` holds numbers",
+    "",
+)
+
+CODES_NOT_WANTED = Code(
+    "E413",
+    "`{loss}` needs a target of numbers; `{target}` holds class codes",
+    "",
+)
+
+LOSS_SHAPES = Code(
+    "E414",
+    "`{prediction}` is {shape}, but compared with `{target}` it must be {wanted}",
+    "",
+)
+
+SQUASHED_TWICE = Code(
+    "E415",
+    "`{loss}` applies the {activation} itself, so `{layer}` must not: it would be applied twice",
+    "",
+)
+
+LOSS_PRODUCT = Code(
+    "E416",
+    "loss terms can be added and multiplied by numbers, not by each other",
+    "",
+)
+
+LOSS_CONSTANT = Code(
+    "E417",
+    "a loss is made of terms such as `mse(y, t)`; this is a plain number",
+    "",
+)
+
+NO_WEIGHTS = Code(
+    "E418",
+    "`{name}` has no weights that are trained",
+    "",
+)
+
+# ---------------------------------------------------------------------------------------------- E5xx: targets
+
+UNSUPPORTED = Code(
+    "E501",
+    "the target {target} cannot do this: {why}",
+    "",
+)
+
+# ------------------------------------------------------------------------------------------------ E6xx: files
+
+NO_FILE = Code(
+    "E601",
+    "there is no file {name}",
+    "",
+)
+
+NOT_A_FILE = Code(
+    "E602",
+    "{name} is not a regular file",
+    "",
+)
+
+FILE_TOO_LARGE = Code(
+    "E603",
+    "{name} is larger than {limit} bytes",
+    "",
+)
+
+UNREADABLE = Code(
+    "E604",
+    "{name} cannot be read: {reason}",
+    "",
+)
+
+FILE_KIND = Code(
+    "E605",
+    "what kind of file {name} is does not show in its ending",
+    "",
+)
+
+BAD_ARRAY = Code(
+    "E606",
+    "{name} is no usable array: {reason}",
+    "",
+)
+
+NOT_ZERO_ONE = Code(
+    "E607",
+    "{name} must hold only 0 and 1; it holds {value}",
+    "",
+)
+
+BAD_TABLE = Code(
+    "E608",
+    "{name} is no usable table: {reason}",
+    "",
+)
+
+NO_COLUMN = Code(
+    "E609",
+    "{name} has no single column `{column}`",
+    "",
+)
+
+BAD_VALUE = Code(
+    "E610",
+    "{name}, line {line}, column `{column}`: `{value}` is not {what}",
+    "",
+)
+
+ORIENTATION = Code(
+    "E611",
+    "which side the rows of {name} are is not said",
+    "",
+)
+
+MATRIX_SHAPE = Code(
+    "E612",
+    "{name} has the shape {shape}, but `{source}` -> `{target}` needs {wanted}",
+    "",
+)
+
+SPEC_TOO_LARGE = Code(
+    "E614",
+    "the spec is larger than {limit} bytes",
+    "",
+)
+
+NOT_TEXT = Code(
+    "E613",
+    "{name} is not UTF-8 text: {reason}",
+    "",
+)
+
+# ------------------------------------------------------------- E9xx: in the language, but not in this version
+
+NOT_YET = Code(
+    "E901",
+    "{what} is not supported by this version",
+    "",
+)

@@ -1,0 +1,1 @@
+"""Edge sets: how they are held, built, loaded and drawn."""

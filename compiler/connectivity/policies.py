@@ -1,0 +1,139 @@
+"""Policies of builders and files: what happens to an edge outside, and to one that is there already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...dsl import syntax
+from ...dsl.diagnostics import Report
+from ...dsl.source import Span
+from ...dsl.words import suggest
+from .. import codes
+from ..expressions import fail
+from .edge_set import Indices, Shape, pair_keys
+
+if TYPE_CHECKING:
+    from .builders import Scope, Side
+
+OUTSIDE = ("outside", ("error", "skip", "wrap"))
+DUPLICATES = ("duplicates", ("error", "merge"))
+
+
+@dataclass(frozen=True)
+class Policies:
+    """The policies in force; `error` unless the spec says otherwise."""
+
+    outside: str = "error"
+    duplicates: str = "error"
+
+    @staticmethod
+    def of(
+        attributions: tuple[syntax.Attribution, ...],
+        report: Report,
+        text: Callable[[syntax.Name], str],
+        known: tuple[tuple[str, tuple[str, ...]], ...],
+    ) -> Policies:
+        """The policies written after `;`, or among the arguments of `load`."""
+        chosen: dict[str, str] = {}
+        for attribution in attributions:
+            choices = dict(known).get(attribution.name)
+            if choices is None:
+                names = [name for name, _ in known]
+                guess = suggest(attribution.name, names)
+                raise fail(
+                    report,
+                    codes.UNKNOWN_POLICY,
+                    attribution.name_span,
+                    name=attribution.name,
+                    help=f"did you mean `{guess}`?" if guess else "policies here: " + ", ".join(names),
+                )
+            value = attribution.value
+            word = text(value.name) if isinstance(value, syntax.Reference) else ""
+            if attribution.name in chosen:
+                raise fail(report, codes.ARGUMENT_TWICE, attribution.span, name=attribution.name)
+            if word not in choices:
+                raise fail(
+                    report,
+                    codes.UNKNOWN_CHOICE,
+                    value.span,
+                    name=attribution.name,
+                    choices=" or ".join(f"`{choice}`" for choice in choices),
+                )
+            chosen[attribution.name] = word
+        return Policies(**chosen)
+
+
+def unit_text(unit: int, shape: Shape) -> str:
+    """How a unit is written: its number, or its indices in parentheses."""
+    if len(shape) == 1:
+        return str(unit)
+    return "(" + ", ".join(str(int(index)) for index in np.unravel_index(unit, shape)) + ")"
+
+
+def size_text(size: int) -> str:
+    """How many units there are and how they are numbered."""
+    return f"{size} units (0..{size - 1})" if size > 1 else "1 unit (0)"
+
+
+def apply_outside(
+    index: Indices,
+    size: int,
+    policies: Policies,
+    side: Side,
+    scope: Scope,
+    node: syntax.Expression,
+    assignment: Callable[[int], str],
+) -> tuple[Indices, Indices]:
+    """The indices along one dimension that remain, and where among the given ones they stood."""
+    outside = (index < 0) | (index >= size)
+    if not outside.any():
+        return index, np.arange(len(index))
+    if policies.outside == "wrap":
+        return index % size, np.arange(len(index))
+    if policies.outside == "skip":
+        return index[~outside], np.flatnonzero(~outside)
+    at = int(np.argmax(outside))
+    given = assignment(at)
+    raise fail(
+        scope.report,
+        codes.OUTSIDE,
+        node.span,
+        label=f"{given} gives {index[at]}" if given else "",
+        help="add `; outside = skip` to drop such edges, or `; outside = wrap` to close the ring",
+        end="source" if side is scope.source else "target",
+        index=int(index[at]),
+        side=side.name,
+        size=size_text(size) if len(side.shape) == 1 else f"{size} units along this dimension",
+    )
+
+
+def refuse_duplicates(
+    source: Indices,
+    target: Indices,
+    source_side: Side,
+    target_side: Side,
+    report: Report,
+    place: Callable[[int], Span | None],
+    label: Callable[[int], str] = lambda at: "",
+) -> None:
+    """Raise `Failed` at the second occurrence of the first edge, in order of making, that is there twice."""
+    keys = pair_keys(source, target, source_side.shape, target_side.shape)
+    order = np.argsort(keys, kind="stable")
+    again = order[1:][keys[order][1:] == keys[order][:-1]]
+    if len(again) == 0:
+        return
+    at = int(again.min())
+    raise fail(
+        report,
+        codes.DUPLICATE_EDGE,
+        place(at),
+        label=label(at),
+        help="`duplicates = merge` takes such edges once",
+        source=unit_text(int(source[at]), source_side.shape),
+        target=unit_text(int(target[at]), target_side.shape),
+        count=len(again),
+    )

@@ -1,0 +1,190 @@
+"""The loss: a linear combination of loss terms and penalties, with every coefficient known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ..dsl import syntax
+from ..dsl.words import suggest
+from . import codes
+from .arguments import bind, call_parts
+from .catalogue.losses import LOSSES, PENALTIES
+from .expressions import Failed, fail
+from .model import Activate, Connection, Data, Layer, LossTerm, PenaltyTerm
+from .scope import Names
+
+# Losses of the language that this version does not have.
+LATER = frozenset(["huber", "log_cosh", "hinge", "kl_divergence", "poisson", "cosine"])
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a loss may speak of."""
+
+    names: Names
+    inputs: dict[str, Data]
+    targets: dict[str, Data]
+    layers: dict[str, Layer]
+    connections: dict[str, Connection]
+
+
+Term: TypeAlias = LossTerm | PenaltyTerm
+
+
+def resolve_loss(node: syntax.Expression, network: Network, variables: Mapping[str, int]) -> list[Term]:
+    """The terms of one loss statement. Raises `Failed` after recording a diagnostic."""
+    return list(_terms(node, 1.0, network, variables))
+
+
+def _terms(
+    node: syntax.Expression, coefficient: float, network: Network, variables: Mapping[str, int]
+) -> Iterator[Term]:
+    report = network.names.report
+    match node:
+        case syntax.Parenthesised():
+            yield from _terms(node.inner, coefficient, network, variables)
+        case syntax.Unary(operator="-" | "+"):
+            sign = -1.0 if node.operator == "-" else 1.0
+            yield from _terms(node.operand, sign * coefficient, network, variables)
+        case syntax.Binary(operator="+" | "-"):
+            yield from _terms(node.left, coefficient, network, variables)
+            sign = -1.0 if node.operator == "-" else 1.0
+            yield from _terms(node.right, sign * coefficient, network, variables)
+        case syntax.Binary(operator="*" | "/"):
+            left, right = _has_term(node.left), _has_term(node.right)
+            if (left and right) or (right and node.operator == "/"):
+                raise fail(report, codes.LOSS_PRODUCT, node.span)
+            if not (left or right):
+                raise fail(report, codes.LOSS_CONSTANT, node.span)
+            term, other = (node.left, node.right) if left else (node.right, node.left)
+            number = network.names.evaluator(variables).number(other, "a coefficient")
+            if node.operator == "/" and number == 0:
+                raise fail(report, codes.DIVISION_BY_ZERO, node.span)
+            factor = 1 / number if node.operator == "/" else number
+            yield from _terms(term, coefficient * factor, network, variables)
+        case syntax.Call():
+            yield from _term(node, coefficient, network, variables)
+        case _:
+            raise fail(report, codes.LOSS_CONSTANT, node.span)
+
+
+def _has_term(node: syntax.Expression) -> bool:
+    """Whether an expression holds a loss term, and so is no number."""
+    match node:
+        case syntax.Parenthesised():
+            return _has_term(node.inner)
+        case syntax.Unary():
+            return _has_term(node.operand)
+        case syntax.Binary():
+            return _has_term(node.left) or _has_term(node.right)
+        case syntax.Call():
+            parts = call_parts(node)
+            return bool(parts) and parts[0] not in ("abs", "min", "max", "floor", "sqrt", "exp", "log", "len")
+        case _:
+            return False
+
+
+def _term(
+    node: syntax.Call, coefficient: float, network: Network, variables: Mapping[str, int]
+) -> Iterator[Term]:
+    report = network.names.report
+    parts = call_parts(node)
+    name = parts[0] if parts else ""
+    if name in PENALTIES:
+        yield from _penalties(node, name, coefficient, network, variables)
+        return
+    if name in LATER:
+        raise fail(report, codes.NOT_YET, node.span, what=f"the loss `{name}`")
+    if name not in LOSSES:
+        known = [*LOSSES, *PENALTIES]
+        guess = suggest(name, known)
+        help = f"did you mean `{guess}`?" if guess else "losses are " + ", ".join(f"`{n}`" for n in known)
+        raise fail(report, codes.UNKNOWN_LOSS, node.function.span, name=name, help=help)
+    yield _loss(node, name, coefficient, network, variables)
+
+
+def _loss(
+    node: syntax.Call, name: str, coefficient: float, network: Network, variables: Mapping[str, int]
+) -> LossTerm:
+    report = network.names.report
+    bound = bind(report, node, ("prediction", "target"))
+    for argument in ("prediction", "target"):
+        if argument not in bound:
+            raise fail(report, codes.MISSING_ARGUMENT, node.span, name=name, argument=argument)
+    prediction = network.names.find(_name(bound["prediction"].value, network), variables, "layer")
+    target = network.names.find(_name(bound["target"].value, network), variables, "target", "input")
+    layer = network.layers.get(prediction.name)
+    data = network.targets.get(target.name) or network.inputs.get(target.name)
+    if layer is None or data is None:
+        raise Failed  # its own statement has an error, which is recorded
+    entry = LOSSES[name]
+    if entry.codes != (data.classes is not None):
+        raise fail(
+            report,
+            codes.CODES_WANTED if entry.codes else codes.CODES_NOT_WANTED,
+            bound["target"].span,
+            loss=name,
+            target=data.name,
+        )
+    wanted = (*data.shape, data.classes) if data.classes is not None else data.shape
+    if layer.shape != wanted:
+        raise fail(
+            report,
+            codes.LOSS_SHAPES,
+            node.span,
+            prediction=layer.name,
+            shape=list(layer.shape),
+            target=data.name,
+            wanted=list(wanted),
+        )
+    _refuse_squashed(name, layer, bound["prediction"], network)
+    return LossTerm(coefficient, entry, layer.name, data.name, node.span)
+
+
+# What a loss on logits applies itself, and so must not find at the end of a layer.
+_SQUASHES = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
+
+
+def _refuse_squashed(name: str, layer: Layer, argument: syntax.Argument, network: Network) -> None:
+    activations = [op.activation.name for op in layer.operations if isinstance(op, Activate)]
+    if _SQUASHES.get(name) in activations:
+        raise fail(
+            network.names.report,
+            codes.SQUASHED_TWICE,
+            argument.span,
+            loss=name,
+            activation=_SQUASHES[name],
+            layer=layer.name,
+        )
+
+
+def _penalties(
+    node: syntax.Call, name: str, coefficient: float, network: Network, variables: Mapping[str, int]
+) -> Iterator[PenaltyTerm]:
+    report = network.names.report
+    if not node.arguments:
+        raise fail(report, codes.MISSING_ARGUMENT, node.span, name=name, argument="connection")
+    seen: set[str] = set()
+    for argument in node.arguments:
+        if argument.name is not None:
+            raise fail(report, codes.UNKNOWN_ARGUMENT, argument.span, name=name, argument=argument.name)
+        found = network.names.find(_name(argument.value, network), variables, "layer", "connection")
+        chosen = [
+            c
+            for c in network.connections.values()
+            if found.name in (c.name, c.target) and c.weight is not None and c.weight.trainable
+        ]
+        if not chosen:
+            raise fail(report, codes.NO_WEIGHTS, argument.span, name=found.name)
+        for connection in chosen:
+            if connection.name not in seen:
+                seen.add(connection.name)
+                yield PenaltyTerm(coefficient, PENALTIES[name], connection.name, node.span)
+
+
+def _name(node: syntax.Expression, network: Network) -> syntax.Name:
+    if not isinstance(node, syntax.Reference):
+        raise fail(network.names.report, codes.NOT_A_NAME, node.span)
+    return node.name

@@ -1,0 +1,105 @@
+"""The whole way from a spec to files, as one line of plain function calls. Read this first.
+
+text ──parse──> syntax tree ──resolve──> model ──lower──> graph ──plan──> plan ──emit──> files
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..backends.emit import Made, emit
+from ..backends.registry import TARGETS
+from ..backends.target import Unsupported
+from ..dsl.diagnostics import Diagnostic, Report
+from ..dsl.parser import parse
+from ..dsl.source import Source
+from ..dsl.syntax import Spec
+from . import codes
+from .graph import Graph, check
+from .lower import lower
+from .model import Model
+from .plan import Plan, plan
+from .resolve import resolve
+from .version import VERSION
+
+# A spec is written by people; beyond this it is data, and belongs in a file that the spec loads.
+SPEC_SIZE_LIMIT = 16 << 20
+
+
+@dataclass(frozen=True)
+class Passage:
+    """Everything that stands between the arrows, and the warnings found on the way."""
+
+    tree: Spec
+    model: Model
+    graph: Graph
+    plan: Plan
+    made: Made
+    diagnostics: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True)
+class Build:
+    """The files of a build by name, what they were made of, and the warnings."""
+
+    files: Mapping[str, bytes]
+    passage: Passage
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def understand(path: Path, params: Mapping[str, int | float] | None = None) -> Passage:
+    """From a file to its plan, without a target. Raises `SpecError` with everything that is wrong."""
+    source, report = read(path)
+    tree = parse(source, report)
+    report.check()
+    model = resolve(tree, report, path.parent, params or {})
+    graph = check(lower(model))
+    planned = plan(graph)
+    return Passage(tree, model, graph, planned, made_of(source, model), report.diagnostics)
+
+
+def compile_spec(
+    path: str | Path,
+    targets: Sequence[str] = tuple(TARGETS),
+    params: Mapping[str, int | float] | None = None,
+) -> Build:
+    """Compile the spec at `path` for `targets`: the files by name, nothing written.
+
+    `params` override those of the spec. Raises `SpecError` with all errors of the spec, `UnknownParam` for an
+    override that the spec does not declare, and KeyError for an unknown target.
+    """
+    passage = understand(Path(path), params)
+    report = Report(passage.tree.source, list(passage.diagnostics))
+    try:
+        files = emit(passage.plan, [TARGETS[target]() for target in targets], passage.made)
+    except Unsupported as unsupported:
+        report.add(codes.UNSUPPORTED, unsupported.span, target=unsupported.target, why=unsupported.why)
+        report.check()
+        raise
+    return Build(files, passage, report.diagnostics)
+
+
+def read(path: Path) -> tuple[Source, Report]:
+    """The text of a spec. Raises `SpecError` if it is no text, or too much of it."""
+    content = path.read_bytes()[: SPEC_SIZE_LIMIT + 1]
+    source = Source(path.name, content.decode("utf-8-sig", errors="replace"))
+    report = Report(source)
+    if len(content) > SPEC_SIZE_LIMIT:
+        report.add(codes.SPEC_TOO_LARGE, None, limit=f"{SPEC_SIZE_LIMIT:,}")
+    try:
+        content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        report.add(codes.NOT_TEXT, None, name=path.name, reason=f"byte {error.start} does not fit")
+    report.check()
+    return source, report
+
+
+def made_of(source: Source, model: Model) -> Made:
+    """The header's account of what generated files were made of."""
+    hasher = hashlib.sha256()
+    for part in (VERSION, source.text, repr(model.params), *(f"{f.name}\0{f.sha256}" for f in model.files)):
+        hasher.update(f"{len(part)}\0{part}".encode())
+    return Made(VERSION, source.name, hasher.hexdigest())

@@ -1,0 +1,428 @@
+"""From the syntax tree to the model: every semantic error is raised here, with its span.
+
+A statement with an error is given up on and the next one is read, so that one run shows all errors.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..dsl import syntax
+from ..dsl.diagnostics import Label, Report
+from ..dsl.source import Span
+from . import codes
+from .arguments import call_parts
+from .connectivity.builders import Side
+from .connectivity.edge_set import EdgeSet, Listed, Shape, fan_in, fan_out
+from .connectivity.files import Files
+from .connectivity.policies import unit_text
+from .expressions import Failed, fail
+from .loss import Network, resolve_loss
+from .model import (
+    Bias,
+    Connection,
+    Data,
+    DataFile,
+    Dropout,
+    Layer,
+    LossTerm,
+    Model,
+    Normalise,
+    Operation,
+    PenaltyTerm,
+)
+from .operations import resolve_operation
+from .scope import Names, Placed, unroll
+from .sets import NamedSet, SetResolver, Sides
+from .weights import resolve_weight
+
+# Units of one side; sizes are 64-bit, and a batch of one must fit in memory.
+UNIT_LIMIT = 10**10
+
+
+def resolve(
+    spec: syntax.Spec, report: Report, directory: Path, overrides: Mapping[str, int | float]
+) -> Model:
+    """The model of a spec. Raises `SpecError` with all errors found.
+
+    `directory` is where the spec stands, `overrides` the params given on the command line.
+    """
+    resolver = Resolver(report, directory, overrides)
+    resolver.read(spec)
+    report.check()
+    return resolver.model()
+
+
+@dataclass
+class Resolver:
+    """The state of one resolution; `read` fills it statement by statement."""
+
+    report: Report
+    directory: Path
+    overrides: Mapping[str, int | float]
+    name: str = ""
+    inputs: dict[str, Data] = field(default_factory=dict[str, Data])
+    targets: dict[str, Data] = field(default_factory=dict[str, Data])
+    layers: dict[str, Layer] = field(default_factory=dict[str, Layer])
+    connections: dict[str, Connection] = field(default_factory=dict[str, Connection])
+    outputs: list[str] = field(default_factory=list[str])
+    losses: list[LossTerm] = field(default_factory=list[LossTerm])
+    penalties: list[PenaltyTerm] = field(default_factory=list[PenaltyTerm])
+    shapes: dict[str, Shape] = field(default_factory=dict[str, Shape])
+    _default_bias: dict[str, bool] = field(default_factory=dict[str, bool])
+
+    def __post_init__(self) -> None:
+        self.names = Names(self.report, self.overrides)
+        self.files = Files(self.directory, self.report)
+        self.sets = SetResolver(self.names, self.files)
+
+    def read(self, spec: syntax.Spec) -> None:
+        """Resolve all statements, in the order of what needs what."""
+        statements = unroll(spec, self.names)
+        self._check_overrides()
+        for step in (
+            self._declare,
+            self._read_params,
+            self._read_shapes,
+            self._read_edges,
+            self._read_layers,
+            self._read_connections,
+            self._read_outputs,
+            self._read_losses,
+        ):
+            for placed in statements:
+                try:
+                    step(placed)
+                except Failed:
+                    continue
+        for name in self.sets.named:
+            self.sets.named_edges(name)
+        if not self.report.failed:
+            self._check_network()
+
+    def model(self) -> Model:
+        """The model, layers in an order in which they can be computed."""
+        return Model(
+            name=self.name,
+            params=tuple(sorted(self.names.params.items())),
+            inputs=tuple(self.inputs.values()),
+            targets=tuple(self.targets.values()),
+            layers=tuple(self.layers[name] for name in self._order()),
+            connections=tuple(self.connections.values()),
+            outputs=tuple(self.outputs),
+            losses=tuple(self.losses),
+            penalties=tuple(self.penalties),
+            files=tuple(DataFile(name, sha) for name, sha in sorted(self.files.digests.items())),
+        )
+
+    def _check_overrides(self) -> None:
+        for name in self.overrides:
+            if name not in self.names.declared or self.names.declared[name].kind != "param":
+                raise UnknownParam(name, [d.name for d in self.names.declared.values() if d.kind == "param"])
+
+    # ---------------------------------------------------------------------------------- declarations
+
+    def _declare(self, placed: Placed) -> None:
+        match placed.statement:
+            case syntax.ModelStatement(name=name):
+                self.name = self.names.text(name, placed.variables)
+                if not self.name.isidentifier():
+                    raise fail(self.report, codes.RESERVED_NAME, name.span, name=self.name)
+            case syntax.DataStatement(name=name, keyword=keyword):
+                self.names.declare(name, keyword, placed)
+            case syntax.LayerStatement(name=name):
+                self.names.declare(name, "layer", placed)
+            case syntax.EdgesStatement(name=name):
+                self.names.declare(name, "edge set", placed)
+            case syntax.ConnectStatement() as statement:
+                self.names.declare(
+                    statement.name, "connection", placed, self._connection_name(statement, placed)
+                )
+            case syntax.AxisStatement() as statement:
+                raise fail(self.report, codes.NOT_YET, statement.span, what="`axis`")
+            case _:
+                return
+
+    def _connection_name(self, statement: syntax.ConnectStatement, placed: Placed) -> str:
+        if statement.name:
+            return self.names.text(statement.name, placed.variables)
+        source = self.names.text(statement.source, placed.variables)
+        target = self.names.text(statement.target, placed.variables)
+        return f"{source}_{target}"
+
+    def _own(self, name: syntax.Name, placed: Placed) -> str:
+        """The name that a statement declares, if it is this statement that holds the name."""
+        text = self.names.text(name, placed.variables)
+        declared = self.names.declared.get(text)
+        if declared is None or declared.placed is not placed:
+            raise Failed
+        return text
+
+    def _read_params(self, placed: Placed) -> None:
+        if isinstance(placed.statement, syntax.ParamStatement):
+            self.names.number(
+                syntax.Reference(placed.statement.span, placed.statement.name), placed.variables
+            )
+
+    def _shape(self, shape: syntax.Shape | None, placed: Placed, what: str) -> Shape:
+        if shape is None:
+            return ()
+        evaluator = self.names.evaluator(placed.variables)
+        sizes = tuple(evaluator.integer(size, f"a size of {what}", least=1) for size in shape.dimensions)
+        units = 1
+        for size in sizes:
+            units *= size
+        if units > UNIT_LIMIT:
+            raise fail(
+                self.report, codes.TOO_MANY_UNITS, shape.span, units=f"{units:,}", limit=f"{UNIT_LIMIT:,}"
+            )
+        return sizes
+
+    def _read_shapes(self, placed: Placed) -> None:
+        statement = placed.statement
+        if isinstance(statement, syntax.LayerStatement):
+            name = self._own(statement.name, placed)
+            if statement.shape is None:
+                raise fail(self.report, codes.NO_SHAPE, statement.span, what="layer", name=name)
+            self.shapes[name] = self._shape(statement.shape, placed, f"`{name}`")
+        elif isinstance(statement, syntax.DataStatement):
+            self._read_data(statement, placed)
+
+    def _read_data(self, statement: syntax.DataStatement, placed: Placed) -> None:
+        name = self._own(statement.name, placed)
+        shape = self._shape(statement.shape, placed, f"`{name}`")
+        classes = None
+        if statement.classes is not None:
+            classes = self.names.evaluator(placed.variables).integer(
+                statement.classes, "the number of classes", least=2
+            )
+            if statement.keyword == "input":
+                raise fail(self.report, codes.NOT_YET, statement.span, what="an input of class codes")
+        elif statement.shape is None:
+            raise fail(self.report, codes.NO_SHAPE, statement.span, what=statement.keyword, name=name)
+        data = Data(name, shape, classes, statement.name.span)
+        if statement.keyword == "input":
+            self.inputs[name] = data
+            self.shapes[name] = shape
+        else:
+            self.targets[name] = data
+
+    # ---------------------------------------------------------------------------- edges, connections
+
+    def _read_edges(self, placed: Placed) -> None:
+        statement = placed.statement
+        if not isinstance(statement, syntax.EdgesStatement):
+            return
+        name = self._own(statement.name, placed)
+        sides = Sides(self._side(statement.source, placed), self._side(statement.target, placed), name)
+        self.sets.named[name] = NamedSet(sides, statement.set, placed)
+
+    def _side(self, side: syntax.Name | syntax.Shape, placed: Placed) -> Side:
+        if isinstance(side, syntax.Shape):
+            return Side("the given shape", self._shape(side, placed, "a side"))
+        found = self.names.find(side, placed.variables, "layer", "input")
+        if found.name not in self.shapes:
+            raise Failed  # its own statement has an error, which is recorded
+        return Side(found.name, self.shapes[found.name])
+
+    def _read_layers(self, placed: Placed) -> None:
+        statement = placed.statement
+        if not isinstance(statement, syntax.LayerStatement):
+            return
+        name = self._own(statement.name, placed)
+        if name not in self.shapes:
+            raise Failed
+        shape = self.shapes[name]
+        operations: list[Operation] = []
+        spans: list[Span] = []
+        has_bias = False
+        failed = False
+        for node in statement.operations:
+            parts = call_parts(node)
+            has_bias = has_bias or (parts is not None and parts[0] == "bias")
+            try:
+                operation = resolve_operation(node, shape, self.sets, placed.variables)
+            except Failed:
+                failed = True
+                continue
+            if operation is not None:
+                operations.append(operation)
+                spans.append(node.span)
+        self._refuse_repeats(operations, spans)
+        self.layers[name] = Layer(name, shape, tuple(operations), statement.name.span)
+        self._default_bias[name] = not has_bias
+        if failed:
+            raise Failed
+
+    def _refuse_repeats(self, operations: list[Operation], spans: list[Span]) -> None:
+        """What an operation holds is named after the layer and the operation, so each kind can stand once."""
+        seen: dict[str, Span] = {}
+        for operation, span in zip(operations, spans, strict=True):
+            match operation:
+                case Normalise():
+                    key = operation.norm.name
+                case Bias():
+                    key = "bias"
+                case Dropout():
+                    key = "dropout"
+                case _:
+                    continue
+            if key in seen:
+                others = (Label(seen[key], "first here"),)
+                self.report.add(codes.OPERATION_TWICE, span, name=key, others=others)
+            seen.setdefault(key, span)
+
+    def _read_connections(self, placed: Placed) -> None:
+        statement = placed.statement
+        if not isinstance(statement, syntax.ConnectStatement):
+            return
+        name = self._connection_name(statement, placed)
+        if self.names.declared.get(name) is None or self.names.declared[name].placed is not placed:
+            raise Failed
+        source = self.names.find(statement.source, placed.variables, "layer", "input")
+        target = self.names.find(statement.target, placed.variables, "layer")
+        if source.name not in self.shapes or target.name not in self.shapes:
+            raise Failed
+        sides = Sides(self._side(statement.source, placed), self._side(statement.target, placed), name)
+        edges = self.sets.resolve(statement.set, sides, placed.variables)
+        weight = resolve_weight(statement, sides, edges, self.sets, placed.variables)
+        self._warn_unconnected(edges, sides, statement.set.span)
+        self.connections[name] = Connection(name, source.name, target.name, edges, weight, statement.span)
+        layer = self.layers.get(target.name)
+        if layer and weight is not None and self._default_bias.pop(target.name, False):
+            bias = Bias(layer.units, 0.0, None, None)
+            self.layers[target.name] = Layer(layer.name, layer.shape, (bias, *layer.operations), layer.span)
+
+    def _warn_unconnected(self, edges: EdgeSet, sides: Sides, span: Span) -> None:
+        for code, degrees, side in (
+            (codes.UNITS_WITHOUT_INPUT, fan_in, sides.target),
+            (codes.UNITS_UNREAD, fan_out, sides.source),
+        ):
+            if not isinstance(edges, Listed):
+                continue  # `all` and `one_to_one` reach every unit
+            missing = np.flatnonzero(degrees(edges) == 0)
+            if len(missing):
+                first = ", ".join(unit_text(int(unit), side.shape) for unit in missing[:5])
+                more = ", ..." if len(missing) > 5 else ""
+                self.report.add(
+                    code, span, count=len(missing), of=side.units, side=side.name, first=first + more
+                )
+
+    # --------------------------------------------------------------------------------- outputs, loss
+
+    def _read_outputs(self, placed: Placed) -> None:
+        statement = placed.statement
+        if not isinstance(statement, syntax.OutputStatement):
+            return
+        for name in statement.names:
+            found = self.names.find(name, placed.variables, "layer")
+            if found.name in self.outputs:
+                raise fail(self.report, codes.ARGUMENT_TWICE, name.span, name=found.name)
+            self.outputs.append(found.name)
+
+    def _read_losses(self, placed: Placed) -> None:
+        statement = placed.statement
+        if not isinstance(statement, syntax.LossStatement):
+            return
+        network = Network(self.names, self.inputs, self.targets, self.layers, self.connections)
+        for term in resolve_loss(statement.value, network, placed.variables):
+            if isinstance(term, LossTerm):
+                self.losses.append(term)
+            else:
+                self.penalties.append(term)
+
+    # -------------------------------------------------------------------------------- whole network
+
+    def _check_network(self) -> None:
+        if not self.layers:
+            self.report.add(codes.NO_LAYERS, None)
+            return
+        entered = {connection.target for connection in self.connections.values()}
+        for layer in self.layers.values():
+            if layer.name not in entered:
+                self.report.add(codes.NOTHING_ENTERS, layer.span, name=layer.name)
+        if self._cycle():
+            return
+        read = {c.source for c in self.connections.values()}
+        if not self.outputs:
+            self.outputs = [name for name in self.layers if name not in read]
+        self._check_reach()
+        for data in self.inputs.values():
+            if data.name not in read and all(t.target != data.name for t in self.losses):
+                self.report.add(codes.UNUSED, data.span, what="input", name=data.name)
+        for data in self.targets.values():
+            if all(term.target != data.name for term in self.losses):
+                self.report.add(codes.UNUSED, data.span, what="target", name=data.name)
+
+    def _cycle(self) -> bool:
+        order = self._order()
+        if len(order) == len(self.layers):
+            return False
+        stuck = set(self.layers) - set(order)
+        # Every stuck layer has a stuck source, so walking backwards must come round.
+        walk = [min(stuck, key=list(self.layers).index)]
+        into = {c.target: c for c in self.connections.values() if c.source in stuck and c.target in stuck}
+        seen: set[str] = set()
+        while walk[-1] not in seen:
+            seen.add(walk[-1])
+            walk.append(into[walk[-1]].source)
+        cycle = walk[walk.index(walk[-1]) :][::-1]
+        spans = [into[name].span for name in cycle[1:]]
+        self.report.add(
+            codes.CYCLE,
+            spans[-1],
+            chain=" -> ".join(cycle),
+            others=tuple(Label(span, "and this") for span in spans[:-1]),
+            help="unroll it with `for`: a layer for each step",
+        )
+        return True
+
+    def _order(self) -> list[str]:
+        """Layers by dependency, otherwise in the spec's order; layers on a cycle are left out."""
+        position = {name: at for at, name in enumerate(self.layers)}
+        readers: dict[str, list[str]] = {name: [] for name in self.layers}
+        waits = dict.fromkeys(self.layers, 0)
+        for connection in self.connections.values():
+            if connection.source in self.layers and connection.target in self.layers:
+                readers[connection.source].append(connection.target)
+                waits[connection.target] += 1
+        ready = [at for name, at in position.items() if waits[name] == 0]
+        names = list(self.layers)
+        order: list[str] = []
+        heapq.heapify(ready)
+        while ready:
+            order.append(names[heapq.heappop(ready)])
+            for reader in readers[order[-1]]:
+                waits[reader] -= 1
+                if waits[reader] == 0:
+                    heapq.heappush(ready, position[reader])
+        return order
+
+    def _check_reach(self) -> None:
+        sources: dict[str, list[str]] = {name: [] for name in self.layers}
+        for connection in self.connections.values():
+            sources[connection.target].append(connection.source)
+        pending = [*self.outputs, *(term.prediction for term in self.losses)]
+        reached: set[str] = set()
+        while pending:
+            name = pending.pop()
+            if name not in reached:
+                reached.add(name)
+                pending.extend(sources.get(name, ()))
+        for layer in self.layers.values():
+            if layer.name not in reached:
+                self.report.add(codes.REACHES_NOTHING, layer.span, name=layer.name)
+
+
+class UnknownParam(Exception):
+    """`-D` names a param that the spec does not declare."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        self.name = name
+        self.known = known
+        super().__init__(name)

@@ -1,0 +1,237 @@
+"""Names: loops unrolled, templates such as `h{k-1}` filled in, params evaluated, one namespace checked."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from ..dsl import syntax
+from ..dsl.diagnostics import Label, Report
+from ..dsl.source import Span
+from ..dsl.words import suggest
+from . import codes
+from .expressions import Evaluator, Failed, Value, fail
+from .reserved import RESERVED
+
+# A `for` of a billion turns is a mistake or an attack; no network is written with this many statements.
+STATEMENT_LIMIT = 100_000
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A statement with the values of the `for` variables around it."""
+
+    statement: syntax.Statement
+    variables: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A name, what kind of thing it names, and the statement that says so."""
+
+    name: str
+    kind: str
+    span: Span
+    placed: Placed
+
+
+@dataclass
+class Names:
+    """The one namespace of a spec, and the numbers in it."""
+
+    report: Report
+    overrides: Mapping[str, int | float]
+    declared: dict[str, Declaration] = field(default_factory=dict[str, Declaration])
+    params: dict[str, int | float] = field(default_factory=dict[str, "int | float"])
+    _evaluating: list[str] = field(default_factory=list[str])
+
+    # -------------------------------------------------------------------------------------- names
+
+    def text(self, name: syntax.Name, variables: Mapping[str, int]) -> str:
+        """A name in full: its templates filled in."""
+        pieces: list[str] = []
+        for part in name.parts:
+            if isinstance(part, str):
+                pieces.append(part)
+            else:
+                pieces.append(str(self.evaluator(variables).integer(part, "a number within a name", least=0)))
+        return "".join(pieces)
+
+    def string(self, string: syntax.String, variables: Mapping[str, int]) -> str:
+        """A string in full."""
+        evaluator = self.evaluator(variables)
+        return "".join(
+            part if isinstance(part, str) else str(evaluator.integer(part, "a number within a string"))
+            for part in string.parts
+        )
+
+    def declare(self, name: syntax.Name | None, kind: str, placed: Placed, text: str = "") -> str | None:
+        """Enter a name, or record why it cannot be. `text` names what has no name of its own."""
+        span = name.span if name else placed.statement.span
+        text = self.text(name, placed.variables) if name else text
+        if text in self.declared:
+            first = self.declared[text]
+            self.report.add(
+                codes.DECLARED_TWICE,
+                span,
+                name=text,
+                label="declared again here",
+                others=(Label(first.span, f"a {first.kind} since here"),) if first.span != span else (),
+                help="" if name else "name the connection: `connect A -> B as NAME : ...`",
+            )
+            return None
+        if keyword.iskeyword(text) or text in RESERVED:
+            self.report.add(codes.RESERVED_NAME, span, name=text, help=f"`{text}_` would do")
+            return None
+        if text.startswith("_") or "__" in text:
+            self.report.add(codes.UNDERSCORES, span, name=text)
+            return None
+        self.declared[text] = Declaration(text, kind, span, placed)
+        return text
+
+    def find(self, name: syntax.Name, variables: Mapping[str, int], *kinds: str) -> Declaration:
+        """The declaration that a name refers to, one of `kinds`. Raises `Failed` if there is none."""
+        text = self.text(name, variables)
+        found = self.declared.get(text)
+        wanted = " or ".join(kinds)
+        if found is None:
+            guess = suggest(text, [d.name for d in self.declared.values() if d.kind in kinds])
+            help = f"did you mean `{guess}`?" if guess else ()
+            raise fail(self.report, codes.UNKNOWN_NAME, name.span, kind=wanted, name=text, help=help)
+        if found.kind not in kinds:
+            raise fail(
+                self.report,
+                codes.WRONG_KIND,
+                name.span,
+                name=text,
+                kind=found.kind,
+                wanted=wanted,
+                others=(Label(found.span, "declared here"),),
+            )
+        return found
+
+    # ------------------------------------------------------------------------------------ numbers
+
+    def evaluator(self, variables: Mapping[str, int]) -> Evaluator:
+        """Evaluates numbers that may use `for` variables and params."""
+        return Evaluator(self.report, lambda reference: self.number(reference, variables))
+
+    def is_number(self, name: str, variables: Mapping[str, int]) -> bool:
+        """Whether a name is that of a `for` variable or of anything declared."""
+        return name in variables or name in self.declared
+
+    def number(self, reference: syntax.Reference, variables: Mapping[str, int]) -> Value:
+        """The number that a name stands for."""
+        text = self.text(reference.name, variables)
+        if text in variables:
+            return variables[text]
+        found = self.declared.get(text)
+        if found is None:
+            known = [*variables, *(d.name for d in self.declared.values() if d.kind == "param")]
+            guess = suggest(text, known)
+            help = f"did you mean `{guess}`?" if guess else ()
+            raise fail(self.report, codes.UNKNOWN_NUMBER, reference.span, name=text, help=help)
+        if found.kind != "param":
+            raise fail(
+                self.report,
+                codes.WRONG_KIND,
+                reference.span,
+                name=text,
+                kind=found.kind,
+                wanted="number",
+                others=(Label(found.span, "declared here"),),
+            )
+        return self._param(found)
+
+    def _param(self, found: Declaration) -> int | float:
+        name = found.name
+        if name in self.params:
+            return self.params[name]
+        if name in self.overrides:
+            self.params[name] = self.overrides[name]
+            return self.params[name]
+        if name in self._evaluating:
+            chain = [*self._evaluating[self._evaluating.index(name) :], name]
+            raise fail(self.report, codes.PARAM_CYCLE, found.span, chain=" -> ".join(chain))
+        statement = found.placed.statement
+        assert isinstance(statement, syntax.ParamStatement)
+        self._evaluating.append(name)
+        try:
+            evaluator = self.evaluator(found.placed.variables)
+            self.params[name] = evaluator.number(statement.value, f"the param `{name}`")
+        finally:
+            self._evaluating.pop()
+        return self.params[name]
+
+
+def unroll(spec: syntax.Spec, names: Names) -> list[Placed]:
+    """All statements outside and inside loops, in order, with params declared as they are met.
+
+    Params outside loops are declared first, so that a loop's bounds may use one that stands below it.
+    """
+    for statement in spec.statements:
+        if isinstance(statement, syntax.ParamStatement):
+            _attempt(lambda s=statement: names.declare(s.name, "param", Placed(s, {})))
+    result: list[Placed] = []
+    for placed in _placed(spec.statements, {}, names):
+        if len(result) >= STATEMENT_LIMIT:
+            names.report.add(codes.TOO_MANY_STATEMENTS, placed.statement.span, limit=f"{STATEMENT_LIMIT:,}")
+            break
+        if isinstance(placed.statement, syntax.ParamStatement) and placed.variables:
+            _attempt(lambda p=placed: names.declare(_name_of(p), "param", p))
+        result.append(placed)
+    return result
+
+
+def _name_of(placed: Placed) -> syntax.Name:
+    assert isinstance(placed.statement, syntax.ParamStatement)
+    return placed.statement.name
+
+
+def _attempt(action: Callable[[], object]) -> None:
+    """Run an action whose failure has been recorded and concerns its own statement alone."""
+    try:
+        action()
+    except Failed:
+        return
+
+
+def _placed(
+    statements: tuple[syntax.Statement, ...], variables: Mapping[str, int], names: Names
+) -> Iterator[Placed]:
+    for statement in statements:
+        if not isinstance(statement, syntax.ForStatement):
+            yield Placed(statement, variables)
+            continue
+        try:
+            variable = names.text(statement.variable, variables)
+            _check_variable(variable, statement, variables, names)
+            values = _loop_values(statement, variables, names)
+        except Failed:
+            continue
+        for value in values:
+            yield from _placed(statement.body, {**variables, variable: value}, names)
+
+
+def _check_variable(
+    variable: str, statement: syntax.ForStatement, variables: Mapping[str, int], names: Names
+) -> None:
+    if variable in variables or variable in names.declared:
+        raise fail(names.report, codes.SHADOWED, statement.variable.span, name=variable)
+
+
+def _loop_values(
+    statement: syntax.ForStatement, variables: Mapping[str, int], names: Names
+) -> range | list[int]:
+    evaluator = names.evaluator(variables)
+    match statement.values:
+        case syntax.Range(first=first, last=last):
+            return range(
+                evaluator.integer(first, "a loop's first value"),
+                evaluator.integer(last, "a loop's last value") + 1,
+            )
+        case syntax.List(items=items):
+            return [evaluator.integer(item, "a loop's value") for item in items]
+        case other:
+            raise fail(names.report, codes.LOOP_VALUES, other.span)

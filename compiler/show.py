@@ -1,0 +1,56 @@
+"""What stands between two arrows of the pipeline, as text: for `--emit` and for golden plans."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from ..dsl.source import Source, Span
+
+# Where things stand in the text is not shown: a comment added above must not move everything below.
+_LEFT_OUT = (Span, Source)
+
+
+def show(value: object) -> str:
+    """A frozen dataclass and all within it, one field a line; arrays as type, shape and a hash."""
+    return "\n".join(_lines(value)) + "\n"
+
+
+def _lines(value: object) -> Iterator[str]:
+    if is_dataclass(value) and not isinstance(value, type):
+        yield type(value).__name__
+        for field in fields(value):
+            part = getattr(value, field.name)
+            if isinstance(part, _LEFT_OUT):
+                continue
+            yield from _named(field.name, part)
+    elif isinstance(value, tuple) and value and not _flat(value):
+        yield "("
+        for part in value:  # pyright: ignore[reportUnknownVariableType]
+            for line in _lines(part):  # pyright: ignore[reportUnknownArgumentType]
+                yield "  " + line
+        yield ")"
+    else:
+        yield _text(value)
+
+
+def _named(name: str, value: object) -> Iterator[str]:
+    first, *rest = _lines(value)
+    yield f"  {name}: {first}"
+    for line in rest:
+        yield "  " + line
+
+
+def _flat(value: tuple[Any, ...]) -> bool:
+    return all(not is_dataclass(part) and not (isinstance(part, tuple) and part) for part in value)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        content = np.ascontiguousarray(value).tobytes()
+        return f"{value.dtype}{list(value.shape)} sha256 {hashlib.sha256(content).hexdigest()[:16]}"
+    return repr(value)

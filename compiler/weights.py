@@ -1,0 +1,259 @@
+"""What stands after `with`: how the weights of a connection start, and whether they are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..dsl import syntax
+from ..dsl.words import suggest
+from . import codes
+from .arguments import bind, call_parts
+from .catalogue.initialisers import DISTRIBUTIONS
+from .connectivity import builders
+from .connectivity.edge_set import Diagonal, EdgeSet, Full, Indices, fan_in, fan_out, pair_keys
+from .expressions import Evaluator, Failed, Value, fail
+from .model import Drawn, DrawnByFanIn, Given, Start, Weight
+from .sets import SetResolver, Sides
+
+ATTRIBUTES = ("weight", "trainable")
+LATER = ("share", "sign", "reduce")
+
+
+def resolve_weight(
+    statement: syntax.ConnectStatement,
+    sides: Sides,
+    edges: EdgeSet,
+    sets: SetResolver,
+    variables: Mapping[str, int],
+) -> Weight | None:
+    """The weight of a connection, or None for `weight = none`."""
+    report = sets.names.report
+    seen: dict[str, syntax.Attribution] = {}
+    for attribution in statement.attributes:
+        name = attribution.name
+        if name in LATER:
+            raise fail(report, codes.NOT_YET, attribution.span, what=f"the attribute `{name}`")
+        if name not in ATTRIBUTES:
+            guess = suggest(name, (*ATTRIBUTES, *LATER))
+            help = f"did you mean `{guess}`?" if guess else "attributes are `weight` and `trainable`"
+            raise fail(report, codes.UNKNOWN_ATTRIBUTE, attribution.name_span, name=name, help=help)
+        if name in seen:
+            raise fail(report, codes.ARGUMENT_TWICE, attribution.span, name=name)
+        seen[name] = attribution
+    trainable = _truth(seen["trainable"], sets) if "trainable" in seen else True
+    if "weight" not in seen:
+        return Weight(DrawnByFanIn(), trainable)
+    attribution = seen["weight"]
+    if attribution.operator == "=" and call_parts(attribution.value) == ("none", ()):
+        if "trainable" in seen:
+            raise fail(
+                report, codes.NOT_TOGETHER, seen["trainable"].span, first="weight = none", second="trainable"
+            )
+        return None
+    start = _Start(statement, sides, edges, sets, variables)
+    return Weight(
+        start.drawn(attribution.value) if attribution.operator == "~" else start.given(attribution.value),
+        trainable,
+    )
+
+
+def _truth(attribution: syntax.Attribution, sets: SetResolver) -> bool:
+    parts = call_parts(attribution.value)
+    if attribution.operator != "=" or parts not in (("true", ()), ("false", ())):
+        raise fail(
+            sets.names.report,
+            codes.UNKNOWN_CHOICE,
+            attribution.value.span,
+            name=attribution.name,
+            choices="`true` or `false`",
+        )
+    return parts[0] == "true"
+
+
+class _Start:
+    """Evaluates start values over the edges of one connection."""
+
+    def __init__(
+        self,
+        statement: syntax.ConnectStatement,
+        sides: Sides,
+        edges: EdgeSet,
+        sets: SetResolver,
+        variables: Mapping[str, int],
+    ) -> None:
+        self.statement = statement
+        self.sides = sides
+        self.edges = edges
+        self.sets = sets
+        self.variables = variables
+
+    def drawn(self, node: syntax.Expression) -> Start:
+        """`weight ~ distribution(...)`."""
+        report = self.sets.names.report
+        parts = call_parts(node)
+        name = parts[0] if parts else ""
+        if name not in DISTRIBUTIONS:
+            guess = suggest(name, DISTRIBUTIONS)
+            help = (
+                f"did you mean `{guess}`?"
+                if guess
+                else "distributions are " + ", ".join(f"`{d}`" for d in DISTRIBUTIONS)
+            )
+            raise fail(report, codes.UNKNOWN_DISTRIBUTION, node.span, name=name, help=help)
+        entry = DISTRIBUTIONS[name]
+        bound = bind(report, node, entry.parameters)
+        arguments: list[float | NDArray[np.float64]] = []
+        for parameter in entry.parameters:
+            if parameter not in bound:
+                raise fail(report, codes.MISSING_ARGUMENT, node.span, name=name, argument=parameter)
+            value = self._per_edge(bound[parameter].value)
+            if parameter in entry.nonnegative and np.any(np.asarray(value) < 0):
+                raise fail(
+                    report,
+                    codes.TOO_SMALL,
+                    bound[parameter].span,
+                    what=f"`{parameter}`",
+                    value=np.min(value),
+                    least=0,
+                )
+            arguments.append(value)
+        return Drawn(name, tuple(arguments))
+
+    def given(self, node: syntax.Expression) -> Start:
+        """`weight = expression`, `weight = load("w.npy")` or `weight = column("w")`."""
+        parts = call_parts(node)
+        if parts and parts[0] == "load":
+            return Given(self._loaded(node))
+        if parts and parts[0] == "column":
+            return Given(self._column(node))
+        value = self._per_edge(node)
+        return Given(value.astype(np.float32) if isinstance(value, np.ndarray) else value)
+
+    def _loaded(self, node: syntax.Expression) -> NDArray[np.float32]:
+        report = self.sets.names.report
+        name = self.sets.file_name(node, bind(report, node, ("file",)), self.variables)
+        weights = self.sets.files.array(name, node.span)
+        if weights.dtype.kind not in "iuf" or not np.isfinite(weights).all():
+            raise fail(
+                report, codes.BAD_ARRAY, node.span, name=name, reason="its entries are not finite numbers"
+            )
+        n_source, n_target = self.sides.source.units, self.sides.target.units
+        matrix = isinstance(self.edges, Full) and weights.shape == (n_target, n_source)
+        if weights.shape != (self.edges.count,) and not matrix:
+            raise fail(
+                report,
+                codes.WEIGHT_SHAPE,
+                node.span,
+                name=name,
+                shape=list(weights.shape),
+                edges=self.edges.count,
+                help="weights stand in the order that `spec-compile edges` prints",
+            )
+        return weights.reshape(-1).astype(np.float32)
+
+    def _column(self, node: syntax.Expression) -> NDArray[np.float32]:
+        """Weights from a column of the table that the set was loaded from."""
+        report = self.sets.names.report
+        loaded = self.statement.set
+        parts = call_parts(loaded)
+        if not (isinstance(loaded, syntax.Call) and parts and parts[0] == "load"):
+            raise fail(report, codes.COLUMN_WITHOUT_TABLE, node.span)
+        bound = bind(report, node, ("name",))
+        if "name" not in bound or not isinstance(bound["name"].value, syntax.String):
+            raise fail(report, codes.NOT_A_STRING, node.span, what="a column's name")
+        arguments = bind(report, loaded, ("file", "source", "target", "rows", "outside", "duplicates"), 1)
+        if "outside" in arguments or "duplicates" in arguments or "rows" in arguments:
+            raise fail(report, codes.NOT_YET, node.span, what="`column` beside a policy of `load`")
+        name = self.sets.file_name(loaded, arguments, self.variables)
+        source, target, _ = self.sets.pair_columns(name, loaded, arguments, self.sides, self.variables)
+        keys = pair_keys(
+            _units(source, self.sides.source.shape),
+            _units(target, self.sides.target.shape),
+            self.sides.source.shape,
+            self.sides.target.shape,
+        )
+        numbers = self.sets.table(name, loaded).numbers(
+            self.sets.names.string(bound["name"].value, self.variables)
+        )
+        return numbers[np.argsort(keys, kind="stable")].astype(np.float32)
+
+    def _per_edge(self, node: syntax.Expression) -> float | NDArray[np.float64]:
+        """A number, or one per edge where the expression speaks of the edge."""
+        columns: dict[str, Callable[[], Indices]] = {
+            "fan_in": lambda: fan_in(self.edges)[self._edge_units()[1]],
+            "fan_out": lambda: fan_out(self.edges)[self._edge_units()[0]],
+        }
+        uniform = self._uniform_fans()
+
+        def lookup(reference: syntax.Reference) -> Value:
+            name = self.sets.names.text(reference.name, self.variables)
+            if name in uniform:
+                return uniform[name]
+            if name in columns:
+                return columns[name]()
+            if not self.sets.names.is_number(name, self.variables) and name in self._index_columns:
+                return self._index_columns[name]
+            return self.sets.names.number(reference, self.variables)
+
+        value = Evaluator(self.sets.names.report, lookup).value(node)
+        if isinstance(value, bool) or (isinstance(value, np.ndarray) and value.dtype.kind == "b"):
+            raise fail(self.sets.names.report, codes.NOT_A_NUMBER, node.span, what="a condition")
+        if isinstance(value, np.ndarray):
+            value = value.astype(np.float64)
+            if np.any(np.abs(value) > np.finfo(np.float32).max):
+                raise fail(self.sets.names.report, codes.NUMBER_TOO_LARGE, node.span)
+            return value
+        return float(value)
+
+    def _edge_units(self) -> tuple[Indices, Indices]:
+        return self.edges.edges()
+
+    def _uniform_fans(self) -> dict[str, int]:
+        """`fan_in` and `fan_out` where they are one number, so that no array is made of it."""
+        match self.edges:
+            case Full():
+                return {"fan_in": self.sides.source.units, "fan_out": self.sides.target.units}
+            case Diagonal():
+                return {"fan_in": 1, "fan_out": 1}
+            case _:
+                return {}
+
+    @cached_property
+    def _index_columns(self) -> dict[str, Indices]:
+        """The values of a builder's index names on every edge, where the set is exactly one builder.
+
+        Only names that stand alone in an index position: others are not determined by the edge.
+        """
+        node = self.statement.set
+        if not (isinstance(node, syntax.Builder) and len(node.edges) == 1):
+            return {}
+        scope = self.sets.scope(self.sides, self.variables)
+        try:
+            bound = set(builders.index_names(node, scope))
+        except Failed:
+            return {}
+        result: dict[str, Indices] = {}
+        units = self._edge_units()
+        arrow = node.edges[0]
+        for expression, side, unit in (
+            (arrow.source, self.sides.source, units[0]),
+            (arrow.target, self.sides.target, units[1]),
+        ):
+            if isinstance(expression, syntax.List):
+                continue
+            index = np.unravel_index(unit, side.shape) if prod(side.shape) else ()
+            for part, values in zip(builders.components(expression), index, strict=True):
+                if isinstance(part, syntax.Reference):
+                    name = self.sets.names.text(part.name, self.variables)
+                    if name in bound:
+                        result.setdefault(name, values)
+        return result
+
+
+def _units(columns: Indices, shape: tuple[int, ...]) -> Indices:
+    return np.ravel_multi_index(tuple(columns.T), shape).astype(np.int64)

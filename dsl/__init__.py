@@ -1,0 +1,1 @@
+"""The `.nnspec` language: text, syntax tree, spans and diagnostics. Imports no numpy and no framework."""

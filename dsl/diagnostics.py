@@ -1,0 +1,93 @@
+"""Diagnostics: typed values with spans, and their three renderings.
+
+A `Code` is declared once, in `codes.py`, with its message and explanation. The places that find a problem
+add it to a `Report` with the fields of the message; whoever runs the compiler renders the report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .source import Source, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One kind of diagnostic: `E204` or `W301`, a message with `{fields}`, and what `--explain` prints."""
+
+    code: str
+    message: str
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A further place that a diagnostic points at, with what is to be seen there."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding. `label` stands behind the carets; `span` is None only for a file that cannot be read."""
+
+    code: Code
+    message: str
+    span: Span | None
+    label: str = ""
+    others: tuple[Label, ...] = ()
+    help: tuple[str, ...] = ()
+
+    @property
+    def severity(self) -> str:
+        """`error` or `warning`, by the first letter of the code."""
+        return "error" if self.code.code.startswith("E") else "warning"
+
+
+@dataclass
+class Report:
+    """What has been found so far in one spec."""
+
+    source: Source
+    found: list[Diagnostic] = field(default_factory=list[Diagnostic])
+
+    def add(
+        self,
+        code: Code,
+        span: Span | None,
+        *,
+        label: str = "",
+        others: tuple[Label, ...] = (),
+        help: str | tuple[str, ...] = (),
+        **fields: object,
+    ) -> None:
+        """Record a finding; `fields` fill the message of `code`. The same finding twice counts once."""
+        helps = (help,) if isinstance(help, str) else help
+        diagnostic = Diagnostic(code, code.message.format(**fields), span, label, others, helps)
+        if diagnostic not in self.found:
+            self.found.append(diagnostic)
+
+    @property
+    def failed(self) -> bool:
+        """Whether an error, not only warnings, has been found."""
+        return any(diagnostic.severity == "error" for diagnostic in self.found)
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """The findings in the order of their places in the text."""
+        return tuple(sorted(self.found, key=lambda d: d.span.start if d.span else -1))
+
+    def check(self) -> None:
+        """Raise `SpecError` if an error has been found."""
+        if self.failed:
+            raise SpecError(self.source, self.diagnostics)
+
+
+class SpecError(Exception):
+    """A spec has errors. Carries the source and all diagnostics, in order of position."""
+
+    def __init__(self, source: Source, diagnostics: tuple[Diagnostic, ...]) -> None:
+        self.source = source
+        self.diagnostics = diagnostics
+        super().__init__("\n\n".join(f"{d.severity}[{d.code.code}]: {d.message}" for d in diagnostics))

@@ -1,0 +1,64 @@
+"""Ways from text to tree, to diagnostics and to canonical text."""
+
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+
+import pytest
+from nnspec.dsl.diagnostics import Diagnostic, Report
+from nnspec.dsl.formatter import format_spec
+from nnspec.dsl.parser import parse
+from nnspec.dsl.source import Source, Span
+from nnspec.dsl.syntax import Spec
+
+
+def _parse(text: str) -> tuple[Spec, tuple[Diagnostic, ...]]:
+    source = Source("test.nnspec", text)
+    report = Report(source)
+    spec = parse(source, report)
+    return spec, report.diagnostics
+
+
+def _shape(node: object) -> object:
+    """A tree without its places, its names as parts, to compare two texts that mean the same."""
+    if isinstance(node, tuple):
+        return tuple(_shape(item) for item in node)
+    if is_dataclass(node):
+        parts = [getattr(node, part.name) for part in fields(node)]
+        return (type(node).__name__, *(_shape(part) for part in parts if not isinstance(part, Span)))
+    return node
+
+
+@pytest.fixture(scope="session")
+def tree() -> Callable[[str], Spec]:
+    """The tree of a text without mistakes."""
+
+    def parsed(text: str) -> Spec:
+        spec, found = _parse(text)
+        assert not found, [diagnostic.message for diagnostic in found]
+        return spec
+
+    return parsed
+
+
+@pytest.fixture(scope="session")
+def mistakes() -> Callable[[str], tuple[Diagnostic, ...]]:
+    """What is wrong with a text."""
+    return lambda text: _parse(text)[1]
+
+
+@pytest.fixture(scope="session")
+def formatted(tree) -> Callable[[str], str]:
+    """The canonical form of a text."""
+    return lambda text: format_spec(tree(text))
+
+
+@pytest.fixture(scope="session")
+def meaning(tree) -> Callable[[str], object]:
+    """A text's statements without their places."""
+    return lambda text: _shape(tree(text).statements)
+
+
+@pytest.fixture(scope="session")
+def expression(tree) -> Callable[[str], object]:
+    """The tree of one expression, without places, in nested tuples."""
+    return lambda text: _shape(tree(f"model m\nloss {text}").statements[1].value)

@@ -1,0 +1,93 @@
+"""Text that no person would write gives diagnostics, in reasonable time, and never a traceback."""
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nnspec.dsl.formatter import format_spec
+from nnspec.dsl.render import render
+from nnspec.dsl.source import Source
+
+TOKENS = (
+    "model param axis input target layer edges connect output loss for as with in and or not class "
+    "( ) [ ] { } -> : ; , = ~ .. . | & - + * // ** == < a b{k} h{k-1} "
+    '1 2.5 "s" "s{k}" " # é ! \\ 3x 1e999 \0 😀 \ufeff'
+)
+PIECES = TOKENS.split(" ")
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(PIECES), st.sampled_from(["", " ", "\n", "\r\n", "\t"])), max_size=40)
+)
+def test_any_tokens(mistakes, pieces):
+    text = "".join(piece + blank for piece, blank in pieces)
+    for style in ("full", "concise", "json"):
+        render(mistakes(text), Source("x.nnspec", text), style)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=60))
+def test_any_text(mistakes, text):
+    render(mistakes("model m\n" + text), Source("x.nnspec", "model m\n" + text))
+
+
+N = 20_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "loss " + "(" * N,
+        "loss " + "[" * N,
+        "loss " + "{" * N,
+        "loss " + "(" * N + "{}" * N,
+        "loss " + "-" * N + "1",
+        "loss " + "2**" * N + "1",
+        "loss " + "1+" * N + "1",
+        "for k in 1..2 {" * N,
+        "loss " + "a" * N * 10,
+    ],
+    ids=lambda text: text[:9] + "…",
+)
+def test_nesting_and_length(mistakes, text):
+    started = time.perf_counter()
+    found = mistakes("model m\n" + text)
+    assert time.perf_counter() - started < 5
+    assert [diagnostic.code.code for diagnostic in found] in ([], ["E112"])
+
+
+@pytest.mark.parametrize("text", ["}" * N, "layer a[3 : tanh\n" * 2000, "layer )\n" * 2000])
+def test_many_mistakes(mistakes, text):
+    assert len(mistakes("model m\n" + text)) == 100
+
+
+def test_what_the_limit_allows_survives_the_formatter(tree, formatted):
+    depth = 195
+    for text in (
+        "(" * depth + "a" + ")" * depth,
+        "-" * depth + "a",
+        "1" + "+1" * depth,
+        "{ a -> " * 40 + "a" + "}" * 40,
+    ):
+        tree(f"model m\nloss {text}")
+        assert formatted(f"model m\nloss {text}")
+
+
+def test_long_lists_are_no_nesting(tree):
+    pairs = ", ".join(f"{i} -> {i}" for i in range(3000))
+    spec = tree(f"model m\nconnect a -> b : {{ {pairs} }}")
+    assert len(spec.statements[1].set.edges) == 3000
+    assert format_spec(spec).count("\n") == 3003
+
+
+def test_a_long_number_is_refused(mistakes):
+    (found,) = mistakes("model m\nlayer x[" + "9" * 100_000 + "]")
+    assert found.code.code == "E110"
+
+
+def test_line_breaks_and_byte_order_mark(tree, meaning):
+    text = "model m\nlayer a[3] # hi\n\nlayer b[2]\n"
+    assert meaning("\ufeff" + text.replace("\n", "\r\n")) == meaning(text)
+    assert tree(text.replace("\n", "\r\n")).comments[0].text == "# hi"
