@@ -22,6 +22,14 @@ def call(head: str, arguments: Sequence[str], tail: str = ")", indent: int = 0) 
     return head + "".join(f"\n{inner}{argument}," for argument in arguments) + f"\n{outer}{tail}"
 
 
+def chained(head: str, arguments: Sequence[str], argument: str, indent: int = 0) -> str:
+    """`head` + arguments + `)(argument)`: the second call is broken before the first."""
+    first = f"{head}{', '.join(arguments)})("
+    if indent + len(first) <= WIDTH < indent + len(first) + len(argument) + 1:
+        return f"{first}\n{' ' * (indent + 4)}{argument}\n{' ' * indent})"
+    return call(head, arguments, f")({argument})", indent)
+
+
 def collection(head: str, items: Sequence[str], tail: str, indent: int = 0) -> str:
     """`head` + items + `tail` for a dict, list or tuple: on one line if it fits, else one item on each."""
     flat = head + ", ".join(items) + tail

@@ -100,7 +100,7 @@ def stored(name: str) -> str:
 def loss_terms(graph: Graph) -> list[str]:
     """The terms of the loss in the words of the spec."""
     terms = [scaled(t.coefficient, f"{t.loss.name}({t.prediction}, {t.target})") for t in graph.losses]
-    return terms + [scaled(p.coefficient, f"{p.penalty}({p.parameter})") for p in graph.penalties]
+    return terms + [scaled(p.coefficient, f"{p.penalty.name}({p.parameter})") for p in graph.penalties]
 
 
 def batch_text(shape: Shape) -> str:
@@ -221,6 +221,8 @@ def start_kernels(plan: Plan) -> frozenset[str]:
     for parameter in plan.graph.parameters:
         if isinstance(parameter.start, DrawnByFanIn):
             kernels.add("uniform_by_fan_in")
+            if plan.fan_in(parameter.name).counted:
+                kernels.add("unit_fan_in")
         elif isinstance(parameter.start, Drawn):
             kernels.add(parameter.start.distribution)
     return frozenset(kernels)
@@ -262,17 +264,13 @@ def _fan_in(parameter: Parameter, plan: Plan) -> str:
     )
     if not fan_in.counted:
         return str(fan_in.constant)
-    counts = " + ".join(
-        f"np.bincount({stored(name + '.target')}, minlength={fan_in.units})" for name in fan_in.counted
-    )
+    arguments = [str(fan_in.units), *(stored(f"{name}.target") for name in fan_in.counted)]
     if fan_in.constant:
-        counts = f"{fan_in.constant} + {counts}"
+        arguments.append(f"also={fan_in.constant}")
     kernel = plan.choice(projection.connection).kernel
-    pick = {"dense": "[:, None]", "diagonal": "", "edges": f"[{stored(projection.connection + '.target')}]"}[
-        kernel
-    ]
-    several = len(fan_in.counted) > 1 or fan_in.constant
-    return (f"({counts})" if several and pick else counts) + pick
+    by_unit = f"unit_fan_in({', '.join(arguments)})"
+    by_edge = f"[{stored(projection.connection + '.target')}]"
+    return by_unit + {"dense": "[:, None]", "diagonal": "", "edges": by_edge}[kernel]
 
 
 def bias_index(operation: AddBias) -> str:

@@ -197,6 +197,12 @@ NAME_COLLISION = Code(
     "",
 )
 
+LONG_CHAIN = Code(
+    "E232",
+    "`{name}` depends on others through too many steps",
+    "",
+)
+
 # ------------------------------------------------------------------------ E3xx: shapes, edges and the network
 
 NO_SHAPE = Code(
@@ -313,15 +319,21 @@ NO_LAYERS = Code(
     "",
 )
 
+RANGE_CYCLE = Code(
+    "E320",
+    "the range of the index `{name}` depends on `{name}` itself",
+    "",
+)
+
 UNITS_WITHOUT_INPUT = Code(
     "W301",
-    "{count} of the {of} units of `{side}` have no input here: {first}",
+    "{count} of the {of} units of `{side}` have no input: {first}",
     "",
 )
 
 UNITS_UNREAD = Code(
     "W302",
-    "{count} of the {of} units of `{side}` are not read here: {first}",
+    "{count} of the {of} units of `{side}` are not read by any connection: {first}",
     "",
 )
 

@@ -397,6 +397,33 @@ def _described(node: syntax.Expression) -> str:
     return words.get(type(node), "this")
 
 
+def names_in(node: object, text: Callable[[syntax.Name], str]) -> set[str]:
+    """The names that stand as values in an expression, in full."""
+    match node:
+        case syntax.Reference():
+            return {text(node.name)}
+        case syntax.Call():
+            children = tuple(argument.value for argument in node.arguments)
+        case syntax.Unary():
+            children = (node.operand,)
+        case syntax.Binary():
+            children = (node.left, node.right)
+        case syntax.Parenthesised():
+            children = (node.inner,)
+        case syntax.Range():
+            children = (node.first, node.last)
+        case syntax.Comparison():
+            children = (node.first, *(value for _, value in node.rest))
+        case syntax.List() | syntax.Tuple():
+            children = node.items
+        case _:
+            children = ()
+    names: set[str] = set()
+    for child in children:
+        names |= names_in(child, text)
+    return names
+
+
 def called_name(node: syntax.Call) -> str:
     """The name of the function that is called; empty when it is a field or a template."""
     function = node.function

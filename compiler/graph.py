@@ -12,6 +12,7 @@ from math import prod
 from typing import TypeAlias
 
 from .catalogue.activations import Activation
+from .catalogue.losses import Penalty
 from .catalogue.norms import Norm
 from .connectivity.edge_set import EdgeSet, Indices, Shape
 from .model import Data, DataFile, LossTerm, Start
@@ -165,13 +166,10 @@ Operation: TypeAlias = Project | Add | AddBias | Apply | ApplyNorm | Drop | Mult
 
 @dataclass(frozen=True)
 class WeightPenalty:
-    """`coefficient * penalty(parameter)`, a term of the loss; `has_kink` tells of a jump at zero."""
+    """`coefficient * penalty(parameter)`, a term of the loss."""
 
     coefficient: float
-    penalty: str
-    formula: str
-    derivative: str
-    has_kink: bool
+    penalty: Penalty
     parameter: str
 
 

@@ -45,14 +45,7 @@ def lower(model: Model) -> Graph:
         outputs=model.outputs,
         losses=model.losses,
         penalties=tuple(
-            WeightPenalty(
-                term.coefficient,
-                term.penalty.name,
-                term.penalty.formula,
-                term.penalty.derivative,
-                term.penalty.kink_at_zero,
-                f"{term.connection}.weight",
-            )
+            WeightPenalty(term.coefficient, term.penalty, f"{term.connection}.weight")
             for term in model.penalties
         ),
         files=model.files,

@@ -87,7 +87,9 @@ def _choice(projection: Project) -> Choice:
         case Listed():
             degrees = fan_in(edges)
             pairs = projection.input.units * projection.output.units
-            reason = f"{edges.count:,} of {pairs:,} pairs, fan-in {degrees.min()} to {degrees.max()}: gathered by edge"
+            low, high = degrees.min(), degrees.max()
+            spread = f"{low}" if low == high else f"{low} to {high}"
+            reason = f"{edges.count:,} of {pairs:,} pairs, fan-in {spread}: gathered by edge"
             return Choice(projection.connection, "edges", reason)
 
 

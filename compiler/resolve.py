@@ -6,21 +6,22 @@ A statement with an error is given up on and the next one is read, so that one r
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from ..dsl import syntax
-from ..dsl.diagnostics import Label, Report
+from ..dsl.diagnostics import Code, Label, Report
 from ..dsl.source import Span
 from . import codes
 from .arguments import call_parts
-from .connectivity.builders import Side
-from .connectivity.edge_set import EdgeSet, Listed, Shape, fan_in, fan_out
+from .connectivity.edge_set import EdgeSet, Indices, Listed, Shape, missing
 from .connectivity.files import Files
 from .connectivity.policies import unit_text
+from .connectivity.sides import Side
 from .expressions import Failed, fail
 from .loss import Network, resolve_loss
 from .model import (
@@ -90,6 +91,7 @@ class Resolver:
             self._read_params,
             self._read_shapes,
             self._read_edges,
+            self._resolve_edges,
             self._read_layers,
             self._read_connections,
             self._read_outputs,
@@ -100,8 +102,6 @@ class Resolver:
                     step(placed)
                 except Failed:
                     continue
-        for name in self.sets.named:
-            self.sets.named_edges(name)
         if not self.report.failed:
             self._check_network()
 
@@ -222,6 +222,13 @@ class Resolver:
         sides = Sides(self._side(statement.source, placed), self._side(statement.target, placed), name)
         self.sets.named[name] = NamedSet(sides, statement.set, placed)
 
+    def _resolve_edges(self, placed: Placed) -> None:
+        if not isinstance(placed.statement, syntax.EdgesStatement):
+            return
+        name = self._own(placed.statement.name, placed)
+        if name in self.sets.named:
+            self.sets.named_edges(name)
+
     def _side(self, side: syntax.Name | syntax.Shape, placed: Placed) -> Side:
         if isinstance(side, syntax.Shape):
             return Side("the given shape", self._shape(side, placed, "a side"))
@@ -291,27 +298,11 @@ class Resolver:
         sides = Sides(self._side(statement.source, placed), self._side(statement.target, placed), name)
         edges = self.sets.resolve(statement.set, sides, placed.variables)
         weight = resolve_weight(statement, sides, edges, self.sets, placed.variables)
-        self._warn_unconnected(edges, sides, statement.set.span)
         self.connections[name] = Connection(name, source.name, target.name, edges, weight, statement.span)
         layer = self.layers.get(target.name)
         if layer and weight is not None and self._default_bias.pop(target.name, False):
             bias = Bias(layer.units, 0.0, None, None)
             self.layers[target.name] = Layer(layer.name, layer.shape, (bias, *layer.operations), layer.span)
-
-    def _warn_unconnected(self, edges: EdgeSet, sides: Sides, span: Span) -> None:
-        for code, degrees, side in (
-            (codes.UNITS_WITHOUT_INPUT, fan_in, sides.target),
-            (codes.UNITS_UNREAD, fan_out, sides.source),
-        ):
-            if not isinstance(edges, Listed):
-                continue  # `all` and `one_to_one` reach every unit
-            missing = np.flatnonzero(degrees(edges) == 0)
-            if len(missing):
-                first = ", ".join(unit_text(int(unit), side.shape) for unit in missing[:5])
-                more = ", ..." if len(missing) > 5 else ""
-                self.report.add(
-                    code, span, count=len(missing), of=side.units, side=side.name, first=first + more
-                )
 
     # --------------------------------------------------------------------------------- outputs, loss
 
@@ -355,9 +346,34 @@ class Resolver:
         for data in self.inputs.values():
             if data.name not in read and all(t.target != data.name for t in self.losses):
                 self.report.add(codes.UNUSED, data.span, what="input", name=data.name)
+        self._warn_unconnected()
         for data in self.targets.values():
             if all(term.target != data.name for term in self.losses):
                 self.report.add(codes.UNUSED, data.span, what="target", name=data.name)
+
+    def _warn_unconnected(self) -> None:
+        """Units that no connection at all feeds, or reads."""
+        for name, side in {**self.inputs, **self.layers}.items():
+            into = [c.edges for c in self.connections.values() if c.target == name]
+            out = [c.edges for c in self.connections.values() if c.source == name]
+            if name in self.layers:
+                self._warn_missing(codes.UNITS_WITHOUT_INPUT, into, lambda edges: edges.target, side)
+            if out and name not in self.outputs:
+                self._warn_missing(codes.UNITS_UNREAD, out, lambda edges: edges.source, side)
+
+    def _warn_missing(
+        self, code: Code, sets: list[EdgeSet], ends: Callable[[Listed], Indices], side: Layer | Data
+    ) -> None:
+        listed = [edges for edges in sets if isinstance(edges, Listed)]
+        if len(listed) < len(sets):
+            return  # `all` and `one_to_one` reach every unit
+        units = np.concatenate([np.empty(0, np.int64), *(ends(edges) for edges in listed)])
+        count, first = missing(units, prod(side.shape), most=5)
+        if count:
+            named = ", ".join(unit_text(int(unit), side.shape) for unit in first)
+            more = ", ..." if count > 5 else ""
+            of = prod(side.shape)
+            self.report.add(code, side.span, count=count, of=of, side=side.name, first=named + more)
 
     def _cycle(self) -> bool:
         order = self._order()

@@ -160,6 +160,10 @@ class Names:
         try:
             evaluator = self.evaluator(found.placed.variables)
             self.params[name] = evaluator.number(statement.value, f"the param `{name}`")
+        except RecursionError:
+            if len(self._evaluating) > 1:
+                raise
+            raise fail(self.report, codes.LONG_CHAIN, found.span, name=name) from None
         finally:
             self._evaluating.pop()
         return self.params[name]
@@ -174,10 +178,12 @@ def unroll(spec: syntax.Spec, names: Names) -> list[Placed]:
         if isinstance(statement, syntax.ParamStatement):
             _attempt(lambda s=statement: names.declare(s.name, "param", Placed(s, {})))
     result: list[Placed] = []
-    for placed in _placed(spec.statements, {}, names):
-        if len(result) >= STATEMENT_LIMIT:
+    for turn, placed in enumerate(_placed(spec.statements, {}, names)):
+        if turn >= STATEMENT_LIMIT:
             names.report.add(codes.TOO_MANY_STATEMENTS, placed.statement.span, limit=f"{STATEMENT_LIMIT:,}")
             break
+        if isinstance(placed.statement, syntax.ForStatement):
+            continue
         if isinstance(placed.statement, syntax.ParamStatement) and placed.variables:
             _attempt(lambda p=placed: names.declare(_name_of(p), "param", p))
         result.append(placed)
@@ -200,6 +206,7 @@ def _attempt(action: Callable[[], object]) -> None:
 def _placed(
     statements: tuple[syntax.Statement, ...], variables: Mapping[str, int], names: Names
 ) -> Iterator[Placed]:
+    """All statements, and each loop once a turn, so that turns without statements are counted too."""
     for statement in statements:
         if not isinstance(statement, syntax.ForStatement):
             yield Placed(statement, variables)
@@ -211,6 +218,7 @@ def _placed(
         except Failed:
             continue
         for value in values:
+            yield Placed(statement, variables)
             yield from _placed(statement.body, {**variables, variable: value}, names)
 
 

@@ -13,8 +13,8 @@ from ..dsl.words import suggest
 from . import codes
 from .arguments import Bound, bind, call_parts
 from .connectivity import builders
-from .connectivity.builders import Scope, Side
 from .connectivity.edge_set import (
+    EDGE_LIMIT,
     Diagonal,
     EdgeSet,
     Full,
@@ -23,11 +23,13 @@ from .connectivity.edge_set import (
     difference,
     intersection,
     listed,
+    pair_keys,
     union,
 )
 from .connectivity.files import Files, Table
 from .connectivity.policies import DUPLICATES, OUTSIDE, Policies, refuse_duplicates, size_text
 from .connectivity.random_edges import choose_sources, seed_of
+from .connectivity.sides import Scope, Side
 from .expressions import Failed, fail
 from .scope import Names, Placed
 
@@ -61,6 +63,7 @@ class SetResolver:
     files: Files
     named: dict[str, NamedSet] = field(default_factory=dict[str, NamedSet])
     resolved: dict[str, EdgeSet | None] = field(default_factory=dict[str, "EdgeSet | None"])
+    _resolving: list[str] = field(default_factory=list[str])
     _tables: dict[str, Table] = field(default_factory=dict[str, Table])
 
     def resolve(self, node: syntax.Expression, sides: Sides, variables: Mapping[str, int]) -> EdgeSet:
@@ -149,6 +152,8 @@ class SetResolver:
                 f"{list(sides.source.shape)} -> {list(sides.target.shape)}",
                 others=(Label(self.names.declared[name].span, "declared here"),),
             )
+        if name in self._resolving:
+            raise fail(report, codes.SET_CYCLE, node.span, name=name)
         edges = self.named_edges(name)
         if edges is None:
             raise Failed
@@ -157,13 +162,19 @@ class SetResolver:
     def named_edges(self, name: str) -> EdgeSet | None:
         """The edges of a named set, or None if it has errors, which are recorded once."""
         if name not in self.resolved:
-            self.resolved[name] = None  # what it is to itself: a set that uses itself fails below
+            self.resolved[name] = None
             named = self.named[name]
+            self._resolving.append(name)
             try:
                 self.resolved[name] = self.resolve(named.node, named.sides, named.placed.variables)
             except Failed:
-                if not self.names.report.failed:
-                    self.names.report.add(codes.SET_CYCLE, self.names.declared[name].span, name=name)
+                return None
+            except RecursionError:
+                if len(self._resolving) > 1:
+                    raise
+                self.names.report.add(codes.LONG_CHAIN, self.names.declared[name].span, name=name)
+            finally:
+                self._resolving.pop()
         return self.resolved[name]
 
     def rule_all(
@@ -209,8 +220,9 @@ class SetResolver:
                 source=sides.source.name,
                 size=size_text(sides.source.units),
             )
-        if fan_in * sides.target.units > 2**32:
-            raise TooManyEdges(fan_in * sides.target.units)
+        edges = fan_in * sides.target.units
+        if edges > EDGE_LIMIT and fan_in < sides.source.units:
+            raise TooManyEdges(edges)
         if "seed" in bound:
             seed = evaluator.integer(bound["seed"].value, "`seed`", least=0)
             if variables and isinstance(bound["seed"].value, syntax.Number):
@@ -219,6 +231,8 @@ class SetResolver:
                 )
         else:
             seed = seed_of(sides.owner, place)
+        if fan_in == sides.source.units:
+            return Full(sides.source.shape, sides.target.shape)
         source, target = choose_sources(seed, sides.source.units, sides.target.units, fan_in)
         return listed(source, target, sides.source.shape, sides.target.shape)
 
@@ -313,8 +327,7 @@ class SetResolver:
         if policies.duplicates == "error":
             line_of = np.asarray(lines, np.int64)[keep]
             refuse_duplicates(
-                source_units,
-                target_units,
+                pair_keys(source_units, target_units, sides.source.shape, sides.target.shape),
                 sides.source,
                 sides.target,
                 report,

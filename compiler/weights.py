@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,8 @@ from . import codes
 from .arguments import bind, call_parts
 from .catalogue.initialisers import DISTRIBUTIONS
 from .connectivity import builders
-from .connectivity.edge_set import Diagonal, EdgeSet, Full, Indices, fan_in, fan_out, pair_keys
-from .expressions import Evaluator, Failed, Value, fail
+from .connectivity.edge_set import Diagonal, EdgeSet, Full, Indices, TooManyEdges, occurrences, pair_keys
+from .expressions import Evaluator, Value, fail
 from .model import Drawn, DrawnByFanIn, Given, Start, Weight
 from .sets import SetResolver, Sides
 
@@ -56,10 +56,11 @@ def resolve_weight(
             )
         return None
     start = _Start(statement, sides, edges, sets, variables)
-    return Weight(
-        start.drawn(attribution.value) if attribution.operator == "~" else start.given(attribution.value),
-        trainable,
-    )
+    value = attribution.value
+    try:
+        return Weight(start.drawn(value) if attribution.operator == "~" else start.given(value), trainable)
+    except TooManyEdges as error:
+        raise fail(report, codes.TOO_MANY_EDGES, value.span, count=f"{error.count:,}") from None
 
 
 def _truth(attribution: syntax.Attribution, sets: SetResolver) -> bool:
@@ -132,7 +133,7 @@ class _Start:
         if parts and parts[0] == "column":
             return Given(self._column(node))
         value = self._per_edge(node)
-        return Given(value.astype(np.float32) if isinstance(value, np.ndarray) else value)
+        return Given(self._float32(value, node) if isinstance(value, np.ndarray) else value)
 
     def _loaded(self, node: syntax.Expression) -> NDArray[np.float32]:
         report = self.sets.names.report
@@ -154,7 +155,7 @@ class _Start:
                 edges=self.edges.count,
                 help="weights stand in the order that `spec-compile edges` prints",
             )
-        return weights.reshape(-1).astype(np.float32)
+        return self._float32(weights.reshape(-1), node)
 
     def _column(self, node: syntax.Expression) -> NDArray[np.float32]:
         """Weights from a column of the table that the set was loaded from."""
@@ -180,13 +181,13 @@ class _Start:
         numbers = self.sets.table(name, loaded).numbers(
             self.sets.names.string(bound["name"].value, self.variables)
         )
-        return numbers[np.argsort(keys, kind="stable")].astype(np.float32)
+        return self._float32(numbers[np.argsort(keys, kind="stable")], node)
 
     def _per_edge(self, node: syntax.Expression) -> float | NDArray[np.float64]:
         """A number, or one per edge where the expression speaks of the edge."""
         columns: dict[str, Callable[[], Indices]] = {
-            "fan_in": lambda: fan_in(self.edges)[self._edge_units()[1]],
-            "fan_out": lambda: fan_out(self.edges)[self._edge_units()[0]],
+            "fan_in": lambda: occurrences(self.edges.edges()[1]),
+            "fan_out": lambda: occurrences(self.edges.edges()[0]),
         }
         uniform = self._uniform_fans()
 
@@ -203,15 +204,16 @@ class _Start:
         value = Evaluator(self.sets.names.report, lookup).value(node)
         if isinstance(value, bool) or (isinstance(value, np.ndarray) and value.dtype.kind == "b"):
             raise fail(self.sets.names.report, codes.NOT_A_NUMBER, node.span, what="a condition")
-        if isinstance(value, np.ndarray):
-            value = value.astype(np.float64)
-            if np.any(np.abs(value) > np.finfo(np.float32).max):
-                raise fail(self.sets.names.report, codes.NUMBER_TOO_LARGE, node.span)
-            return value
-        return float(value)
+        self._float32(np.asarray(value), node)
+        return value.astype(np.float64) if isinstance(value, np.ndarray) else float(value)
 
-    def _edge_units(self) -> tuple[Indices, Indices]:
-        return self.edges.edges()
+    def _float32(self, value: NDArray[Any], node: syntax.Expression) -> NDArray[np.float32]:
+        """Numbers as float32. Raises `Failed` if one is beyond its range."""
+        if np.any(np.abs(value) > np.finfo(np.float32).max):
+            raise fail(
+                self.sets.names.report, codes.NUMBER_TOO_LARGE, node.span, label="weights are of 32 bits"
+            )
+        return value.astype(np.float32)
 
     def _uniform_fans(self) -> dict[str, int]:
         """`fan_in` and `fan_out` where they are one number, so that no array is made of it."""
@@ -227,33 +229,13 @@ class _Start:
     def _index_columns(self) -> dict[str, Indices]:
         """The values of a builder's index names on every edge, where the set is exactly one builder.
 
-        Only names that stand alone in an index position: others are not determined by the edge.
+        Of several assignments that make one edge, only what they have in common is visible.
         """
         node = self.statement.set
-        if not (isinstance(node, syntax.Builder) and len(node.edges) == 1):
+        if not isinstance(node, syntax.Builder):
             return {}
-        scope = self.sets.scope(self.sides, self.variables)
-        try:
-            bound = set(builders.index_names(node, scope))
-        except Failed:
-            return {}
-        result: dict[str, Indices] = {}
-        units = self._edge_units()
-        arrow = node.edges[0]
-        for expression, side, unit in (
-            (arrow.source, self.sides.source, units[0]),
-            (arrow.target, self.sides.target, units[1]),
-        ):
-            if isinstance(expression, syntax.List):
-                continue
-            index = np.unravel_index(unit, side.shape) if prod(side.shape) else ()
-            for part, values in zip(builders.components(expression), index, strict=True):
-                if isinstance(part, syntax.Reference):
-                    name = self.sets.names.text(part.name, self.variables)
-                    if name in bound:
-                        result.setdefault(name, values)
-        return result
+        return builders.index_columns(node, self.sets.scope(self.sides, self.variables))
 
 
 def _units(columns: Indices, shape: tuple[int, ...]) -> Indices:
-    return np.ravel_multi_index(tuple(columns.T), shape).astype(np.int64)
+    return np.asarray(np.ravel_multi_index(tuple(columns.T), shape), np.int64)

@@ -18,7 +18,7 @@ from ...compiler.graph import (
     Value,
 )
 from ...compiler.plan import Plan
-from ..layout import call, collection
+from ..layout import chained, collection
 from ..target import (
     Rendering,
     Target,
@@ -67,7 +67,7 @@ NORMS: dict[str, str | Unsupported] = {
 
 # The kernels that a saved model looks up by their registered names.
 REGISTERED = frozenset(
-    ["BatchNorm", "Bias", "DenseSum", "Diagonal", "EdgeProjection", "Gelu", "GeluTanh", "LeakyRectifier", "Penalty", "Scale"]
+    "BatchNorm Bias DenseSum Diagonal EdgeProjection Gelu GeluTanh LeakyRectifier Penalty Scale".split()  # noqa: SIM905
 )
 
 # Keras's own names for what a norm holds.
@@ -118,6 +118,7 @@ class _Writer:
             "has_penalties": bool(graph.penalties),
             "variables": tuple(f'"{name}": {text},' for name, text in self.variables),
             "digests": tuple(self.digests),
+            "digests_of_model": "digests(model)" if self.digests else "{}",
             "registered": tuple(registered),
             "model_name": graph.name,
         }
@@ -165,7 +166,7 @@ class _Writer:
                 parts.append(self._read(op.input))
                 continue
             head, arguments = self._projection(op)
-            lines.append(call(f"{variable} = {head}", arguments, f")({self._read(op.input)})", 4))
+            lines.append(chained(f"{variable} = {head}", arguments, self._read(op.input), 4))
             parts.append(variable)
         for op in projections:
             self._remember(op)
@@ -174,7 +175,7 @@ class _Writer:
             own = op.output.name
             if isinstance(op, Add):
                 lines.append(
-                    call(f"{name} = keras.layers.Add(", [f'name="{own}"'], f")([{', '.join(parts)}])", 4)
+                    chained(f"{name} = keras.layers.Add(", [f'name="{own}"'], f"[{', '.join(parts)}]", 4)
                 )
             else:
                 lines += self._step(op, name, x, own)
@@ -218,7 +219,7 @@ class _Writer:
         sums: dict[str, float] = {}
         for penalty in self.plan.graph.penalties:
             if op.weight is not None and penalty.parameter == op.weight.name:
-                key = spelled(PENALTIES, penalty.penalty)
+                key = spelled(PENALTIES, penalty.penalty.name)
                 sums[key] = sums.get(key, 0.0) + penalty.coefficient
         if not sums:
             return []
@@ -264,7 +265,7 @@ class _Writer:
                 head, arguments = "Scale(", [str(op.factor)]
             case Project() | Add():
                 raise AssertionError("a sum is no step")
-        return [call(f"{variable} = {head}", [*arguments, f'name="{own}"'], f")({x})", 4)]
+        return [chained(f"{variable} = {head}", [*arguments, f'name="{own}"'], x, 4)]
 
     def _held(self, parameter: Parameter, layer: str, attribute: str) -> None:
         self.variables.append((parameter.name, f'layer("{layer}").{attribute}'))
@@ -277,11 +278,11 @@ class _Writer:
         arguments = [rest] if rest else []
         shape = op.output.shape
         if op.activation.derivative is not None or len(shape) == 1:
-            return [call(f"{variable} = {head}(", [*arguments, f'name="{own}"'], f")({x})", 4)]
+            return [chained(f"{variable} = {head}(", [*arguments, f'name="{own}"'], x, 4)]
         grid, inner = self._free(f"{own}_grid"), self._free(f"{own}_{op.activation.name}")
         return [
             f'{variable} = keras.layers.Reshape({shape_text(shape)}, name="{grid}")({x})',
-            call(f"{variable} = {head}(", [*arguments, f'name="{inner}"'], f")({variable})", 4),
+            chained(f"{variable} = {head}(", [*arguments, f'name="{inner}"'], variable, 4),
             f'{variable} = keras.layers.Reshape(({op.output.units},), name="{own}")({variable})',
         ]
 

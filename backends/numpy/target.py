@@ -60,7 +60,12 @@ class _Writer:
         losses = self._losses()
         inputs = [d.name for d in graph.inputs]
         targets = [name for name in loss_arguments(graph) if name not in (*inputs, *self._layers())]
-        options = ["*", "training: bool = False", "rng: np.random.Generator | None = None"]
+        kinds = {type(op) for op in graph.operations}
+        drops = Drop in kinds
+        trains = drops or any(isinstance(op, ApplyNorm) and op.norm.running for op in graph.operations)
+        options = ["*", "training: bool = False"] if trains else []
+        options += ["rng: np.random.Generator | None = None"] if drops else []
+        passed = ["training=training"] * trains + ["rng=rng"] * drops
         typed = [f"{name}: np.ndarray" for name in inputs]
         arrays = ["parameters: dict[str, np.ndarray]", *typed]
         digests = [
@@ -73,7 +78,7 @@ class _Writer:
             self.kernels.add("edge_digest")
         outputs = [self._shaped(f'values["{name}"]', graph.value(name)) for name in graph.outputs]
         returned = "np.ndarray" if len(outputs) == 1 else "tuple[np.ndarray, ...]"
-        computed = f"layers(parameters, {', '.join(inputs)}, training=training, rng=rng)"
+        computed = f"layers({', '.join(['parameters', *inputs, *passed])})"
         everything = [f'"{name}": {name}' for name in self.kept]
         context = {
             **start_context(self.plan, "init", cached=True),
@@ -85,6 +90,8 @@ class _Writer:
             "forward_signature": call("def forward(", [*arrays, *options], f") -> {returned}:"),
             "forward_shapes": shapes_text(graph),
             "computed": computed,
+            "trains": trains,
+            "drops": drops,
             "forward_return": "return " + ", ".join(outputs),
             "loss": total("return ", losses, 4) if losses else "",
             "loss_signature": call(
@@ -97,9 +104,7 @@ class _Writer:
                 [
                     *arrays,
                     *(f"{name}: np.ndarray" for name in targets),
-                    options[0],
-                    "training: bool = True",
-                    options[2],
+                    *(option.replace("False", "True") for option in options),
                 ],
                 ") -> tuple[np.floating, dict[str, np.ndarray]]:",
             ),
@@ -267,7 +272,7 @@ class _Writer:
             self._loss_kernel(term.loss.formula, term.loss.kernels)
             terms.append(scaled(term.coefficient, term.loss.formula.format(y=term.prediction, t=term.target)))
         terms += [
-            scaled(p.coefficient, p.formula.format(w=f'parameters["{p.parameter}"]'))
+            scaled(p.coefficient, p.penalty.formula.format(w=f'parameters["{p.parameter}"]'))
             for p in self.plan.graph.penalties
         ]
         return terms
@@ -293,18 +298,25 @@ class _Writer:
             value = graph.value(term.prediction)
             self._loss_kernel(term.loss.derivative, term.loss.kernels)
             y = self._shaped(f"v.{value.name}", value)
-            text = scaled(term.coefficient, term.loss.derivative.format(y=y, t=term.target))
+            text = term.loss.derivative.format(y=y, t=term.target)
+            text = scaled(term.coefficient * term.loss.factor, text)
             if len(value.shape) > 1:
                 text = f"({text}).reshape(v.{value.name}.shape)"
             lines.append(self._accumulate(value, text))
+        layer = ""
         for step in reversed(self._fused()):
-            if self._d(step[-1].output) in self.started:
-                lines += self._back(step)
+            if self._d(step[-1].output) not in self.started:
+                continue
+            if step[-1].output.layer is not None:
+                layer = step[-1].output.layer
+                lines.append(f"# {layer} <- {', '.join(self._sources(layer))}")
+            lines += self._back(step)
         for parameter in graph.parameters:
             if parameter.trainable and not any(line.startswith(f"{self._g(parameter)} =") for line in lines):
                 lines.append(f"{self._g(parameter)} = np.zeros_like({self._p(parameter)})")
         for penalty in graph.penalties:
-            text = scaled(penalty.coefficient, penalty.derivative.format(w=f'p["{penalty.parameter}"]'))
+            text = penalty.penalty.derivative.format(w=f'p["{penalty.parameter}"]')
+            text = scaled(penalty.coefficient * penalty.penalty.factor, text)
             g = f'g["{penalty.parameter}"]'
             lines.append(f"{g} = {g} + {text}")
         for data in graph.inputs:
@@ -327,10 +339,7 @@ class _Writer:
     def _back(self, step: tuple[Operation, ...]) -> list[str]:
         op, d = step[-1], self._d(step[-1].output)
         if isinstance(step[0], Project):
-            lines = [f"# {self._title(step)}"]
-            for part in step:
-                if isinstance(part, AddBias):
-                    lines.append(self._back_bias(part, d))
+            lines = [self._back_bias(part, d) for part in step if isinstance(part, AddBias)]
             for part in step:
                 if isinstance(part, Project):
                     lines += self._back_projection(part, d)
@@ -350,10 +359,10 @@ class _Writer:
             case Project() | Add():
                 raise AssertionError("a sum is fused")
 
-    def _title(self, step: tuple[Operation, ...]) -> str:
-        output = step[-1].output.name
-        sources = [part.input.name for part in step if isinstance(part, Project)]
-        return f"{output} <- {', '.join(sources)}"
+    def _sources(self, layer: str) -> list[str]:
+        """What a layer's connections start from, each once."""
+        projections = [op for op in self.plan.graph.operations if isinstance(op, Project)]
+        return list(dict.fromkeys(op.input.layer or op.input.name for op in projections if op.layer == layer))
 
     def _back_bias(self, op: AddBias, d: str) -> str:
         if op.index is None:

@@ -73,6 +73,7 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
             "compared",
             [f'("{a}", "{b}")' for a, b in dict.fromkeys((t.prediction, t.target) for t in graph.losses)],
         ),
+        _names("modes", _modes(plan)),
         "stored=load_stored()," if plan.stored else "stored={},",
         "start=start_values,",
         "reference=reference,",
@@ -120,6 +121,13 @@ def _edges(op: Project) -> str:
     return f'({op.output.units}, {op.input.units}, {op.edges.count}, "{digest}")'
 
 
+def _modes(plan: Plan) -> list[str]:
+    """The options of the NumPy functions: what training does otherwise."""
+    drops = any(isinstance(op, Drop) for op in plan.graph.operations)
+    running = any(isinstance(op, ApplyNorm) and op.norm.running for op in plan.graph.operations)
+    return ["training"] * (drops or running) + ["rng"] * drops
+
+
 def _compared(plan: Plan) -> list[Data]:
     """The targets that the loss reads, inputs that it reads as targets left out."""
     return [target for target in plan.graph.targets if target.name in loss_arguments(plan.graph)]
@@ -162,9 +170,9 @@ def _reference(plan: Plan, kernels: set[str]) -> tuple[str, ...]:
         lines.append(f"loss = loss + {scaled(term.coefficient, term.loss.formula.format(y='y', t='t'))}")
     for penalty in graph.penalties:
         weight = f'p["{penalty.parameter}"]'
-        if penalty.has_kink:
+        if penalty.penalty.kink_at_zero:
             lines.append(f"sides.append({weight} > 0)")
-        lines.append(f"loss = loss + {scaled(penalty.coefficient, penalty.formula.format(w=weight))}")
+        lines.append(f"loss = loss + {scaled(penalty.coefficient, penalty.penalty.formula.format(w=weight))}")
     return tuple(lines)
 
 

@@ -136,7 +136,7 @@ def _losses(graph: Graph) -> list[str]:
             y, t = f"{y}.flatten(0, -2)", f"{t}.flatten()"
         terms.append(scaled(term.coefficient, spelled(LOSSES, term.loss.name, y=y, t=t)))
     terms += [
-        scaled(penalty.coefficient, spelled(PENALTIES, penalty.penalty, w=f"self.{penalty.parameter}"))
+        scaled(penalty.coefficient, spelled(PENALTIES, penalty.penalty.name, w=f"self.{penalty.parameter}"))
         for penalty in graph.penalties
     ]
     return terms

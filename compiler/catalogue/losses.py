@@ -1,8 +1,9 @@
 """Losses and penalties: one entry each.
 
 A loss is the mean over the batch of a value per sample. `formula` is the loss in numpy source, of a
-prediction `y` and a target `t` of one shape (batch, ...), and `derivative` is d loss / d y. Where they call
-a function, it is the NumPy kernel of that name.
+prediction `y` and a target `t` of one shape (batch, ...), and `factor * derivative` is d loss / d y: the
+factor stands apart so that it can be multiplied with the term's coefficient. Where they call a function, it
+is the NumPy kernel of that name.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ class Loss:
     name: str
     formula: str
     derivative: str
+    factor: float = 1
     codes: bool = False
     kink_at_target: bool = False
     kernels: tuple[str, ...] = ()
@@ -30,6 +32,7 @@ class Penalty:
     formula: str
     derivative: str
     kink_at_zero: bool
+    factor: float = 1
 
 
 LOSSES = {
@@ -48,8 +51,8 @@ LOSSES = {
             "(sigmoid({y}) - {t}) / {y}.size",
             kernels=("sigmoid",),
         ),
-        Loss("mse", "np.mean(({y} - {t}) ** 2)", "2 * ({y} - {t}) / {y}.size"),
-        Loss("squared_error", "np.sum(({y} - {t}) ** 2) / len({y})", "2 * ({y} - {t}) / len({y})"),
+        Loss("mse", "np.mean(({y} - {t}) ** 2)", "({y} - {t}) / {y}.size", factor=2),
+        Loss("squared_error", "np.sum(({y} - {t}) ** 2) / len({y})", "({y} - {t}) / len({y})", factor=2),
         Loss("mae", "np.mean(np.abs({y} - {t}))", "np.sign({y} - {t}) / {y}.size", kink_at_target=True),
     )
 }
@@ -58,6 +61,6 @@ PENALTIES = {
     entry.name: entry
     for entry in (
         Penalty("l1", "np.abs({w}).sum()", "np.sign({w})", kink_at_zero=True),
-        Penalty("l2", "np.square({w}).sum()", "2 * {w}", kink_at_zero=False),
+        Penalty("l2", "np.square({w}).sum()", "{w}", kink_at_zero=False, factor=2),
     )
 }

@@ -26,8 +26,8 @@ class TooManyEdges(Exception):
         super().__init__(f"{count} edges are more than {EDGE_LIMIT}")
 
 
-# 16 bytes an edge while compiling: beyond this a machine of 16 GB is full.
-EDGE_LIMIT = 500_000_000
+# About 40 bytes an edge while a set is sorted: beyond this a machine of 8 GB is full.
+EDGE_LIMIT = 200_000_000
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,18 @@ def pair_keys(source: Indices, target: Indices, source_shape: Shape, target_shap
     return target * n_source + source
 
 
+def distinct(keys: Indices) -> Indices:
+    """Keys in ascending order, each once."""
+    ordered = np.sort(keys)
+    again = ordered[1:] == ordered[:-1]
+    return ordered[np.concatenate([[True], ~again])] if again.any() else ordered
+
+
 def listed(source: Indices, target: Indices, source_shape: Shape, target_shape: Shape) -> EdgeSet:
     """The set of these edges, sorted, repeats merged; `Full` or `Diagonal` if it is just that."""
-    keys = np.unique(pair_keys(source, target, source_shape, target_shape))
-    return from_keys(keys, source_shape, target_shape)
+    return from_keys(
+        distinct(pair_keys(source, target, source_shape, target_shape)), source_shape, target_shape
+    )
 
 
 def from_keys(keys: Indices, source_shape: Shape, target_shape: Shape) -> EdgeSet:
@@ -129,19 +137,22 @@ def fan_in(edges: EdgeSet) -> Indices:
             return np.bincount(edges.target, minlength=n_target)
 
 
-def fan_out(edges: EdgeSet) -> Indices:
-    """Number of edges out of each source unit, int64 (sources,)."""
-    n_source, n_target = prod(edges.source_shape), prod(edges.target_shape)
-    match edges:
-        case Full():
-            return np.full(n_source, n_target)
-        case Diagonal():
-            return np.ones(n_source, np.int64)
-        case Listed():
-            return np.bincount(edges.source, minlength=n_source)
+def occurrences(units: Indices) -> Indices:
+    """How often the unit of each edge occurs among them all, int64 (edges,)."""
+    _, unit, counts = np.unique(units, return_inverse=True, return_counts=True)
+    return counts[unit]
+
+
+def missing(units: Indices, size: int, most: int) -> tuple[int, Indices]:
+    """How many numbers below `size` are not among `units`, and the first of them, at most `most`."""
+    present = np.unique(units)
+    low = np.arange(min(size, len(present) + most))
+    return size - len(present), np.setdiff1d(low, present, assume_unique=True)[:most]
 
 
 def _keys(edges: EdgeSet) -> Indices:
+    if isinstance(edges, Full) and edges.count <= EDGE_LIMIT:
+        return np.arange(edges.count)
     return pair_keys(*edges.edges(), edges.source_shape, edges.target_shape)
 
 

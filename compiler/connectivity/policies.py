@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...dsl import syntax
 from ...dsl.diagnostics import Report
@@ -14,10 +14,8 @@ from ...dsl.source import Span
 from ...dsl.words import suggest
 from .. import codes
 from ..expressions import fail
-from .edge_set import Indices, Shape, pair_keys
-
-if TYPE_CHECKING:
-    from .builders import Scope, Side
+from .edge_set import Indices, Shape
+from .sides import Scope, Side
 
 OUTSIDE = ("outside", ("error", "skip", "wrap"))
 DUPLICATES = ("duplicates", ("error", "merge"))
@@ -87,15 +85,11 @@ def apply_outside(
     scope: Scope,
     node: syntax.Expression,
     assignment: Callable[[int], str],
-) -> tuple[Indices, Indices]:
-    """The indices along one dimension that remain, and where among the given ones they stood."""
+) -> tuple[Indices, NDArray[np.bool_]]:
+    """The indices along one dimension, wrapped into it, and whether each is kept."""
     outside = (index < 0) | (index >= size)
-    if not outside.any():
-        return index, np.arange(len(index))
-    if policies.outside == "wrap":
-        return index % size, np.arange(len(index))
-    if policies.outside == "skip":
-        return index[~outside], np.flatnonzero(~outside)
+    if policies.outside != "error" or not outside.any():
+        return index % size, ~outside | (policies.outside == "wrap")
     at = int(np.argmax(outside))
     given = assignment(at)
     raise fail(
@@ -112,28 +106,27 @@ def apply_outside(
 
 
 def refuse_duplicates(
-    source: Indices,
-    target: Indices,
+    keys: Indices,
     source_side: Side,
     target_side: Side,
     report: Report,
     place: Callable[[int], Span | None],
     label: Callable[[int], str] = lambda at: "",
 ) -> None:
-    """Raise `Failed` at the second occurrence of the first edge, in order of making, that is there twice."""
-    keys = pair_keys(source, target, source_side.shape, target_side.shape)
+    """Raise `Failed` at the first of the edges, `pair_keys` in order of making, that is there already."""
     order = np.argsort(keys, kind="stable")
     again = order[1:][keys[order][1:] == keys[order][:-1]]
     if len(again) == 0:
         return
     at = int(again.min())
+    target, source = divmod(int(keys[at]), source_side.units)
     raise fail(
         report,
         codes.DUPLICATE_EDGE,
         place(at),
         label=label(at),
         help="`duplicates = merge` takes such edges once",
-        source=unit_text(int(source[at]), source_side.shape),
-        target=unit_text(int(target[at]), target_side.shape),
+        source=unit_text(source, source_side.shape),
+        target=unit_text(target, target_side.shape),
         count=len(again),
     )

@@ -19,6 +19,9 @@ _WEYL = (0x9E3779B9, 0xBB67AE85)
 _LOW = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
 
+# Numbers drawn at once, to bound memory; the edges do not depend on it.
+BLOCK = 4_000_000
+
 
 def philox(counter: NDArray[np.uint64], key: tuple[int, int]) -> NDArray[np.uint64]:
     """Philox4x32-10 of `counter` (4, n), four 32-bit words each, under two 32-bit key words: (4, n)."""
@@ -45,7 +48,7 @@ def uniforms(seed: int, units: Indices, draws: int, first: int = 0) -> NDArray[n
     pairs = words.reshape(2, 2, len(units), len(blocks))
     numbers = ((pairs[:, 0] << np.uint64(21)) ^ (pairs[:, 1] >> np.uint64(11))) & np.uint64(2**53 - 1)
     drawn = np.moveaxis(numbers, 0, -1).reshape(len(units), -1) * 2.0**-53
-    return drawn[:, first % 2 : first % 2 + draws]
+    return drawn[:, first % 2 : first % 2 + draws].astype(np.float64, copy=False)
 
 
 def seed_of(*place: str) -> int:
@@ -59,16 +62,16 @@ def choose_sources(seed: int, n_source: int, n_target: int, fan_in: int) -> tupl
     A target takes the first `fan_in` distinct values of its own stream of draws. If that is more than half
     of the sources, the ones to leave out are drawn instead.
     """
+    if fan_in == 0:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
     leave_out = fan_in > n_source // 2
     k = n_source - fan_in if leave_out else fan_in
-    rows = max(1, 4_000_000 // max(n_source if leave_out else 2 * k, 1))
-    chosen = [
-        _complement(c, n_source) if leave_out else np.sort(c, axis=1)
-        for start in range(0, n_target, rows)
-        for c in [_distinct(seed, np.arange(start, min(start + rows, n_target)), n_source, k)]
-    ]
-    source = np.concatenate(chosen).ravel() if chosen else np.empty(0, np.int64)
-    return source, np.repeat(np.arange(n_target), fan_in)
+    rows = max(1, BLOCK // max(n_source if leave_out else 2 * k, 1))
+    chosen: list[Indices] = []
+    for start in range(0, n_target, rows):
+        drawn = _distinct(seed, np.arange(start, min(start + rows, n_target)), n_source, k)
+        chosen.append(_complement(drawn, n_source) if leave_out else np.sort(drawn, axis=1))
+    return np.concatenate(chosen).ravel(), np.repeat(np.arange(n_target), fan_in)
 
 
 def _distinct(seed: int, units: Indices, n: int, k: int) -> Indices:
@@ -78,7 +81,11 @@ def _distinct(seed: int, units: Indices, n: int, k: int) -> Indices:
         return result
     pending, draws = np.arange(len(units)), k + max(4, k // 2)
     while len(pending):
-        values = (uniforms(seed, units[pending], draws) * n).astype(np.int64)
+        values = np.empty((len(pending), draws), np.int64)
+        step = max(2, BLOCK // len(pending))
+        for first in range(0, draws, step):
+            count = min(step, draws - first)
+            values[:, first : first + count] = uniforms(seed, units[pending], count, first) * n
         np.minimum(values, n - 1, out=values)
         order = np.argsort(values, axis=1, kind="stable")
         by_value = np.take_along_axis(values, order, axis=1)

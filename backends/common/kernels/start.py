@@ -19,6 +19,11 @@ def normal(seed: int, name: str, shape: tuple[int, ...], mean: Any, std: Any) ->
     return (mean + std * drawn).astype(np.float32)
 
 
+def unit_fan_in(units: int, *targets: np.ndarray, also: int = 0) -> np.ndarray:
+    """Number of edges into each of `units` units, given all edges' targets, and `also` more into each."""
+    return also + sum(np.bincount(target, minlength=units) for target in targets)
+
+
 def uniform_by_fan_in(seed: int, name: str, shape: tuple[int, ...], fan_in: Any) -> np.ndarray:
     """Start values of `shape`, float32, uniform in [-b, b), b = 1/sqrt(fan_in) of each weight's own unit."""
     bound = 1 / np.sqrt(fan_in)

@@ -21,7 +21,8 @@ class Expected:
     `parameters` maps names to shapes, `trained` and `running` are names among them, `edges` maps sparse
     connections to (targets, sources, edges, sha256 of the edges), `inputs` maps names to shapes, `targets` to
     shapes with the number of classes or None, `dropout` layers to the step that drops and its probability.
-    `loss_reads` are the arguments of `loss`, `compared` the pairs of prediction and target in it.
+    `loss_reads` are the arguments of `loss`, `compared` the pairs of prediction and target in it; `modes` are
+    the options of the NumPy functions, for networks that behave otherwise in training.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Expected:
     dropout: dict[str, tuple[str, float]]
     loss_reads: tuple[str, ...]
     compared: tuple[tuple[str, str], ...]
+    modes: tuple[str, ...]
     stored: dict[str, np.ndarray]
     start: Callable[[int], dict[str, np.ndarray]]
     reference: Callable[..., Any]

@@ -39,9 +39,12 @@ class NumpyModel:
     def _inputs(self, data: dict[str, np.ndarray]) -> list[np.ndarray]:
         return [self._cast(data)[name] for name in self.expected.inputs]
 
+    def _mode(self, training: bool) -> dict[str, bool]:
+        return {"training": training} if "training" in self.expected.modes else {}
+
     def layers(self, data: dict[str, np.ndarray], training: bool) -> dict[str, np.ndarray]:
         """Every layer's value; dropout is off without a generator."""
-        return self.module.layers(self.parameters, *self._inputs(data), training=training)
+        return self.module.layers(self.parameters, *self._inputs(data), **self._mode(training))
 
     def outputs(self, data: dict[str, np.ndarray]) -> list[np.ndarray]:
         """What `forward` returns."""
@@ -54,7 +57,7 @@ class NumpyModel:
         """The loss and all gradients."""
         cast = self._cast(data)
         targets = [cast[name] for name in self.expected.targets if name not in self.expected.inputs]
-        return self.module.gradients(self.parameters, *self._inputs(data), *targets, training=training)
+        return self.module.gradients(self.parameters, *self._inputs(data), *targets, **self._mode(training))
 
     def project(self, connection: str, x: np.ndarray) -> np.ndarray:
         """One sparse connection by itself."""

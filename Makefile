@@ -1,0 +1,37 @@
+# `make demo` and `make test` set everything up in .venv; nothing else is needed.
+PYTHON ?= python3
+BIN := .venv/bin
+# Two worker processes: one per core of a small machine.
+WORKERS ?= 2
+
+.PHONY: demo test test-all lint golden bench clean
+
+.venv/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[torch,keras,test,lint]'
+	touch $@
+
+demo: .venv/.installed
+	$(BIN)/python examples/demo.py build/demo
+
+test: .venv/.installed
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m 'not slow'
+
+test-all: .venv/.installed
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
+
+lint: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+golden: .venv/.installed
+	$(BIN)/python -m pytest -q tests/golden --update-golden
+
+bench: .venv/.installed
+	$(BIN)/python -m benchmarks.torch_edges
+	$(BIN)/python -m benchmarks.keras_edges
+
+clean:
+	rm -rf .venv build

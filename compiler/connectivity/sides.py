@@ -1,0 +1,38 @@
+"""The two ends of a set of edges, and what an expression between them sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+
+from ...dsl import syntax
+from ...dsl.diagnostics import Report
+from ..expressions import Value
+from .edge_set import Shape
+
+
+@dataclass(frozen=True)
+class Side:
+    """One end of a set of edges: what diagnostics call it, and its shape."""
+
+    name: str
+    shape: Shape
+
+    @property
+    def units(self) -> int:
+        """Number of units."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a builder sees of its surroundings: names in full, `for` variables, numbers and declarations."""
+
+    report: Report
+    source: Side
+    target: Side
+    text: Callable[[syntax.Name], str]
+    loop_variables: Mapping[str, int]
+    outer: Callable[[syntax.Reference], Value]
+    declared: Callable[[str], bool]

@@ -1,0 +1,47 @@
+"""What all tests share: quiet frameworks, accepted goldens, and specs compiled once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+ROOT = Path(__file__).parent.parent
+# Generated tests need the arrays beside them, which goldens keep as digests; `tests/examples` runs them.
+collect_ignore_glob = ["golden/*/test_*.py"]
+
+EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.nnspec"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="accept what the compiler writes now")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`example` runs over the names of all examples."""
+    if "example" in metafunc.fixturenames:
+        metafunc.parametrize("example", EXAMPLES)
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Compiles a spec for all targets into a folder of its own, once a session."""
+    from nnspec.backends.emit import write
+    from nnspec.compiler import compile_spec
+
+    folders: dict[Path, Path] = {}
+
+    def compile_once(spec: Path) -> Path:
+        if spec not in folders:
+            folders[spec] = tmp_path_factory.mktemp(spec.stem)
+            write(compile_spec(spec).files, folders[spec])
+        return folders[spec]
+
+    return compile_once
