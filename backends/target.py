@@ -72,11 +72,6 @@ class Target:
 # ------------------------------------------------------------------------------- text that targets share
 
 
-def class_name(name: str) -> str:
-    """`graph_mlp` as a class: `GraphMlp`."""
-    return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
-
-
 def power_of_ten(value: float) -> str:
     """A coefficient for people to read: 0.0001 as `1e-4`."""
     text = f"{value:.12g}"

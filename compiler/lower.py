@@ -22,11 +22,12 @@ from .graph import (
 )
 from .model import Activate, Bias, Connection, Dropout, Layer, Model, Normalise, Scale
 from .model import Operation as LayerOperation
+from .reserved import RESERVED
 
 
 def lower(model: Model) -> Graph:
     """The graph of a model."""
-    taken = {data.name for data in (*model.inputs, *model.targets)}
+    taken = {*RESERVED, *(data.name for data in (*model.inputs, *model.targets))}
     taken |= {layer.name for layer in model.layers} | {c.name for c in model.connections}
     values = {data.name: Value(data.name, data.shape) for data in model.inputs}
     operations: list[Operation] = []

@@ -1,11 +1,15 @@
-"""Names that some target cannot bear, whichever targets are asked for: a spec should suit all of them.
+"""Names that a spec cannot use, whichever targets are asked for: it should suit all of them.
 
-`MODULE` is what `torch.nn.Module` has already, `IN_GENERATED_CODE` what generated code calls things. Tests
-hold both lists against torch itself and against all kernels and templates.
+Inputs, targets, layers and connections become names in generated code, so they stay clear of what is there
+already. Params, axes and sets of edges do not, and stay clear only of words that the language itself looks up
+where they could stand. Tests hold these lists against torch, the kernels and what the targets write.
 """
 
 from __future__ import annotations
 
+import keyword
+
+# What `torch.nn.Module` has: a layer is an attribute of the model.
 MODULE = frozenset(
     [
         "T_destination",
@@ -65,57 +69,136 @@ MODULE = frozenset(
     ]
 )
 
-IN_GENERATED_CODE = frozenset(
+# What generated modules define, import or call something, in any target.
+GENERATED = frozenset(
     [
-        "self",
-        "super",
-        "seed",
-        "values",
-        "parameters",
-        "arrays",
-        "training",
-        "rng",
-        "total",
-        "np",
-        "nn",
-        "torch",
-        "keras",
-        "math",
-        "hashlib",
-        "edges",
-        "device",
-        "dtype",
-        "gradients",
-        "g",
-        "p",
-        "v",
-        "d",
-        "model",
-        "name",
-        "array",
-        "layers",
-        "loss",
-        "init",
-        "forward",
-        "to_arrays",
-        "load_arrays",
-        "start_values",
-        "build_model",
-        "functional",
         "F",
-        "Tensor",
+        "Any",
+        "ClassVar",
+        "Mapping",
         "Path",
-        "ops",
+        "SimpleNamespace",
+        "Tensor",
+        "arrays",
+        "base64",
         "batch",
+        "build_model",
+        "cache",
         "cls",
+        "device",
+        "digests",
+        "dtype",
+        "edges",
+        "forward",
+        "g",
+        "gradients",
+        "hashlib",
+        "init",
+        "inputs",
+        "keras",
+        "layers",
+        "load_arrays",
+        "load_stored",
+        "loss",
+        "losses",
+        "math",
+        "model",
+        "nn",
+        "np",
+        "p",
+        "parameters",
+        "rng",
+        "seed",
+        "self",
+        "start_values",
+        "stored",
+        "super",
+        "to_arrays",
+        "torch",
+        "total",
+        "training",
+        "v",
+        "values",
+        "variables",
+        "warnings",
+        "weakref",
+        "zlib",
     ]
 )
 
-BUILTINS_USED = frozenset(
+# Definitions of `backends/*/kernels`, which are copied into generated modules.
+KERNELS = frozenset(
+    [
+        "BatchNorm",
+        "Bias",
+        "DenseProjection",
+        "DenseSum",
+        "Diagonal",
+        "DiagonalProjection",
+        "EdgeDot",
+        "EdgeProjection",
+        "EdgeSum",
+        "EdgeTables",
+        "GatherPlan",
+        "Gelu",
+        "GeluTanh",
+        "IndexArrays",
+        "LeakyRectifier",
+        "Penalty",
+        "ReverseEdgeSum",
+        "Scale",
+        "TransposedCopy",
+        "arrays_of",
+        "assign_arrays",
+        "batch_first",
+        "batch_norm",
+        "batch_norm_gradient",
+        "check_edges",
+        "checked",
+        "contiguous_rows",
+        "cross_entropy",
+        "cross_entropy_gradient",
+        "dropout_mask",
+        "edge_digest",
+        "flat",
+        "gathered",
+        "gelu",
+        "gelu_derivative",
+        "gelu_tanh",
+        "gelu_tanh_derivative",
+        "joined",
+        "layer_norm",
+        "layer_norm_gradient",
+        "load_into",
+        "log_softmax",
+        "normal",
+        "normal_cdf",
+        "project",
+        "project_back",
+        "project_weight",
+        "row_products",
+        "segments",
+        "sigmoid",
+        "softmax",
+        "softmax_gradient",
+        "spread",
+        "sum_rows",
+        "summed_rows",
+        "transposed_copy",
+        "uniform",
+        "uniform_by_fan_in",
+        "unit_fan_in",
+        "units_first",
+    ]
+)
+
+# Functions and types of Python that generated code calls, or may come to call.
+BUILTINS = frozenset(
     [
         "abs",
         "bool",
         "dict",
+        "enumerate",
         "float",
         "int",
         "isinstance",
@@ -123,15 +206,69 @@ BUILTINS_USED = frozenset(
         "list",
         "max",
         "min",
+        "object",
+        "print",
         "range",
         "set",
+        "sorted",
         "str",
         "sum",
+        "super",
         "tuple",
-        "zip",
-        "print",
         "type",
+        "zip",
     ]
 )
 
-RESERVED = MODULE | IN_GENERATED_CODE | BUILTINS_USED
+RESERVED = MODULE | GENERATED | KERNELS | BUILTINS
+
+# Classes that generated PyTorch code has or uses besides the model's own.
+CLASSES = frozenset(
+    [
+        "Any",
+        "DenseProjection",
+        "DenseSum",
+        "DiagonalProjection",
+        "EdgeDot",
+        "EdgeProjection",
+        "EdgeSum",
+        "F",
+        "False",
+        "Mapping",
+        "None",
+        "Path",
+        "ReverseEdgeSum",
+        "Tensor",
+        "TransposedCopy",
+        "True",
+        "ValueError",
+    ]
+)
+
+# What stands for itself where a number could stand: `weight = none`, `bias(off)`, `weight = 1 / fan_in`.
+NUMBER_WORDS = frozenset(["none", "off", "true", "false", "fan_in", "fan_out"])
+
+# Rules of sets, those of later versions too: `connect a -> b : all` never means a set of that name.
+RULE_WORDS = frozenset(["all", "one_to_one", "window", "random", "load"])
+
+_IN_CODE = frozenset(["input", "target", "layer", "connection"])
+
+
+def refusal(name: str, kind: str) -> str | None:
+    """Why something of this kind, `layer` say, cannot bear a name; None if it can."""
+    if kind == "edge set":
+        return "it is a rule for sets of edges" if name in RULE_WORDS else None
+    if kind not in _IN_CODE:
+        return "it is a word of the language" if name in NUMBER_WORDS else None
+    if keyword.iskeyword(name):
+        return "it is a keyword of Python"
+    if name in MODULE:
+        return "every PyTorch module has an attribute of that name"
+    if name in BUILTINS:
+        return "it is a name of Python's own that generated code may use"
+    return "generated code calls something else that" if name in RESERVED else None
+
+
+def class_name(name: str) -> str:
+    """The class that a model becomes: `graph_mlp` is `GraphMlp`."""
+    return "".join(part[:1].upper() + part[1:] for part in name.split("_"))

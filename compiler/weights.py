@@ -168,9 +168,11 @@ class _Start:
         if "name" not in bound or not isinstance(bound["name"].value, syntax.String):
             raise fail(report, codes.NOT_A_STRING, node.span, what="a column's name")
         arguments = bind(report, loaded, ("file", "source", "target", "rows", "outside", "duplicates"), 1)
+        name = self.sets.file_name(loaded, arguments, self.variables)
+        if not name.lower().endswith((".csv", ".tsv")):
+            raise fail(report, codes.COLUMN_WITHOUT_TABLE, node.span)
         if "outside" in arguments or "duplicates" in arguments or "rows" in arguments:
             raise fail(report, codes.NOT_YET, node.span, what="`column` beside a policy of `load`")
-        name = self.sets.file_name(loaded, arguments, self.variables)
         source, target, _ = self.sets.pair_columns(name, loaded, arguments, self.sides, self.variables)
         keys = pair_keys(
             _units(source, self.sides.source.shape),

@@ -65,13 +65,18 @@ NORMS: dict[str, str | Unsupported] = {
     "layer_norm": "keras.layers.LayerNormalization(epsilon={eps}",
 }
 
-# The kernels that a saved model looks up by their registered names.
+# The kernels that a saved model looks up by their registered names, as it does the loss functions.
 REGISTERED = frozenset(
     "BatchNorm Bias DenseSum Diagonal EdgeProjection Gelu GeluTanh LeakyRectifier Penalty Scale".split()  # noqa: SIM905
 )
 
 # Keras's own names for what a norm holds.
 _LAYER_NORM = {"weight": "gamma", "bias": "beta"}
+
+
+def _loss_functions(losses: list[tuple[str, str, tuple[str, ...]]]) -> tuple[str, ...]:
+    """The names of a module's loss functions: `loss` alone, or one for every output."""
+    return tuple(f"{name}_loss" for name, _, _ in losses) if len(losses) > 1 else ("loss",) * len(losses)
 
 
 def render(plan: Plan) -> Rendering:
@@ -119,7 +124,7 @@ class _Writer:
             "variables": tuple(f'"{name}": {text},' for name, text in self.variables),
             "digests": tuple(self.digests),
             "digests_of_model": "digests(model)" if self.digests else "{}",
-            "registered": tuple(registered),
+            "registered": tuple(registered) + _loss_functions(losses),
             "model_name": graph.name,
         }
         imports = {"import keras", "import numpy as np", "from collections.abc import Mapping"}

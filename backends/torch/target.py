@@ -15,6 +15,7 @@ from ...compiler.graph import (
     Value,
 )
 from ...compiler.plan import Plan
+from ...compiler.reserved import class_name
 from ..layout import call, collection, total
 from ..target import (
     Rendering,
@@ -22,7 +23,6 @@ from ..target import (
     Unsupported,
     bias_index,
     chain_of,
-    class_name,
     is_identity,
     loss_arguments,
     scaled,
