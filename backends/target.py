@@ -87,6 +87,11 @@ def shape_text(shape: tuple[int, ...]) -> str:
     return f"({shape[0]},)" if len(shape) == 1 else "(" + ", ".join(map(str, shape)) + ")"
 
 
+def stored_edges(connection: str) -> str:
+    """Source text of both ends of a connection's edges, as two arguments."""
+    return f'*edges_of(stored, "{connection}")'
+
+
 def stored(name: str) -> str:
     """Source text of an array of the npz."""
     return f"stored[{name!r}]".replace("'", '"')
@@ -202,11 +207,10 @@ def start_context(plan: Plan, name: str, *, cached: bool = False) -> dict[str, o
     lines = tuple(_start(parameter, plan) for parameter in plan.graph.parameters)
     return {
         "name": plan.graph.name,
-        "stored": bool(plan.stored),
         "start": lines,
         "start_name": name,
-        "cached": cached,
-        "start_stored": any("stored[" in line for line in lines),
+        "start_stored": any("stored" in line for line in lines),
+        "load_stored": f'{"cached" if cached else "load"}_stored(__file__, "{plan.graph.name}.npz")',
     }
 
 

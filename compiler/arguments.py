@@ -8,7 +8,7 @@ from ..dsl import syntax
 from ..dsl.diagnostics import Report
 from ..dsl.words import suggest
 from . import codes
-from .expressions import called_name, fail
+from .expressions import called_name, fail, written
 
 Bound = dict[str, syntax.Argument]
 
@@ -24,6 +24,14 @@ def call_parts(node: syntax.Expression) -> tuple[str, tuple[syntax.Argument, ...
     ):
         return node.name.parts[0], ()
     return None
+
+
+def name_of(report: Report, node: syntax.Expression) -> str:
+    """The name that is called or stands alone, or else the text of what stands there instead."""
+    parts = call_parts(node)
+    if parts is not None and parts[0]:
+        return parts[0]
+    return written(report, node.function if isinstance(node, syntax.Call) else node)
 
 
 def bind(

@@ -366,3 +366,7 @@ def test(
         environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
         finished = subprocess.run(command, cwd=folder, env=environment, check=False)
     sys.exit(min(finished.returncode, 1))
+
+
+if __name__ == "__main__":
+    main()

@@ -19,7 +19,7 @@ UNKNOWN_NAME = Code(
 
 WRONG_KIND = Code(
     "E202",
-    "`{name}` is a {kind}, not a {wanted}",
+    "`{name}` is {kind}, not {wanted}",
     "",
 )
 
@@ -37,7 +37,7 @@ OUTSIDE = Code(
 
 RESERVED_NAME = Code(
     "E205",
-    "`{name}` cannot be a name: Python or a target uses it",
+    "`{name}` cannot be a name here: {why}",
     "",
 )
 
@@ -127,7 +127,7 @@ UNKNOWN_FUNCTION = Code(
 
 ARGUMENT_COUNT = Code(
     "E220",
-    "`{name}` takes {count} argument(s), without names",
+    "`{name}` takes {count}, without names",
     "",
 )
 
@@ -169,7 +169,7 @@ MISSING_ARGUMENT = Code(
 
 UNKNOWN_CHOICE = Code(
     "E227",
-    "`{name}` is {choices}",
+    "`{name}` is one of {choices}",
     "",
 )
 
@@ -193,7 +193,7 @@ NOT_A_NAME = Code(
 
 NAME_COLLISION = Code(
     "E231",
-    "`{name}` and `{other}` would both be called `{generated}` in generated code",
+    "the model `{name}` would be the class `{generated}`, which generated code has already",
     "",
 )
 
@@ -219,7 +219,7 @@ TOO_MANY_UNITS = Code(
 
 RANK = Code(
     "E303",
-    "`{side}` has {rank} dimension(s), {shape}, but {given} is/are given here",
+    "an index of `{side}` {shape} has {rank}, not {given}",
     "",
 )
 
@@ -267,7 +267,7 @@ INDEX_NOT_INTEGER = Code(
 
 DUPLICATE_EDGE = Code(
     "E311",
-    "the edge {source} -> {target} is made twice ({count} edge(s) in all are repeats)",
+    "the edge {source} -> {target} is made twice{others}",
     "",
 )
 
@@ -357,9 +357,9 @@ UNKNOWN_OPERATION = Code(
     "",
 )
 
-NOT_A_PROBABILITY = Code(
+OUT_OF_RANGE = Code(
     "E402",
-    "the probability of dropout must be at least 0 and below 1, not {value}",
+    "{what} must be {wanted}, not {value:g}",
     "",
 )
 
@@ -443,19 +443,25 @@ SQUASHED_TWICE = Code(
 
 LOSS_PRODUCT = Code(
     "E416",
-    "loss terms can be added and multiplied by numbers, not by each other",
+    "loss terms can only be added, and multiplied by or divided by numbers",
     "",
 )
 
 LOSS_CONSTANT = Code(
     "E417",
-    "a loss is made of terms such as `mse(y, t)`; this is a plain number",
+    "a loss is made of terms such as `0.5 * mse(y, t)`, and this is none",
     "",
 )
 
 NO_WEIGHTS = Code(
     "E418",
     "`{name}` has no weights that are trained",
+    "",
+)
+
+BEYOND_FLOAT32 = Code(
+    "E419",
+    "{what} does not fit a 32-bit float",
     "",
 )
 

@@ -26,6 +26,7 @@ Value: TypeAlias = bool | int | float | Array
 Lookup: TypeAlias = Callable[[syntax.Reference], Value]
 
 INT_LIMIT = 2**63 - 1
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 # For each entry of a value the number of its fault in `Evaluator.faults`, from 1; 0 where it has none.
@@ -64,6 +65,9 @@ def _floor(value: Value) -> Outcome:
     too_large = np.abs(value) > 2.0**62
     return np.floor(np.where(too_large, 0, value)).astype(np.int64), codes.NUMBER_TOO_LARGE, too_large
 
+
+# Functions of the language that this version does not have.
+FUNCTIONS_LATER = {"len": "`len`", "chance": "`chance`", "column": "`column` within an expression"}
 
 FUNCTIONS: dict[str, tuple[int | None, Callable[..., Outcome]]] = {
     "abs": (1, _whole(np.abs)),
@@ -199,16 +203,16 @@ class Evaluator:
         """Record the fault of this number and return the exception to raise."""
         return fail(self.report, self.faults[fault - 1].code, self.faults[fault - 1].span, label=label)
 
-    def number(self, expression: syntax.Expression, what: str) -> int | float:
+    def number(self, expression: syntax.Expression) -> int | float:
         """A single number, not an array and not a truth value."""
         value = self.value(expression)
         if isinstance(value, bool | np.ndarray):
-            raise fail(self.report, codes.NOT_A_NUMBER, expression.span, what=what)
+            raise fail(self.report, codes.NOT_A_NUMBER, expression.span, what="a condition")
         return value
 
     def integer(self, expression: syntax.Expression, what: str, least: int | None = None) -> int:
         """A single integer, at least `least` if that is given."""
-        value = self.number(expression, what)
+        value = self.number(expression)
         if not isinstance(value, int):
             raise self.not_an_integer(expression, what, value)
         if least is not None and value < least:
@@ -350,6 +354,9 @@ class Evaluator:
         name = called_name(node)
         if name in self.functions:
             return self.functions[name](node)
+        if name in FUNCTIONS_LATER or isinstance(node.function, syntax.Attribute):
+            what = FUNCTIONS_LATER.get(name, f"`{written(self.report, node.function)}`")
+            raise fail(self.report, codes.NOT_YET, node.span, what=what)
         if name not in FUNCTIONS:
             known = (*FUNCTIONS, *self.functions)
             guess = suggest(name, known)
@@ -363,7 +370,8 @@ class Evaluator:
         count, function = FUNCTIONS[name]
         wrong = not node.arguments if count is None else len(node.arguments) != count
         if wrong or any(argument.name for argument in node.arguments):
-            raise fail(self.report, codes.ARGUMENT_COUNT, node.span, name=name, count=count or "at least one")
+            takes = "one number" if count else "one number or more"
+            raise fail(self.report, codes.ARGUMENT_COUNT, node.span, name=name, count=takes)
         values = [self._value(argument.value) for argument in node.arguments]
         for value, argument in zip(values, node.arguments, strict=True):
             self._numeric(value, argument.value)
@@ -377,6 +385,12 @@ class Evaluator:
     def _numeric(self, value: Value, node: syntax.Expression) -> None:
         if np.asarray(value).dtype.kind == "b":
             raise fail(self.report, codes.NOT_A_NUMBER, node.span, what="a condition")
+
+
+def written(report: Report, node: syntax.Expression) -> str:
+    """What stands in the spec, shortened."""
+    text = report.source.text[node.span.start : node.span.end]
+    return text if len(text) <= 40 else text[:39] + "…"
 
 
 def _plain(value: Value) -> Value:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ..dsl import syntax
+from ..dsl.diagnostics import Label
 from ..dsl.words import suggest
 from . import codes
-from .arguments import bind, call_parts
+from .arguments import bind, name_of
 from .catalogue.losses import LOSSES, PENALTIES
-from .expressions import Failed, fail
-from .model import Activate, Connection, Data, Layer, LossTerm, PenaltyTerm
+from .expressions import FLOAT32_MAX, FUNCTIONS, FUNCTIONS_LATER, Failed, called_name, fail
+from .model import Activate, Connection, Data, Dropout, Layer, LossTerm, PenaltyTerm
 from .scope import Names
 
 # Losses of the language that this version does not have.
@@ -49,9 +50,15 @@ def _terms(
             sign = -1.0 if node.operator == "-" else 1.0
             yield from _terms(node.operand, sign * coefficient, network, variables)
         case syntax.Binary(operator="+" | "-"):
-            yield from _terms(node.left, coefficient, network, variables)
             sign = -1.0 if node.operator == "-" else 1.0
-            yield from _terms(node.right, sign * coefficient, network, variables)
+            failed = False
+            for side, factor in ((node.left, coefficient), (node.right, sign * coefficient)):
+                try:
+                    yield from _terms(side, factor, network, variables)
+                except Failed:
+                    failed = True  # the terms on the other side may have errors too
+            if failed:
+                raise Failed
         case syntax.Binary(operator="*" | "/"):
             left, right = _has_term(node.left), _has_term(node.right)
             if (left and right) or (right and node.operator == "/"):
@@ -59,15 +66,15 @@ def _terms(
             if not (left or right):
                 raise fail(report, codes.LOSS_CONSTANT, node.span)
             term, other = (node.left, node.right) if left else (node.right, node.left)
-            number = network.names.evaluator(variables).number(other, "a coefficient")
+            number = network.names.evaluator(variables).number(other)
             if node.operator == "/" and number == 0:
                 raise fail(report, codes.DIVISION_BY_ZERO, node.span)
             factor = 1 / number if node.operator == "/" else number
             yield from _terms(term, coefficient * factor, network, variables)
-        case syntax.Call():
+        case syntax.Call(function=syntax.Reference()) if called_name(node) not in FUNCTIONS:
             yield from _term(node, coefficient, network, variables)
         case _:
-            raise fail(report, codes.LOSS_CONSTANT, node.span)
+            raise fail(report, codes.LOSS_PRODUCT if _has_term(node) else codes.LOSS_CONSTANT, node.span)
 
 
 def _has_term(node: syntax.Expression) -> bool:
@@ -79,9 +86,14 @@ def _has_term(node: syntax.Expression) -> bool:
             return _has_term(node.operand)
         case syntax.Binary():
             return _has_term(node.left) or _has_term(node.right)
+        case syntax.Comparison():
+            return any(_has_term(part) for part in (node.first, *(value for _, value in node.rest)))
+        case syntax.Tuple() | syntax.List():
+            return any(_has_term(item) for item in node.items)
         case syntax.Call():
-            parts = call_parts(node)
-            return bool(parts) and parts[0] not in ("abs", "min", "max", "floor", "sqrt", "exp", "log", "len")
+            if called_name(node) in {*FUNCTIONS, *FUNCTIONS_LATER}:
+                return any(_has_term(argument.value) for argument in node.arguments)
+            return isinstance(node.function, syntax.Reference)
         case _:
             return False
 
@@ -90,8 +102,9 @@ def _term(
     node: syntax.Call, coefficient: float, network: Network, variables: Mapping[str, int]
 ) -> Iterator[Term]:
     report = network.names.report
-    parts = call_parts(node)
-    name = parts[0] if parts else ""
+    name = name_of(report, node)
+    if abs(coefficient) > FLOAT32_MAX:
+        raise fail(report, codes.BEYOND_FLOAT32, node.span, what="the coefficient of this term")
     if name in PENALTIES:
         yield from _penalties(node, name, coefficient, network, variables)
         return
@@ -127,6 +140,7 @@ def _loss(
             bound["target"].span,
             loss=name,
             target=data.name,
+            others=(Label(data.span, "declared here"),),
         )
     wanted = (*data.shape, data.classes) if data.classes is not None else data.shape
     if layer.shape != wanted:
@@ -138,6 +152,7 @@ def _loss(
             shape=list(layer.shape),
             target=data.name,
             wanted=list(wanted),
+            others=(Label(layer.span, "declared here"), Label(data.span, "compared with this")),
         )
     _refuse_squashed(name, layer, bound["prediction"], network)
     return LossTerm(coefficient, entry, layer.name, data.name, node.span)
@@ -148,8 +163,8 @@ _SQUASHES = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
 
 
 def _refuse_squashed(name: str, layer: Layer, argument: syntax.Argument, network: Network) -> None:
-    activations = [op.activation.name for op in layer.operations if isinstance(op, Activate)]
-    if _SQUASHES.get(name) in activations:
+    last = next((op for op in reversed(layer.operations) if not isinstance(op, Dropout)), None)
+    if isinstance(last, Activate) and last.activation.name == _SQUASHES.get(name):
         raise fail(
             network.names.report,
             codes.SQUASHED_TWICE,
@@ -157,6 +172,7 @@ def _refuse_squashed(name: str, layer: Layer, argument: syntax.Argument, network
             loss=name,
             activation=_SQUASHES[name],
             layer=layer.name,
+            others=(Label(layer.span, f"its last operation is `{_SQUASHES[name]}`"),),
         )
 
 
@@ -176,6 +192,11 @@ def _penalties(
             for c in network.connections.values()
             if found.name in (c.name, c.target) and c.weight is not None and c.weight.trainable
         ]
+        if not chosen and any(
+            declared.kind == "connection" and declared.name not in network.connections
+            for declared in network.names.declared.values()
+        ):
+            raise Failed  # a connection has an error, which is recorded
         if not chosen:
             raise fail(report, codes.NO_WEIGHTS, argument.span, name=found.name)
         for connection in chosen:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -10,11 +10,11 @@ from ..dsl import syntax
 from ..dsl.diagnostics import Report
 from ..dsl.words import suggest
 from . import codes
-from .arguments import Bound, bind, call_parts
+from .arguments import Bound, bind, call_parts, name_of
 from .catalogue.activations import ACTIVATIONS
 from .catalogue.norms import NORMS
 from .connectivity.edge_set import Indices, Shape
-from .expressions import fail
+from .expressions import FLOAT32_MAX, fail
 from .model import Activate, Bias, Dropout, Normalise, Operation, Scale
 from .sets import SetResolver
 
@@ -43,20 +43,17 @@ def resolve_operation(
 ) -> Operation | None:
     """One operation; None for `bias(off)`. Raises `Failed` after recording a diagnostic."""
     report = sets.names.report
-    evaluator = sets.names.evaluator(variables)
-    parts = call_parts(node)
-    name = parts[0] if parts else ""
+    name = name_of(report, node)
     if name == "bias":
         return _bias(node, shape, sets, variables)
     if name == "dropout":
-        bound = bind(report, node, ("p",))
-        p = evaluator.number(_required(report, node, bound, "p").value, "`p`")
-        if not 0 <= p < 1:
-            raise fail(report, codes.NOT_A_PROBABILITY, bound["p"].span, value=p)
-        return Dropout(float(p))
+        bound = bind(report, node, ("p",), later=("per",))
+        _required(report, node, bound, "p")
+        return Dropout(_number("p", bound, sets, variables))
     if name == "scale":
-        bound = bind(report, node, ("factor",))
-        return Scale(float(evaluator.number(_required(report, node, bound, "factor").value, "the factor")))
+        bound = bind(report, node, ("factor",), later=("per",))
+        _required(report, node, bound, "factor")
+        return Scale(_number("factor", bound, sets, variables))
     if name in NORMS:
         return Normalise(NORMS[name], _numbers(node, dict(NORMS[name].parameters), sets, variables))
     if name in ACTIVATIONS:
@@ -70,24 +67,39 @@ def resolve_operation(
     raise fail(report, codes.UNKNOWN_OPERATION, node.span, name=name, help=help)
 
 
-def _required(report: Report, node: syntax.Expression, bound: Bound, argument: str) -> syntax.Argument:
+def _required(report: Report, node: syntax.Expression, bound: Bound, argument: str) -> None:
     if argument not in bound:
-        parts = call_parts(node)
-        raise fail(
-            report, codes.MISSING_ARGUMENT, node.span, name=parts[0] if parts else "", argument=argument
-        )
-    return bound[argument]
+        name = name_of(report, node)
+        raise fail(report, codes.MISSING_ARGUMENT, node.span, name=name, argument=argument)
+
+
+# What numbers of operations must be, by the names of the arguments.
+_RANGES: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "p": ("at least 0 and below 1", lambda p: 0 <= p < 1),
+    "eps": ("above 0", lambda eps: eps > 0),
+    "momentum": ("between 0 and 1", lambda momentum: 0 <= momentum <= 1),
+}
+
+
+def _number(key: str, bound: Bound, sets: SetResolver, variables: Mapping[str, int]) -> float:
+    """The number that an argument is. Raises `Failed` if it is out of its range."""
+    number = float(sets.names.evaluator(variables).number(bound[key].value))
+    if key in _RANGES and not _RANGES[key][1](number):
+        fields = {"what": f"`{key}`", "wanted": _RANGES[key][0], "value": number}
+        raise fail(sets.names.report, codes.OUT_OF_RANGE, bound[key].span, **fields)
+    if abs(number) > FLOAT32_MAX:
+        raise fail(sets.names.report, codes.BEYOND_FLOAT32, bound[key].span, what=f"`{key}`")
+    return number
 
 
 def _numbers(
     node: syntax.Expression, defaults: dict[str, float], sets: SetResolver, variables: Mapping[str, int]
 ) -> tuple[tuple[str, float], ...]:
     """The numeric arguments of an entry, defaults filled in."""
-    later = ("per",) if "eps" in defaults else ()
-    bound = bind(sets.names.report, node, tuple(defaults), None if not later else 0, later=later)
-    evaluator = sets.names.evaluator(variables)
+    # A norm's numbers go by their names: which comes first would have to be looked up.
+    bound = bind(sets.names.report, node, tuple(defaults), 0 if "eps" in defaults else None, later=("per",))
     return tuple(
-        (key, float(evaluator.number(bound[key].value, f"`{key}`")) if key in bound else default)
+        (key, _number(key, bound, sets, variables) if key in bound else default)
         for key, default in defaults.items()
     )
 
@@ -104,7 +116,7 @@ def _bias(
     bound = bind(report, node, ("per", "start", "only"), 0, later=("share",))
     start = 0.0
     if "start" in bound:
-        start = float(sets.names.evaluator(variables).number(bound["start"].value, "the start of a bias"))
+        start = _number("start", bound, sets, variables)
     if "per" in bound and "only" in bound:
         raise fail(report, codes.NOT_TOGETHER, node.span, first="per", second="only")
     if "per" in bound:

@@ -6,6 +6,7 @@ A statement with an error is given up on and the next one is read, so that one r
 from __future__ import annotations
 
 import heapq
+import keyword
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import prod
@@ -38,6 +39,7 @@ from .model import (
     PenaltyTerm,
 )
 from .operations import resolve_operation
+from .reserved import CLASSES, class_name
 from .scope import Names, Placed, unroll
 from .sets import NamedSet, SetResolver, Sides
 from .weights import resolve_weight
@@ -76,6 +78,7 @@ class Resolver:
     penalties: list[PenaltyTerm] = field(default_factory=list[PenaltyTerm])
     shapes: dict[str, Shape] = field(default_factory=dict[str, Shape])
     _default_bias: dict[str, bool] = field(default_factory=dict[str, bool])
+    _name_span: Span | None = None
 
     def __post_init__(self) -> None:
         self.names = Names(self.report, self.overrides)
@@ -102,6 +105,7 @@ class Resolver:
                     step(placed)
                 except Failed:
                     continue
+        self.names.refuse_shadowing()
         if not self.report.failed:
             self._check_network()
 
@@ -131,8 +135,7 @@ class Resolver:
         match placed.statement:
             case syntax.ModelStatement(name=name):
                 self.name = self.names.text(name, placed.variables)
-                if not self.name.isidentifier():
-                    raise fail(self.report, codes.RESERVED_NAME, name.span, name=self.name)
+                self._check_model_name(name.span)
             case syntax.DataStatement(name=name, keyword=keyword):
                 self.names.declare(name, keyword, placed)
             case syntax.LayerStatement(name=name):
@@ -143,10 +146,25 @@ class Resolver:
                 self.names.declare(
                     statement.name, "connection", placed, self._connection_name(statement, placed)
                 )
-            case syntax.AxisStatement() as statement:
+            case syntax.AxisStatement(name=name) as statement:
+                self.names.declare(name, "axis", placed)
                 raise fail(self.report, codes.NOT_YET, statement.span, what="`axis`")
             case _:
                 return
+
+    def _check_model_name(self, span: Span) -> None:
+        """The model's name is a part of file names and of a class's name."""
+        self._name_span = span
+        generated = class_name(self.name)
+        if self.name.startswith("_") or "__" in self.name:
+            self.report.add(codes.UNDERSCORES, span, name=self.name)
+        elif keyword.iskeyword(self.name):
+            why = "it is a keyword of Python"
+            self.report.add(
+                codes.RESERVED_NAME, span, name=self.name, why=why, help=f"`{self.name}_` would do"
+            )
+        elif generated in CLASSES:
+            self.report.add(codes.NAME_COLLISION, span, name=self.name, generated=generated)
 
     def _connection_name(self, statement: syntax.ConnectStatement, placed: Placed) -> str:
         if statement.name:
@@ -331,7 +349,7 @@ class Resolver:
 
     def _check_network(self) -> None:
         if not self.layers:
-            self.report.add(codes.NO_LAYERS, None)
+            self.report.add(codes.NO_LAYERS, self._name_span)
             return
         entered = {connection.target for connection in self.connections.values()}
         for layer in self.layers.values():
@@ -365,8 +383,8 @@ class Resolver:
         self, code: Code, sets: list[EdgeSet], ends: Callable[[Listed], Indices], side: Layer | Data
     ) -> None:
         listed = [edges for edges in sets if isinstance(edges, Listed)]
-        if len(listed) < len(sets):
-            return  # `all` and `one_to_one` reach every unit
+        if not sets or len(listed) < len(sets):
+            return  # nothing enters, which is an error; or `all` and `one_to_one`, which reach every unit
         units = np.concatenate([np.empty(0, np.int64), *(ends(edges) for edges in listed)])
         count, first = missing(units, prod(side.shape), most=5)
         if count:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -11,11 +10,19 @@ from ..dsl.diagnostics import Label, Report
 from ..dsl.source import Span
 from ..dsl.words import suggest
 from . import codes
-from .expressions import Evaluator, Failed, Value, fail
-from .reserved import RESERVED
+from .expressions import INT_LIMIT, Evaluator, Failed, Value, fail
+from .reserved import NUMBER_WORDS, refusal
 
 # A `for` of a billion turns is a mistake or an attack; no network is written with this many statements.
 STATEMENT_LIMIT = 100_000
+
+
+_NAME_IT = "name the connection: `connect A -> B as NAME : ...`"
+
+
+def article(kind: str) -> str:
+    """`an input`, `a layer or input`."""
+    return f"{'an' if kind[0] in 'aeio' else 'a'} {kind}"
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,9 @@ class Names:
     overrides: Mapping[str, int | float]
     declared: dict[str, Declaration] = field(default_factory=dict[str, Declaration])
     params: dict[str, int | float] = field(default_factory=dict[str, "int | float"])
+    loop_variables: dict[str, Span] = field(default_factory=dict[str, Span])
     _evaluating: list[str] = field(default_factory=list[str])
+    _broken: set[str] = field(default_factory=set[str])
 
     # -------------------------------------------------------------------------------------- names
 
@@ -77,18 +86,28 @@ class Names:
                 span,
                 name=text,
                 label="declared again here",
-                others=(Label(first.span, f"a {first.kind} since here"),) if first.span != span else (),
-                help="" if name else "name the connection: `connect A -> B as NAME : ...`",
+                others=(Label(first.span, f"{article(first.kind)} since here"),)
+                if first.span != span
+                else (),
+                help=() if name else _NAME_IT,
             )
             return None
-        if keyword.iskeyword(text) or text in RESERVED:
-            self.report.add(codes.RESERVED_NAME, span, name=text, help=f"`{text}_` would do")
-            return None
+        # A name that is refused is declared all the same, so that what refers to it is no error as well.
+        self.declared[text] = Declaration(text, kind, span, placed)
         if text.startswith("_") or "__" in text:
             self.report.add(codes.UNDERSCORES, span, name=text)
-            return None
-        self.declared[text] = Declaration(text, kind, span, placed)
+        elif (why := refusal(text, kind)) is not None:
+            help = f"`{text}_` would do" if name else _NAME_IT
+            self.report.add(codes.RESERVED_NAME, span, name=text, why=why, help=help)
         return text
+
+    def refuse_shadowing(self) -> None:
+        """Record the loop variables that are also the name of something declared."""
+        for variable, span in self.loop_variables.items():
+            if variable in self.declared:
+                first = self.declared[variable]
+                others = (Label(first.span, f"{article(first.kind)} of that name"),)
+                self.report.add(codes.SHADOWED, span, name=variable, others=others)
 
     def find(self, name: syntax.Name, variables: Mapping[str, int], *kinds: str) -> Declaration:
         """The declaration that a name refers to, one of `kinds`. Raises `Failed` if there is none."""
@@ -99,14 +118,16 @@ class Names:
             guess = suggest(text, [d.name for d in self.declared.values() if d.kind in kinds])
             help = f"did you mean `{guess}`?" if guess else ()
             raise fail(self.report, codes.UNKNOWN_NAME, name.span, kind=wanted, name=text, help=help)
+        if found.kind == "axis":
+            raise Failed  # its own statement has an error, which is recorded
         if found.kind not in kinds:
             raise fail(
                 self.report,
                 codes.WRONG_KIND,
                 name.span,
                 name=text,
-                kind=found.kind,
-                wanted=wanted,
+                kind=article(found.kind),
+                wanted=article(wanted),
                 others=(Label(found.span, "declared here"),),
             )
         return found
@@ -132,14 +153,16 @@ class Names:
             guess = suggest(text, known)
             help = f"did you mean `{guess}`?" if guess else ()
             raise fail(self.report, codes.UNKNOWN_NUMBER, reference.span, name=text, help=help)
+        if found.kind == "axis":
+            raise Failed  # its own statement has an error, which is recorded
         if found.kind != "param":
             raise fail(
                 self.report,
                 codes.WRONG_KIND,
                 reference.span,
                 name=text,
-                kind=found.kind,
-                wanted="number",
+                kind=article(found.kind),
+                wanted="a number",
                 others=(Label(found.span, "declared here"),),
             )
         return self._param(found)
@@ -149,17 +172,22 @@ class Names:
         if name in self.params:
             return self.params[name]
         if name in self.overrides:
+            if abs(self.overrides[name]) > INT_LIMIT and isinstance(self.overrides[name], int):
+                raise fail(self.report, codes.NUMBER_TOO_LARGE, found.span, label="given by -D")
             self.params[name] = self.overrides[name]
             return self.params[name]
+        if name in self._broken:
+            raise Failed
         if name in self._evaluating:
             chain = [*self._evaluating[self._evaluating.index(name) :], name]
+            self._broken.update(chain)
             raise fail(self.report, codes.PARAM_CYCLE, found.span, chain=" -> ".join(chain))
         statement = found.placed.statement
         assert isinstance(statement, syntax.ParamStatement)
         self._evaluating.append(name)
         try:
             evaluator = self.evaluator(found.placed.variables)
-            self.params[name] = evaluator.number(statement.value, f"the param `{name}`")
+            self.params[name] = evaluator.number(statement.value)
         except RecursionError:
             if len(self._evaluating) > 1:
                 raise
@@ -225,8 +253,18 @@ def _placed(
 def _check_variable(
     variable: str, statement: syntax.ForStatement, variables: Mapping[str, int], names: Names
 ) -> None:
-    if variable in variables or variable in names.declared:
-        raise fail(names.report, codes.SHADOWED, statement.variable.span, name=variable)
+    span = statement.variable.span
+    if variable in variables:
+        raise fail(
+            names.report,
+            codes.SHADOWED,
+            span,
+            name=variable,
+            others=(Label(names.loop_variables[variable], "the loop around this one"),),
+        )
+    if variable in NUMBER_WORDS:
+        raise fail(names.report, codes.RESERVED_NAME, span, name=variable, why="it is a word of the language")
+    names.loop_variables[variable] = span
 
 
 def _loop_values(

@@ -11,7 +11,7 @@ from ..dsl import syntax
 from ..dsl.diagnostics import Label
 from ..dsl.words import suggest
 from . import codes
-from .arguments import Bound, bind, call_parts
+from .arguments import Bound, bind, call_parts, name_of
 from .connectivity import builders
 from .connectivity.edge_set import (
     EDGE_LIMIT,
@@ -27,11 +27,11 @@ from .connectivity.edge_set import (
     union,
 )
 from .connectivity.files import Files, Table
-from .connectivity.policies import DUPLICATES, OUTSIDE, Policies, refuse_duplicates, size_text
+from .connectivity.policies import DUPLICATE, OUTSIDE, Policies, refuse_duplicates, size_text
 from .connectivity.random_edges import choose_sources, seed_of
-from .connectivity.sides import Scope, Side
+from .connectivity.sides import Scope, Side, rank_text
 from .expressions import Failed, fail
-from .scope import Names, Placed
+from .scope import Names, Placed, article
 
 # Rules of the language that this version does not have.
 RULES_LATER = ("window",)
@@ -122,8 +122,7 @@ class SetResolver:
         self, node: syntax.Reference | syntax.Call, sides: Sides, variables: Mapping[str, int], place: str
     ) -> EdgeSet:
         report = self.names.report
-        parts = call_parts(node)
-        name = parts[0] if parts else ""
+        name = name_of(report, node)
         if name in RULES:
             return RULES[name](self, node, sides, variables, place)
         if name in RULES_LATER:
@@ -132,6 +131,19 @@ class SetResolver:
             text = self.names.text(node.name, variables)
             if text in self.named:
                 return self._named(text, node, sides)
+            declared = self.names.declared.get(text)
+            if declared is not None and declared.kind == "edge set":
+                raise Failed  # its own statement has an error, which is recorded
+            if declared is not None:
+                raise fail(
+                    report,
+                    codes.WRONG_KIND,
+                    node.span,
+                    name=text,
+                    kind=article(declared.kind),
+                    wanted="a rule or edge set",
+                    others=(Label(declared.span, "declared here"),),
+                )
             name = text
         known = [*RULES, *self.named]
         guess = suggest(name, known)
@@ -246,7 +258,7 @@ class SetResolver:
         bound = bind(
             report,
             node,
-            ("file", "source", "target", "rows", "outside", "duplicates"),
+            ("file", "source", "target", "rows", "outside", "duplicate"),
             1,
             later=("where", "unknown"),
         )
@@ -254,6 +266,9 @@ class SetResolver:
         suffix = name.rpartition(".")[2].lower()
         if suffix in ("csv", "tsv"):
             return self._pairs(name, node, bound, sides, variables)
+        if suffix == "npz" and "rows" not in bound:
+            help = "for a matrix in a .npz file, say `rows = source` or `rows = target`"
+            raise fail(report, codes.NOT_YET, node.span, what="reading pairs from .npz files", help=help)
         if suffix in ("npy", "npz"):
             return self._matrix(name, node, bound, sides)
         if suffix in ("parquet", "mtx", "gmt"):
@@ -293,12 +308,12 @@ class SetResolver:
         policies = Policies.of(
             tuple(
                 syntax.Attribution(bound[key].span, key, bound[key].span, "=", bound[key].value)
-                for key in ("outside", "duplicates")
+                for key in ("outside", "duplicate")
                 if key in bound
             ),
             report,
             lambda n: self.names.text(n, variables),
-            (OUTSIDE, DUPLICATES),
+            (OUTSIDE, DUPLICATE),
         )
         keep = np.ones(len(source), bool)
         units: list[Indices] = []
@@ -324,7 +339,7 @@ class SetResolver:
                 unit = unit * size + (index % max(size, 1))
             units.append(unit)
         source_units, target_units = units[0][keep], units[1][keep]
-        if policies.duplicates == "error":
+        if policies.duplicate == "error":
             line_of = np.asarray(lines, np.int64)[keep]
             refuse_duplicates(
                 pair_keys(source_units, target_units, sides.source.shape, sides.target.shape),
@@ -363,7 +378,7 @@ class SetResolver:
                     codes.RANK,
                     bound[end].span,
                     side=side.name,
-                    rank=len(side.shape),
+                    rank=rank_text(side.shape),
                     shape=list(side.shape),
                     given=1,
                     help=f"leave `{end}` out: the columns are then `{end}_0`, `{end}_1`, ...",
@@ -373,7 +388,7 @@ class SetResolver:
 
     def _matrix(self, name: str, node: syntax.Expression, bound: Bound, sides: Sides) -> EdgeSet:
         report = self.names.report
-        for surplus in ("source", "target", "outside", "duplicates"):
+        for surplus in ("source", "target", "outside", "duplicate"):
             if surplus in bound:
                 raise fail(
                     report,

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from ..dsl import syntax
 from ..dsl.words import suggest
 from . import codes
-from .arguments import bind, call_parts
+from .arguments import bind, call_parts, name_of
 from .catalogue.initialisers import DISTRIBUTIONS
 from .connectivity import builders
 from .connectivity.edge_set import Diagonal, EdgeSet, Full, Indices, TooManyEdges, occurrences, pair_keys
-from .expressions import Evaluator, Value, fail
+from .expressions import FLOAT32_MAX, Evaluator, Value, fail, written
 from .model import Drawn, DrawnByFanIn, Given, Start, Weight
 from .sets import SetResolver, Sides
 
@@ -71,7 +71,7 @@ def _truth(attribution: syntax.Attribution, sets: SetResolver) -> bool:
             codes.UNKNOWN_CHOICE,
             attribution.value.span,
             name=attribution.name,
-            choices="`true` or `false`",
+            choices="`true`, `false`",
         )
     return parts[0] == "true"
 
@@ -96,15 +96,14 @@ class _Start:
     def drawn(self, node: syntax.Expression) -> Start:
         """`weight ~ distribution(...)`."""
         report = self.sets.names.report
-        parts = call_parts(node)
-        name = parts[0] if parts else ""
+        name = name_of(report, node)
         if name not in DISTRIBUTIONS:
             guess = suggest(name, DISTRIBUTIONS)
-            help = (
-                f"did you mean `{guess}`?"
-                if guess
-                else "distributions are " + ", ".join(f"`{d}`" for d in DISTRIBUTIONS)
-            )
+            help = "distributions are " + ", ".join(f"`{d}`" for d in DISTRIBUTIONS)
+            if guess:
+                help = f"did you mean `{guess}`?"
+            elif not isinstance(node, syntax.Call) or name in ("load", "column"):
+                help = f"a weight that is given is written `weight = {written(report, node)}`"
             raise fail(report, codes.UNKNOWN_DISTRIBUTION, node.span, name=name, help=help)
         entry = DISTRIBUTIONS[name]
         bound = bind(report, node, entry.parameters)
@@ -132,6 +131,9 @@ class _Start:
             return Given(self._loaded(node))
         if parts and parts[0] == "column":
             return Given(self._column(node))
+        if parts and parts[0] in DISTRIBUTIONS:
+            help = f"a weight that is drawn is written `weight ~ {written(self.sets.names.report, node)}`"
+            raise fail(self.sets.names.report, codes.UNKNOWN_FUNCTION, node.span, name=parts[0], help=help)
         value = self._per_edge(node)
         return Given(self._float32(value, node) if isinstance(value, np.ndarray) else value)
 
@@ -167,11 +169,11 @@ class _Start:
         bound = bind(report, node, ("name",))
         if "name" not in bound or not isinstance(bound["name"].value, syntax.String):
             raise fail(report, codes.NOT_A_STRING, node.span, what="a column's name")
-        arguments = bind(report, loaded, ("file", "source", "target", "rows", "outside", "duplicates"), 1)
+        arguments = bind(report, loaded, ("file", "source", "target", "rows", "outside", "duplicate"), 1)
         name = self.sets.file_name(loaded, arguments, self.variables)
         if not name.lower().endswith((".csv", ".tsv")):
             raise fail(report, codes.COLUMN_WITHOUT_TABLE, node.span)
-        if "outside" in arguments or "duplicates" in arguments or "rows" in arguments:
+        if "outside" in arguments or "duplicate" in arguments or "rows" in arguments:
             raise fail(report, codes.NOT_YET, node.span, what="`column` beside a policy of `load`")
         source, target, _ = self.sets.pair_columns(name, loaded, arguments, self.sides, self.variables)
         keys = pair_keys(
@@ -211,10 +213,8 @@ class _Start:
 
     def _float32(self, value: NDArray[Any], node: syntax.Expression) -> NDArray[np.float32]:
         """Numbers as float32. Raises `Failed` if one is beyond its range."""
-        if np.any(np.abs(value) > np.finfo(np.float32).max):
-            raise fail(
-                self.sets.names.report, codes.NUMBER_TOO_LARGE, node.span, label="weights are of 32 bits"
-            )
+        if np.any(np.abs(value) > FLOAT32_MAX):
+            raise fail(self.sets.names.report, codes.BEYOND_FLOAT32, node.span, what="a weight")
         return value.astype(np.float32)
 
     def _uniform_fans(self) -> dict[str, int]:

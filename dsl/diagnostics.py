@@ -51,6 +51,7 @@ class Report:
 
     source: Source
     found: list[Diagnostic] = field(default_factory=list[Diagnostic])
+    _seen: set[object] = field(default_factory=set[object])
 
     def add(
         self,
@@ -62,10 +63,16 @@ class Report:
         help: str | tuple[str, ...] = (),
         **fields: object,
     ) -> None:
-        """Record a finding; `fields` fill the message of `code`. The same finding twice counts once."""
+        """Record a finding; `fields` fill the message of `code`.
+
+        The same warning twice counts once, and of errors of one kind at one place, as a loop makes them, the
+        first is enough.
+        """
         helps = (help,) if isinstance(help, str) else help
         diagnostic = Diagnostic(code, code.message.format(**fields), span, label, others, helps)
-        if diagnostic not in self.found:
+        key = (code.code, span) if span is not None and diagnostic.severity == "error" else diagnostic
+        if key not in self._seen:
+            self._seen.add(key)
             self.found.append(diagnostic)
 
     @property

@@ -33,7 +33,7 @@ from ..target import (
     spelled,
     start_context,
     start_kernels,
-    stored,
+    stored_edges,
     summary,
 )
 
@@ -108,12 +108,15 @@ class _Writer:
         outputs_text = self._one_or_list([text for _, text in outputs])
         registered = sorted(self.kernels & REGISTERED)
         losses = self._losses(graph)
+        if self.plan.stored:
+            self.kernels.add("load_stored")
         order = [parameter.name for parameter in graph.parameters]
         self.variables.sort(key=lambda entry: order.index(entry[0]))
         context = {
             **start_context(self.plan, "start_values"),
             "summary": summary(self.plan),
             "build": tuple(build),
+            "stored": any("stored" in line for line in build),
             "model": f'keras.Model({inputs_text}, {outputs_text}, name="{graph.name}")',
             "shapes": shapes_text(graph),
             "losses": tuple(losses),
@@ -128,8 +131,6 @@ class _Writer:
             "model_name": graph.name,
         }
         imports = {"import keras", "import numpy as np", "from collections.abc import Mapping"}
-        if self.plan.stored:
-            imports.add("from pathlib import Path")
         return Rendering(context, frozenset(self.kernels), frozenset(imports))
 
     def _free(self, name: str) -> str:
@@ -210,11 +211,8 @@ class _Writer:
             self.kernels.add("Diagonal")
             return "Diagonal(", [str(n_source), *self._penalty(op), *last]
         self.kernels.add("EdgeProjection")
-        edges = [
-            f"({n_target}, {n_source})",
-            stored(f"{op.connection}.source"),
-            stored(f"{op.connection}.target"),
-        ]
+        self.kernels.add("edges_of")
+        edges = [f"({n_target}, {n_source})", stored_edges(op.connection)]
         if op.weight is None:
             edges.append("weighted=False")
         return "EdgeProjection(", [*edges, *self._penalty(op), *last]

@@ -29,6 +29,7 @@ from ..target import (
     shapes_text,
     start_context,
     start_kernels,
+    stored_edges,
     summary,
 )
 
@@ -84,7 +85,7 @@ class _Writer:
             **start_context(self.plan, "init", cached=True),
             "summary": summary(self.plan),
             "layers_signature": call("def layers(", [*arrays, *options], ") -> dict[str, np.ndarray]:"),
-            "reads_edges": any("stored[" in line for line in forward),
+            "reads_edges": any("stored" in line for line in forward),
             "forward": tuple(forward),
             "layers_return": collection("return {", everything, "}", 4),
             "forward_signature": call("def forward(", [*arrays, *options], f") -> {returned}:"),
@@ -110,7 +111,7 @@ class _Writer:
             ),
             "backward": tuple(backward),
             "gradients_return": self._gradients_return(),
-            "backward_reads_edges": any("stored[" in line for line in backward),
+            "backward_reads_edges": any("stored" in line for line in backward),
             "digests": tuple(digests),
             "copied": "{name: np.array(array) for name, array in parameters.items()}"
             + " | digests()" * bool(digests),
@@ -118,7 +119,7 @@ class _Writer:
         }
         imports = {"import numpy as np", "from collections.abc import Mapping"}
         if self.plan.stored:
-            imports |= {"from pathlib import Path", "from functools import cache"}
+            self.kernels.add("cached_stored")
         if losses:
             imports.add("from types import SimpleNamespace")
         return Rendering(context, frozenset(self.kernels), frozenset(imports))
@@ -236,9 +237,9 @@ class _Writer:
                 self.kernels.add("project")
                 return f"project({x}, {weight}, {self._edges(op)}, {op.output.units})"
 
-    @staticmethod
-    def _edges(op: Project) -> str:
-        return f'*edges("{op.connection}")'
+    def _edges(self, op: Project) -> str:
+        self.kernels.add("edges_of")
+        return stored_edges(op.connection)
 
     def _bias(self, op: AddBias) -> str:
         if op.index is None:

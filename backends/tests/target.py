@@ -22,6 +22,7 @@ from ..target import (
     shape_text,
     start_context,
     start_kernels,
+    stored_edges,
     summary,
 )
 
@@ -74,7 +75,7 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
             [f'("{a}", "{b}")' for a, b in dict.fromkeys((t.prediction, t.target) for t in graph.losses)],
         ),
         _names("modes", _modes(plan)),
-        "stored=load_stored()," if plan.stored else "stored={},",
+        f'stored=load_stored(__file__, "{graph.name}.npz"),' if plan.stored else "stored={},",
         "start=start_values,",
         "reference=reference,",
     ]
@@ -100,7 +101,7 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
         "import pytest",
     }
     if plan.stored:
-        imports.add("from functools import cache")
+        kernels.add("cached_stored")
     if len(targets) < 2:
         imports.discard("from itertools import combinations")
     return Rendering(context, frozenset(kernels), frozenset(imports))
@@ -187,8 +188,8 @@ def _term(op: Project, plan: Plan, kernels: set[str]) -> str:
             return f"{x} * {weight}" if op.weight else x
         case _:
             kernels.add("weighted_sum")
-            kernels.add("ends")
-            return f'weighted_sum({x}, {weight}, *ends(stored, "{op.connection}"), {op.output.units})'
+            kernels.update(("weighted_sum", "edges_of"))
+            return f"weighted_sum({x}, {weight}, {stored_edges(op.connection)}, {op.output.units})"
 
 
 def _step(op: Operation, kernels: set[str]) -> list[str]:

@@ -16,7 +16,7 @@ from ...compiler.graph import (
 )
 from ...compiler.plan import Plan
 from ...compiler.reserved import class_name
-from ..layout import call, collection, total
+from ..layout import WIDTH, call, collection, total
 from ..target import (
     Rendering,
     Target,
@@ -31,7 +31,7 @@ from ..target import (
     spelled,
     start_context,
     start_kernels,
-    stored,
+    stored_edges,
     summary,
 )
 
@@ -92,6 +92,7 @@ def render(plan: Plan) -> Rendering:
     context = {
         **start_context(plan, "start_values"),
         "class_name": class_name(graph.name),
+        "stored": any("stored" in line for line in constructor),
         "summary": summary(plan),
         "constructor": tuple(constructor),
         "layers_signature": call("def layers(", ["self", *typed], ") -> dict[str, Tensor]:", 4),
@@ -113,7 +114,7 @@ def render(plan: Plan) -> Rendering:
     if any("F." in line for line in (*forward, *losses)):
         imports.add("import torch.nn.functional as F")
     if plan.stored:
-        imports.add("from pathlib import Path")
+        kernels.add("load_stored")
     return Rendering(context, frozenset(kernels), frozenset(imports))
 
 
@@ -155,28 +156,27 @@ def _shaped(layer: Value) -> str:
 def _construct(layer: Value, chain: tuple[Operation, ...], plan: Plan, kernels: set[str]) -> list[str]:
     """Lines of `__init__` for one layer: its projections, then what it holds itself."""
     lines: list[str] = []
-    own: list[str] = []
+    parts: list[str] = []
     for operation in chain:
         match operation:
             case Project():
                 lines += _projection(operation, plan, kernels)
             case AddBias():
-                own.append(f"self.{layer.name}.bias = nn.Parameter(torch.zeros({operation.bias.shape[0]}))")
+                parts.append(f"bias={operation.bias.shape[0]}")
                 if operation.index is not None:
-                    kernels.add("spread")
-                    index = f"torch.tensor({bias_index(operation)}, dtype=torch.int64)"
-                    buffer = ['"bias_index"', index, "persistent=False"]
-                    own.append(call(f"self.{layer.name}.register_buffer(", buffer, ")", 8))
+                    parts.append(f"bias_index={bias_index(operation)}")
             case ApplyNorm():
-                text = spelled(
-                    NORMS, operation.norm.name, units=operation.output.units, **dict(operation.arguments)
-                )
-                own.append(f"self.{operation.name} = {text}")
+                numbers = dict(operation.arguments)
+                text = spelled(NORMS, operation.norm.name, units=operation.output.units, **numbers)
+                parts.append(f"{operation.norm.name}={text}")
             case Drop():
-                own.append(f"self.{layer.name}.dropout = nn.Dropout({operation.p})")
+                parts.append(f"dropout=nn.Dropout({operation.p})")
             case Add() | Apply() | Multiply():
                 pass
-    return lines + ([f"self.{layer.name} = nn.Module()"] if own else []) + own
+    if parts:
+        kernels.add("LayerParts")
+        lines.append(call(f"self.{layer.name} = LayerParts(", parts, ")", 8))
+    return lines
 
 
 def _projection(operation: Project, plan: Plan, kernels: set[str]) -> list[str]:
@@ -196,7 +196,8 @@ def _projection(operation: Project, plan: Plan, kernels: set[str]) -> list[str]:
         kernels.add("DenseProjection")
         return [f"self.{name} = DenseProjection(({n_target}, {n_source}){frozen})"]
     kernels.add("EdgeProjection")
-    arguments = [stored(name + ".source"), stored(name + ".target"), f"({n_target}, {n_source})"]
+    kernels.add("edges_of")
+    arguments = [stored_edges(name), f"({n_target}, {n_source})"]
     if operation.weight is None:
         arguments.append("weighted=False")
     elif not operation.weight.trainable:
@@ -215,6 +216,11 @@ def _forward(layer: Value, chain: tuple[Operation, ...]) -> list[str]:
     if steps and isinstance(steps[0], AddBias):
         sums.append(_bias(steps[0], name))
         steps = steps[1:]
+    # The first activation goes round the sum where that stays on one line.
+    if steps and isinstance(steps[0], Apply) and len(steps[0].output.shape) == 1:
+        around = f"{name} = {_step(steps[0], ' + '.join(sums))}"
+        if len(around) + 8 <= WIDTH and around.count(" + ".join(sums)) == 1:
+            return [around, *(f"{name} = {_step(step, name)}" for step in steps[1:])]
     lines = [total(f"{name} = ", sums, 8)]
     lines += [f"{name} = {_step(step, name)}" for step in steps]
     return lines
@@ -228,7 +234,7 @@ def _projected(operation: Project) -> str:
 def _bias(operation: AddBias, layer: str) -> str:
     if operation.index is None:
         return f"self.{layer}.bias"
-    return f"spread(self.{layer}.bias, self.{layer}.bias_index)"
+    return f"self.{layer}.unit_bias()"
 
 
 def _step(operation: Operation, x: str) -> str:

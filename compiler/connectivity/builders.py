@@ -21,14 +21,14 @@ from .edge_set import (
     from_keys,
     pair_keys,
 )
-from .policies import DUPLICATES, OUTSIDE, Policies, apply_outside, refuse_duplicates
+from .policies import DUPLICATE, OUTSIDE, Policies, apply_outside, refuse_duplicates
 from .search import CANDIDATE_LIMIT, Budget, OverBudget, Rows, Search, bare, components
 from .sides import Scope, Side
 
 
 def build(node: syntax.Builder, scope: Scope) -> EdgeSet:
     """The edges of a builder. Raises `Failed` after recording a diagnostic, or `TooManyEdges`."""
-    policies = Policies.of(node.policies, scope.report, scope.text, (OUTSIDE, DUPLICATES))
+    policies = Policies.of(node.policies, scope.report, scope.text, (OUTSIDE, DUPLICATE))
     symbolic = _symbolic(node, scope)
     if symbolic is not None:
         return symbolic
@@ -41,7 +41,7 @@ def build(node: syntax.Builder, scope: Scope) -> EdgeSet:
             owners.append(arrow)
     keys = np.concatenate([np.empty(0, np.int64), *parts])
     once = distinct(keys)
-    if policies.duplicates == "error" and len(once) < len(keys):
+    if policies.duplicate == "error" and len(once) < len(keys):
         ends = np.cumsum([len(part) for part in parts])
         refuse_duplicates(
             keys,
@@ -61,7 +61,7 @@ def index_columns(node: syntax.Builder, scope: Scope) -> dict[str, Indices]:
     arrow, *others = node.edges
     if others or isinstance(arrow.source, syntax.List) or isinstance(arrow.target, syntax.List):
         return {}
-    policies = Policies.of(node.policies, scope.report, scope.text, (OUTSIDE, DUPLICATES))
+    policies = Policies.of(node.policies, scope.report, scope.text, (OUTSIDE, DUPLICATE))
     made = list(_searched(arrow, node, scope, policies, Budget()))
     if not made:
         return {}

@@ -51,7 +51,7 @@ class Files:
             if not path.is_file():
                 raise fail(self.report, codes.NOT_A_FILE, span, name=name)
             if path.stat().st_size > FILE_SIZE_LIMIT:
-                raise fail(self.report, codes.FILE_TOO_LARGE, span, name=name, limit=FILE_SIZE_LIMIT)
+                raise fail(self.report, codes.FILE_TOO_LARGE, span, name=name, limit=f"{FILE_SIZE_LIMIT:,}")
             content = path.read_bytes()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
@@ -69,7 +69,9 @@ class Files:
                 with ZipFile(content) as archive:
                     unpacked = sum(entry.file_size for entry in archive.infolist())
                 if unpacked > FILE_SIZE_LIMIT:
-                    raise fail(self.report, codes.FILE_TOO_LARGE, span, name=name, limit=FILE_SIZE_LIMIT)
+                    raise fail(
+                        self.report, codes.FILE_TOO_LARGE, span, name=name, limit=f"{FILE_SIZE_LIMIT:,}"
+                    )
             content.seek(0)
             loaded: Any = np.load(content, allow_pickle=False)
             reason = "it is none"

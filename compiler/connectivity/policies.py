@@ -18,7 +18,9 @@ from .edge_set import Indices, Shape
 from .sides import Scope, Side
 
 OUTSIDE = ("outside", ("error", "skip", "wrap"))
-DUPLICATES = ("duplicates", ("error", "merge"))
+DUPLICATE = ("duplicate", ("error", "merge"))
+# Policies of the language that this version does not have.
+LATER = ("seed", "unknown")
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Policies:
     """The policies in force; `error` unless the spec says otherwise."""
 
     outside: str = "error"
-    duplicates: str = "error"
+    duplicate: str = "error"
 
     @staticmethod
     def of(
@@ -39,15 +41,18 @@ class Policies:
         chosen: dict[str, str] = {}
         for attribution in attributions:
             choices = dict(known).get(attribution.name)
+            if attribution.name in LATER:
+                raise fail(report, codes.NOT_YET, attribution.span, what=f"the policy `{attribution.name}`")
             if choices is None:
                 names = [name for name, _ in known]
                 guess = suggest(attribution.name, names)
+                listed = ", ".join(f"`{name}`" for name in names)
                 raise fail(
                     report,
                     codes.UNKNOWN_POLICY,
                     attribution.name_span,
                     name=attribution.name,
-                    help=f"did you mean `{guess}`?" if guess else "policies here: " + ", ".join(names),
+                    help=f"did you mean `{guess}`?" if guess else f"policies are {listed}",
                 )
             value = attribution.value
             word = text(value.name) if isinstance(value, syntax.Reference) else ""
@@ -59,7 +64,7 @@ class Policies:
                     codes.UNKNOWN_CHOICE,
                     value.span,
                     name=attribution.name,
-                    choices=" or ".join(f"`{choice}`" for choice in choices),
+                    choices=", ".join(f"`{choice}`" for choice in choices),
                 )
             chosen[attribution.name] = word
         return Policies(**chosen)
@@ -125,8 +130,8 @@ def refuse_duplicates(
         codes.DUPLICATE_EDGE,
         place(at),
         label=label(at),
-        help="`duplicates = merge` takes such edges once",
+        help="`duplicate = merge` takes such edges once",
         source=unit_text(source, source_side.shape),
         target=unit_text(target, target_side.shape),
-        count=len(again),
+        others=f", like {len(again) - 1:,} others" if len(again) > 1 else "",
     )

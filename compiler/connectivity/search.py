@@ -24,7 +24,7 @@ from .. import codes
 from ..expressions import Evaluator, Faulty, Value, fail, is_integer, names_in
 from .edge_set import Indices
 from .narrowing import WHOLE, Ends, Interval, narrow
-from .sides import Scope
+from .sides import Scope, rank_text
 
 # Candidates of one builder, about a minute of work; and those held in memory at once.
 CANDIDATE_LIMIT = 400_000_000
@@ -166,7 +166,7 @@ class Search:
                     codes.RANK,
                     expression.span,
                     side=side.name,
-                    rank=len(side.shape),
+                    rank=rank_text(side.shape),
                     shape=list(side.shape),
                     given=len(parts),
                 )
@@ -183,7 +183,7 @@ class Search:
                     codes.INDEX_IS_DECLARED,
                     domain.span,
                     name=domain.name,
-                    help=f"choose another name for the index, or write `{domain.name} + 0` for the number",
+                    help=f"choose another name for the index; the number of a param is `{domain.name} + 0`",
                 )
         return list(domains.values())
 
@@ -214,6 +214,8 @@ class Search:
             if np.asarray(value).dtype.kind != "b":
                 raise fail(self.scope.report, codes.NOT_A_CONDITION, condition.node.span)
         for part in (*components(arrow.source), *components(arrow.target)):
+            if isinstance(part, syntax.String):
+                raise fail(self.scope.report, codes.NOT_YET, part.span, what="a name as an index")
             value, _ = self.attempt(part, rows)
             if np.asarray(value).dtype.kind == "b":
                 raise fail(self.scope.report, codes.NOT_A_NUMBER, part.span, what="a condition")

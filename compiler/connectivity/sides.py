@@ -25,6 +25,11 @@ class Side:
         return prod(self.shape)
 
 
+def rank_text(shape: Shape) -> str:
+    """How many parts an index has."""
+    return "1 part" if len(shape) == 1 else f"{len(shape)} parts"
+
+
 @dataclass(frozen=True)
 class Scope:
     """What a builder sees of its surroundings: names in full, `for` variables, numbers and declarations."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...common.kernels.stored import edges_of
 from .expected import Expected, draw_data
 
 
@@ -63,7 +64,9 @@ class NumpyModel:
         """One sparse connection by itself."""
         weight = self.parameters.get(f"{connection}.weight")
         targets = self.expected.edges[connection][0]
-        return self.module.project(x.astype(self.dtype), weight, *self.module.edges(connection), targets)
+        return self.module.project(
+            x.astype(self.dtype), weight, *edges_of(self.expected.stored, connection), targets
+        )
 
     def dropped(self, layer: str) -> np.ndarray:
         """What a layer's dropout makes of ones."""

@@ -22,11 +22,6 @@ def weighted_sum(
     return y
 
 
-def ends(stored: dict[str, np.ndarray], connection: str) -> tuple[np.ndarray, np.ndarray]:
-    """Source and target of every edge of a connection."""
-    return stored[f"{connection}.source"], stored[f"{connection}.target"]
-
-
 def normalised(x: np.ndarray, axis: int, eps: float) -> np.ndarray:
     """x less its mean, over the root of its biased variance plus eps, along `axis`."""
     centred = x - x.mean(axis=axis, keepdims=True)

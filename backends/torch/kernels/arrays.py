@@ -37,8 +37,3 @@ def flat(x: Tensor, shape: tuple[int, ...]) -> Tensor:
             f"expected an array of shape (batch, {', '.join(map(str, shape))}), got {tuple(x.shape)}"
         )
     return x.flatten(1)
-
-
-def spread(bias: Tensor, index: Tensor) -> Tensor:
-    """The bias of every unit, (units,): entry `index[unit]` of `bias`, or 0 where that is -1."""
-    return torch.cat([bias, bias.new_zeros(1)])[index]

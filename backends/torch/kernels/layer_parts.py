@@ -1,0 +1,27 @@
+"""What a layer holds besides the connections that enter it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class LayerParts(nn.Module):
+    """Holds a layer's bias and named parts (norms, dropout), so that they are called `<layer>.<part>`.
+
+    `bias` is the number of its entries, zeros until start values are loaded; `bias_index`, if given, says
+    which entry each unit has, -1 for none.
+    """
+
+    def __init__(self, bias: int | None = None, bias_index: object = None, **parts: nn.Module) -> None:
+        super().__init__()
+        if bias is not None:
+            self.bias = nn.Parameter(torch.zeros(bias))
+        if bias_index is not None:
+            self.register_buffer("bias_index", torch.tensor(bias_index, dtype=torch.int64), persistent=False)
+        for name, part in parts.items():
+            self.add_module(name, part)
+
+    def unit_bias(self) -> Tensor:
+        """The bias of every unit, (units,): entry `bias_index[unit]`, or 0 where that is -1."""
+        return torch.cat([self.bias, self.bias.new_zeros(1)])[self.bias_index]

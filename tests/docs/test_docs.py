@@ -1,0 +1,235 @@
+"""The documentation, run: every example of a page in the order in which it stands there, in one folder.
+
+What a fenced block is for shows in what stands behind its three backticks:
+
+    nnspec             a whole spec; compiles for all targets
+    nnspec frame       a spec that the fragments below it are appended to, up to the next frame
+    nnspec fragment    statements; compile together with the frame above them
+    nnspec NAME        a whole spec, also written to the file NAME; so for csv and python
+    console            `$ command` lines, each with exactly what it prints below it; `...` stands for any text
+    python             run as if typed after the blocks of Python above it
+
+Other blocks are for reading.
+"""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from nnspec.compiler import compile_spec
+from nnspec.compiler.catalogue.activations import ACTIVATIONS
+from nnspec.compiler.catalogue.initialisers import DISTRIBUTIONS
+from nnspec.compiler.catalogue.losses import LOSSES, PENALTIES
+from nnspec.compiler.catalogue.norms import NORMS
+from nnspec.compiler.expressions import FUNCTIONS
+from nnspec.compiler.sets import RULES
+from nnspec.dsl.diagnostics import SpecError
+
+ROOT = Path(__file__).parent.parent.parent
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
+LANGUAGE = ROOT / "docs" / "language.md"
+COMMANDS = ("spec-compile", "python", "sed")
+
+pytestmark = pytest.mark.xdist_group("keras")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: the page and line of its first line of text, its language, what follows that, its text."""
+
+    page: Path
+    line: int
+    language: str
+    rest: str
+    text: str
+
+    @property
+    def place(self) -> str:
+        return f"{self.page.name}:{self.line}"
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    """The fenced blocks of a page."""
+    start, fence, lines = 0, "", list[str]()
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
+        if not start and line.startswith("```"):
+            start, fence, lines = number + 1, line[3:].strip(), []
+        elif start and line.startswith("```"):
+            language, _, rest = fence.partition(" ")
+            yield Block(page, start, language, rest, "\n".join([*lines, ""]))
+            start = 0
+        elif start:
+            lines.append(line)
+    assert not start, f"{page.name}:{start}: a block that does not end"
+
+
+# ------------------------------------------------------------------------------------------- running pages
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    imported = set(sys.modules)
+    namespace: dict[str, object] = {"__name__": page.stem}
+    frame = ""
+    try:
+        for block in blocks(page):
+            if block.rest not in ("", "frame", "fragment"):
+                Path(block.rest).parent.mkdir(parents=True, exist_ok=True)
+                Path(block.rest).write_text(block.text, encoding="utf-8")
+            if block.language == "nnspec" and block.rest == "frame":
+                frame = block.text
+            elif block.language == "nnspec":
+                check_spec(block, frame if block.rest == "fragment" else "")
+            elif block.language == "console":
+                check_console(block)
+            elif block.language == "python" and not block.rest:
+                # Line numbers of the page show in a traceback.
+                code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")
+                exec(code, namespace)
+    finally:
+        for name in set(sys.modules) - imported:
+            if (getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path)):
+                del sys.modules[name]
+
+
+def check_spec(block: Block, frame: str) -> None:
+    """A spec, or the statements of a fragment in their frame, compile for all targets."""
+    path = Path(block.rest if block.rest.endswith(".nnspec") else "example.nnspec")
+    path.write_text(frame + block.text, encoding="utf-8")
+    try:
+        compile_spec(path)
+    except SpecError as error:
+        messages = [f"{diagnostic.code.code}: {diagnostic.message}" for diagnostic in error.diagnostics]
+        pytest.fail(f"{block.place} does not compile: {messages}", pytrace=False)
+
+
+def check_console(block: Block) -> None:
+    """Every command prints what the page says."""
+    parts = re.split(r"^\$ (.*)\n", block.text, flags=re.MULTILINE)
+    for command, wanted in zip(parts[1::2], parts[2::2], strict=True):
+        if command.startswith(COMMANDS):
+            printed = run(command)
+            message = f"{block.place}: `{command}` prints\n{printed}\ninstead of\n{wanted}"
+            assert doctest.OutputChecker().check_output(wanted, printed, doctest.ELLIPSIS), message
+
+
+def run(command: str) -> str:
+    """What a command prints, errors included, without blanks at the ends of lines."""
+    folder = str(Path(sys.executable).parent)
+    environment = {**os.environ, "PATH": folder + os.pathsep + os.environ["PATH"], "COLUMNS": "110"}
+    finished = subprocess.run(
+        command,
+        shell=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=120,
+        env=environment,
+    )
+    return "".join(line.rstrip() + "\n" for line in finished.stdout.splitlines())
+
+
+# ------------------------------------------------------------------------------------ what pages must have
+
+
+def section(page: Path, heading: str) -> str:
+    """The text below a heading, up to the next of its level or above."""
+    text = page.read_text(encoding="utf-8")
+    found = re.search(rf"^(#+) {re.escape(heading)}$", text, re.MULTILINE)
+    assert found, f"{page.name} has no heading `{heading}`"
+    rest = text[found.end() :]
+    following = re.search(rf"^#{{1,{len(found[1])}}} ", rest, re.MULTILINE)
+    return rest[: following.start()] if following else rest
+
+
+def table_cells(text: str) -> list[list[str]]:
+    """The rows of the tables in a text, headings left out; `\\|` in a cell is a bar."""
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    cells = [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows]
+    return [row for row, after in zip(cells, [*cells[1:], [""]], strict=True) if not is_rule(row, after)]
+
+
+def is_rule(row: list[str], after: list[str]) -> bool:
+    """Whether a row of a table is its heading or the line below that."""
+    return row[0].startswith("---") or after[0].startswith("---")
+
+
+def test_unsupported_forms_are_refused_as_the_page_says(tmp_path: Path) -> None:
+    """If this fails because something works now, take it out of the table and describe it."""
+    rows = table_cells(section(LANGUAGE, "In the grammar, not yet supported"))
+    assert len(rows) > 20
+    (tmp_path / "f.csv").write_text("source,target,w\n0,1,0.5\n")
+    for what, form, code in rows:
+        spec = tmp_path / "later.nnspec"
+        spec.write_text(
+            "model later\ninput x[4]\ntarget t[4]\nlayer y[4]\nedges ring : x -> y = one_to_one\n"
+            f"connect x -> y as given : all\n{form.strip('`')}\n"
+        )
+        with pytest.raises(SpecError) as error:
+            compile_spec(spec)
+        found = {diagnostic.code.code for diagnostic in error.value.diagnostics}
+        assert code in found, f"{what}: {form} gives {found}, not {code}"
+
+
+@pytest.mark.parametrize(
+    ("heading", "names"),
+    [
+        ("Operations", [*ACTIVATIONS, *NORMS, "bias", "dropout", "scale"]),
+        ("Edge sets", RULES),
+        ("Weights", DISTRIBUTIONS),
+        ("Losses and penalties", [*LOSSES, *PENALTIES]),
+        ("Expressions", FUNCTIONS),
+    ],
+)
+def test_everything_in_the_catalogues_is_described(heading: str, names: list[str]) -> None:
+    text = section(LANGUAGE, heading)
+    missing = [name for name in names if not re.search(rf"`[^`\n]*\b{name}\b[^`\n]*`", text)]
+    assert not missing, f"not described under `{heading}`: {missing}"
+
+
+def test_defaults_are_those_of_the_catalogues() -> None:
+    text = section(LANGUAGE, "Operations")
+    for entry in (*ACTIVATIONS.values(), *NORMS.values()):
+        for name, value in entry.parameters:
+            wanted = re.compile(rf"`{entry.name}.*`{name} = {value:g}`".replace("1e-05", "1e-0?5"))
+            assert any(map(wanted.search, text.splitlines())), f"{entry.name}: {name} = {value:g}"
+
+
+def test_refused_names_are_refused(tmp_path: Path) -> None:
+    rows = table_cells(section(LANGUAGE, "Names that are refused"))
+    assert rows
+    for _, names, code in rows:
+        for name in re.findall(r"`([^`]+)`", names):
+            spec = tmp_path / "name.nnspec"
+            spec.write_text(f"model m\ninput x[2]\nlayer {name}[2]\n")
+            with pytest.raises(SpecError) as error:
+                compile_spec(spec)
+            assert code in {diagnostic.code.code for diagnostic in error.value.diagnostics}, name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_paths_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert (page.parent / link).exists(), f"{page.name}: {link}"
+    if page.name == "architecture.md":
+        for path in re.findall(r"`((?:dsl|compiler|backends|tests|examples|benchmarks|docs)/[^`*<{ ]*)`", text):
+            assert (ROOT / path).exists(), f"{page.name}: {path}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_lines_are_short(page: Path) -> None:
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
+        assert len(line) <= 110, f"{page.name}:{number}"
