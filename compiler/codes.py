@@ -61,7 +61,7 @@ PARAM_CYCLE = Code(
 
 SHADOWED = Code(
     "E209",
-    "the loop variable `{name}` is a name already",
+    "the loop variable `{name}` hides another `{name}`",
     "",
 )
 
@@ -187,7 +187,7 @@ NOT_A_STRING = Code(
 
 NOT_A_NAME = Code(
     "E230",
-    "the name of a layer, connection or target is needed here",
+    "the name of {what} is needed here",
     "",
 )
 
@@ -255,7 +255,7 @@ SET_CYCLE = Code(
 
 INDEX_IS_DECLARED = Code(
     "E309",
-    "`{name}` stands for something else and cannot be an index here",
+    "`{name}` is declared already and cannot be the name of an index",
     "",
 )
 
@@ -267,7 +267,7 @@ INDEX_NOT_INTEGER = Code(
 
 DUPLICATE_EDGE = Code(
     "E311",
-    "the edge {source} -> {target} is made twice{others}",
+    "the edge {source} -> {target} is made twice{more}",
     "",
 )
 

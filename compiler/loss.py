@@ -126,8 +126,10 @@ def _loss(
     for argument in ("prediction", "target"):
         if argument not in bound:
             raise fail(report, codes.MISSING_ARGUMENT, node.span, name=name, argument=argument)
-    prediction = network.names.find(_name(bound["prediction"].value, network), variables, "layer")
-    target = network.names.find(_name(bound["target"].value, network), variables, "target", "input")
+    prediction = network.names.find(_name(bound["prediction"].value, network, "a layer"), variables, "layer")
+    target = network.names.find(
+        _name(bound["target"].value, network, "a target"), variables, "target", "input"
+    )
     layer = network.layers.get(prediction.name)
     data = network.targets.get(target.name) or network.inputs.get(target.name)
     if layer is None or data is None:
@@ -181,12 +183,14 @@ def _penalties(
 ) -> Iterator[PenaltyTerm]:
     report = network.names.report
     if not node.arguments:
-        raise fail(report, codes.MISSING_ARGUMENT, node.span, name=name, argument="connection")
+        raise fail(report, codes.NOT_A_NAME, node.span, what="a layer or connection")
     seen: set[str] = set()
     for argument in node.arguments:
         if argument.name is not None:
             raise fail(report, codes.UNKNOWN_ARGUMENT, argument.span, name=name, argument=argument.name)
-        found = network.names.find(_name(argument.value, network), variables, "layer", "connection")
+        found = network.names.find(
+            _name(argument.value, network, "a layer or connection"), variables, "layer", "connection"
+        )
         chosen = [
             c
             for c in network.connections.values()
@@ -205,7 +209,7 @@ def _penalties(
                 yield PenaltyTerm(coefficient, PENALTIES[name], connection.name, node.span)
 
 
-def _name(node: syntax.Expression, network: Network) -> syntax.Name:
+def _name(node: syntax.Expression, network: Network, what: str) -> syntax.Name:
     if not isinstance(node, syntax.Reference):
-        raise fail(network.names.report, codes.NOT_A_NAME, node.span)
+        raise fail(network.names.report, codes.NOT_A_NAME, node.span, what=what)
     return node.name

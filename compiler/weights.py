@@ -118,7 +118,7 @@ class _Start:
                     codes.TOO_SMALL,
                     bound[parameter].span,
                     what=f"`{parameter}`",
-                    value=np.min(value),
+                    value=f"{np.min(value):g}",
                     least=0,
                 )
             arguments.append(value)

@@ -106,7 +106,7 @@ def apply_outside(
         end="source" if side is scope.source else "target",
         index=int(index[at]),
         side=side.name,
-        size=size_text(size) if len(side.shape) == 1 else f"{size} units along this dimension",
+        size=size_text(size) if len(side.shape) == 1 else f"{size_text(size)} along this dimension",
     )
 
 
@@ -133,5 +133,5 @@ def refuse_duplicates(
         help="`duplicate = merge` takes such edges once",
         source=unit_text(source, source_side.shape),
         target=unit_text(target, target_side.shape),
-        others=f", like {len(again) - 1:,} others" if len(again) > 1 else "",
+        more=f", like {len(again) - 1:,} more" if len(again) > 1 else "",
     )
