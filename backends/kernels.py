@@ -7,6 +7,7 @@ they name in turn; imports are merged by `ast`, relative ones vanish because wha
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,12 +28,6 @@ class Definition:
     imports: tuple[tuple[str, str], ...]
 
 
-def _names(node: ast.AST) -> frozenset[str]:
-    names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-    # Annotations are strings nowhere in kernels, so every use shows as a name.
-    return frozenset(names)
-
-
 def _bindings(module: ast.Module) -> dict[str, str]:
     """Import statements by the name that each binds; relative ones and `__future__` left out."""
     bindings: dict[str, str] = {}
@@ -51,39 +46,43 @@ def _bindings(module: ast.Module) -> dict[str, str]:
 
 
 @cache
-def definitions(target: str) -> dict[str, Definition]:
-    """All definitions of a target's kernels and of the common ones, in the order in which they are copied."""
-    result: dict[str, Definition] = {}
+def _places(target: str) -> dict[str, Path]:
+    """The kernel module that defines each name, in the order in which definitions are copied."""
+    places: dict[str, Path] = {}
     for folder in FOLDERS.get(target, ("common", target)):
         for path in sorted((HERE / folder / "kernels").glob("[!_]*.py")):
             text = path.read_text(encoding="utf-8")
-            module = ast.parse(text)
-            bindings = _bindings(module)
-            lines = text.splitlines()
-            for node in module.body:
-                if not isinstance(node, ast.ClassDef | ast.FunctionDef):
-                    continue
-                first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-                uses = _names(node)
-                result[node.name] = Definition(
-                    node.name,
-                    "\n".join(lines[first - 1 : node.end_lineno]),
-                    uses,
-                    tuple((name, bindings[name]) for name in sorted(uses & bindings.keys())),
-                )
+            places |= dict.fromkeys(re.findall(r"^(?:class|def) (\w+)", text, re.MULTILINE), path)
+    return places
+
+
+@cache
+def _definitions(path: Path) -> dict[str, Definition]:
+    """The definitions of one kernel module."""
+    text = path.read_text(encoding="utf-8")
+    module = ast.parse(text)
+    bindings, lines = _bindings(module), text.splitlines()
+    result: dict[str, Definition] = {}
+    for node in module.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            uses = frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name))
+            source = "\n".join(lines[first - 1 : node.end_lineno])
+            imports = tuple((name, bindings[name]) for name in sorted(uses & bindings.keys()))
+            result[node.name] = Definition(node.name, source, uses, imports)
     return result
 
 
 def closure(target: str, wanted: set[str]) -> list[Definition]:
     """The wanted definitions and all that they use, in the order of the kernel modules."""
-    known = definitions(target)
-    pending, needed = list(wanted), set[str]()
+    places = _places(target)
+    pending, needed = list(wanted), dict[str, Definition]()
     while pending:
         name = pending.pop()
         if name not in needed:
-            needed.add(name)
-            pending.extend(known[name].uses & known.keys())
-    return [definition for name, definition in known.items() if name in needed]
+            needed[name] = _definitions(places[name])[name]
+            pending.extend(needed[name].uses & places.keys())
+    return [needed[name] for name in places if name in needed]
 
 
 def import_block(lines: set[str]) -> str:

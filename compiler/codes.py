@@ -65,12 +65,6 @@ SHADOWED = Code(
     "",
 )
 
-LOOP_VALUES = Code(
-    "E210",
-    "`for` runs over a range `1..3` or a list `[1, 2, 4]`",
-    "",
-)
-
 TOO_MANY_STATEMENTS = Code(
     "E211",
     "loops unroll to more than {limit} statements",
@@ -547,15 +541,15 @@ MATRIX_SHAPE = Code(
     "",
 )
 
-SPEC_TOO_LARGE = Code(
-    "E614",
-    "the spec is larger than {limit} bytes",
-    "",
-)
-
 NOT_TEXT = Code(
     "E613",
     "{name} is not UTF-8 text: {reason}",
+    "",
+)
+
+SPEC_TOO_LARGE = Code(
+    "E614",
+    "the spec is larger than {limit} bytes",
     "",
 )
 
@@ -564,5 +558,20 @@ NOT_TEXT = Code(
 NOT_YET = Code(
     "E901",
     "{what} is not supported by this version",
-    "",
+    """
+The language has this, but this version of the compiler does not. Nothing is left out silently: what cannot
+be done is an error. Where the same can be said in another way, as here, that works today.
+
+Wrong:
+    model m
+    input image[6, 6]
+    layer y[5, 5]
+    connect image -> y : window(2, 2)
+
+Right:
+    model m
+    input image[6, 6]
+    layer y[5, 5]
+    connect image -> y : { (r+a, c+b) -> (r, c) : a in 0..1, b in 0..1 }
+""",
 )

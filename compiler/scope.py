@@ -277,7 +277,6 @@ def _loop_values(
                 evaluator.integer(first, "a loop's first value"),
                 evaluator.integer(last, "a loop's last value") + 1,
             )
-        case syntax.List(items=items):
-            return [evaluator.integer(item, "a loop's value") for item in items]
         case other:
-            raise fail(names.report, codes.LOOP_VALUES, other.span)
+            assert isinstance(other, syntax.List)  # the grammar takes nothing else
+            return [evaluator.integer(item, "a loop's value") for item in other.items]

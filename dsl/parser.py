@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any, cast
 
@@ -54,7 +56,19 @@ OPTIONS: dict[str, Any] = {
 
 @cache
 def _lark() -> Lark:
-    return Lark(GRAMMAR.read_text(encoding="utf-8"), transformer=TreeBuilder(), **OPTIONS)
+    grammar = GRAMMAR.read_text(encoding="utf-8")
+    return Lark(grammar, transformer=TreeBuilder(), cache=_table_cache(), **OPTIONS)
+
+
+def _table_cache() -> str | bool:
+    """Where lark keeps the tables that it makes of the grammar: beside the bytecode, and under its rules.
+
+    Lark tells by a hash whether they are stale, and makes them anew where they cannot be read or written.
+    """
+    if sys.dont_write_bytecode:
+        return False
+    bytecode = Path(cache_from_source(__file__))
+    return str(bytecode.with_suffix(".tables")) if bytecode.parent.is_dir() else False
 
 
 def _interactive(text: TextSlice[str] | None) -> InteractiveParser:

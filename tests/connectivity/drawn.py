@@ -188,7 +188,7 @@ def builder(draw, source: Sequence[int], target: Sequence[int], wild: bool = Tru
 
 def _text(sides: list[list[str]], clauses: Sequence[str], outside: str, duplicates: str) -> str:
     ends = [side[0] if len(side) == 1 else f"({', '.join(side)})" for side in sides]
-    policies = [f"outside = {outside}"] * bool(outside) + [f"duplicates = {duplicates}"] * bool(duplicates)
+    policies = [f"outside = {outside}"] * bool(outside) + [f"duplicate = {duplicates}"] * bool(duplicates)
     text = f"{{ {ends[0]} -> {ends[1]}"
     text += " : " + ", ".join(clauses) if clauses else ""
     return text + (" ; " + ", ".join(policies) if policies else "") + " }"
@@ -217,7 +217,7 @@ def explicit(draw, source: Sequence[int], target: Sequence[int]) -> Case:
         ]
     outside = draw(st.sampled_from(["", "", "skip", "wrap"]))
     duplicates = draw(st.sampled_from(["", "merge"]))
-    policies = [f"outside = {outside}"] * bool(outside) + [f"duplicates = {duplicates}"] * bool(duplicates)
+    policies = [f"outside = {outside}"] * bool(outside) + [f"duplicate = {duplicates}"] * bool(duplicates)
     text = "{ " + ", ".join(arrows) + (" ; " + ", ".join(policies) if policies else "") + " }"
     edges, errors = oracle.edges_of(
         rules, source, target, AROUND, outside or "error", duplicates or "error"

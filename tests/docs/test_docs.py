@@ -37,7 +37,7 @@ from nnspec.dsl.diagnostics import SpecError
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
 LANGUAGE = ROOT / "docs" / "language.md"
-COMMANDS = ("spec-compile", "python", "sed")
+COMMANDS = ("spec-compile", "python", "echo", "head", "sed")
 
 pytestmark = pytest.mark.xdist_group("keras")
 
