@@ -54,6 +54,7 @@ class Names:
     loop_variables: dict[str, Span] = field(default_factory=dict[str, Span])
     _evaluating: list[str] = field(default_factory=list[str])
     _broken: set[str] = field(default_factory=set[str])
+    _twice: set[str] = field(default_factory=set[str])
 
     # -------------------------------------------------------------------------------------- names
 
@@ -81,6 +82,7 @@ class Names:
         text = self.text(name, placed.variables) if name else text
         if text in self.declared:
             first = self.declared[text]
+            self._twice.add(text)
             self.report.add(
                 codes.DECLARED_TWICE,
                 span,
@@ -118,8 +120,8 @@ class Names:
             guess = suggest(text, [d.name for d in self.declared.values() if d.kind in kinds])
             help = f"did you mean `{guess}`?" if guess else ()
             raise fail(self.report, codes.UNKNOWN_NAME, name.span, kind=wanted, name=text, help=help)
-        if found.kind == "axis":
-            raise Failed  # its own statement has an error, which is recorded
+        if found.kind not in kinds and (found.kind == "axis" or text in self._twice):
+            raise Failed  # a statement that declares it has an error, which is recorded
         if found.kind not in kinds:
             raise fail(
                 self.report,
@@ -153,8 +155,8 @@ class Names:
             guess = suggest(text, known)
             help = f"did you mean `{guess}`?" if guess else ()
             raise fail(self.report, codes.UNKNOWN_NUMBER, reference.span, name=text, help=help)
-        if found.kind == "axis":
-            raise Failed  # its own statement has an error, which is recorded
+        if found.kind != "param" and (found.kind == "axis" or text in self._twice):
+            raise Failed  # a statement that declares it has an error, which is recorded
         if found.kind != "param":
             raise fail(
                 self.report,

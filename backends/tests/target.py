@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterable, Sequence
-
-import numpy as np
 
 from ...compiler.connectivity.edge_set import Diagonal, Full
 from ...compiler.graph import Add, AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Project
 from ...compiler.model import Data
 from ...compiler.plan import Plan
+from ..common.kernels.array_hash import array_hash
 from ..layout import call, collection
 from ..target import (
     Rendering,
@@ -28,27 +26,19 @@ from ..target import (
 
 ADAPTERS = {"numpy": "NumpyModel", "torch": "TorchModel", "keras": "KerasModel"}
 
-CHECKS = frozenset(
-    [
-        "Expected",
-        "load_module",
-        "check_edges",
-        "check_parameters",
-        "check_start",
-        "check_outputs",
-        "check_projections",
-        "check_gradients",
-        "check_agreement",
-        "check_training",
-        "check_dropout",
-    ]
-)
-
 
 def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     """What the template of the tests places; `targets` are the names of those that are built."""
     graph = plan.graph
-    kernels = set(CHECKS) | set(start_kernels(plan)) | {ADAPTERS[target] for target in targets}
+    sparse = bool(_sparse(plan))
+    drops = any(isinstance(op, Drop) for op in graph.operations)
+    kernels = {"Expected", "load_module", "check_parameters", "check_start", "check_outputs"}
+    kernels |= {"check_stored"} if plan.stored else set()
+    kernels |= {"check_projections"} if sparse else set()
+    kernels |= {"check_gradients", "check_training"} if graph.losses else set()
+    kernels |= {"check_dropout"} if drops else set()
+    kernels |= {"check_agreement"} if len(targets) > 1 else set()
+    kernels |= start_kernels(plan) | {ADAPTERS[target] for target in targets}
     lines = _reference(plan, kernels)
     facts = [
         f'name="{graph.name}",',
@@ -56,6 +46,7 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
         _names("trained", (p.name for p in graph.parameters if p.trainable)),
         _names("running", (p.name for p in graph.parameters if p.running)),
         _table("edges", ((op.connection, _edges(op)) for op in _sparse(plan))),
+        _table("hashes", ((stored.name, f'"{array_hash(stored.array)}"') for stored in plan.stored)),
         _table("inputs", ((d.name, shape_text(d.shape)) for d in graph.inputs)),
         _table("targets", ((d.name, f"({shape_text(d.shape)}, {d.classes})") for d in _compared(plan))),
         _names("layers", (str(layer.layer) for layer in graph.layers)),
@@ -88,8 +79,9 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
         "targets": _tuple("TARGETS", [f'"{t}"' for t in targets]).replace("=", " = ").rstrip(","),
         "reference": lines,
         "has_loss": bool(graph.losses),
-        "sparse": any(True for _ in _sparse(plan)),
-        "dropout": any(isinstance(op, Drop) for op in graph.operations),
+        "has_stored": bool(plan.stored),
+        "sparse": sparse,
+        "dropout": drops,
         "several": len(targets) > 1,
         "keras": "keras" in targets,
     }
@@ -116,10 +108,7 @@ def _sparse(plan: Plan) -> list[Project]:
 
 
 def _edges(op: Project) -> str:
-    source, target = op.edges.edges()
-    pairs = np.stack([source, target], axis=1).astype("<i8")
-    digest = hashlib.sha256(pairs.tobytes()).hexdigest()
-    return f'({op.output.units}, {op.input.units}, {op.edges.count}, "{digest}")'
+    return f"({op.output.units}, {op.input.units}, {op.edges.count})"
 
 
 def _modes(plan: Plan) -> list[str]:

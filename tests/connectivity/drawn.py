@@ -79,6 +79,7 @@ def comparison(draw, names: Sequence[str], deep: int) -> Drawn:
         text = f"abs({a} - ({b})) <= {draw(st.sampled_from('012p'))}"
         return Drawn(text, 3, function(text))
     left = draw(number(names, deep))
+    left = f"{left} + 0" if left.isidentifier() else left  # `i in 0..3` would bind it
     if form == "range":
         ends = [draw(st.one_of(affine(names), st.sampled_from(["0", "1", "-2", "4"]))) for _ in range(2)]
         holds = function(f"(({ends[0]}) <= ({left}) <= ({ends[1]})) and ({left}) == floor({left})")
@@ -155,6 +156,7 @@ def builder(draw, source: Sequence[int], target: Sequence[int], wild: bool = Tru
             if not part:
                 simple = st.one_of(affine(pool), affine(pool), st.sampled_from([str(size // 2), "p - 3"]))
                 part = draw(st.one_of(simple, simple, number(pool, 1)) if wild else simple)
+                part = f"{part} + 0" if part == "p" else part  # alone it would be an index name
             side.append(part)
             if part in pool and part not in domains:
                 domains[part] = lambda env, size=size: range(size)

@@ -1,4 +1,4 @@
-"""The documentation, run: every example of a page in the order in which it stands there, in one folder.
+"""The pages under `docs`, run: every example in the order in which it stands there, a folder for each page.
 
 What a fenced block is for shows in what stands behind its three backticks:
 
@@ -35,7 +35,7 @@ from nnspec.compiler.sets import RULES
 from nnspec.dsl.diagnostics import SpecError
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
 LANGUAGE = ROOT / "docs" / "language.md"
 COMMANDS = ("spec-compile", "python", "echo", "head", "sed")
 
@@ -127,7 +127,7 @@ def check_console(block: Block) -> None:
 def run(command: str) -> str:
     """What a command prints, errors included, without blanks at the ends of lines."""
     folder = str(Path(sys.executable).parent)
-    environment = {**os.environ, "PATH": folder + os.pathsep + os.environ["PATH"], "COLUMNS": "110"}
+    environment = {**os.environ, "PATH": folder + os.pathsep + os.environ["PATH"], "COLUMNS": "80"}
     finished = subprocess.run(
         command,
         shell=True,

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .expected import Expected, draw_data, draw_parameters, edge_hash
+from ...common.kernels.array_hash import array_hash
+from .expected import Expected, draw_data, draw_parameters
 
 
 def assert_close(got: np.ndarray, wanted: np.ndarray, tolerance: float, what: str) -> None:
@@ -24,16 +25,18 @@ def assert_close(got: np.ndarray, wanted: np.ndarray, tolerance: float, what: st
     assert difference <= tolerance, f"{what} differs by {difference:.1e} of its largest entry"
 
 
-def check_edges(expected: Expected) -> None:
-    """The stored edges are those of the spec: number, order, range and hash."""
-    for name, (targets, sources, count, sha256) in expected.edges.items():
+def check_stored(expected: Expected) -> None:
+    """The stored arrays are those of the spec; edges are counted, in range, sorted and each there once."""
+    for name, (targets, sources, count) in expected.edges.items():
         source, target = (expected.stored[f"{name}.{end}"].astype(np.int64) for end in ("source", "target"))
         assert len(source) == len(target) == count, f"{name} has {len(source)} edges, expected {count}"
         keys = target * sources + source
         assert (np.diff(keys) > 0).all(), f"{name}: edges are not sorted, or one is there twice"
         assert count == 0 or (source.min() >= 0 and source.max() < sources), f"{name}: a source is outside"
         assert count == 0 or (target.min() >= 0 and target.max() < targets), f"{name}: a target is outside"
-        assert edge_hash(source, target) == sha256, f"{name}: these are not the edges of the spec"
+    assert expected.stored.keys() == expected.hashes.keys()
+    for name, sha256 in expected.hashes.items():
+        assert array_hash(expected.stored[name]) == sha256, f"{name} is not as the spec says"
 
 
 def check_parameters(expected: Expected, model: Any) -> None:
@@ -78,7 +81,7 @@ def check_projections(expected: Expected, model: Any, tolerance: float) -> None:
     stored, rng = expected.stored, np.random.default_rng(3)
     parameters = draw_parameters(expected, 4)
     model.load(parameters)
-    for name, (targets, sources, _, _) in expected.edges.items():
+    for name, (targets, sources, _) in expected.edges.items():
         source, target = stored[f"{name}.source"], stored[f"{name}.target"]
         weight = parameters.get(f"{name}.weight", np.ones(len(source)))
         x = rng.normal(size=(3, sources))
@@ -125,7 +128,7 @@ def check_gradients(expected: Expected, model: Any, training: bool, tolerance: f
     slack = max(tolerance, 1e-6)
     for name, gradient in gradients.items():
         point = parameters if name in parameters else data
-        checked = total = 0
+        held = total = 0
         for at in entries(name, gradient.shape, 64 if expected.size < 10**5 else 3):
             direction = np.zeros(gradient.shape)
             direction[at] = 1.0
@@ -133,12 +136,12 @@ def check_gradients(expected: Expected, model: Any, training: bool, tolerance: f
             total += 1
             if difference is None:
                 continue
-            checked += 1
+            held += 1
             allowed = slack * max(np.abs(gradient).max(), 1e-2 * scale)
             error = abs(gradient[at] - difference)
             message = f"{model.name}: d loss / d {name}{list(at)} is {gradient[at]:.6g}, not {difference:.6g}"
             assert error <= allowed, message
-        assert 2 * checked >= total, f"{name}: too many entries lie at a kink to be checked"
+        assert 2 * held >= total, f"{name}: too many entries lie at a kink to be checked"
         assert gradient.shape == point[name].shape
     check_direction(expected, model, parameters, data, gradients, training, slack)
 
@@ -173,8 +176,8 @@ def entries(name: str, shape: tuple[int, ...], most: int) -> Iterator[tuple[int,
     size = int(np.prod(shape))
     rng = np.random.default_rng(list(name.encode()))
     chosen: Sequence[int] = range(size) if size <= most else sorted(rng.choice(size, most, replace=False))
-    for flat in chosen:
-        yield tuple(int(index) for index in np.unravel_index(flat, shape))
+    for place in chosen:
+        yield tuple(int(index) for index in np.unravel_index(place, shape))
 
 
 def central_difference(

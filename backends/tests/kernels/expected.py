@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import sys
 from collections.abc import Callable
@@ -18,18 +17,19 @@ import numpy as np
 class Expected:
     """The facts that no target may differ from.
 
-    `parameters` maps names to shapes, `trained` and `running` are names among them, `edges` maps sparse
-    connections to (targets, sources, edges, sha256 of the edges), `inputs` maps names to shapes, `targets` to
-    shapes with the number of classes or None, `dropout` layers to the step that drops and its probability.
-    `loss_reads` are the arguments of `loss`, `compared` the pairs of prediction and target in it; `modes` are
-    the options of the NumPy functions, for networks that behave otherwise in training.
+    `parameters` maps names to shapes; `trained` and `running` are names among them. `edges` maps sparse
+    connections to (targets, sources, edges), `hashes` stored arrays to their sha256, `inputs` names to shapes,
+    `targets` names to shapes and the number of classes or None, `dropout` layers to the step that drops and
+    its probability. `loss_reads` are the arguments of `loss`, `compared` the pairs of prediction and target in
+    it; `modes` are the options of the NumPy functions, for networks that behave otherwise in training.
     """
 
     name: str
     parameters: dict[str, tuple[int, ...]]
     trained: tuple[str, ...]
     running: tuple[str, ...]
-    edges: dict[str, tuple[int, int, int, str]]
+    edges: dict[str, tuple[int, int, int]]
+    hashes: dict[str, str]
     inputs: dict[str, tuple[int, ...]]
     targets: dict[str, tuple[tuple[int, ...], int | None]]
     layers: tuple[str, ...]
@@ -62,11 +62,6 @@ def load_module(path: Path) -> ModuleType:
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)
     return module
-
-
-def edge_hash(source: np.ndarray, target: np.ndarray) -> str:
-    """sha256 of the edges as pairs of little-endian 64-bit integers, source and target in turn."""
-    return hashlib.sha256(np.stack([source, target], axis=1).astype("<i8").tobytes()).hexdigest()
 
 
 def draw_data(expected: Expected, seed: int, batch: int = 6) -> dict[str, np.ndarray]:

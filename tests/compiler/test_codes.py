@@ -1,0 +1,134 @@
+"""Every diagnostic is explained by an example that gives it, and has a case of its own under `tests/bad`."""
+
+from __future__ import annotations
+
+import re
+import string
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nnspec.compiler import codes as semantic
+from nnspec.compiler import pipeline
+from nnspec.compiler.connectivity import files
+from nnspec.dsl import codes as syntax
+from nnspec.dsl.diagnostics import Code, SpecError
+
+BAD = Path(__file__).parent.parent / "bad"
+CODES = [code for module in (syntax, semantic) for code in vars(module).values() if isinstance(code, Code)]
+SOURCES = [
+    *(Path(semantic.__file__).parent).rglob("*.py"),
+    *(Path(syntax.__file__).parent).rglob("*.py"),
+]
+
+# What no file of reasonable size, or no text at all, can show. The tests below show it.
+SHOWN_HERE = {
+    "E603": "test_examples",
+    "E604": "test_examples",
+    "E613": "test_examples",
+    "E614": "test_examples",
+}
+
+
+def block(code: Code, title: str) -> str:
+    """One of the two examples of an explanation."""
+    (found,) = re.findall(rf"^{title}:\n((?:    .*\n|\n)+)", code.explanation, re.MULTILINE)
+    return textwrap.dedent(found)
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> Callable[..., set[str]]:
+    """The codes that a spec beside the data of `tests/bad` gives."""
+    for path in BAD.iterdir():
+        if path.suffix not in (".nnspec", ".expected"):
+            (tmp_path / path.name).symlink_to(path)
+
+    def compiled(text: str, encoding: str = "utf-8") -> set[str]:
+        spec = tmp_path / "example.nnspec"
+        spec.write_text(text, encoding=encoding)
+        try:
+            return {diagnostic.code.code for diagnostic in pipeline.compile_spec(spec).diagnostics}
+        except SpecError as error:
+            return {diagnostic.code.code for diagnostic in error.diagnostics}
+
+    return compiled
+
+
+def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The owner of the machine may read everything, so that permissions alone would not do."""
+    read = Path.read_bytes
+
+    def refused(path: Path) -> bytes:
+        if path.suffix == ".csv":
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+
+
+@pytest.mark.parametrize("code", CODES, ids=lambda code: code.code)
+def test_examples(code: Code, found: Callable[..., set[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    right = found(block(code, "Right"))
+    assert not {name for name in right if name.startswith("E") or name == code.code}
+    if code is semantic.FILE_TOO_LARGE:
+        monkeypatch.setattr(files, "FILE_SIZE_LIMIT", 100)
+    elif code is semantic.SPEC_TOO_LARGE:
+        monkeypatch.setattr(pipeline, "SPEC_SIZE_LIMIT", 60)
+    elif code is semantic.UNREADABLE:
+        forbid_reading(monkeypatch)
+    encoding = "latin-1" if code is semantic.NOT_TEXT else "utf-8"
+    assert found(block(code, "Wrong"), encoding) == {code.code}
+
+
+@pytest.mark.parametrize("code", CODES, ids=lambda code: code.code)
+def test_explanations_are_laid_out_alike(code: Code) -> None:
+    text = code.explanation
+    assert text.startswith("\n")
+    assert not text.startswith("\n\n")
+    assert text.endswith("\n")
+    prose, examples = text.split("\nWrong:\n")
+    assert prose.strip().endswith(".")
+    assert not re.search(r"[ \t]\n|\t", text)
+    if code is not syntax.TOO_DEEP:
+        assert max(len(line) for line in text.splitlines()) <= 110
+    assert examples.count("\nRight:\n") == 1
+    for word in ("please", "simply", "just ", "(s)", "is/are", "!\n"):
+        assert word not in (prose + code.message).lower()
+
+
+def test_codes_and_messages_are_distinct() -> None:
+    assert len({code.code for code in CODES}) == len(CODES)
+    assert len({code.message for code in CODES}) == len(CODES)
+    for module, digits in ((syntax, "1"), (semantic, "234569")):
+        for code in vars(module).values():
+            if isinstance(code, Code):
+                assert re.fullmatch(rf"[EW][{digits}]\d\d", code.code)
+
+
+@pytest.mark.parametrize("code", CODES, ids=lambda code: code.code)
+def test_every_code_has_a_case(code: Code) -> None:
+    cases = list(BAD.glob(f"{code.code}_*.nnspec"))
+    assert cases or code.code in SHOWN_HERE
+    assert not (cases and code.code in SHOWN_HERE)
+
+
+@pytest.mark.parametrize("code", CODES, ids=lambda code: code.code)
+def test_every_code_is_raised_somewhere(code: Code) -> None:
+    (name,) = (n for module in (syntax, semantic) for n, value in vars(module).items() if value is code)
+    assert any(f"codes.{name}" in path.read_text(encoding="utf-8") for path in SOURCES)
+
+
+@pytest.mark.parametrize("code", CODES, ids=lambda code: code.code)
+def test_messages_are_filled(code: Code) -> None:
+    """No message of a case has a gap: a brace of its template, or an empty name."""
+    fields = [field for _, field, _, _ in string.Formatter().parse(code.message) if field is not None]
+    assert all(field.isidentifier() for field in fields)
+    assert not {"label", "others", "help", "span", "code"} & set(fields)
+    for path in BAD.glob(f"{code.code}_*.expected"):
+        titles = re.findall(rf"^(?:error|warning)\[{code.code}\]: (.*)$", path.read_text(), re.MULTILINE)
+        assert titles
+        for title in titles:
+            assert "``" not in title
+            assert not title.endswith((" ", ":"))
