@@ -44,7 +44,7 @@ pytestmark = pytest.mark.xdist_group("keras")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: the page and line of its first line of text, its language, what follows that, its text."""
+    """A fenced block: where its text begins, its language, what stands behind that, and its text."""
 
     page: Path
     line: int
@@ -207,6 +207,12 @@ def test_defaults_are_those_of_the_catalogues() -> None:
             assert any(map(wanted.search, text.splitlines())), f"{entry.name}: {name} = {value:g}"
 
 
+def test_all_generated_tests_are_listed() -> None:
+    template = (ROOT / "backends" / "tests" / "templates" / "module.py.j2").read_text()
+    rows = table_cells(section(ROOT / "docs" / "generated-code.md", "The generated tests"))
+    assert [row[0].strip("`") for row in rows] == re.findall(r"^def test_(\w+)", template, re.MULTILINE)
+
+
 def test_refused_names_are_refused(tmp_path: Path) -> None:
     rows = table_cells(section(LANGUAGE, "Names that are refused"))
     assert rows
@@ -225,7 +231,9 @@ def test_links_and_paths_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
         assert (page.parent / link).exists(), f"{page.name}: {link}"
     if page.name == "architecture.md":
-        for path in re.findall(r"`((?:dsl|compiler|backends|tests|examples|benchmarks|docs)/[^`*<{ ]*)`", text):
+        for path in re.findall(
+            r"`((?:dsl|compiler|backends|tests|examples|benchmarks|docs)/[^`*<{ ]*)`", text
+        ):
             assert (ROOT / path).exists(), f"{page.name}: {path}"
 
 

@@ -18,10 +18,10 @@ class Expected:
     """The facts that no target may differ from.
 
     `parameters` maps names to shapes; `trained` and `running` are names among them. `edges` maps sparse
-    connections to (targets, sources, edges), `hashes` stored arrays to their sha256, `inputs` names to shapes,
-    `targets` names to shapes and the number of classes or None, `dropout` layers to the step that drops and
-    its probability. `loss_reads` are the arguments of `loss`, `compared` the pairs of prediction and target in
-    it; `modes` are the options of the NumPy functions, for networks that behave otherwise in training.
+    connections to (targets, sources, edges), `hashes` stored arrays to their sha256, `inputs` names to
+    shapes, `targets` names to shapes and the number of classes or None, `dropout` layers to the step that
+    drops and its probability. `loss_reads` are the arguments of `loss`, `compared` the pairs of prediction
+    and target in it; `modes` are the options of the NumPy functions, where training is otherwise.
     """
 
     name: str

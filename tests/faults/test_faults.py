@@ -1,0 +1,50 @@
+"""The generated tests fail for every fault that changes what a spec means, in a build for one target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from planting import FAULTS, KINDS, InText, Outcome, plant_all
+
+ROOT = Path(__file__).parent.parent.parent
+ZOO = ROOT / "tests" / "specs" / "zoo.nnspec"
+TARGETS = ("numpy", "torch", "keras")
+# PyTorch's own batch norm is used: there is no variance of ours in the module to get wrong.
+NOT_IN = {("norm's variance biased", "torch"), ("layers exchanged", "numpy"), ("layers exchanged", "keras")}
+
+
+def missed(outcomes: list[Outcome]) -> list[str]:
+    return [f"{o.spec}, {o.target}: {o.kind} ({o.fault})" for o in outcomes if o.result == "MISSED"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_fault_in_a_network_of_everything_is_caught(target: str, tmp_path: Path) -> None:
+    outcomes = plant_all(ZOO, target, tmp_path)
+    assert not missed(outcomes)
+    planted = {outcome.kind for outcome in outcomes if outcome.result == "caught"}
+    expected = {kind for kind in KINDS if (kind, target) not in NOT_IN}
+    assert planted >= expected, f"these kinds were not planted: {sorted(expected - planted)}"
+
+
+def test_there_are_at_least_twelve_kinds_and_every_target_has_them() -> None:
+    assert len(KINDS) >= 12
+    for target in TARGETS:
+        kinds = {fault.kind for fault in FAULTS if isinstance(fault, InText) and fault.target == target}
+        assert len(kinds) >= 12
+
+
+def test_a_fault_that_nothing_catches_makes_the_suite_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harmless = InText("comment changed", "numpy", r"# \w+ <- ", "# ")
+    monkeypatch.setattr("planting.FAULTS", (harmless,))
+    assert missed(plant_all(ZOO, "numpy", tmp_path)) == [f"zoo, numpy: comment changed ({harmless})"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_fault_in_an_example_is_caught(example: str, target: str, tmp_path: Path) -> None:
+    outcomes = plant_all(ROOT / "examples" / f"{example}.nnspec", target, tmp_path)
+    assert not missed(outcomes)
+    assert sum(outcome.result == "caught" for outcome in outcomes) >= 8
