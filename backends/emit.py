@@ -6,10 +6,14 @@ output shows; the second covers the body below the header, so that an edit by ha
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
 import re
+import shutil
+import subprocess
+import sys
 import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -150,22 +154,60 @@ def write(files: Mapping[str, bytes], folder: Path, *, force: bool = False) -> l
 
 
 def replace_files(files: Mapping[Path, bytes]) -> None:
-    """Write files beside their places first, flushed to disk, and rename them when all are there."""
-    temporary: list[tuple[Path, Path]] = []
+    """Replace files, all or none: written and flushed to disk beside their places, then renamed together.
+
+    Killing this process at any moment leaves the old files or the new ones: the renaming is done by a process
+    of its own, in a session of its own. Raises OSError, with nothing changed, if something cannot be written.
+    """
+    for folder in {path.parent for path in files}:
+        _remove_abandoned(folder)
+    scratch: dict[Path, Path] = {}
+    renames: list[str] = []
     try:
         for path, content in files.items():
-            descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-            temporary.append((Path(name), path))
-            with os.fdopen(descriptor, "wb") as file:
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+            if path.parent not in scratch:
+                made = tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-", dir=path.parent)
+                scratch[path.parent] = Path(made)
+            temporary = scratch[path.parent] / path.name
+            with temporary.open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(name, 0o666 & ~_umask())
-        for made, path in temporary:
-            made.replace(path)
+            temporary.chmod((path.stat().st_mode & 0o777) if path.exists() else 0o666 & ~_umask())
+            renames += [str(temporary), str(path)]
+        if renames:
+            command = [sys.executable, "-I", "-S", "-c", _RENAME, *renames]
+            subprocess.run(command, check=True, start_new_session=True, capture_output=True)
+    except subprocess.CalledProcessError as error:
+        reason = error.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise OSError(errno.EIO, reason or "the files could not be renamed") from None
     finally:
-        for made, _ in temporary:
-            made.unlink(missing_ok=True)
+        for folder in scratch.values():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+_SCRATCH = ".nnspec-"
+_RENAME = "import os, sys; a = sys.argv[1:]; [os.replace(*pair) for pair in zip(a[::2], a[1::2])]"
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove the scratch folders of compilers that were killed before they could."""
+    for path in folder.glob(f"{_SCRATCH}*"):
+        process = path.name.removeprefix(_SCRATCH).partition("-")[0]
+        if process.isdigit() and not _is_alive(int(process)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 @cache
