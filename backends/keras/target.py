@@ -93,6 +93,7 @@ class _Writer:
     variables: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     digests: list[str] = field(default_factory=list[str])
     taken: set[str] = field(default_factory=set[str])
+    flat: dict[str, str] = field(default_factory=dict[str, str])
 
     def rendering(self) -> Rendering:
         graph = self.plan.graph
@@ -149,15 +150,13 @@ class _Writer:
         lines = [f'{name} = keras.Input({shape_text(shape)}, name="{name}")']
         if len(shape) > 1:
             units = Value(name, shape).units
-            flat = self._free(f"{name}_flat")
+            flat = self.flat[name] = self._free(f"{name}_flat")
             lines.append(f'{flat} = keras.layers.Reshape(({units},), name="{flat}")({name})')
         return lines
 
     def _read(self, value: Value) -> str:
         """The Keras tensor (batch, units) of a value."""
-        if value.layer is None and len(value.shape) > 1:
-            return next(n for n in sorted(self.taken) if n.startswith(f"{value.name}_flat"))
-        return value.layer or value.name
+        return self.flat.get(value.name, value.name)
 
     def _layer(self, layer: Value, chain: tuple[Operation, ...]) -> list[str]:
         """Lines for one layer: its projections, their sum, then one line a step, the last by its name."""
@@ -178,7 +177,7 @@ class _Writer:
             self._remember(op)
         x = parts[0]
         for op in steps:
-            own = op.output.name
+            own = self._own_name(op.output)
             if isinstance(op, Add):
                 lines.append(
                     chained(f"{name} = keras.layers.Add(", [f'name="{own}"'], f"[{', '.join(parts)}]", 4)
@@ -187,7 +186,7 @@ class _Writer:
                 lines += self._step(op, name, x, own)
             x = name
         if not steps:
-            lines.append(f'{name} = keras.layers.Identity(name="{name}")({x})')
+            lines.append(f'{name} = keras.layers.Identity(name="{self._own_name(layer)}")({x})')
         return lines
 
     def _projection(self, op: Project) -> tuple[str, list[str]]:
@@ -295,9 +294,13 @@ class _Writer:
         if len(value.shape) == 1:
             return [], name
         shaped = self._free(f"{name}_shaped")
-        return [
-            f'{shaped} = keras.layers.Reshape({shape_text(value.shape)}, name="{shaped}")({name})'
-        ], shaped
+        return [f'{shaped} = keras.layers.Reshape({shape_text(value.shape)}, name="{name}")({name})'], shaped
+
+    def _own_name(self, value: Value) -> str:
+        """The name of the Keras layer that makes a value, flat where an output is shaped by a layer after it."""
+        if value.layer in self.plan.graph.outputs and len(value.shape) > 1:
+            return self._free(f"{value.name}_flat")
+        return value.name
 
     # ----------------------------------------------------------------------------------------- loss
 

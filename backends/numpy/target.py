@@ -49,6 +49,7 @@ class _Writer:
     kept: list[str] = field(default_factory=list[str])
     extra: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
     started: set[str] = field(default_factory=set[str])
+    gradients: dict[str, str] = field(default_factory=dict[str, str])
 
     def rendering(self) -> Rendering:
         graph = self.plan.graph
@@ -141,11 +142,13 @@ class _Writer:
 
     def _d(self, value: Value) -> str:
         """The name of the gradient of a value."""
-        name = f"d_{value.name}"
-        data = {d.name for d in (*self.plan.graph.inputs, *self.plan.graph.targets)}
-        while name in data:
-            name += "_"
-        return name
+        if value.name not in self.gradients:
+            name = f"d_{value.name}"
+            data = {d.name for d in (*self.plan.graph.inputs, *self.plan.graph.targets)}
+            while name in data or name in self.gradients.values():
+                name += "_"
+            self.gradients[value.name] = name
+        return self.gradients[value.name]
 
     def _shaped(self, text: str, value: Value) -> str:
         """Source text of a value in its declared shape."""

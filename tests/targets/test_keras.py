@@ -189,3 +189,15 @@ def test_wrong_arrays_are_refused_before_any_is_assigned(graph_mlp: ModuleType) 
         graph_mlp.load_arrays(model, {})
     for name, array in graph_mlp.to_arrays(model).items():
         assert np.array_equal(array, before[name])
+
+
+def test_outputs_of_several_dimensions_are_called_by_their_layers(
+    compiled: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = load(compiled(ROOT / "tests" / "specs" / "two.nnspec"), "two_keras", monkeypatch)
+    model = module.build_model()
+    model.compile("adam", loss=module.losses)
+    rng = np.random.default_rng(0)
+    targets = {"o": rng.random((8, 2)), "s": rng.integers(3, size=(8, 2))}
+    model.fit(rng.random((8, 3)), targets, verbose=0)
+    assert model.predict(rng.random((5, 3)), verbose=0)[1].shape == (5, 2, 3)
