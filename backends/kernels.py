@@ -99,8 +99,9 @@ def import_block(lines: set[str]) -> str:
         f"from {module} import {', '.join(sorted(names, key=_import_key))}"
         for module, names in joined.items()
     }
-    groups = ([line for line in plain | froms if _is_standard(line)], [])
-    groups[1].extend(line for line in plain | froms if not _is_standard(line))
+    everything = plain | froms
+    standard = [line for line in everything if _is_standard(line)]
+    groups = (standard, [line for line in everything if not _is_standard(line)])
     return "\n\n".join("\n".join(sorted(group, key=_line_key)) for group in groups if group)
 
 

@@ -233,6 +233,7 @@ def _start(parameter: Parameter, plan: Plan) -> str:
     head = f'"{parameter.name}": '
     draw = ["seed", f'"{parameter.name}"', shape]
     reshaped = f".reshape{shape}" if len(parameter.shape) > 1 else ""
+    length = math.prod(parameter.shape)
     match parameter.start:
         case DrawnByFanIn():
             draw.append(_fan_in(parameter, plan))
@@ -248,11 +249,11 @@ def _start(parameter: Parameter, plan: Plan) -> str:
                 return f"{head}np.full({shape}, {value!r}, np.float32),"
             return head + stored(f"{parameter.name}.start") + reshaped + ","
         case 0:
-            return f"{head}np.zeros({parameter.shape[0]}, np.float32),"
+            return f"{head}np.zeros({length}, np.float32),"
         case 1:
-            return f"{head}np.ones({parameter.shape[0]}, np.float32),"
+            return f"{head}np.ones({length}, np.float32),"
         case value:
-            return f"{head}np.full({parameter.shape[0]}, {value!r}, np.float32),"
+            return f"{head}np.full({length}, {value!r}, np.float32),"
 
 
 def _fan_in(parameter: Parameter, plan: Plan) -> str:

@@ -14,9 +14,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
-from nnspec.backends.keras.kernels.edges import EdgeProjection
 from rich.console import Console
 from rich.table import Table
+
+from nnspec.backends.keras.kernels.edges import EdgeProjection
 
 UNITS, FAN_IN, BATCH, ROUNDS, THREADS = 100_000, 4, 64, 15, 2
 

@@ -11,10 +11,11 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from nnspec.backends.torch.kernels.edges import EdgeProjection
-from nnspec.backends.torch.kernels.units_first import transposed_copy
 from rich.console import Console
 from rich.table import Table
+
+from nnspec.backends.torch.kernels.edges import EdgeProjection
+from nnspec.backends.torch.kernels.units_first import transposed_copy
 
 UNITS, FAN_IN, BATCH, ROUNDS = 100_000, 4, 64, 7
 

@@ -52,6 +52,9 @@ def bind(
     names = list(parameters)
     limit = len(names) if positional is None else positional
     bound: Bound = {}
+    takes = (
+        ", ".join(f"`{n}`" if at < limit else f"`{n} = ...`" for at, n in enumerate(names)) or "no arguments"
+    )
     for position, argument in enumerate(arguments):
         key = argument.name
         if key is None:
@@ -61,15 +64,14 @@ def bind(
                     codes.SURPLUS_ARGUMENT,
                     argument.span,
                     name=name,
-                    help=f"`{name}` takes " + (", ".join(f"`{n}`" for n in names) or "no arguments"),
+                    help=f"`{name}` takes {takes}",
                 )
             key = names[position]
         if key in later:
             raise fail(report, codes.NOT_YET, argument.span, what=f"`{key}` of `{name}`")
         if key not in names:
             guess = suggest(key, names)
-            listed = ", ".join(f"`{n}`" for n in names) or "no arguments"
-            help = f"did you mean `{guess}`?" if guess else f"`{name}` takes {listed}"
+            help = f"did you mean `{guess}`?" if guess else f"`{name}` takes {takes}"
             raise fail(report, codes.UNKNOWN_ARGUMENT, argument.span, name=name, argument=key, help=help)
         if key in bound:
             raise fail(report, codes.ARGUMENT_TWICE, argument.span, name=key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..dsl.diagnostics import Diagnostic, SpecError
-from ..dsl.render import render
+from ..dsl.render import Format, render
 from ..dsl.source import Source
 from ..dsl.words import suggest
 from .resolve import UnknownParam
@@ -32,8 +33,8 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put `build` before a first word that is neither a command nor an option of the group."""
-        own = {"--help", "--version"}
-        if args and args[0] not in self.commands and args[0] not in own:
+        own = {"-h", "--help", "--version", "--explain"}
+        if args and args[0] not in self.commands and args[0].partition("=")[0] not in own:
             args = ["build", *args]
         return super().parse_args(ctx, args)
 
@@ -82,8 +83,33 @@ TARGETS = click.option(
 )
 
 
+def _explain(context: click.Context, parameter: click.Parameter, code: str | None) -> None:
+    """Print what a diagnostic means, and leave."""
+    if code is None or context.resilient_parsing:
+        return
+    from .codes import by_code
+
+    known = by_code()
+    found = known.get(code.upper())
+    if found is None:
+        guess = suggest(code, known)
+        hint = f"; did you mean `{guess}`?" if guess else ""
+        raise click.UsageError(f"no diagnostic has the code `{code}`{hint}")
+    message = re.sub(r"\{[^}]*\}", "…", found.message)
+    click.echo(f"{found.severity}[{found.code}]: {message}\n{found.explanation}", nl=False)
+    context.exit()
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="spec-compile")
+@click.option(
+    "--explain",
+    metavar="CODE",
+    is_eager=True,
+    expose_value=False,
+    callback=_explain,
+    help="Show what a diagnostic means, E204 say, with a wrong and a right spec.",
+)
 def main() -> None:
     """Compile a .nnspec file to PyTorch, Keras 3 or NumPy code, with tests that prove its gradients."""
 
@@ -158,9 +184,9 @@ def _understand(file: Path, params: Mapping[str, int | float]) -> Passage:
 class Reporting:
     """Turns what a compilation raises into diagnostics on stderr and an exit code."""
 
-    def __init__(self, params: Mapping[str, int | float], style: str = "full") -> None:
+    def __init__(self, params: Mapping[str, int | float], style: Format = "full") -> None:
         self.params = params
-        self.style = style
+        self.style: Format = style
 
     def __enter__(self) -> None:
         return None
@@ -177,7 +203,7 @@ class Reporting:
             raise click.UsageError(f"{error.filename}: {error.strerror}")
 
 
-def _show(diagnostics: Sequence[Diagnostic], source: Source, style: str = "full") -> None:
+def _show(diagnostics: Sequence[Diagnostic], source: Source, style: Format = "full") -> None:
     """Print diagnostics on stderr, in colour on a terminal, and how many there are."""
     if not diagnostics:
         return
@@ -243,7 +269,7 @@ def _show_diff(before: str, after: str, name: str) -> None:
 @FILE
 @PARAMS
 @click.option("--format", "style", type=click.Choice(["full", "concise", "json"]), default="full")
-def check(file: Path, params: Mapping[str, int | float], style: str) -> None:
+def check(file: Path, params: Mapping[str, int | float], style: Format) -> None:
     """Show all errors and warnings of FILE, for every target."""
     from .pipeline import compile_spec
 
@@ -296,6 +322,7 @@ def _bytes(count: int) -> str:
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write a .npz instead.")
 def edges(file: Path, connection: str, params: Mapping[str, int | float], output: Path | None) -> None:
     """Print the edges of a CONNECTION of FILE as csv, in the order of its weights, source first."""
+    from .connectivity.edge_set import TooManyEdges
     from .edge_table import csv_lines, edge_columns
 
     model = _understand(file, params).model
@@ -305,7 +332,11 @@ def edges(file: Path, connection: str, params: Mapping[str, int | float], output
         guess = suggest(connection, names)
         hint = f"; did you mean `{guess}`?" if guess else f"; connections are {', '.join(names)}"
         raise click.UsageError(f"no connection is called `{connection}`{hint}")
-    columns = edge_columns(found.edges)
+    try:
+        columns = edge_columns(found.edges)
+    except TooManyEdges as error:
+        click.echo(f"`{connection}` has {error.count:,} edges, more than can be written out", err=True)
+        sys.exit(1)
     if output is None:
         for chunk in csv_lines(columns):
             click.echo(chunk)

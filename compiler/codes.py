@@ -7,6 +7,7 @@ they sit beside.
 
 from __future__ import annotations
 
+from ..dsl import codes as syntax
 from ..dsl.diagnostics import Code
 
 # ------------------------------------------------------------------------------------- E2xx: names and values
@@ -430,7 +431,7 @@ Right:
 
 ARGUMENT_COUNT = Code(
     "E220",
-    "`{name}` takes {count}, without names",
+    "`{name}` takes {count}",
     """
 The functions of numbers take one number, `min` and `max` one or more, and their arguments have no names.
 
@@ -889,7 +890,7 @@ Right:
 
 INDEX_IS_DECLARED = Code(
     "E309",
-    "`{name}` is declared already and cannot be the name of an index",
+    "`{name}` is the name of {kind} and cannot be that of an index",
     """
 A name that stands alone in an index position is an index, which runs over all units. A param or a layer
 there is almost surely meant as something else, so the index needs a name of its own. Where the number of a
@@ -1163,7 +1164,7 @@ Right:
 
 UNITS_WITHOUT_INPUT = Code(
     "W301",
-    "{count} of the {of} units of `{side}` have no input: {first}",
+    "units of `{side}` without input: {first} ({count:,} of {of:,})",
     """
 No connection leads to some units of a layer, which then have the same value for every sample: their bias,
 or zero. That may be meant, in a network that follows given data; it is also what a rule with an index that
@@ -1185,7 +1186,7 @@ Right:
 
 UNITS_UNREAD = Code(
     "W302",
-    "{count} of the {of} units of `{side}` are not read by any connection: {first}",
+    "units of `{side}` that no connection reads: {first} ({count:,} of {of:,})",
     """
 Some units of an input or of a layer are read by no connection, so what they hold does not matter. That may
 be meant; it is also what a rule that ends too early looks like. Layers that are outputs are read by whoever
@@ -1330,7 +1331,7 @@ Right:
 
 NO_DIMENSION = Code(
     "E404",
-    "there is no dimension {dimension}: the layer has {rank}, counted from 0",
+    "the layer has no dimension {dimension}, only {dimensions}",
     """
 Dimensions are counted from 0: a layer `[channel, row, column]` has the dimensions 0, 1 and 2. `per` lists
 those along which values stay apart; along the others they are shared.
@@ -1371,7 +1372,7 @@ Right:
 
 VECTOR_LENGTH = Code(
     "E406",
-    "{name} has {length} entries, but the layer has {units} units",
+    "{name} is a vector of {length}, but the layer has {units}",
     """
 The file that says which units have a bias has one entry for every unit of the layer. `has_bias.npy` has 3.
 
@@ -1433,7 +1434,7 @@ Right:
 
 WEIGHT_SHAPE = Code(
     "E409",
-    "{name} has the shape {shape}, but the connection has {edges} edges",
+    "{name} has the shape {shape}, but the connection has {edges}",
     """
 A file of weights holds one number for every edge, in the order of the edges by target, then by source;
 `spec-compile edges` prints them in that order. For `all` it may also be a matrix with a row for every
@@ -1818,7 +1819,7 @@ Right:
 
 FILE_KIND = Code(
     "E605",
-    "what kind of file {name} is does not show in its ending",
+    "{name} ends in none of {kinds}",
     """
 The ending of a file's name says how it is read: `.csv` and `.tsv` hold pairs with a header line, `.npy` and
 `.npz` a matrix of zeros and ones.
@@ -1902,7 +1903,7 @@ Right:
 
 NO_COLUMN = Code(
     "E609",
-    "{name} has no single column `{column}`",
+    "{name} has {number} called `{column}`",
     """
 The table has no column of that name, or two of them. By default the columns of pairs are called `source`
 and `target`, with `_0`, `_1` and so on behind it where a side has several dimensions; other names are
@@ -1945,7 +1946,7 @@ Right:
 
 ORIENTATION = Code(
     "E611",
-    "which side the rows of {name} are is not said",
+    "it is not said whether the rows of {name} are sources or targets",
     """
 A matrix does not say whether its rows are the sources or the targets, and between layers of one size the
 wrong guess would go unnoticed. So it has to be written: `rows = source` for an (in, out) matrix, `rows =
@@ -2050,3 +2051,9 @@ Right:
     connect image -> y : { (r+a, c+b) -> (r, c) : a in 0..1, b in 0..1 }
 """,
 )
+
+
+def by_code() -> dict[str, Code]:
+    """All diagnostics, those of the syntax too, by their codes."""
+    declared = (*vars(syntax).values(), *globals().values())
+    return {value.code: value for value in declared if isinstance(value, Code)}

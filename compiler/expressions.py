@@ -92,8 +92,9 @@ def is_integer(value: Value) -> bool:
     return isinstance(value, int) or (isinstance(value, np.ndarray) and value.dtype.kind in "iub")
 
 
-def _bounded(exact: Array) -> tuple[Array, Array]:
+def _bounded(exact: Any) -> tuple[Array, Array]:
     """Python integers as int64, and where they do not fit; those become 0."""
+    exact = np.asarray(exact, object)
     too_large = np.asarray(np.abs(exact) > INT_LIMIT, bool)
     return np.where(too_large, 0, exact).astype(np.int64), too_large
 
@@ -105,9 +106,7 @@ def _checked(function: Callable[[Any, Any], Any]) -> Callable[[Value, Value], Ou
         if is_integer(a) and is_integer(b):
             corners: list[int] = [function(x, y) for x in _extent(a) for y in _extent(b)]
             if max(map(abs, corners)) > INT_LIMIT:
-                result, too_large = _bounded(
-                    np.asarray(function(np.asarray(a, object), np.asarray(b, object)))
-                )
+                result, too_large = _bounded(function(np.asarray(a, object), np.asarray(b, object)))
                 return result, codes.NUMBER_TOO_LARGE, too_large
         return function(a, b), codes.NUMBER_TOO_LARGE, False
 
@@ -132,7 +131,7 @@ def _power(a: Value, b: Value) -> Outcome:
     # No power is computed that is far beyond the limit, of which `9**9**9` would fill the memory.
     far = exponent * np.log2(np.maximum(np.abs(base), 1)) > 64
     exponent = np.where((np.abs(base) < 2) & (exponent > 1), 2 - exponent % 2, exponent)
-    exact = np.asarray(np.where(far, 0, base).astype(object) ** np.where(far, 1, exponent).astype(object))
+    exact = np.where(far, 0, base).astype(object) ** np.where(far, 1, exponent).astype(object)
     result, too_large = _bounded(exact)
     return result, codes.NUMBER_TOO_LARGE, too_large | far
 
@@ -370,7 +369,7 @@ class Evaluator:
         count, function = FUNCTIONS[name]
         wrong = not node.arguments if count is None else len(node.arguments) != count
         if wrong or any(argument.name for argument in node.arguments):
-            takes = "one number" if count else "one number or more"
+            takes = "one number, without a name" if count else "one number or more, without names"
             raise fail(self.report, codes.ARGUMENT_COUNT, node.span, name=name, count=takes)
         values = [self._value(argument.value) for argument in node.arguments]
         for value, argument in zip(values, node.arguments, strict=True):
@@ -385,6 +384,11 @@ class Evaluator:
     def _numeric(self, value: Value, node: syntax.Expression) -> None:
         if np.asarray(value).dtype.kind == "b":
             raise fail(self.report, codes.NOT_A_NUMBER, node.span, what="a condition")
+
+
+def article(kind: str) -> str:
+    """`an input`, `a layer or input`."""
+    return f"{'an' if kind[0] in 'aeio' else 'a'} {kind}"
 
 
 def written(report: Report, node: syntax.Expression) -> str:

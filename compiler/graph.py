@@ -80,13 +80,18 @@ class Add:
 
 @dataclass(frozen=True, eq=False)
 class AddBias:
-    """output[u] = input[u] + bias[index[u]]; -1 adds nothing, `index` None is one entry a unit."""
+    """output[u] = input[u] + bias[index[u]]; -1 adds nothing, as in `model.Bias`."""
 
     output: Value
     input: Value
     bias: Parameter
     index: Indices | None
     per: tuple[int, ...] | None
+
+    @property
+    def by_unit(self) -> bool:
+        """Whether every unit has an entry of its own, and there is no index."""
+        return self.index is None and self.per is None
 
     @property
     def inputs(self) -> tuple[Value, ...]:

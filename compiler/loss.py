@@ -143,6 +143,7 @@ def _loss(
             loss=name,
             target=data.name,
             others=(Label(data.span, "declared here"),),
+            help=f"class codes are declared `target {data.name}: class[10]`" if entry.codes else (),
         )
     wanted = (*data.shape, data.classes) if data.classes is not None else data.shape
     if layer.shape != wanted:

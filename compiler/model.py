@@ -34,9 +34,10 @@ class Data:
 
 @dataclass(frozen=True, eq=False)
 class Bias:
-    """Adds `bias[index[unit]]`; an index of -1 adds nothing. `index` None means one entry a unit.
+    """Adds `bias[index[unit]]`; an index of -1 adds nothing.
 
-    `per` holds the dimensions kept apart when that is where `index` comes from.
+    With `per` in place of an index, units with equal indices along these dimensions share an entry; without
+    either, every unit has one of its own.
     """
 
     size: int

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import prod
 
 import numpy as np
 
 from ..dsl import syntax
 from ..dsl.diagnostics import Report
-from ..dsl.words import suggest
+from ..dsl.words import counted, suggest
 from . import codes
 from .arguments import Bound, bind, call_parts, name_of
 from .catalogue.activations import ACTIVATIONS
 from .catalogue.norms import NORMS
-from .connectivity.edge_set import Indices, Shape
+from .connectivity.edge_set import Shape
 from .expressions import FLOAT32_MAX, fail
 from .model import Activate, Bias, Dropout, Normalise, Operation, Scale
 from .sets import SetResolver
@@ -108,7 +109,7 @@ def _bias(
     node: syntax.Expression, shape: Shape, sets: SetResolver, variables: Mapping[str, int]
 ) -> Bias | None:
     report = sets.names.report
-    units = int(np.prod(shape))
+    units = prod(shape)
     parts = call_parts(node)
     arguments = parts[1] if parts else ()
     if len(arguments) == 1 and arguments[0].name is None and call_parts(arguments[0].value) == ("off", ()):
@@ -121,8 +122,7 @@ def _bias(
         raise fail(report, codes.NOT_TOGETHER, node.span, first="per", second="only")
     if "per" in bound:
         per = _dimensions(bound["per"].value, shape, sets, variables)
-        index = _pooled(shape, per)
-        return Bias(int(index.max()) + 1, start, index, per)
+        return Bias(prod(shape[dimension] for dimension in per), start, None, per)
     if "only" in bound:
         only = _units_with(bound["only"].value, units, sets, variables)
         index = np.where(only, np.cumsum(only) - 1, -1)
@@ -136,20 +136,16 @@ def _dimensions(
     """The dimensions of `per = 0` or `per = (0, 2)`, ascending."""
     items = node.items if isinstance(node, syntax.Tuple) else (node,)
     evaluator = sets.names.evaluator(variables)
-    dimensions: set[int] = set()
+    kept: set[int] = set()
     for item in items:
         dimension = evaluator.integer(item, "a dimension", least=0)
         if dimension >= len(shape):
-            raise fail(sets.names.report, codes.NO_DIMENSION, item.span, dimension=dimension, rank=len(shape))
-        dimensions.add(dimension)
-    return tuple(sorted(dimensions))
-
-
-def _pooled(shape: Shape, per: tuple[int, ...]) -> Indices:
-    """For each unit the entry that it shares with all units of the same indices along `per`."""
-    kept = [size if dimension in per else 1 for dimension, size in enumerate(shape)]
-    entries = np.arange(int(np.prod(kept))).reshape(kept)
-    return np.broadcast_to(entries, shape).reshape(-1).astype(np.int64)
+            dimensions = ", ".join(map(str, range(len(shape))))
+            raise fail(
+                sets.names.report, codes.NO_DIMENSION, item.span, dimension=dimension, dimensions=dimensions
+            )
+        kept.add(dimension)
+    return tuple(sorted(kept))
 
 
 def _units_with(
@@ -162,5 +158,7 @@ def _units_with(
     name = sets.file_name(node, bind(report, node, ("file",)), variables)
     only = sets.files.zero_one(name, node.span).reshape(-1)
     if len(only) != units:
-        raise fail(report, codes.VECTOR_LENGTH, node.span, name=name, length=len(only), units=units)
+        raise fail(
+            report, codes.VECTOR_LENGTH, node.span, name=name, length=len(only), units=counted(units, "unit")
+        )
     return only

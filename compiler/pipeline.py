@@ -84,15 +84,22 @@ def compile_spec(
 
 def read(path: Path) -> tuple[Source, Report]:
     """The text of a spec. Raises `SpecError` if it is no text, or too much of it."""
-    content = path.read_bytes()[: SPEC_SIZE_LIMIT + 1]
-    source = Source(path.name, content.decode("utf-8-sig", errors="replace"))
+    content = b""
+    if path.is_file():  # a pipe would be waited for, and a device may never end
+        with path.open("rb") as file:
+            content = file.read(SPEC_SIZE_LIMIT + 1)
+    # The name is printed on terminals and into generated code, and a file's name may hold line breaks.
+    name = "".join(character if character.isprintable() else "\ufffd" for character in path.name)
+    source = Source(name, content.decode("utf-8-sig", errors="replace"))
     report = Report(source)
+    if not path.is_file():
+        report.add(codes.NOT_A_FILE, None, name=name)
     if len(content) > SPEC_SIZE_LIMIT:
         report.add(codes.SPEC_TOO_LARGE, None, limit=f"{SPEC_SIZE_LIMIT:,}")
     try:
         content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        report.add(codes.NOT_TEXT, None, name=path.name, reason=f"byte {error.start} does not fit")
+        report.add(codes.NOT_TEXT, None, name=name, reason=f"byte {error.start} does not fit")
     report.check()
     return source, report
 

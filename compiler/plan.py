@@ -69,7 +69,7 @@ def plan(graph: Graph) -> Plan:
         + tuple(
             Stored(f"{operation.bias.name}.index", _compact(operation.index))
             for operation in graph.operations
-            if isinstance(operation, AddBias) and operation.index is not None and operation.per is None
+            if isinstance(operation, AddBias) and operation.index is not None
         ),
         fan_ins=tuple(_fan_ins(projections)),
     )

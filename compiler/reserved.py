@@ -7,6 +7,7 @@ where they could stand. Tests hold these lists against torch, the kernels and wh
 
 from __future__ import annotations
 
+import builtins
 import keyword
 
 # What `torch.nn.Module` has: a layer is an attribute of the model.
@@ -90,6 +91,7 @@ GENERATED = frozenset(
         "dtype",
         "edges",
         "forward",
+        "forward_ad",
         "g",
         "gradients",
         "hashlib",
@@ -98,7 +100,6 @@ GENERATED = frozenset(
         "keras",
         "layers",
         "load_arrays",
-        "load_stored",
         "loss",
         "losses",
         "math",
@@ -143,16 +144,19 @@ KERNELS = frozenset(
         "Gelu",
         "GeluTanh",
         "IndexArrays",
+        "LayerParts",
         "LeakyRectifier",
         "Penalty",
         "ReverseEdgeSum",
         "Scale",
         "TransposedCopy",
+        "array_hash",
         "arrays_of",
         "assign_arrays",
         "batch_first",
         "batch_norm",
         "batch_norm_gradient",
+        "cached_stored",
         "check_edges",
         "checked",
         "contiguous_rows",
@@ -160,22 +164,31 @@ KERNELS = frozenset(
         "cross_entropy_gradient",
         "dropout_mask",
         "edge_digest",
+        "edges_of",
         "flat",
         "gathered",
         "gelu",
         "gelu_derivative",
         "gelu_tanh",
         "gelu_tanh_derivative",
+        "in_forward_mode",
+        "index_table",
         "joined",
+        "keep_edges",
         "layer_norm",
         "layer_norm_gradient",
         "load_into",
+        "load_stored",
         "log_softmax",
+        "mapped_sum",
         "normal",
         "normal_cdf",
+        "one_by_one",
+        "plain_edge_sum",
         "project",
         "project_back",
         "project_weight",
+        "refuse_other_edges",
         "row_products",
         "segments",
         "sigmoid",
@@ -222,8 +235,8 @@ BUILTINS = frozenset(
 
 RESERVED = MODULE | GENERATED | KERNELS | BUILTINS
 
-# Classes that generated PyTorch code has or uses besides the model's own.
-CLASSES = frozenset(
+# Classes that generated PyTorch code has or uses besides the model's own, and those of Python itself.
+CLASSES = frozenset(name for name in dir(builtins) if name[0].isupper()) | frozenset(
     [
         "Any",
         "DenseProjection",
@@ -233,15 +246,12 @@ CLASSES = frozenset(
         "EdgeProjection",
         "EdgeSum",
         "F",
-        "False",
+        "LayerParts",
         "Mapping",
-        "None",
         "Path",
         "ReverseEdgeSum",
         "Tensor",
         "TransposedCopy",
-        "True",
-        "ValueError",
     ]
 )
 

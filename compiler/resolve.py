@@ -164,7 +164,8 @@ class Resolver:
                 codes.RESERVED_NAME, span, name=self.name, why=why, help=f"`{self.name}_` would do"
             )
         elif generated in CLASSES:
-            self.report.add(codes.NAME_COLLISION, span, name=self.name, generated=generated)
+            help = f"`{self.name}_model` would do"
+            self.report.add(codes.NAME_COLLISION, span, name=self.name, generated=generated, help=help)
 
     def _connection_name(self, statement: syntax.ConnectStatement, placed: Placed) -> str:
         if statement.name:
@@ -206,10 +207,14 @@ class Resolver:
         if isinstance(statement, syntax.LayerStatement):
             name = self._own(statement.name, placed)
             if statement.shape is None:
-                raise fail(self.report, codes.NO_SHAPE, statement.span, what="layer", name=name)
+                raise self._no_shape(statement, "layer", name)
             self.shapes[name] = self._shape(statement.shape, placed, f"`{name}`")
         elif isinstance(statement, syntax.DataStatement):
             self._read_data(statement, placed)
+
+    def _no_shape(self, statement: syntax.Statement, what: str, name: str) -> Failed:
+        help = f"units stand in brackets: `{what} {name}[10]`"
+        return fail(self.report, codes.NO_SHAPE, statement.span, what=what, name=name, help=help)
 
     def _read_data(self, statement: syntax.DataStatement, placed: Placed) -> None:
         name = self._own(statement.name, placed)
@@ -222,7 +227,7 @@ class Resolver:
             if statement.keyword == "input":
                 raise fail(self.report, codes.NOT_YET, statement.span, what="an input of class codes")
         elif statement.shape is None:
-            raise fail(self.report, codes.NO_SHAPE, statement.span, what=statement.keyword, name=name)
+            raise self._no_shape(statement, statement.keyword, name)
         data = Data(name, shape, classes, statement.name.span)
         if statement.keyword == "input":
             self.inputs[name] = data
@@ -249,7 +254,8 @@ class Resolver:
 
     def _side(self, side: syntax.Name | syntax.Shape, placed: Placed) -> Side:
         if isinstance(side, syntax.Shape):
-            return Side("the given shape", self._shape(side, placed, "a side"))
+            shape = self._shape(side, placed, "a side")
+            return Side(str(list(shape)), shape)
         found = self.names.find(side, placed.variables, "layer", "input")
         if found.name not in self.shapes:
             raise Failed  # its own statement has an error, which is recorded

@@ -10,7 +10,7 @@ from ..dsl.diagnostics import Label, Report
 from ..dsl.source import Span
 from ..dsl.words import suggest
 from . import codes
-from .expressions import INT_LIMIT, Evaluator, Failed, Value, fail
+from .expressions import INT_LIMIT, Evaluator, Failed, Value, article, fail
 from .reserved import NUMBER_WORDS, refusal
 
 # A `for` of a billion turns is a mistake or an attack; no network is written with this many statements.
@@ -18,11 +18,6 @@ STATEMENT_LIMIT = 100_000
 
 
 _NAME_IT = "name the connection: `connect A -> B as NAME : ...`"
-
-
-def article(kind: str) -> str:
-    """`an input`, `a layer or input`."""
-    return f"{'an' if kind[0] in 'aeio' else 'a'} {kind}"
 
 
 @dataclass(frozen=True)
@@ -55,6 +50,7 @@ class Names:
     _evaluating: list[str] = field(default_factory=list[str])
     _broken: set[str] = field(default_factory=set[str])
     _twice: set[str] = field(default_factory=set[str])
+    _underscored: set[str] = field(default_factory=set[str])
 
     # -------------------------------------------------------------------------------------- names
 
@@ -80,9 +76,11 @@ class Names:
         """Enter a name, or record why it cannot be. `text` names what has no name of its own."""
         span = name.span if name else placed.statement.span
         text = self.text(name, placed.variables) if name else text
+        variable = list(placed.variables)[-1] if placed.variables else ""
         if text in self.declared:
             first = self.declared[text]
             self._twice.add(text)
+            inside = f"within `for`, a name that is new each time holds its variable: `{text}{{{variable}}}`"
             self.report.add(
                 codes.DECLARED_TWICE,
                 span,
@@ -91,13 +89,18 @@ class Names:
                 others=(Label(first.span, f"{article(first.kind)} since here"),)
                 if first.span != span
                 else (),
-                help=() if name else _NAME_IT,
+                help=inside if variable and first.span == span else () if name else _NAME_IT,
             )
             return None
         # A name that is refused is declared all the same, so that what refers to it is no error as well.
         self.declared[text] = Declaration(text, kind, span, placed)
         if text.startswith("_") or "__" in text:
-            self.report.add(codes.UNDERSCORES, span, name=text)
+            self._underscored.add(text)
+            # A connection that is called after its ends only repeats what is wrong with those.
+            if name or not any(
+                text.startswith(f"{end}_") or text.endswith(f"_{end}") for end in self._underscored
+            ):
+                self.report.add(codes.UNDERSCORES, span, name=text, help=() if name else _NAME_IT)
         elif (why := refusal(text, kind)) is not None:
             help = f"`{text}_` would do" if name else _NAME_IT
             self.report.add(codes.RESERVED_NAME, span, name=text, why=why, help=help)
@@ -117,6 +120,8 @@ class Names:
         found = self.declared.get(text)
         wanted = " or ".join(kinds)
         if found is None:
+            if self.report.has(codes.UNKNOWN_NAME, name.span):
+                raise Failed  # in an earlier turn of a loop; to look for near names each time takes too long
             guess = suggest(text, [d.name for d in self.declared.values() if d.kind in kinds])
             help = f"did you mean `{guess}`?" if guess else ()
             raise fail(self.report, codes.UNKNOWN_NAME, name.span, kind=wanted, name=text, help=help)
@@ -144,16 +149,18 @@ class Names:
         """Whether a name is that of a `for` variable or of anything declared."""
         return name in variables or name in self.declared
 
-    def number(self, reference: syntax.Reference, variables: Mapping[str, int]) -> Value:
-        """The number that a name stands for."""
+    def number(self, reference: syntax.Reference, variables: Mapping[str, int], hint: str = "") -> Value:
+        """The number that a name stands for; `hint` is the advice where it stands for nothing known."""
         text = self.text(reference.name, variables)
         if text in variables:
             return variables[text]
         found = self.declared.get(text)
         if found is None:
+            if self.report.has(codes.UNKNOWN_NUMBER, reference.span):
+                raise Failed
             known = [*variables, *(d.name for d in self.declared.values() if d.kind == "param")]
             guess = suggest(text, known)
-            help = f"did you mean `{guess}`?" if guess else ()
+            help = f"did you mean `{guess}`?" if guess else hint or ()
             raise fail(self.report, codes.UNKNOWN_NUMBER, reference.span, name=text, help=help)
         if found.kind != "param" and (found.kind == "axis" or text in self._twice):
             raise Failed  # a statement that declares it has an error, which is recorded
@@ -191,6 +198,7 @@ class Names:
             evaluator = self.evaluator(found.placed.variables)
             self.params[name] = evaluator.number(statement.value)
         except RecursionError:
+            self._broken.add(name)  # all of the chain are, or each of them would be tried anew
             if len(self._evaluating) > 1:
                 raise
             raise fail(self.report, codes.LONG_CHAIN, found.span, name=name) from None
@@ -202,7 +210,8 @@ class Names:
 def unroll(spec: syntax.Spec, names: Names) -> list[Placed]:
     """All statements outside and inside loops, in order, with params declared as they are met.
 
-    Params outside loops are declared first, so that a loop's bounds may use one that stands below it.
+    Params outside loops are declared first, so that a loop's bounds may use one that stands below it. Raises
+    `SpecError` if there is no end to the statements.
     """
     for statement in spec.statements:
         if isinstance(statement, syntax.ParamStatement):
@@ -211,7 +220,7 @@ def unroll(spec: syntax.Spec, names: Names) -> list[Placed]:
     for turn, placed in enumerate(_placed(spec.statements, {}, names)):
         if turn >= STATEMENT_LIMIT:
             names.report.add(codes.TOO_MANY_STATEMENTS, placed.statement.span, limit=f"{STATEMENT_LIMIT:,}")
-            break
+            names.report.check()  # what else is wrong would be looked for in all of them
         if isinstance(placed.statement, syntax.ForStatement):
             continue
         if isinstance(placed.statement, syntax.ParamStatement) and placed.variables:

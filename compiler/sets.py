@@ -30,8 +30,8 @@ from .connectivity.files import Files, Table
 from .connectivity.policies import DUPLICATE, OUTSIDE, Policies, refuse_duplicates, size_text
 from .connectivity.random_edges import choose_sources, seed_of
 from .connectivity.sides import Scope, Side, rank_text
-from .expressions import Failed, fail
-from .scope import Names, Placed, article
+from .expressions import Failed, article, fail
+from .scope import Names, Placed
 
 # Rules of the language that this version does not have.
 RULES_LATER = ("window",)
@@ -113,7 +113,7 @@ class SetResolver:
             text=lambda name: self.names.text(name, variables),
             loop_variables=variables,
             outer=lambda reference: self.names.number(reference, variables),
-            declared=lambda name: name in self.names.declared,
+            declared=lambda name: self.names.declared[name].kind if name in self.names.declared else None,
         )
 
     # --------------------------------------------------------------------------------------- rules
@@ -153,7 +153,9 @@ class SetResolver:
     def _named(self, name: str, node: syntax.Reference, sides: Sides) -> EdgeSet:
         report = self.names.report
         named = self.named[name]
-        if (named.sides.source.shape, named.sides.target.shape) != (sides.source.shape, sides.target.shape):
+        wanted = (sides.source.shape, sides.target.shape)
+        if (named.sides.source.shape, named.sides.target.shape) != wanted:
+            turned = (named.sides.target.shape, named.sides.source.shape) == wanted
             raise fail(
                 report,
                 codes.SIDES_DIFFER,
@@ -163,6 +165,7 @@ class SetResolver:
                 wanted=f"`{sides.source.name}` -> `{sides.target.name}` is "
                 f"{list(sides.source.shape)} -> {list(sides.target.shape)}",
                 others=(Label(self.names.declared[name].span, "declared here"),),
+                help="it leads the other way round" if turned else (),
             )
         if name in self._resolving:
             raise fail(report, codes.SET_CYCLE, node.span, name=name)
@@ -273,7 +276,8 @@ class SetResolver:
             return self._matrix(name, node, bound, sides)
         if suffix in ("parquet", "mtx", "gmt"):
             raise fail(report, codes.NOT_YET, node.span, what=f"reading .{suffix} files")
-        raise fail(report, codes.FILE_KIND, node.span, name=name)
+        kinds = ", ".join(f"`.{kind}`" for kind in ("csv", "tsv", "npy", "npz"))
+        raise fail(report, codes.FILE_KIND, node.span, name=name, kinds=kinds)
 
     def file_name(self, node: syntax.Expression, bound: Bound, variables: Mapping[str, int]) -> str:
         """The file argument of `load`, templates filled in."""

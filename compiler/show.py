@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..dsl.source import Source, Span
 
@@ -28,14 +29,14 @@ def _lines(value: object) -> Iterator[str]:
             if isinstance(part, _LEFT_OUT):
                 continue
             yield from _named(field.name, part)
-    elif isinstance(value, tuple) and value and not _flat(value):
+    elif isinstance(value, tuple) and not _flat(parts := cast("tuple[object, ...]", value)):
         yield "("
-        for part in value:  # pyright: ignore[reportUnknownVariableType]
-            for line in _lines(part):  # pyright: ignore[reportUnknownArgumentType]
+        for part in parts:
+            for line in _lines(part):
                 yield "  " + line
         yield ")"
     else:
-        yield _text(value)
+        yield _text(cast(object, value))
 
 
 def _named(name: str, value: object) -> Iterator[str]:
@@ -45,12 +46,13 @@ def _named(name: str, value: object) -> Iterator[str]:
         yield "  " + line
 
 
-def _flat(value: tuple[Any, ...]) -> bool:
-    return all(not is_dataclass(part) and not (isinstance(part, tuple) and part) for part in value)
+def _flat(parts: tuple[object, ...]) -> bool:
+    return all(not is_dataclass(part) and (part == () or not isinstance(part, tuple)) for part in parts)
 
 
 def _text(value: object) -> str:
     if isinstance(value, np.ndarray):
-        content = np.ascontiguousarray(value).tobytes()
-        return f"{value.dtype}{list(value.shape)} sha256 {hashlib.sha256(content).hexdigest()[:16]}"
+        array = cast("NDArray[Any]", value)
+        content = np.ascontiguousarray(array).tobytes()
+        return f"{array.dtype}{list(array.shape)} sha256 {hashlib.sha256(content).hexdigest()[:16]}"
     return repr(value)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dsl import syntax
-from ..dsl.words import suggest
+from ..dsl.words import counted, suggest
 from . import codes
 from .arguments import bind, call_parts, name_of
 from .catalogue.initialisers import DISTRIBUTIONS
@@ -122,6 +122,11 @@ class _Start:
                     least=0,
                 )
             arguments.append(value)
+        if entry.ordered and np.any(np.less(arguments[1], arguments[0])):
+            low, high = entry.parameters
+            width = np.min(np.subtract(arguments[1], arguments[0]))
+            what = f"`{high}` less `{low}`"
+            raise fail(report, codes.TOO_SMALL, node.span, what=what, value=f"{width:g}", least=0)
         return Drawn(name, tuple(arguments))
 
     def given(self, node: syntax.Expression) -> Start:
@@ -154,7 +159,7 @@ class _Start:
                 node.span,
                 name=name,
                 shape=list(weights.shape),
-                edges=self.edges.count,
+                edges=counted(self.edges.count, "edge"),
                 help="weights stand in the order that `spec-compile edges` prints",
             )
         return self._float32(weights.reshape(-1), node)
@@ -194,6 +199,9 @@ class _Start:
             "fan_out": lambda: occurrences(self.edges.edges()[0]),
         }
         uniform = self._uniform_fans()
+        hint = "indices are known here where the set is one pair of braces"
+        if isinstance(self.statement.set, syntax.Builder):
+            hint = "an index is known here if every edge has one value of it"
 
         def lookup(reference: syntax.Reference) -> Value:
             name = self.sets.names.text(reference.name, self.variables)
@@ -203,7 +211,7 @@ class _Start:
                 return columns[name]()
             if not self.sets.names.is_number(name, self.variables) and name in self._index_columns:
                 return self._index_columns[name]
-            return self.sets.names.number(reference, self.variables)
+            return self.sets.names.number(reference, self.variables, hint)
 
         value = Evaluator(self.sets.names.report, lookup).value(node)
         if isinstance(value, bool) or (isinstance(value, np.ndarray) and value.dtype.kind == "b"):

@@ -19,6 +19,11 @@ class Code:
     message: str
     explanation: str
 
+    @property
+    def severity(self) -> str:
+        """`error` or `warning`, by the first letter."""
+        return "error" if self.code.startswith("E") else "warning"
+
 
 @dataclass(frozen=True, slots=True)
 class Label:
@@ -41,8 +46,8 @@ class Diagnostic:
 
     @property
     def severity(self) -> str:
-        """`error` or `warning`, by the first letter of the code."""
-        return "error" if self.code.code.startswith("E") else "warning"
+        """`error` or `warning`, as its code has it."""
+        return self.code.severity
 
 
 @dataclass
@@ -74,6 +79,10 @@ class Report:
         if key not in self._seen:
             self._seen.add(key)
             self.found.append(diagnostic)
+
+    def has(self, code: Code, span: Span) -> bool:
+        """Whether an error of this kind has been found at this place."""
+        return (code.code, span) in self._seen
 
     @property
     def failed(self) -> bool:

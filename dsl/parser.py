@@ -308,9 +308,18 @@ def _unexpected(
     others = (Label(span_of(opened[-1]), "opened here"),) if closes else ()
     fields: dict[str, object] = {
         "expected": expected(accepted, before, len(opened)),
-        "previous": _quoted(previous, source),
+        "previous": _quoted(_whole(before), source),
     }
     return _MistakeError(codes.EXPECTED, span, fields, label, others, hint(token, previous, accepted))
+
+
+def _whole(tokens: Sequence[Token]) -> Token:
+    """The last token; of a template or a string that is cut into its parts, all of them as one."""
+    last = tokens[-1]
+    if last.type not in {"NAME_TEXT", "STRING_TEXT"}:
+        return last
+    start = next(token for token in reversed(tokens) if token.type in {"NAME_START", "STRING_START"})
+    return Token(last.type, "", start_pos=start.start_pos, end_pos=last.end_pos)
 
 
 def _begins_line(previous: Token, token: Token, source: Source) -> bool:

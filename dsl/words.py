@@ -1,9 +1,14 @@
-"""Did-you-mean: the nearest of some known words."""
+"""Words for people: the nearest of some known ones, and numbers of things."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 edge`, `9,900 edges`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def suggest(word: str, candidates: Iterable[str]) -> str | None:

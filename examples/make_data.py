@@ -34,11 +34,20 @@ def masks() -> dict[str, np.ndarray]:
     return {"A.npy": wiring, "fixed.npy": fixed, "held.npy": held, "has_bias.npy": has_bias}
 
 
+def neurons_by_inputs() -> np.ndarray:
+    """The lists of `neuron_lists.nnspec` as a 0/1 matrix, (neurons, inputs)."""
+    inputs = [[0, 3, 7], [1, 2], [2, 3, 5, 8], [0, 9], [1, 4, 5, 6, 7, 9], [4, 6, 8]]
+    matrix = np.zeros((6, 10), np.uint8)
+    for neuron, own in enumerate(inputs):
+        matrix[neuron, own] = 1
+    return matrix
+
+
 def main(folder: Path) -> None:
     """Write all files into `folder`."""
     folder.mkdir(exist_ok=True)
     (folder / "pixel_grid.csv").write_text(pixel_grid(), encoding="utf-8", newline="")
-    for name, array in masks().items():
+    for name, array in (masks() | {"neurons_by_inputs.npy": neurons_by_inputs()}).items():
         np.save(folder / name, array, allow_pickle=False)
 
 

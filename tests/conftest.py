@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import runpy
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +12,6 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 if "PYTEST_XDIST_WORKER" in os.environ:
     # A worker a core: threads of both frameworks would spin against those of the other worker.
@@ -26,12 +27,28 @@ EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.nnspec"))
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="accept what the compiler writes now")
+    parser.addoption("--device", default="cpu", help="where PyTorch tests of `tests/targets` run: cpu, cuda")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide GPUs from both frameworks, unless they are what is asked for."""
+    if config.getoption("--device") == "cpu":
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`example` runs over the names of all examples."""
     if "example" in metafunc.fixturenames:
         metafunc.parametrize("example", EXAMPLES)
+
+
+@pytest.fixture(scope="session")
+def examples_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the examples that has the edges of `hundred_thousand` too, which the repository has not."""
+    folder = tmp_path_factory.mktemp("copy") / "examples"
+    shutil.copytree(ROOT / "examples", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    runpy.run_path(str(folder / "hundred_thousand_data.py"))["main"](folder / "hundred_thousand")
+    return folder
 
 
 @pytest.fixture(scope="session")

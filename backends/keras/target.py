@@ -244,7 +244,7 @@ class _Writer:
                 self.kernels.add("Bias")
                 head = "Bias("
                 arguments = [str(op.bias.shape[0])]
-                if op.index is not None:
+                if not op.by_unit:
                     arguments.append(bias_index(op))
                 self._held(op.bias, own, "bias")
             case Apply():
@@ -297,7 +297,7 @@ class _Writer:
         return [f'{shaped} = keras.layers.Reshape({shape_text(value.shape)}, name="{name}")({name})'], shaped
 
     def _own_name(self, value: Value) -> str:
-        """The name of the Keras layer that makes a value, flat where an output is shaped by a layer after it."""
+        """The Keras layer that makes a value; an output of several dimensions is shaped after it."""
         if value.layer in self.plan.graph.outputs and len(value.shape) > 1:
             return self._free(f"{value.name}_flat")
         return value.name

@@ -245,7 +245,7 @@ class _Writer:
         return stored_edges(op.connection)
 
     def _bias(self, op: AddBias) -> str:
-        if op.index is None:
+        if op.by_unit:
             return self._p(op.bias)
         self.kernels.add("spread")
         return f"spread({self._p(op.bias)}, {bias_index(op)})"
@@ -369,7 +369,7 @@ class _Writer:
         return list(dict.fromkeys(op.input.layer or op.input.name for op in projections if op.layer == layer))
 
     def _back_bias(self, op: AddBias, d: str) -> str:
-        if op.index is None:
+        if op.by_unit:
             return f"{self._g(op.bias)} = {d}.sum(axis=0)"
         self.kernels.add("gathered")
         return f"{self._g(op.bias)} = gathered({d}, {bias_index(op)}, {op.bias.shape[0]})"

@@ -184,7 +184,7 @@ def _term(op: Project, plan: Plan, kernels: set[str]) -> str:
 def _step(op: Operation, kernels: set[str]) -> list[str]:
     match op:
         case AddBias():
-            if op.index is None:
+            if op.by_unit:
                 return [f'x = x + p["{op.bias.name}"]']
             kernels.add("biases")
             return [call("x = x + biases(", [f'p["{op.bias.name}"]', bias_index(op)], ")", 4)]

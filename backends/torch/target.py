@@ -95,6 +95,7 @@ def render(plan: Plan) -> Rendering:
         "stored": any("stored" in line for line in constructor),
         "summary": summary(plan),
         "constructor": tuple(constructor),
+        "edges": "EdgeProjection" in kernels,
         "layers_signature": call("def layers(", ["self", *typed], ") -> dict[str, Tensor]:", 4),
         "forward": tuple(forward),
         "layers_return": collection("return {", entries, "}", 8),
@@ -111,6 +112,8 @@ def render(plan: Plan) -> Rendering:
         "from torch import nn",
         "from collections.abc import Mapping",
     }
+    if "EdgeProjection" in kernels:
+        kernels.add("keep_edges")
     if any("F." in line for line in (*forward, *losses)):
         imports.add("import torch.nn.functional as F")
     if plan.stored:
@@ -163,7 +166,7 @@ def _construct(layer: Value, chain: tuple[Operation, ...], plan: Plan, kernels: 
                 lines += _projection(operation, plan, kernels)
             case AddBias():
                 parts.append(f"bias={operation.bias.shape[0]}")
-                if operation.index is not None:
+                if not operation.by_unit:
                     parts.append(f"bias_index={bias_index(operation)}")
             case ApplyNorm():
                 numbers = dict(operation.arguments)
@@ -232,7 +235,7 @@ def _projected(operation: Project) -> str:
 
 
 def _bias(operation: AddBias, layer: str) -> str:
-    if operation.index is None:
+    if operation.by_unit:
         return f"self.{layer}.bias"
     return f"self.{layer}.unit_bias()"
 

@@ -141,20 +141,27 @@ def _items(side: syntax.Expression) -> tuple[syntax.Expression, ...]:
 
 def _literal(arrow: syntax.Arrow, node: syntax.Builder, scope: Scope) -> Indices | None:
     """The fast way for plain integers and lists of them, of which a spec may hold very many."""
-    if node.clauses or len(scope.source.shape) != 1 or len(scope.target.shape) != 1:
+    if node.clauses:
         return None
     ends: list[Indices] = []
     for expression, side in ((arrow.source, scope.source), (arrow.target, scope.target)):
-        numbers = [
-            item.value
-            for item in _items(expression)
-            if isinstance(item, syntax.Number) and isinstance(item.value, int) and item.value < side.units
-        ]
-        if len(numbers) != len(_items(expression)):
+        units = [_literal_unit(item, side) for item in _items(expression)]
+        if None in units:
             return None
-        ends.append(np.array(numbers, np.int64))
+        ends.append(np.array(units, np.int64))
     source, target = np.tile(ends[0], len(ends[1])), np.repeat(ends[1], len(ends[0]))
     return pair_keys(source, target, scope.source.shape, scope.target.shape)
+
+
+def _literal_unit(index: syntax.Expression, side: Side) -> int | None:
+    parts, unit = components(index), 0
+    if len(parts) != len(side.shape):
+        return None
+    for part, size in zip(parts, side.shape, strict=True):
+        if not (isinstance(part, syntax.Number) and isinstance(part.value, int) and part.value < size):
+            return None
+        unit = unit * size + part.value
+    return unit
 
 
 # ------------------------------------------------------------------------------------------ from indices

@@ -139,15 +139,25 @@ def fan_in(edges: EdgeSet) -> Indices:
 
 def occurrences(units: Indices) -> Indices:
     """How often the unit of each edge occurs among them all, int64 (edges,)."""
+    if _dense(units, int(units.max(initial=0))):
+        return np.bincount(units)[units]
     _, unit, counts = np.unique(units, return_inverse=True, return_counts=True)
     return counts[unit]
 
 
 def missing(units: Indices, size: int, most: int) -> tuple[int, Indices]:
     """How many numbers below `size` are not among `units`, and the first of them, at most `most`."""
-    present = np.unique(units)
+    if _dense(units, size):
+        absent = np.flatnonzero(np.bincount(units, minlength=size) == 0)
+        return len(absent), absent[:most]
+    present = distinct(units)
     low = np.arange(min(size, len(present) + most))
     return size - len(present), np.setdiff1d(low, present, assume_unique=True)[:most]
+
+
+def _dense(units: Indices, size: int) -> bool:
+    """Whether an array of `size` is no burden beside one of all edges."""
+    return size <= 4 * len(units) + 1_000_000
 
 
 def _keys(edges: EdgeSet) -> Indices:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ...dsl.diagnostics import Report
 from ...dsl.source import Span
-from ...dsl.words import suggest
+from ...dsl.words import counted, suggest
 from .. import codes
 from ..expressions import Failed, fail
 from .edge_set import Indices
@@ -72,6 +72,8 @@ class Files:
                     raise fail(
                         self.report, codes.FILE_TOO_LARGE, span, name=name, limit=f"{FILE_SIZE_LIMIT:,}"
                     )
+            elif not content.getvalue().startswith(b"\x93NUMPY"):
+                raise ValueError("it is no file of NumPy's")
             content.seek(0)
             loaded: Any = np.load(content, allow_pickle=False)
             reason = "it is none"
@@ -85,6 +87,8 @@ class Files:
             raise
         except Exception as error:  # numpy, zipfile and zlib raise all kinds on a damaged file
             reason = str(error) or type(error).__name__
+            if "allow_pickle" in reason:
+                reason = "it holds Python objects, which are not read"
         raise fail(self.report, codes.BAD_ARRAY, span, name=name, reason=reason)
 
     def zero_one(self, name: str, span: Span) -> NDArray[np.bool_]:
@@ -107,9 +111,8 @@ class Files:
         content = self.read(name, span)
         try:
             text = content.decode("utf-8-sig")
-            reader = csv.reader(
-                io.StringIO(text, newline=""), delimiter="\t" if name.endswith(".tsv") else ",", strict=True
-            )
+            delimiter = "\t" if name.lower().endswith(".tsv") else ","
+            reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
             header: list[str] = []
             rows: list[list[str]] = []
             lines: list[int] = []
@@ -120,11 +123,15 @@ class Files:
                     header = [column.strip() for column in row]
                     continue
                 if len(row) != len(header):
-                    reason = f"line {reader.line_num} has {len(row)} values for {len(header)} columns"
+                    reason = f"line {reader.line_num} has {counted(len(row), 'value')} for "
+                    reason += counted(len(header), "column")
                     raise fail(self.report, codes.BAD_TABLE, span, name=name, reason=reason)
                 rows.append(row)
                 lines.append(reader.line_num)
-        except (UnicodeDecodeError, csv.Error) as error:
+        except UnicodeDecodeError as error:
+            reason = f"byte {error.start} does not fit UTF-8 text"
+            raise fail(self.report, codes.BAD_TABLE, span, name=name, reason=reason) from None
+        except csv.Error as error:
             raise fail(self.report, codes.BAD_TABLE, span, name=name, reason=str(error)) from None
         if not header:
             raise fail(self.report, codes.BAD_TABLE, span, name=name, reason="it is empty")
@@ -144,10 +151,13 @@ class Table:
 
     def texts(self, column: str) -> list[str]:
         """The values of a column. Raises `Failed` if there is none of that name, or two."""
-        if self.header.count(column) != 1:
+        count = self.header.count(column)
+        if count != 1:
+            number = f"{count} columns" if count else "no column"
             guess = suggest(column, self.header)
             help = f"did you mean `{guess}`?" if guess else "its columns are " + ", ".join(self.header)
-            raise fail(self.report, codes.NO_COLUMN, self.span, column=column, name=self.name, help=help)
+            fields = {"name": self.name, "number": number, "column": column}
+            raise fail(self.report, codes.NO_COLUMN, self.span, help=help, **fields)
         at = self.header.index(column)
         return [row[at].strip() for row in self.rows]
 

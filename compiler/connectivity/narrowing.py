@@ -188,8 +188,11 @@ class _Pass:
                 return WHOLE
 
     def _result(self, low: Value, high: Value, fails: NDArray[np.bool_] | bool = False) -> Interval:
-        """An interval widened by more than rounding; where it is not bounded, evaluation may fail."""
-        low, high = _widened(np.asarray(low, float), np.asarray(high, float))
+        """An interval widened by more than rounding; where it is not bounded, evaluation may fail.
+
+        An end at zero stays there: a sum of squares is not negative.
+        """
+        low, high = _widened(np.asarray(low, float), np.asarray(high, float), 0.0)
         self.doubtful = self.doubtful | fails | (low < -LARGE) | (high > LARGE)
         return Interval(low, high)
 
@@ -206,7 +209,8 @@ class _Pass:
                 return self._result(*_quotient(a, b), _has_zero(b))
             case "//":
                 low, high = _quotient(a, b)
-                return self._result(np.floor(low - SLACK), np.floor(high + SLACK), _has_zero(b))
+                low, high = _widened(low, high, 0.0)
+                return self._result(np.floor(low), np.floor(high), _has_zero(b))
             case "%":
                 return self._result(np.minimum(b.low, 0), np.maximum(b.high, 0), _has_zero(b))
             case "**":
@@ -398,9 +402,9 @@ def _hull(intervals: Iterable[Interval]) -> Interval:
     return Interval(_least(lows), _most(highs))
 
 
-def _widened(low: Ends, high: Ends) -> Interval:
-    low = low - (np.abs(low) * SLACK + SLACK)
-    high = high + (np.abs(high) * SLACK + SLACK)
+def _widened(low: Ends, high: Ends, least: float = SLACK) -> Interval:
+    low = low - (np.abs(low) * SLACK + least)
+    high = high + (np.abs(high) * SLACK + least)
     return Interval(np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high))
 
 

@@ -74,7 +74,11 @@ def unit_text(unit: int, shape: Shape) -> str:
     """How a unit is written: its number, or its indices in parentheses."""
     if len(shape) == 1:
         return str(unit)
-    return "(" + ", ".join(str(int(index)) for index in np.unravel_index(unit, shape)) + ")"
+    indices: list[str] = []
+    for size in reversed(shape):
+        unit, index = divmod(unit, size)
+        indices.append(str(index))
+    return "(" + ", ".join(reversed(indices)) + ")"
 
 
 def size_text(size: int) -> str:

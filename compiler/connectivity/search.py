@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ...dsl import syntax
 from ...dsl.source import Span
 from .. import codes
-from ..expressions import Evaluator, Faulty, Value, fail, is_integer, names_in
+from ..expressions import Evaluator, Faulty, Value, article, fail, is_integer, names_in
 from .edge_set import Indices
 from .narrowing import WHOLE, Ends, Interval, narrow
 from .sides import Scope, rank_text
@@ -103,8 +103,17 @@ class Search:
 
     def solutions(self) -> Iterator[Rows]:
         """All assignments, in chunks of at most `CHUNK` rows."""
-        start = {"": np.zeros(1, np.int64)}
-        yield from self._extended(self._meeting([c for c in self.conditions if not c.needs], start), 0)
+        start = self._meeting([c for c in self.conditions if not c.needs], {"": np.zeros(1, np.int64)})
+        pending = [iter([start])]  # at each depth, rows in which that many names are assigned
+        while pending:
+            rows = next(pending[-1], None)
+            if rows is None:
+                pending.pop()
+            elif len(pending) <= len(self.domains):
+                pending.append(self._assigned(rows, len(pending) - 1))
+            else:
+                self.refuse_faults(rows, rows[""])
+                yield rows
 
     def attempt(self, expression: syntax.Expression, rows: Rows) -> tuple[Value, Faulty]:
         """The value of an expression in every row, and its faults."""
@@ -176,14 +185,16 @@ class Search:
                     domains.setdefault(name, generated.get(name) or Domain(name, part.span, size))
         domains = {**domains, **{name: d for name, d in generated.items() if name not in domains}}
         for domain in domains.values():
-            if self.scope.declared(domain.name):
+            if (kind := self.scope.declared(domain.name)) is not None:
                 # A param, layer or axis as an index is almost surely meant as its number.
                 raise fail(
                     self.scope.report,
                     codes.INDEX_IS_DECLARED,
                     domain.span,
                     name=domain.name,
-                    help=f"choose another name for the index; the number of a param is `{domain.name} + 0`",
+                    kind=article(kind),
+                    help="choose another name for the index"
+                    + (f", or write `{domain.name} + 0` for the number" if kind == "param" else ""),
                 )
         return list(domains.values())
 
@@ -266,12 +277,8 @@ class Search:
 
     # ------------------------------------------------------------------------------------- extension
 
-    def _extended(self, rows: Rows, level: int) -> Iterator[Rows]:
-        """Assign the name of a level in every row, in chunks, keep the rows that may remain, and go on."""
-        if level == len(self.domains):
-            self.refuse_faults(rows, rows[""])
-            yield rows
-            return
+    def _assigned(self, rows: Rows, level: int) -> Iterator[Rows]:
+        """The rows with the name of a level assigned, those that may remain, in chunks."""
         domain = self.domains[level]
         known = {*rows, domain.name}
         ready = [c for c in self.conditions if domain.name in c.needs and c.needs <= known]
@@ -288,7 +295,7 @@ class Search:
             extended[domain.name] = value
             remaining = self._meeting(ready, extended)
             if len(remaining[""]):
-                yield from self._extended(remaining, level + 1)
+                yield remaining
 
     def _narrowed(self, domain: Domain, rows: Rows, level: int) -> tuple[Indices, Indices, Indices | None]:
         """The first value and the number of values to look at in every row. Raises `OverBudget`."""

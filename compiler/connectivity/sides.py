@@ -32,7 +32,10 @@ def rank_text(shape: Shape) -> str:
 
 @dataclass(frozen=True)
 class Scope:
-    """What a builder sees of its surroundings: names in full, `for` variables, numbers and declarations."""
+    """What a builder sees of its surroundings: names in full, `for` variables, numbers, what is declared.
+
+    `declared` gives the kind of thing that a name stands for, if there is one.
+    """
 
     report: Report
     source: Side
@@ -40,4 +43,4 @@ class Scope:
     text: Callable[[syntax.Name], str]
     loop_variables: Mapping[str, int]
     outer: Callable[[syntax.Reference], Value]
-    declared: Callable[[str], bool]
+    declared: Callable[[str], str | None]

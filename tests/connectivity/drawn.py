@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from hypothesis import strategies as st
 
 from . import oracle
 from .oracle import Condition, Edges, Env, Rule
 
-NAMES = ("i", "j", "k", "u", "v", "w")
+NAMES = ("i", "j", "k", "u")
 # What a spec sees besides index names: `param p = 3` and `for t in 2..2`.
 AROUND = {"p": 3, "t": 2}
 FUNCTIONS = {"abs": abs, "min": min, "max": max, "floor": math.floor, "__builtins__": {}}
@@ -23,8 +24,9 @@ def function(text: str) -> Callable[[Env], float]:
     return lambda env: eval(code, FUNCTIONS, env)
 
 
+@cache
 @st.composite
-def affine(draw, names: Sequence[str]) -> str:
+def affine(draw, names: tuple[str, ...]) -> str:
     """A sum of multiples, coefficients of any sign or zero."""
     terms = draw(st.lists(st.sampled_from([*names, *names, "p", "t", "1"]), min_size=1, max_size=3))
     text = ""
@@ -35,7 +37,8 @@ def affine(draw, names: Sequence[str]) -> str:
     return text
 
 
-def number(names: Sequence[str], deep: int = 2) -> st.SearchStrategy[str]:
+@cache
+def number(names: tuple[str, ...], deep: int = 2) -> st.SearchStrategy[str]:
     """Any numeric expression; precedence is left to the two readers where nothing is in parentheses."""
     leaf = st.one_of(affine(names), st.sampled_from([*names, "0", "1", "2", "5", "0.5", "2.25", "p"]))
     if not deep:
@@ -70,8 +73,9 @@ class Drawn:
     holds: Condition
 
 
+@cache
 @st.composite
-def comparison(draw, names: Sequence[str], deep: int) -> Drawn:
+def comparison(draw, names: tuple[str, ...], deep: int) -> Drawn:
     relation = st.sampled_from(["==", "!=", "<", "<=", ">", ">=", "<=", "=="])
     form = draw(st.sampled_from(["near", "plain", "plain", "chain", "range", "list"]))
     if form == "near":
@@ -96,7 +100,8 @@ def comparison(draw, names: Sequence[str], deep: int) -> Drawn:
     return Drawn(text, 3, oracle.both(*links))
 
 
-def condition(names: Sequence[str], deep: int = 2) -> st.SearchStrategy[Drawn]:
+@cache
+def condition(names: tuple[str, ...], deep: int = 2) -> st.SearchStrategy[Drawn]:
     if not deep:
         return comparison(names, 1)
     inner = condition(names, deep - 1)
@@ -145,8 +150,8 @@ def ranges(draw, before: Sequence[str]) -> tuple[str, Callable[[Env], Sequence[i
 
 @st.composite
 def builder(draw, source: Sequence[int], target: Sequence[int], wild: bool = True) -> Case:
-    """`{ ... }` between these shapes. Where it is not `wild`, indices are mostly whole and conditions simple."""
-    pool = list(draw(st.permutations(NAMES)))[: draw(st.integers(1, 4))]
+    """`{ ... }` between these shapes; where it is not `wild`, with simple indices and conditions."""
+    pool = NAMES[: draw(st.integers(1, 4))]
     sides: list[list[str]] = []
     domains: dict[str, Callable[[Env], Sequence[int]]] = {}
     for shape in (source, target):
@@ -182,9 +187,7 @@ def builder(draw, source: Sequence[int], target: Sequence[int], wild: bool = Tru
         [function(part) for part in sides[0]],
         [function(part) for part in sides[1]],
     )
-    edges, errors = oracle.edges_of(
-        [rule], source, target, AROUND, outside or "error", duplicates or "error"
-    )
+    edges, errors = oracle.edges_of([rule], source, target, AROUND, outside or "error", duplicates or "error")
     return Case(_text(sides, clauses, outside, duplicates), edges, errors)
 
 
@@ -207,23 +210,21 @@ def explicit(draw, source: Sequence[int], target: Sequence[int]) -> Case:
         for shape in (source, target):
             unit = st.tuples(*(st.integers(-1 if draw(st.integers(0, 9)) == 0 else 0, n - 1) for n in shape))
             units = draw(st.lists(unit, min_size=1, max_size=3, unique=draw(st.booleans())))
-            written = [", ".join(map(str, u)) if len(u) == 1 else f"({', '.join(map(str, u))})" for u in units]
+            written = [
+                ", ".join(map(str, u)) if len(u) == 1 else f"({', '.join(map(str, u))})" for u in units
+            ]
             one = len(units) == 1 and draw(st.booleans())
             texts.append(written[0] if one else f"[{', '.join(written)}]")
             ends.append([[str(n) for n in u] for u in units])
         arrows.append(" -> ".join(texts))
         rules += [
-            Rule([], [], [function(n) for n in a], [function(n) for n in b])
-            for b in ends[1]
-            for a in ends[0]
+            Rule([], [], [function(n) for n in a], [function(n) for n in b]) for b in ends[1] for a in ends[0]
         ]
     outside = draw(st.sampled_from(["", "", "skip", "wrap"]))
     duplicates = draw(st.sampled_from(["", "merge"]))
     policies = [f"outside = {outside}"] * bool(outside) + [f"duplicate = {duplicates}"] * bool(duplicates)
     text = "{ " + ", ".join(arrows) + (" ; " + ", ".join(policies) if policies else "") + " }"
-    edges, errors = oracle.edges_of(
-        rules, source, target, AROUND, outside or "error", duplicates or "error"
-    )
+    edges, errors = oracle.edges_of(rules, source, target, AROUND, outside or "error", duplicates or "error")
     return Case(text, edges, errors)
 
 

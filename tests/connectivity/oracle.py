@@ -44,7 +44,7 @@ def _settled(conditions: Sequence[Condition], env: Env, decisive: bool) -> bool:
 
 @dataclass
 class Rule:
-    """One arrow with its clauses: names in order with their values, conditions, and the index of each side."""
+    """One arrow with its clauses: names with their values, conditions, and the index of each side."""
 
     names: list[tuple[str, Callable[[Env], Sequence[int]]]]
     conditions: list[Condition]

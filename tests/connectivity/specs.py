@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from nnspec.compiler.model import Model
@@ -23,16 +23,24 @@ class Refused(Exception):
         super().__init__("; ".join(f"{d.code.code} {d.message} {d.label}" for d in found))
 
 
-def model(text: str, folder: Path = Path("/nowhere"), overrides: Mapping[str, int] | None = None) -> Model:
-    """The model of a spec. Raises `Refused`."""
+def resolved(text: str, folder: Path = Path("/nowhere")) -> tuple[Model | None, tuple[Diagnostic, ...]]:
+    """The model of a spec, None if it has errors, and what was found in it."""
     source = Source("test.nnspec", text)
     report = Report(source)
     try:
         spec = parse(source, report)
         report.check()
-        return resolve(spec, report, folder, overrides or {})
+        return resolve(spec, report, folder, {}), report.diagnostics
     except SpecError as error:
-        raise Refused(error.diagnostics) from None
+        return None, error.diagnostics
+
+
+def model(text: str, folder: Path = Path("/nowhere")) -> Model:
+    """The model of a spec. Raises `Refused`."""
+    found, diagnostics = resolved(text, folder)
+    if found is None:
+        raise Refused(diagnostics)
+    return found
 
 
 def spec(
@@ -67,10 +75,8 @@ def refusal(
     edges: str, *sides: Sequence[int] | int, folder: Path = Path("/nowhere"), **rest: str
 ) -> Diagnostic:
     """The only error of a spec."""
-    try:
-        found = connection(edges, *sides, folder=folder, **rest)
-    except Refused as refused:
-        errors = [d for d in refused.found if d.severity == "error"]
-        assert len(errors) == 1, refused
-        return errors[0]
-    raise AssertionError(f"compiled to {found.edges}")
+    found, diagnostics = resolved(spec(edges, *sides, **rest), folder)
+    errors = [d for d in diagnostics if d.severity == "error"]
+    assert found is None, found
+    assert len(errors) == 1, errors
+    return errors[0]

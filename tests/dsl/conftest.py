@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 
 import pytest
+
 from nnspec.dsl.diagnostics import Diagnostic, Report
 from nnspec.dsl.formatter import format_spec
 from nnspec.dsl.parser import parse

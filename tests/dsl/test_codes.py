@@ -4,6 +4,7 @@ import re
 import textwrap
 
 import pytest
+
 from nnspec.dsl import codes
 from nnspec.dsl.diagnostics import Code
 

@@ -2,6 +2,7 @@
 
 import pytest
 from lark import Lark
+
 from nnspec.dsl.parser import GRAMMAR, OPTIONS
 from nnspec.dsl.tokens import KEYWORDS
 

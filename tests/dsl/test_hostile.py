@@ -5,6 +5,7 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from nnspec.dsl.formatter import format_spec
 from nnspec.dsl.render import render
 from nnspec.dsl.source import Source

@@ -1,6 +1,7 @@
 """Text to tree: every form of the language, and the message for every kind of mistake."""
 
 import pytest
+
 from nnspec.dsl import syntax
 from nnspec.dsl.words import suggest
 

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+
 from nnspec.dsl.diagnostics import Code, Diagnostic, Label
 from nnspec.dsl.render import render
 from nnspec.dsl.source import Source, Span

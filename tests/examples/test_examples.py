@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from nnspec.backends.emit import write
+from nnspec.compiler import compile_spec
 
 ROOT = Path(__file__).parent.parent.parent
 SPECS = [*sorted((ROOT / "examples").glob("*.nnspec")), *sorted((ROOT / "tests" / "specs").glob("*.nnspec"))]
+LARGE = "hundred_thousand"
 
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -22,15 +28,73 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_generated_tests_pass(compiled: Callable[[Path], Path]) -> None:
-    """In one process, as importing the frameworks takes longer than the tests of all examples."""
-    folders = [compiled(spec) for spec in SPECS]
+def run_generated_tests(folders: list[Path]) -> None:
+    """In one process, as importing the frameworks takes longer than the tests of all small examples."""
     files = [str(next(folder.glob("test_*.py"))) for folder in folders]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", "/", *files]
     finished = run(command, folders[0])
     assert finished.returncode == 0, finished.stdout[-8000:]
     assert " passed" in finished.stdout
     assert "skipped" not in finished.stdout
+
+
+def test_generated_tests_pass(compiled: Callable[[Path], Path]) -> None:
+    run_generated_tests([compiled(spec) for spec in SPECS if spec.stem != LARGE])
+
+
+@pytest.fixture
+def large(examples_folder: Path, tmp_path: Path) -> Path:
+    """The folder of `hundred_thousand`, compiled for PyTorch alone."""
+    write(compile_spec(examples_folder / f"{LARGE}.nnspec", ["torch"]).files, tmp_path)
+    return tmp_path
+
+
+def test_generated_tests_of_a_large_layer_pass(large: Path) -> None:
+    run_generated_tests([large])
+
+
+@pytest.mark.slow
+def test_generated_tests_of_a_large_layer_pass_for_all_targets(
+    compiled: Callable[[Path], Path], examples_folder: Path
+) -> None:
+    run_generated_tests([compiled(examples_folder / f"{LARGE}.nnspec")])
+
+
+def test_a_larger_model_trains_with_a_compiled_part(large: Path) -> None:
+    finished = run([sys.executable, str(ROOT / "examples" / "hundred_thousand_train.py"), str(large)], large)
+    assert finished.returncode == 0, finished.stdout + finished.stderr[-4000:]
+
+
+def test_the_ring_learns_with_numpy_alone(compiled: Callable[[Path], Path]) -> None:
+    folder = compiled(ROOT / "examples" / "ring.nnspec")
+    finished = run([sys.executable, str(ROOT / "examples" / "ring_train.py"), str(folder)], folder)
+    assert finished.returncode == 0, finished.stdout + finished.stderr[-4000:]
+
+
+def test_lists_and_matrix_are_the_same_edges(compiled: Callable[[Path], Path]) -> None:
+    stored = np.load(compiled(ROOT / "examples" / "neuron_lists.nnspec") / "neuron_lists.npz")
+    target, source = np.nonzero(np.load(ROOT / "examples" / "data" / "neurons_by_inputs.npy"))
+    for connection in ("x_listed", "x_drawn"):
+        assert np.array_equal(stored[f"{connection}.source"], source)
+        assert np.array_equal(stored[f"{connection}.target"], target)
+
+
+def test_a_comprehension_over_neurons_gives_the_same(
+    compiled: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What people write today, put right: a column a neuron, side by side, instead of a sum of matrices."""
+    monkeypatch.syspath_prepend(str(compiled(ROOT / "examples" / "neuron_lists.nnspec")))
+    net = importlib.import_module("neuron_lists_numpy")
+    matrix = np.load(ROOT / "examples" / "data" / "neurons_by_inputs.npy")
+    neurons, edges = range(len(matrix)), [np.flatnonzero(row) for row in matrix]
+
+    p = {name: array.astype(np.float64) for name, array in net.init(seed=0).items()}
+    p["listed.bias"] = np.linspace(-1, 1, len(neurons))
+    w = np.split(p["x_listed.weight"], np.cumsum([len(own) for own in edges])[:-1])
+    x = np.random.default_rng(0).normal(size=(5, matrix.shape[1]))
+    sums = np.stack([x[:, edges[i]] @ w[i] for i in neurons], axis=1) + p["listed.bias"]
+    listed, _ = net.forward(p, x)
+    np.testing.assert_allclose(listed, 1 / (1 + np.exp(-sums)), rtol=1e-12)
 
 
 def test_digits_are_learnt_and_targets_agree(compiled: Callable[[Path], Path]) -> None:

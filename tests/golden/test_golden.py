@@ -17,9 +17,9 @@ ROOT = HERE.parent.parent
 FOLDERS = sorted(path for path in HERE.iterdir() if (path / "plan.txt").exists())
 
 
-def current(example: str) -> dict[str, str]:
+def current(spec: Path) -> dict[str, str]:
     """What the compiler makes of an example: sources and plan as text, data as digests."""
-    build = compile_spec(ROOT / "examples" / f"{example}.nnspec")
+    build = compile_spec(spec)
     texts = {name: content.decode() for name, content in build.files.items() if name.endswith(".py")}
     data = {
         name: hashlib.sha256(content).hexdigest()
@@ -32,9 +32,9 @@ def current(example: str) -> dict[str, str]:
     return texts
 
 
-def test_output_is_as_accepted(example: str, request: pytest.FixtureRequest) -> None:
+def test_output_is_as_accepted(example: str, examples_folder: Path, request: pytest.FixtureRequest) -> None:
     folder = HERE / example
-    texts = current(example)
+    texts = current(examples_folder / f"{example}.nnspec")
     if request.config.getoption("--update-golden"):
         folder.mkdir(exist_ok=True)
         for path in folder.iterdir():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import torch
+
 from nnspec.backends.keras.kernels.batch_norm import BatchNorm
 
 UNITS = 5

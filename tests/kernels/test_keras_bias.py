@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from nnspec.backends.keras.kernels.bias import Bias
 from nnspec.backends.keras.kernels.scale import Diagonal
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import tensorflow as tf
+
 from nnspec.backends.keras.kernels import edges as kernel
 from nnspec.backends.keras.kernels.edges import EdgeProjection, GatherPlan, IndexArrays
 

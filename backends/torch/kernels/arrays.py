@@ -19,15 +19,26 @@ def arrays_of(module: nn.Module) -> dict[str, np.ndarray]:
 
 
 def load_into(module: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
-    """Load what `arrays_of` gave, on any target. Raises if a name, a shape or the edges differ.
+    """Load what `arrays_of` gave, on any target.
 
     Edge digests may be absent, as they are from start values.
+
+    Raises:
+        RuntimeError: before anything is loaded, if a name, a shape or the edges differ.
     """
     held = module.state_dict()
-    kept = {
-        n: v for n, v in held.items() if n.endswith((".num_batches_tracked", ".digest")) and n not in arrays
-    }
-    module.load_state_dict(kept | {name: torch.tensor(array) for name, array in arrays.items()})
+    given = {name: torch.tensor(arrays[name]) for name in arrays}
+    kept = {n: v for n, v in held.items() if n.endswith((".num_batches_tracked", ".digest"))}
+    wrong = [f"missing: {name}" for name in held if name not in given and name not in kept]
+    wrong += [f"unknown: {name}" for name in given if name not in held]
+    wrong += [
+        f"{name} has the shape {tuple(value.shape)}, not {tuple(held[name].shape)}"
+        for name, value in given.items()
+        if name in held and value.shape != held[name].shape
+    ]
+    if wrong:
+        raise RuntimeError("\n".join(wrong))
+    module.load_state_dict(kept | given)
 
 
 def flat(x: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -6,6 +6,7 @@ of edges x batch is made.
 """
 
 import warnings
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -13,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...common.kernels.edge_digest import edge_digest
-from .units_first import contiguous_rows, transposed_copy
+from .tables import index_table
+from .units_first import contiguous_rows, in_forward_mode, transposed_copy
 
 
 def summed_rows(rows: Tensor, index: Tensor, offsets: Tensor, weight: Tensor | None) -> Tensor:
@@ -32,14 +34,15 @@ def summed_rows(rows: Tensor, index: Tensor, offsets: Tensor, weight: Tensor | N
     """
     if index.numel() == 0 or rows.shape[1] == 0:
         return rows.new_zeros(offsets.numel() - 1, rows.shape[1])
-    return F.embedding_bag(
-        index,
-        contiguous_rows(rows).detach(),  # detached, it prepares no gradient of its own
-        offsets,
-        mode="sum",
-        per_sample_weights=None if weight is None else weight.detach(),
-        include_last_offset=True,
-    )
+    rows = contiguous_rows(rows)
+    if torch.compiler.is_exporting():
+        return F.embedding_bag(
+            index, rows, offsets, mode="sum", per_sample_weights=weight, include_last_offset=True
+        )
+    # What `embedding_bag` calls where it need not prepare for gradients: they are those of `EdgeSum`.
+    return torch.ops.aten._embedding_bag_forward_only(
+        rows, index, offsets, False, 0, False, weight, True
+    )[0]
 
 
 def row_products(x: Tensor, grad: Tensor, source: Tensor, target: Tensor, offsets: Tensor) -> Tensor:
@@ -57,17 +60,18 @@ def row_products(x: Tensor, grad: Tensor, source: Tensor, target: Tensor, offset
     """
     if source.numel() == 0 or x.shape[1] == 0:
         return x.new_zeros(source.numel())
+    if x.device.type == "cpu" and torch.compiler.is_compiling():
+        # Inductor makes one loop of this. `as_strided` has it store both factors first: computed inside the
+        # loop they would be computed anew, from far-apart numbers, for every edge. It needs clones, because
+        # some operations (batch norm's gradient) do not return the layout that was traced.
+        x = x.clone(memory_format=torch.contiguous_format).as_strided(x.shape, (x.shape[1], 1))
+        grad = grad.clone(memory_format=torch.contiguous_format).as_strided(grad.shape, (grad.shape[1], 1))
+        return (x.index_select(0, source) * grad.index_select(0, target)).sum(1)
     x, grad = contiguous_rows(x), contiguous_rows(grad)
     if x.device.type != "cpu":
         return torch.ops.aten._embedding_bag_per_sample_weights_backward(
             grad, x, source, offsets[:-1], target, 0
         )
-    if torch.compiler.is_compiling():
-        # Inductor makes one loop of this. `as_strided` has it store both factors first: computed inside the
-        # loop they would be computed anew, from far-apart numbers, for every edge.
-        x = x.as_strided(x.shape, (x.shape[1], 1))
-        grad = grad.as_strided(grad.shape, (grad.shape[1], 1))
-        return (x.index_select(0, source) * grad.index_select(0, target)).sum(1)
     # Two to four times as fast as the form above for other devices, but cannot be traced. `out` saves copies.
     accumulate = torch.promote_types(x.dtype, torch.float32)
     with warnings.catch_warnings():
@@ -81,6 +85,59 @@ def row_products(x: Tensor, grad: Tensor, source: Tensor, target: Tensor, offset
         )
     torch.sparse.sampled_addmm(edges, grad.to(accumulate), x.to(accumulate).t(), beta=0.0, out=edges)
     return edges.values().to(x.dtype)
+
+
+def plain_edge_sum(
+    x: Tensor, weight: Tensor | None, source: Tensor, target: Tensor, offsets: Tensor, fan_in: int
+) -> Tensor:
+    """Return what `EdgeSum` does, made of plain operations, for what cannot take `EdgeSum`.
+
+    Adds neighbouring edges of a target pair by pair, then pairs of pairs, and so on: no scatter, which ONNX
+    Runtime gets wrong on several threads, and no loop over targets. It holds edges x batch numbers and takes
+    edges x batch x log2(fan_in) steps.
+
+    Args:
+        x: (sources, batch).
+        weight: (edges,), of the dtype of `x`; None means ones.
+        source: (edges,) integers.
+        target: (edges,) integers, ascending.
+        offsets: (targets + 1,) integers, where the edges of a target start.
+        fan_in: the largest number of edges into one target.
+
+    Returns:
+        (targets, batch).
+    """
+    sums = x.index_select(0, source).to(torch.promote_types(x.dtype, torch.float32))
+    if weight is not None:
+        sums = sums * weight[:, None]
+    reach = 1  # `sums[e]` adds up the edges e, e + 1, ..., e + reach - 1, as far as they have one target
+    while reach < fan_in:
+        continues = target[reach:] == target[:-reach]
+        sums = sums + F.pad(sums[reach:].where(continues[:, None], 0.0), (0, 0, 0, reach))
+        reach *= 2
+    # The row of zeros behind the last edge is what a target without edges reads.
+    first = offsets[:-1].where(offsets[:-1] < offsets[1:], source.numel())
+    return F.pad(sums, (0, 0, 0, 1)).index_select(0, first).to(x.dtype)
+
+
+def one_by_one(function, info, in_dims, *inputs) -> tuple[Tensor, int]:
+    """Apply a function to every slice that `torch.func.vmap` maps over, one after the other, and stack."""
+    slices = [
+        [value if dim is None else value.select(dim, at) for value, dim in zip(inputs, in_dims, strict=True)]
+        for at in range(info.batch_size)
+    ]
+    return torch.stack([function.apply(*arguments) for arguments in slices]), 0
+
+
+def mapped_sum(function, info, in_dims, rows, *others) -> tuple[Tensor, int]:
+    """Apply `EdgeSum` or `ReverseEdgeSum` under `torch.func.vmap`.
+
+    Where only `rows` (units, batch) is mapped over, what it is mapped over is more batch: one call.
+    """
+    if any(dim is not None for dim in in_dims[1:]):
+        return one_by_one(function, info, in_dims, rows, *others)
+    rows = rows.movedim(in_dims[0], 1)
+    return function.apply(rows.flatten(1), *others).unflatten(1, rows.shape[1:]), 1
 
 
 class EdgeSum(torch.autograd.Function):
@@ -112,6 +169,11 @@ class EdgeSum(torch.autograd.Function):
         grad_weight = EdgeDot.apply(x, grad, *tables) if ctx.needs_input_grad[1] else None
         return grad_x, grad_weight, None, None, None, None, None, None
 
+    @staticmethod
+    def vmap(info, in_dims, *inputs) -> tuple[Tensor, int]:
+        """Work under `torch.func.vmap`."""
+        return mapped_sum(EdgeSum, info, in_dims, *inputs)
+
 
 class ReverseEdgeSum(torch.autograd.Function):
     """`x[s] = sum over edges s -> t of weight[e] * y[t]`, units first: a gather along the reversed edges.
@@ -142,6 +204,11 @@ class ReverseEdgeSum(torch.autograd.Function):
         grad_weight = EdgeDot.apply(grad, y, *tables) if ctx.needs_input_grad[1] else None
         return grad_y, grad_weight, None, None, None, None, None, None
 
+    @staticmethod
+    def vmap(info, in_dims, *inputs) -> tuple[Tensor, int]:
+        """Work under `torch.func.vmap`."""
+        return mapped_sum(ReverseEdgeSum, info, in_dims, *inputs)
+
 
 class EdgeDot(torch.autograd.Function):
     """`weight[e] = sum over the batch of x[s] * y[t]` for every edge s -> t.
@@ -169,6 +236,11 @@ class EdgeDot(torch.autograd.Function):
         grad_y = EdgeSum.apply(x, grad, *tables) if ctx.needs_input_grad[1] else None
         return grad_x, grad_y, None, None, None, None, None, None
 
+    @staticmethod
+    def vmap(info, in_dims, *inputs) -> tuple[Tensor, int]:
+        """Work under `torch.func.vmap`."""
+        return one_by_one(EdgeDot, info, in_dims, *inputs)
+
 
 def check_edges(source: np.ndarray, target: np.ndarray, shape: tuple[int, int]) -> None:
     """Raise a `ValueError` unless these are edges in canonical order: by target, then source, each once."""
@@ -195,6 +267,37 @@ def check_edges(source: np.ndarray, target: np.ndarray, shape: tuple[int, int]) 
         )
 
 
+def refuse_other_edges(module: nn.Module, state_dict: Mapping[str, Tensor], prefix: str, *_: object) -> None:
+    """Raise a `RuntimeError` where a checkpoint was made for other edges than those of `module`.
+
+    A hook for `register_load_state_dict_pre_hook`: PyTorch calls it before it loads anything of `module`,
+    whatever `strict` is. The generated model has it, so it loads all or nothing. In a larger module, what
+    comes before the generated part is loaded when that refuses, unless the larger module has the hook too.
+    """
+    for name, layer in module.named_modules():
+        if not isinstance(layer, EdgeProjection):
+            continue
+        key = f"{prefix}{name}.digest" if name else f"{prefix}digest"
+        saved = state_dict.get(key)
+        if saved is not None and not torch.equal(saved.to(layer.digest), layer.digest):
+            raise RuntimeError(
+                f"`{key}` differs: the checkpoint was made for other edges than the {len(layer.source)} from "
+                f"{layer.n_source} to {layer.n_target} units of this layer, so nothing was loaded."
+            )
+
+
+def keep_edges(model: nn.Module) -> None:
+    """Have a model of `EdgeProjection` layers keep its edges, whatever is loaded and wherever it trains.
+
+    A checkpoint of other edges is refused before anything of it is loaded. `DistributedDataParallel` does not
+    broadcast index tables, which never change, in every step; in a larger module, pass it
+    `broadcast_buffers=False` or set its `_ddp_params_and_buffers_to_ignore`, prefixes added.
+    """
+    model.register_load_state_dict_pre_hook(refuse_other_edges)
+    fixed = [name for name, value in model.named_buffers() if not value.is_floating_point()]
+    model._ddp_params_and_buffers_to_ignore = [name for name in fixed if not name.endswith("batches_tracked")]
+
+
 class EdgeProjection(nn.Module):
     """Sum the weighted inputs that arrive at every target unit along given edges.
 
@@ -209,6 +312,7 @@ class EdgeProjection(nn.Module):
         weight: (edges,) float32, a parameter, or a buffer where not trainable, or None where not weighted.
         digest: (4,) int64, `edge_digest` of the edges, saved with the weights. A checkpoint whose digest
             differs is refused: its weights belong to other edges.
+        fan_in: the largest number of edges into one target.
         source, target: (edges,) the two ends of every edge, by target, then by source.
         target_offsets: (targets + 1,) where the edges of a target start.
         reverse_target, reverse_edge: (edges,) target and number of every edge, by source, then by target.
@@ -257,17 +361,20 @@ class EdgeProjection(nn.Module):
         dtype = np.int32 if max(edges, *shape) < 2**31 else np.int64
         # A stable sort by source: plain integers sort ten times as fast as `argsort` does.
         reverse_edge = np.sort(source * edges + np.arange(edges)) % max(1, edges)
+        target_offsets = np.searchsorted(target, np.arange(self.n_target + 1))
+        self.fan_in = int(np.diff(target_offsets).max(initial=0))
         tables = {
             "source": source,
             "target": target,
-            "target_offsets": np.searchsorted(target, np.arange(self.n_target + 1)),
+            "target_offsets": target_offsets,
             "reverse_target": target[reverse_edge],
             "reverse_edge": reverse_edge,
             "reverse_offsets": np.concatenate(([0], np.cumsum(np.bincount(source, minlength=self.n_source)))),
         }
         for name, table in tables.items():
-            self.register_buffer(name, torch.from_numpy(table.astype(dtype)), persistent=False)
-        self.register_buffer("digest", torch.from_numpy(edge_digest(source, target, shape)))
+            self.register_buffer(name, index_table(table.astype(dtype)), persistent=False)
+        self.register_buffer("digest", index_table(edge_digest(source, target, shape)))
+        self.register_load_state_dict_pre_hook(refuse_other_edges)
 
         weight = torch.zeros(edges, dtype=torch.float32) if weighted else None
         if trainable:
@@ -290,35 +397,19 @@ class EdgeProjection(nn.Module):
             )
         weight = self.weight
         dtype = x.dtype if weight is None else torch.promote_types(x.dtype, weight.dtype)
-        if torch.is_autocast_enabled(x.device.type):
+        if torch.is_autocast_enabled(x.device.type) and dtype != torch.float64:
             dtype = torch.get_autocast_dtype(x.device.type)
-        y = EdgeSum.apply(
-            transposed_copy(x.to(dtype)),
-            None if weight is None else weight.to(dtype),
-            self.source,
-            self.target,
-            self.target_offsets,
-            self.reverse_target,
-            self.reverse_edge,
-            self.reverse_offsets,
-        )
+        rows, weight = transposed_copy(x.to(dtype)), None if weight is None else weight.to(dtype)
+        source, target, offsets = self.source, self.target, self.target_offsets
+        if torch.compiler.is_exporting() and not torch.onnx.is_in_onnx_export():
+            # An exported program has operations only, and its gradients are theirs.
+            y = summed_rows(rows, source, offsets, weight)
+        elif torch.compiler.is_exporting() or in_forward_mode():
+            y = plain_edge_sum(rows, weight, source, target, offsets, self.fan_in)
+        else:
+            reverse = self.reverse_target, self.reverse_edge, self.reverse_offsets
+            y = EdgeSum.apply(rows, weight, source, target, offsets, *reverse)
         return y.t()
-
-    def _load_from_state_dict(
-        self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-    ) -> None:
-        """Load the weights; where the checkpoint was made for other edges, report that and load nothing."""
-        saved = state_dict.get(prefix + "digest")
-        if saved is not None and not torch.equal(saved.to(self.digest), self.digest):
-            error_msgs.append(
-                f"`{prefix}digest` differs: the checkpoint was made for other edges than the "
-                f"{len(self.source)} from {self.n_source} to {self.n_target} units of this layer, "
-                "so nothing of this layer was loaded."
-            )
-            return
-        super()._load_from_state_dict(
-            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-        )
 
     def extra_repr(self) -> str:
         """Say the sizes of the layer."""

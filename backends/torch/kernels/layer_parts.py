@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from .tables import index_table
 
 
 class LayerParts(nn.Module):
@@ -18,7 +21,7 @@ class LayerParts(nn.Module):
         if bias is not None:
             self.bias = nn.Parameter(torch.zeros(bias))
         if bias_index is not None:
-            self.register_buffer("bias_index", torch.tensor(bias_index, dtype=torch.int64), persistent=False)
+            self.register_buffer("bias_index", index_table(np.array(bias_index, np.int64)), persistent=False)
         for name, part in parts.items():
             self.add_module(name, part)
 

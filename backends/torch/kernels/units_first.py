@@ -2,6 +2,12 @@
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
+
+
+def in_forward_mode() -> bool:
+    """Whether forward-mode derivatives (`torch.func.jvp`, `jacfwd`, `hessian`) are being taken."""
+    return not torch.compiler.is_compiling() and getattr(forward_ad, "_current_level", -1) >= 0
 
 
 class TransposedCopy(torch.autograd.Function):
@@ -35,6 +41,11 @@ class TransposedCopy(torch.autograd.Function):
         """Copy (columns, rows) back to (rows, columns)."""
         return transposed_copy(grad)
 
+    @staticmethod
+    def vmap(info, in_dims, matrix: Tensor) -> tuple[Tensor, int]:
+        """Work under `torch.func.vmap`: copy every matrix of a stack."""
+        return matrix.movedim(in_dims[0], 0).transpose(1, 2).contiguous(), 0
+
 
 def transposed_copy(matrix: Tensor) -> Tensor:
     """Return the transpose of (rows, columns) as a contiguous (columns, rows).
@@ -44,6 +55,8 @@ def transposed_copy(matrix: Tensor) -> Tensor:
     `transposed_copy(y.t())` is that output as a contiguous (batch, units).
     """
     transpose = matrix.t()
+    if torch.compiler.is_exporting() or in_forward_mode():
+        return transpose.contiguous()
     if transpose.is_contiguous():
         return transpose
     return TransposedCopy.apply(matrix)

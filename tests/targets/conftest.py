@@ -1,0 +1,70 @@
+"""Generated modules, imported as a person would, and the device that their PyTorch tests run on."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def generated(
+    compiled: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], ModuleType]:
+    """Imports a module of an example, or of a spec of the tests, by its name: `graph_mlp_torch`."""
+
+    def load(name: str) -> ModuleType:
+        stem = name.rpartition("_")[0]
+        specs = (ROOT / folder / f"{stem}.nnspec" for folder in ("examples", "tests/specs"))
+        folder = compiled(next(spec for spec in specs if spec.exists()))
+        monkeypatch.syspath_prepend(str(folder))
+        sys.modules.pop(name, None)
+        module = importlib.import_module(name)
+        assert Path(module.__file__ or "").parent == folder
+        return module
+
+    return load
+
+
+@pytest.fixture
+def device(request: pytest.FixtureRequest) -> str:
+    """What `--device` asks for, `cpu` by default; a device that is not there is an error, not a skip."""
+    return request.config.getoption("--device")
+
+
+@pytest.fixture
+def graph_mlp(generated: Callable[[str], ModuleType], request: pytest.FixtureRequest) -> ModuleType:
+    """The module for the target that a test file is called after: `test_torch_state.py` has torch."""
+    return generated(f"graph_mlp_{request.path.stem.split('_')[1]}")
+
+
+@pytest.fixture
+def masked_dense(generated: Callable[[str], ModuleType], request: pytest.FixtureRequest) -> ModuleType:
+    return generated(f"masked_dense_{request.path.stem.split('_')[1]}")
+
+
+@pytest.fixture
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """48 images and codes for `graph_mlp`."""
+    rng = np.random.default_rng(0)
+    return rng.random((48, 64), np.float32), rng.integers(10, size=48)
+
+
+@pytest.fixture
+def batch(digits: tuple[np.ndarray, np.ndarray], device: str) -> tuple[Tensor, Tensor]:
+    """The digits as tensors on the device."""
+    import torch
+
+    x, y = digits
+    return torch.tensor(x, device=device), torch.tensor(y, device=device)
