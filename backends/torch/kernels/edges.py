@@ -40,9 +40,7 @@ def summed_rows(rows: Tensor, index: Tensor, offsets: Tensor, weight: Tensor | N
             index, rows, offsets, mode="sum", per_sample_weights=weight, include_last_offset=True
         )
     # What `embedding_bag` calls where it need not prepare for gradients: they are those of `EdgeSum`.
-    return torch.ops.aten._embedding_bag_forward_only(
-        rows, index, offsets, False, 0, False, weight, True
-    )[0]
+    return torch.ops.aten._embedding_bag_forward_only(rows, index, offsets, False, 0, False, weight, True)[0]
 
 
 def row_products(x: Tensor, grad: Tensor, source: Tensor, target: Tensor, offsets: Tensor) -> Tensor:
