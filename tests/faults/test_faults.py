@@ -42,9 +42,16 @@ def test_a_fault_that_nothing_catches_makes_the_suite_fail(
     assert missed(plant_all(ZOO, "numpy", tmp_path)) == [f"zoo, numpy: comment changed ({harmless})"]
 
 
+# Its generated tests take half a minute each time, and its network is a part of those of the others.
+TOO_LARGE = {"hundred_thousand"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
-def test_every_fault_in_an_example_is_caught(example: str, target: str, tmp_path: Path) -> None:
-    outcomes = plant_all(ROOT / "examples" / f"{example}.nnspec", target, tmp_path)
+@pytest.mark.parametrize(
+    "name", sorted({path.stem for path in (ROOT / "examples").glob("*.nnspec")} - TOO_LARGE)
+)
+def test_every_fault_in_an_example_is_caught(name: str, target: str, tmp_path: Path) -> None:
+    outcomes = plant_all(ROOT / "examples" / f"{name}.nnspec", target, tmp_path)
     assert not missed(outcomes)
     assert sum(outcome.result == "caught" for outcome in outcomes) >= 8
