@@ -48,8 +48,8 @@ def onnx_model(model: nn.Module, inputs: tuple[Tensor, ...], path: Path) -> Call
     """A module as ONNX, checked, as a function that ONNX Runtime computes."""
     shapes = tuple(DYNAMIC for _ in inputs)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of torch.export, about itself
-        torch.onnx.export(model, inputs, path, dynamo=True, dynamic_shapes=shapes, verbose=False)
+        warnings.simplefilter("ignore")  # of PyTorch about itself, and that two inputs share their batch
+        torch.onnx.export(model.eval(), inputs, path, dynamo=True, dynamic_shapes=shapes, verbose=False)
     onnx.checker.check_model(path)
     used = {node.op_type for node in onnx.load(path).graph.node}
     # Loops take a step for every unit, and ONNX Runtime's scatters lose sums on several threads.
@@ -100,4 +100,5 @@ def test_a_hub_among_many_units_stays_proportional_to_edges_in_onnx(
     x = torch.rand(4, n)
     (found,) = computed(x.numpy())
     np.testing.assert_allclose(found, layer(x).detach(), rtol=1e-4)
-    assert (tmp_path / "hub.onnx").stat().st_size < 20 * 4 * len(target)
+    size = sum(file.stat().st_size for file in tmp_path.iterdir())
+    assert 4 * len(target) < size < 100 * len(target)
