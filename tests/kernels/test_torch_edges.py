@@ -301,6 +301,52 @@ def test_functional_gradient():
     torch.testing.assert_close(functional, layer.weight.grad)
 
 
+@pytest.mark.parametrize("batch", [0, 1, 33])
+@pytest.mark.parametrize("density", [0.0, 0.1, 1.0])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_plain_operations_compute_the_same(batch, density, weighted):
+    """What forward-mode derivatives and ONNX get in place of `EdgeSum`, with its own gradients."""
+    layer = layer_from_mask(random_mask(40, 70, density), weighted=weighted)
+    x = torch.randn(batch, 70, dtype=torch.float64, requires_grad=True)
+    grad = torch.randn(batch, 40, dtype=torch.float64)
+    wanted = [x, layer.weight] if weighted else [x]
+    y = layer(x)
+    ours = y, *torch.autograd.grad(y, wanted, grad)
+    arguments = layer.weight, layer.source, layer.target, layer.target_offsets, layer.fan_in
+    y = kernel.plain_edge_sum(x.t(), *arguments).t()
+    plain = y, *torch.autograd.grad(y, wanted, grad)
+    for one, other in zip(ours, plain, strict=True):
+        torch.testing.assert_close(one, other)
+    assert (plain[0][:, 0] == 0).all()
+
+
+def test_plain_operations_without_edges():
+    layer = layer_from_mask(np.zeros((3, 4), bool))
+    with torch.autograd.forward_ad.dual_level():
+        y = layer(torch.ones(2, 4, dtype=torch.float64))
+    assert y.shape == (2, 3)
+    assert not y.any()
+
+
+def test_absent_edges_have_no_influence_on_plain_operations_even_when_infinite():
+    mask = np.array([[1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 0, 0]])
+    layer = layer_from_mask(mask)
+    x = torch.tensor([[1.0, 2.0, np.inf, np.nan]], dtype=torch.float64)
+    arguments = layer.weight, layer.source, layer.target, layer.target_offsets, layer.fan_in
+    y = kernel.plain_edge_sum(x.t(), *arguments).t()
+    assert y.isfinite().tolist() == [[True, False, True]]
+    torch.testing.assert_close(y[:, 0], layer(x)[:, 0])
+
+
+def test_plain_operations_add_up_in_float32():
+    layer = layer_from_mask(np.ones((1, 4096)), torch.float16)
+    x = torch.rand(2, 4096).half()
+    arguments = layer.weight, layer.source, layer.target, layer.target_offsets, layer.fan_in
+    y = kernel.plain_edge_sum(x.t(), *arguments).t()
+    assert y.dtype == torch.float16
+    torch.testing.assert_close(y.double(), x.double() @ layer.weight.double()[:, None], rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize("strict", [False, True])
 def test_export(tmp_path, strict):
     layer = layer_from_mask(random_mask(6, 9, 0.4), torch.float32)
