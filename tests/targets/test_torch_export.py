@@ -81,9 +81,7 @@ def test_onnx_runtime_computes_the_same(
         inputs = [torch.rand(size, *shape) for shape in shapes]
         wanted = model(*inputs)
         found = computed(*(value.numpy() for value in inputs))
-        for ours, theirs in zip(
-            found, wanted if isinstance(wanted, tuple) else (wanted,), strict=True
-        ):
+        for ours, theirs in zip(found, wanted if isinstance(wanted, tuple) else (wanted,), strict=True):
             np.testing.assert_allclose(ours, theirs.detach(), rtol=1e-4, atol=1e-6)
 
 
