@@ -8,7 +8,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import gc
 import subprocess
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -16,8 +15,8 @@ import pytest
 import scipy.sparse
 import tensorflow as tf
 
-from nnspec.backends.keras.kernels import edges as kernel
 from nnspec.backends.keras.kernels.edges import EdgeProjection, GatherPlan, IndexArrays
+from nnspec.backends.kernels import closure
 
 
 def random_edges(rng, n_target, n_source, count):
@@ -331,8 +330,10 @@ def test_load_in_a_process_with_the_kernel_alone(tmp_path):
         keras.saving.get_custom_objects().clear()
         keras.src.saving.object_registration.GLOBAL_CUSTOM_NAMES.pop(EdgeProjection, None)
     np.savez(tmp_path / "data.npz", x=x, y=model(x).numpy())
+    copied = closure("keras", {"EdgeProjection"})
+    imports = "\n".join(sorted({line for definition in copied for _, line in definition.imports}))
     (tmp_path / "small.py").write_text(
-        Path(kernel.__file__).read_text()
+        "\n\n".join([imports, *(definition.source for definition in copied)])
         + "\n\nkeras.saving.register_keras_serializable('alone')(EdgeProjection)\n"
     )
     (tmp_path / "main.py").write_text(
