@@ -150,6 +150,7 @@ KERNELS = frozenset(
         "ReverseEdgeSum",
         "Scale",
         "TransposedCopy",
+        "WithTables",
         "array_hash",
         "arrays_of",
         "assign_arrays",
@@ -172,9 +173,7 @@ KERNELS = frozenset(
         "gelu_tanh",
         "gelu_tanh_derivative",
         "in_forward_mode",
-        "index_table",
         "joined",
-        "keep_edges",
         "layer_norm",
         "layer_norm_gradient",
         "load_into",
@@ -252,6 +251,7 @@ CLASSES = frozenset(name for name in dir(builtins) if name[0].isupper()) | froze
         "ReverseEdgeSum",
         "Tensor",
         "TransposedCopy",
+        "WithTables",
     ]
 )
 

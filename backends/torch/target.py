@@ -113,7 +113,7 @@ def render(plan: Plan) -> Rendering:
         "from collections.abc import Mapping",
     }
     if "EdgeProjection" in kernels:
-        kernels.add("keep_edges")
+        kernels.add("refuse_other_edges")
     if any("F." in line for line in (*forward, *losses)):
         imports.add("import torch.nn.functional as F")
     if plan.stored:

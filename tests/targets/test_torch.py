@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -102,7 +103,8 @@ def test_other_precisions_work(
     graph_mlp: ModuleType, dtype: torch.dtype, batch: tuple[Tensor, Tensor], device: str
 ) -> None:
     model = graph_mlp.GraphMlp(seed=1).to(device, dtype).eval()
-    assert {value.dtype for _, value in model.named_buffers()} == {torch.int32, torch.int64, dtype}
+    assert {parameter.dtype for parameter in model.parameters()} == {dtype}
+    assert model.hidden_grid.source.dtype == torch.int32
     x, y = batch
     score = model(x.to(dtype))
     assert score.dtype == dtype
@@ -121,17 +123,60 @@ def test_other_precisions_work(
     torch.testing.assert_close(model(x), reference(x))
 
 
-def test_it_is_made_where_the_default_device_says(graph_mlp: ModuleType, device: str) -> None:
-    with torch.device(device):
-        model = graph_mlp.GraphMlp(seed=1)
-    assert {value.device.type for value in (*model.parameters(), *model.buffers())} == {device}
-    # On `meta` tables stay real, as no checkpoint has them; the rest comes with `assign`.
-    with torch.device("meta"):
-        late = graph_mlp.GraphMlp()
-    assert {parameter.device.type for parameter in late.parameters()} == {"meta"}
-    late.load_state_dict(model.cpu().state_dict(), assign=True)
+def test_it_is_made_as_the_defaults_say(graph_mlp: ModuleType, device: str) -> None:
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device(device):
+            model = graph_mlp.GraphMlp(seed=1)
+    finally:
+        torch.set_default_dtype(usual)
+    held = [*model.parameters(), *model.buffers(), *tables(model).values()]
+    assert {value.device.type for value in held} == {device}
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float64}
+
+
+def tables(model: nn.Module) -> dict[str, Tensor]:
+    return {name: getattr(model.hidden_grid, name) for name in ("digest", "source", "reverse_offsets")}
+
+
+def assert_as_new(model: nn.Module, graph_mlp: ModuleType) -> None:
+    for name, table in tables(graph_mlp.GraphMlp()).items():
+        assert torch.equal(tables(model)[name].cpu(), table), name
+        assert tables(model)[name].dtype == table.dtype
+
+
+def test_what_empties_a_module_leaves_its_edges(graph_mlp: ModuleType, device: str) -> None:
+    """As large models are made: without memory, then with, then from a checkpoint."""
+    wanted = graph_mlp.GraphMlp(seed=1)
     x = torch.rand(4, 64)
-    assert torch.equal(late.eval()(x), model.eval()(x))
+    with torch.device("meta"):
+        assigned, copied = graph_mlp.GraphMlp(), graph_mlp.GraphMlp()
+    assert {parameter.device.type for parameter in assigned.parameters()} == {"meta"}
+    assigned.load_state_dict(wanted.state_dict(), assign=True)
+    copied.to_empty(device=device)
+    assert tables(copied)["source"].device.type == device
+    assert_as_new(copied, graph_mlp)
+    copied.load_state_dict(wanted.state_dict())
+    for model in (assigned, copied.cpu()):
+        assert torch.equal(model.eval()(x), wanted.eval()(x))
+    assert_as_new(wanted.type(torch.float64).share_memory(), graph_mlp)
+
+
+@pytest.mark.parametrize("decay", [0.9, 0.9999, None])
+def test_averages_of_a_model_keep_its_edges(graph_mlp: ModuleType, decay: float | None, device: str) -> None:
+    """Buffers are averaged too, integers rounded down: tables must not be among them."""
+    model = graph_mlp.GraphMlp(seed=1).to(device).eval()
+    how = {"multi_avg_fn": get_ema_multi_avg_fn(decay)} if decay else {}
+    averaged = AveragedModel(model, use_buffers=True, **how)
+    for _ in range(5):
+        averaged.update_parameters(model)
+    x = torch.rand(4, 64, device=device)
+    torch.testing.assert_close(averaged(x), model(x))
+    for value in averaged.module.state_dict().values():
+        value.copy_(value * 0.9 + value * 0.1)  # as others average
+    assert_as_new(averaged.module, graph_mlp)
+    graph_mlp.GraphMlp().load_state_dict(averaged.module.state_dict())
 
 
 def test_results_are_the_same_in_every_run(

@@ -117,7 +117,7 @@ def test_gradients_per_sample(model: nn.Module, batch: Batch) -> None:
 
 
 def test_ensembles(graph_mlp: ModuleType, batch: Batch, device: str) -> None:
-    """As in PyTorch's tutorial: parameters and buffers of several models stacked, the tables among them."""
+    """As in PyTorch's tutorial: parameters and buffers of several models, stacked."""
     models = [graph_mlp.GraphMlp(seed).double().to(device).eval() for seed in range(3)]
     base = copy.deepcopy(models[0]).to("meta")
     x = batch[0].double()

@@ -51,6 +51,7 @@ def whole(value: Tensor) -> Tensor:
 
 def gradients(model: nn.Module, forward: Callable[..., Any], part: slice) -> dict[str, Tensor]:
     x, y = data(64)
+    model.zero_grad()
     model.loss(forward(x[part]), y[part]).backward()
     return {name: whole(parameter.grad) for name, parameter in model.named_parameters()}
 
@@ -89,7 +90,7 @@ def data_parallel() -> None:
     model = GraphMlp(seed=RANK)  # the first process's start values win
     wrapped = DistributedDataParallel(model).eval()
     assert_same(gradients(model, wrapped, OWN), wanted)
-    sent = {name for name, _ in wrapped.module.named_buffers()} - wrapped.parameters_to_ignore
+    sent = {name for name, _ in wrapped.module.named_buffers()}  # in every step
     assert sent == {f"grid.batch_norm.{n}" for n in ("running_mean", "running_var", "num_batches_tracked")}
 
     state = wrapped.state_dict()
@@ -137,6 +138,13 @@ def fully_sharded() -> None:
     digest = "hidden_grid.digest"
     refused(lambda: set_model_state_dict(model, moved(other, digest), options=FULL), digest)
     assert_same(model.state_dict(), other)
+
+    # As large models are made: sharded before there is memory for them.
+    with torch.device("meta"):
+        model = GraphMlp()
+    fully_shard(model).to_empty(device="cpu")
+    set_model_state_dict(model, single.state_dict(), options=FULL)
+    assert_same(gradients(model.eval(), model, OWN), gradients(single, single, WHOLE))
 
     wanted = trained(one := MaskedDense(0), one, WHOLE)
     model = fully_shard(MaskedDense(0))

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...common.kernels.edge_digest import edge_digest
-from .tables import index_table
+from .constants import WithTables
 from .units_first import contiguous_rows, in_forward_mode, transposed_copy
 
 
@@ -269,8 +269,8 @@ def refuse_other_edges(module: nn.Module, state_dict: Mapping[str, Tensor], pref
     """Raise a `RuntimeError` where a checkpoint was made for other edges than those of `module`.
 
     A hook for `register_load_state_dict_pre_hook`: PyTorch calls it before it loads anything of `module`,
-    whatever `strict` is. The generated model has it, so it loads all or nothing. In a larger module, what
-    comes before the generated part is loaded when that refuses, unless the larger module has the hook too.
+    whatever `strict` is. A generated model has it, so none of its parts is loaded if one of them is refused;
+    give it to a larger module for the same there.
     """
     for name, layer in module.named_modules():
         if not isinstance(layer, EdgeProjection):
@@ -284,19 +284,7 @@ def refuse_other_edges(module: nn.Module, state_dict: Mapping[str, Tensor], pref
             )
 
 
-def keep_edges(model: nn.Module) -> None:
-    """Have a model of `EdgeProjection` layers keep its edges, whatever is loaded and wherever it trains.
-
-    A checkpoint of other edges is refused before anything of it is loaded. `DistributedDataParallel` does not
-    broadcast index tables, which never change, in every step; in a larger module, pass it
-    `broadcast_buffers=False` or set its `_ddp_params_and_buffers_to_ignore`, prefixes added.
-    """
-    model.register_load_state_dict_pre_hook(refuse_other_edges)
-    fixed = [name for name, value in model.named_buffers() if not value.is_floating_point()]
-    model._ddp_params_and_buffers_to_ignore = [name for name in fixed if not name.endswith("batches_tracked")]
-
-
-class EdgeProjection(nn.Module):
+class EdgeProjection(WithTables):
     """Sum the weighted inputs that arrive at every target unit along given edges.
 
     The weights are a dense vector with one entry an edge, so optimisers, weight decay and mixed precision
@@ -307,7 +295,7 @@ class EdgeProjection(nn.Module):
     steps therefore pass the batch on without transposing it; `transposed_copy(y.t())` makes it contiguous.
 
     Attributes:
-        weight: (edges,) float32, a parameter, or a buffer where not trainable, or None where not weighted.
+        weight: (edges,), a parameter, or a buffer where not trainable, or None where not weighted.
         digest: (4,) int64, `edge_digest` of the edges, saved with the weights. A checkpoint whose digest
             differs is refused: its weights belong to other edges.
         fan_in: the largest number of edges into one target.
@@ -369,12 +357,11 @@ class EdgeProjection(nn.Module):
             "reverse_edge": reverse_edge,
             "reverse_offsets": np.concatenate(([0], np.cumsum(np.bincount(source, minlength=self.n_source)))),
         }
-        for name, table in tables.items():
-            self.register_buffer(name, index_table(table.astype(dtype)), persistent=False)
-        self.register_buffer("digest", index_table(edge_digest(source, target, shape)))
+        tables = {name: table.astype(dtype) for name, table in tables.items()}
+        self.add_tables(digest=edge_digest(source, target, shape), **tables)
         self.register_load_state_dict_pre_hook(refuse_other_edges)
 
-        weight = torch.zeros(edges, dtype=torch.float32) if weighted else None
+        weight = torch.zeros(edges) if weighted else None
         if trainable:
             self.register_parameter("weight", None if weight is None else nn.Parameter(weight))
         else:
@@ -408,6 +395,24 @@ class EdgeProjection(nn.Module):
             reverse = self.reverse_target, self.reverse_edge, self.reverse_offsets
             y = EdgeSum.apply(rows, weight, source, target, offsets, *reverse)
         return y.t()
+
+    def _save_to_state_dict(self, destination, prefix, keep_vars) -> None:
+        """Save the digest with the weights, as a copy: some average what a `state_dict` holds in place."""
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[f"{prefix}digest"] = self.digest.clone()
+
+    def _load_from_state_dict(
+        self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+    ) -> None:
+        """Expect the digest, which `refuse_other_edges` has compared."""
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+        key = f"{prefix}digest"
+        if key in unexpected_keys:
+            unexpected_keys.remove(key)
+        elif strict and key not in state_dict:
+            missing_keys.append(key)
 
     def extra_repr(self) -> str:
         """Say the sizes of the layer."""

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .tables import index_table
+from .constants import WithTables
 
 
-class LayerParts(nn.Module):
+class LayerParts(WithTables):
     """Holds a layer's bias and named parts (norms, dropout), so that they are called `<layer>.<part>`.
 
     `bias` is the number of its entries, zeros until start values are loaded; `bias_index`, if given, says
@@ -20,8 +20,8 @@ class LayerParts(nn.Module):
         super().__init__()
         if bias is not None:
             self.bias = nn.Parameter(torch.zeros(bias))
-        if bias_index is not None:
-            self.register_buffer("bias_index", index_table(np.array(bias_index, np.int64)), persistent=False)
+        index = {} if bias_index is None else {"bias_index": np.array(bias_index, np.int64)}
+        self.add_tables(**index)
         for name, part in parts.items():
             self.add_module(name, part)
 
