@@ -129,6 +129,13 @@ def spelled(table: Mapping[str, str | Unsupported], name: str, **fields: object)
     return entry.format(**fields)
 
 
+def training_options(graph: Graph) -> tuple[str, ...]:
+    """Options that tell NumPy functions of training: `training` if it differs, `rng` if units are dropped."""
+    drops = any(isinstance(op, Drop) for op in graph.operations)
+    running = any(isinstance(op, ApplyNorm) and op.norm.running for op in graph.operations)
+    return ("training",) * (drops or running) + ("rng",) * drops
+
+
 def is_identity(projection: Project) -> bool:
     """Whether a projection passes its input on as it is."""
     return isinstance(projection.edges, Diagonal) and projection.weight is None

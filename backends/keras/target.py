@@ -124,7 +124,6 @@ class _Writer:
             "loss_table": collection("losses = {", [f'"{n}": {n}_loss' for n, _, _ in losses], "}")
             if len(losses) > 1
             else "",
-            "has_penalties": bool(graph.penalties),
             "variables": tuple(f'"{name}": {text},' for name, text in self.variables),
             "digests": tuple(self.digests),
             "digests_of_model": "digests(model)" if self.digests else "{}",

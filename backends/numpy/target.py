@@ -31,7 +31,11 @@ from ..target import (
     start_kernels,
     stored_edges,
     summary,
+    training_options,
 )
+
+# The options of `training_options` as they stand in a signature.
+OPTIONS = {"training": "training: bool = False", "rng": "rng: np.random.Generator | None = None"}
 
 
 def render(plan: Plan) -> Rendering:
@@ -62,12 +66,9 @@ class _Writer:
         losses = self._losses()
         inputs = [d.name for d in graph.inputs]
         targets = [name for name in loss_arguments(graph) if name not in (*inputs, *self._layers())]
-        kinds = {type(op) for op in graph.operations}
-        drops = Drop in kinds
-        trains = drops or any(isinstance(op, ApplyNorm) and op.norm.running for op in graph.operations)
-        options = ["*", "training: bool = False"] if trains else []
-        options += ["rng: np.random.Generator | None = None"] if drops else []
-        passed = ["training=training"] * trains + ["rng=rng"] * drops
+        modes = training_options(graph)
+        options = ["*"] * bool(modes) + [OPTIONS[mode] for mode in modes]
+        passed = [f"{mode}={mode}" for mode in modes]
         typed = [f"{name}: np.ndarray" for name in inputs]
         arrays = ["parameters: dict[str, np.ndarray]", *typed]
         digests = [
@@ -92,8 +93,8 @@ class _Writer:
             "forward_signature": call("def forward(", [*arrays, *options], f") -> {returned}:"),
             "forward_shapes": shapes_text(graph),
             "computed": computed,
-            "trains": trains,
-            "drops": drops,
+            "trains": "training" in modes,
+            "drops": "rng" in modes,
             "forward_return": "return " + ", ".join(outputs),
             "loss": total("return ", losses, 4) if losses else "",
             "loss_signature": call(

@@ -22,6 +22,7 @@ from ..target import (
     start_kernels,
     stored_edges,
     summary,
+    training_options,
 )
 
 ADAPTERS = {"numpy": "NumpyModel", "torch": "TorchModel", "keras": "KerasModel"}
@@ -31,7 +32,8 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     """What the template of the tests places; `targets` are the names of those that are built."""
     graph = plan.graph
     sparse = bool(_sparse(plan))
-    drops = any(isinstance(op, Drop) for op in graph.operations)
+    modes = training_options(graph)
+    drops = "rng" in modes
     kernels = {"Expected", "load_module", "check_parameters", "check_start", "check_outputs"}
     kernels |= {"check_stored"} if plan.stored else set()
     kernels |= {"check_projections"} if sparse else set()
@@ -65,7 +67,7 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
             "compared",
             [f'("{a}", "{b}")' for a, b in dict.fromkeys((t.prediction, t.target) for t in graph.losses)],
         ),
-        _names("modes", _modes(plan)),
+        _names("modes", modes),
         f'stored=load_stored(__file__, "{graph.name}.npz"),' if plan.stored else "stored={},",
         "start=start_values,",
         "reference=reference,",
@@ -83,7 +85,6 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
         "sparse": sparse,
         "dropout": drops,
         "several": len(targets) > 1,
-        "keras": "keras" in targets,
     }
     imports = {
         "from itertools import combinations",
@@ -109,13 +110,6 @@ def _sparse(plan: Plan) -> list[Project]:
 
 def _edges(op: Project) -> str:
     return f"({op.output.units}, {op.input.units}, {op.edges.count})"
-
-
-def _modes(plan: Plan) -> list[str]:
-    """The options of the NumPy functions: what training does otherwise."""
-    drops = any(isinstance(op, Drop) for op in plan.graph.operations)
-    running = any(isinstance(op, ApplyNorm) and op.norm.running for op in plan.graph.operations)
-    return ["training"] * (drops or running) + ["rng"] * drops
 
 
 def _compared(plan: Plan) -> list[Data]:
