@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from ...compiler.connectivity.edge_set import Diagonal, Full
 from ...compiler.graph import Add, AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Project
 from ...compiler.model import Data
-from ...compiler.plan import Plan
+from ...compiler.plan import Plan, Stored, compact
 from ..common.kernels.array_hash import array_hash
 from ..layout import call, collection
 from ..target import (
@@ -21,6 +21,7 @@ from ..target import (
     start_context,
     start_kernels,
     stored_edges,
+    stored_needs,
     summary,
     training_options,
 )
@@ -35,20 +36,22 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     modes = training_options(graph)
     drops = "rng" in modes
     kernels = {"Expected", "load_module", "check_parameters", "check_start", "check_outputs"}
-    kernels |= {"check_stored"} if plan.stored else set()
+    kernels |= {"check_gradients", "check_training"}
+    kernels |= {"check_stored"} if plan.stored or plan.restated else set()
     kernels |= {"check_projections"} if sparse else set()
-    kernels |= {"check_gradients", "check_training"} if graph.losses else set()
     kernels |= {"check_dropout"} if drops else set()
     kernels |= {"check_agreement"} if len(targets) > 1 else set()
     kernels |= start_kernels(plan) | {ADAPTERS[target] for target in targets}
     lines = _reference(plan, kernels)
+    start = start_context(plan, "start_values", cached=True)
+    loaded = start["load_stored"]
     facts = [
         f'name="{graph.name}",',
         _table("parameters", ((p.name, shape_text(p.shape)) for p in graph.parameters)),
         _names("trained", (p.name for p in graph.parameters if p.trainable)),
         _names("running", (p.name for p in graph.parameters if p.running)),
         _table("edges", ((op.connection, _edges(op)) for op in _sparse(plan))),
-        _table("hashes", ((stored.name, f'"{array_hash(stored.array)}"') for stored in plan.stored)),
+        _table("hashes", ((stored.name, f'"{array_hash(stored.array)}"') for stored in _held(plan))),
         _table("inputs", ((d.name, shape_text(d.shape)) for d in graph.inputs)),
         _table("targets", ((d.name, f"({shape_text(d.shape)}, {d.classes})") for d in _compared(plan))),
         _names("layers", (str(layer.layer) for layer in graph.layers)),
@@ -67,21 +70,21 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
             "compared",
             [f'("{a}", "{b}")' for a, b in dict.fromkeys((t.prediction, t.target) for t in graph.losses)],
         ),
+        _table("cotangents", ((y, f'"{d}"') for y, d in _cotangents(plan).items())),
         _names("modes", modes),
-        f'stored=load_stored(__file__, "{graph.name}.npz"),' if plan.stored else "stored={},",
+        f"stored={loaded}," if plan.stored or plan.restated else "stored={},",
         "start=start_values,",
         "reference=reference,",
     ]
     context = {
-        **start_context(plan, "start_values", cached=True),
+        **start,
         "summary": summary(plan),
         "adapters": collection("MODELS = {", [f'"{t}": {ADAPTERS[t]}' for t in targets], "}"),
         "reads_stored": any("stored" in line for line in lines),
         "facts": tuple(facts),
         "targets": _tuple("TARGETS", [f'"{t}"' for t in targets]).replace("=", " = ").rstrip(","),
         "reference": lines,
-        "has_loss": bool(graph.losses),
-        "has_stored": bool(plan.stored),
+        "has_stored": bool(plan.stored or plan.restated),
         "sparse": sparse,
         "dropout": drops,
         "several": len(targets) > 1,
@@ -93,8 +96,9 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
         "import numpy as np",
         "import pytest",
     }
-    if plan.stored:
-        kernels.add("cached_stored")
+    needed, imported = stored_needs(plan, cached=True)
+    kernels |= needed
+    imports |= imported
     if len(targets) < 2:
         imports.discard("from itertools import combinations")
     return Rendering(context, frozenset(kernels), frozenset(imports))
@@ -108,6 +112,21 @@ def _sparse(plan: Plan) -> list[Project]:
     ]
 
 
+# Above this, the edges of a rule are not made at compile time to have their hash; the kernels' tests hold.
+HASHED_EDGES = 1_000_000
+
+
+def _held(plan: Plan) -> list[Stored]:
+    """What is stored, and the edges that are restated from rules as the compiler makes them."""
+    ends = [
+        Stored(f"{op.connection}.{end}", compact(units))
+        for op in plan.restated_projections()
+        if op.edges.count <= HASHED_EDGES
+        for end, units in zip(("source", "target"), op.edges.edges(), strict=True)
+    ]
+    return [*plan.stored, *ends]
+
+
 def _edges(op: Project) -> str:
     return f"({op.output.units}, {op.input.units}, {op.edges.count})"
 
@@ -115,6 +134,11 @@ def _edges(op: Project) -> str:
 def _compared(plan: Plan) -> list[Data]:
     """The targets that the loss reads, inputs that it reads as targets left out."""
     return [target for target in plan.graph.targets if target.name in loss_arguments(plan.graph)]
+
+
+def _cotangents(plan: Plan) -> dict[str, str]:
+    """Where no loss reads an output: what the tests multiply each by, under a name that no spec can have."""
+    return {} if plan.graph.losses else {name: f"d loss / d {name}" for name in plan.graph.outputs}
 
 
 def _table(key: str, entries: Iterable[tuple[str, str]]) -> str:
@@ -152,6 +176,8 @@ def _reference(plan: Plan, kernels: set[str]) -> tuple[str, ...]:
             lines.append("sides.append(y > t)")
         kernels.update(kernel for kernel in term.loss.kernels if f"{kernel}(" in term.loss.formula)
         lines.append(f"loss = loss + {scaled(term.coefficient, term.loss.formula.format(y='y', t='t'))}")
+    for output, cotangent in _cotangents(plan).items():
+        lines.append(f'loss = loss + np.vdot(v["{output}"], data["{cotangent}"])')
     for penalty in graph.penalties:
         weight = f'p["{penalty.parameter}"]'
         if penalty.penalty.kink_at_zero:

@@ -51,3 +51,34 @@ def test_damaged_specs_give_files_or_diagnostics(batch: int, tmp_path: Path) -> 
         assert time.monotonic() - start < SECONDS, text
         assert {entry.name for entry in tmp_path.iterdir()} == {"data", "damaged.nnspec", "has_bias.npy"}
     assert compiled > BATCH // 50, "the damage is so great that nothing behind the resolver is reached"
+
+
+@pytest.mark.parametrize(
+    "spec", sorted((ROOT / "tests" / "fuzz" / "kept").glob("*.nnspec")), ids=lambda p: p.stem
+)
+def test_kept_specs_give_files(spec: Path) -> None:
+    """What `coverage_guided.py` has found, and what the compiler takes now."""
+    assert compile_spec(spec).files
+
+
+@pytest.mark.parametrize(
+    ("turn", "kind"),
+    [
+        ("connect h{k-1} -> h{k} : random(fan_in = 3)", "connections"),
+        (
+            "connect h{k-1} -> h{k} : all\nedges e{k} : h{k-1} -> h{k} = random(fan_in = 3)",
+            "`edges` statements",
+        ),
+    ],
+)
+def test_sets_that_fill_the_memory_only_together_are_refused(
+    turn: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nnspec.compiler.sets.EDGE_LIMIT", 1000)
+    path = tmp_path / "many.nnspec"
+    path.write_text(f"model many\ninput h0[10]\nfor k in 1..50 {{\nlayer h{{k}}[10]\n{turn}\n}}\n")
+    with pytest.raises(SpecError) as caught:
+        compile_spec(path, ("numpy",))
+    (found,) = caught.value.diagnostics
+    assert found.code.code == "E314"
+    assert f"all {kind} so far" in found.help[0]

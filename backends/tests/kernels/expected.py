@@ -22,6 +22,9 @@ class Expected:
     shapes, `targets` names to shapes and the number of classes or None, `dropout` layers to the step that
     drops and its probability. `loss_reads` are the arguments of `loss`, `compared` the pairs of prediction
     and target in it; `modes` are the options of the NumPy functions, where training is otherwise.
+
+    Where nothing is compared, the tests have a loss of their own: the sum of all entries of the outputs, each
+    times a number drawn, and the spec's penalties. `cotangents` are the names of these numbers by output.
     """
 
     name: str
@@ -37,15 +40,11 @@ class Expected:
     dropout: dict[str, tuple[str, float]]
     loss_reads: tuple[str, ...]
     compared: tuple[tuple[str, str], ...]
+    cotangents: dict[str, str]
     modes: tuple[str, ...]
     stored: dict[str, np.ndarray]
     start: Callable[[int], dict[str, np.ndarray]]
     reference: Callable[..., Any]
-
-    @property
-    def has_loss(self) -> bool:
-        """Whether the spec has a loss that reads a prediction."""
-        return bool(self.compared)
 
     @property
     def size(self) -> int:
@@ -65,7 +64,7 @@ def load_module(path: Path) -> ModuleType:
 
 
 def draw_data(expected: Expected, seed: int, batch: int = 6) -> dict[str, np.ndarray]:
-    """Inputs and targets, float64 or integer codes, by name."""
+    """Inputs, targets and cotangents, float64 or integer codes, by name."""
     rng = np.random.default_rng(seed)
     data = {name: rng.normal(size=(batch, *shape)) for name, shape in expected.inputs.items()}
     for name, (shape, classes) in expected.targets.items():
@@ -73,6 +72,8 @@ def draw_data(expected: Expected, seed: int, batch: int = 6) -> dict[str, np.nda
             data.setdefault(name, rng.uniform(0.05, 0.95, size=(batch, *shape)))
         else:
             data[name] = rng.integers(classes, size=(batch, *shape))
+    for output, name in expected.cotangents.items():
+        data[name] = rng.normal(size=(batch, *expected.outputs[output]))
     return data
 
 

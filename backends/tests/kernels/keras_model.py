@@ -79,7 +79,7 @@ class KerasModel:
     def differentiate(
         self, data: dict[str, np.ndarray], training: bool = True
     ) -> tuple[Any, dict[str, np.ndarray]]:
-        """The loss and all gradients."""
+        """The loss, or that of the tests, and all gradients."""
         tensors = self._tensors(data)
         inputs = {name: tensors[name] for name in self.expected.inputs}
         variables = {n: v for n, v in self.module.variables(self.model).items() if n in self.expected.trained}
@@ -94,6 +94,7 @@ class KerasModel:
                 for y, t in self.expected.compared
             ]
             loss = sum(tf.reduce_mean(part) for part in parts) + sum(self.model.losses)
+            loss += sum(tf.reduce_sum(values[y] * tensors[d]) for y, d in self.expected.cotangents.items())
         wanted = {n: v.value for n, v in variables.items()} | inputs
         gradients = tape.gradient(loss, wanted, unconnected_gradients="zero")
         arrays = {name: np.asarray(gradient) for name, gradient in gradients.items()}

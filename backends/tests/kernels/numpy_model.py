@@ -30,8 +30,6 @@ class NumpyModel:
 
     def trained(self) -> set[str]:
         """Names of the trained parameters: those that have a gradient."""
-        if not self.expected.has_loss:
-            return set(self.expected.trained)
         return set(self.differentiate(draw_data(self.expected, 0))[1]) & set(self.expected.parameters)
 
     def _cast(self, data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -55,10 +53,18 @@ class NumpyModel:
     def differentiate(
         self, data: dict[str, np.ndarray], training: bool = True
     ) -> tuple[Any, dict[str, np.ndarray]]:
-        """The loss and all gradients."""
-        cast = self._cast(data)
-        targets = [cast[name] for name in self.expected.targets if name not in self.expected.inputs]
-        return self.module.gradients(self.parameters, *self._inputs(data), *targets, **self._mode(training))
+        """The loss, or that of the tests, and all gradients."""
+        cast, inputs = self._cast(data), self._inputs(data)
+        if not self.expected.cotangents:
+            targets = [cast[name] for name in self.expected.targets if name not in self.expected.inputs]
+            return self.module.gradients(self.parameters, *inputs, *targets, **self._mode(training))
+        values = self.module.layers(self.parameters, *inputs, **self._mode(training))
+        cotangents = {y: cast[d] for y, d in self.expected.cotangents.items()}
+        loss = sum(np.vdot(values[y], d) for y, d in cotangents.items())
+        if hasattr(self.module, "loss"):
+            loss = loss + self.module.loss(self.parameters)
+        mode = {"training": training} if self.expected.running else {}
+        return loss, self.module.backward(self.parameters, values, *inputs, *cotangents.values(), **mode)
 
     def project(self, connection: str, x: np.ndarray) -> np.ndarray:
         """One sparse connection by itself."""

@@ -8,18 +8,12 @@ import numpy as np
 def weighted_sum(
     x: np.ndarray, weight: np.ndarray | None, source: np.ndarray, target: np.ndarray, targets: int
 ) -> np.ndarray:
-    """A sparse projection: a product with a masked matrix, or a loop over neurons where that is too big."""
+    """A sparse projection (batch, targets): in every sample, what each edge carries is added to its target.
+
+    x is (batch, sources), the others but `targets` (edges,), in whatever order.
+    """
     weight = np.ones(len(source)) if weight is None else weight
-    if targets * x.shape[1] <= 2**22:
-        matrix = np.zeros((targets, x.shape[1]))
-        matrix[target, source] = weight
-        return x @ matrix.T
-    bounds = np.searchsorted(target, np.arange(targets + 1))
-    y = np.zeros((len(x), targets))
-    for neuron in np.flatnonzero(np.diff(bounds)):
-        own = slice(bounds[neuron], bounds[neuron + 1])
-        y[:, neuron] = x[:, source[own]] @ weight[own]
-    return y
+    return np.stack([np.bincount(target, weight * sample[source], minlength=targets) for sample in x])
 
 
 def normalised(x: np.ndarray, axis: int, eps: float) -> np.ndarray:

@@ -61,13 +61,15 @@ class TorchModel:
     def differentiate(
         self, data: dict[str, np.ndarray], training: bool = True
     ) -> tuple[Any, dict[str, np.ndarray]]:
-        """The loss and all gradients."""
+        """The loss, or that of the tests, and all gradients."""
         self.model.train(training)
         self.model.zero_grad()
         tensors = self._tensors(data)
         inputs = {name: tensors[name].clone().requires_grad_() for name in self.expected.inputs}
         values = self.model.layers(*inputs.values()) | tensors
-        loss = self.model.loss(*(values[name] for name in self.expected.loss_reads))
+        loss = sum((values[y] * tensors[d]).sum() for y, d in self.expected.cotangents.items())
+        if hasattr(self.model, "loss"):
+            loss = loss + self.model.loss(*(values[name] for name in self.expected.loss_reads))
         loss.backward()
         leaves = {n: p for n, p in self.model.named_parameters() if p.requires_grad} | inputs
         gradients = {n: torch.zeros_like(x) if x.grad is None else x.grad for n, x in leaves.items()}
