@@ -196,7 +196,7 @@ def _remove_abandoned(folder: Path) -> None:
     """Remove the scratch folders of compilers that were killed before they could."""
     for path in folder.glob(f"{_SCRATCH}*"):
         process = path.name.removeprefix(_SCRATCH).partition("-")[0]
-        if process.isdigit() and not _is_alive(int(process)):
+        if process.isdecimal() and not _is_alive(int(process)):
             shutil.rmtree(path, ignore_errors=True)
 
 
@@ -205,7 +205,7 @@ def _is_alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:
+    except (OSError, OverflowError):
         return True
     return True
 

@@ -40,15 +40,17 @@ def collection(head: str, items: Sequence[str], tail: str, indent: int = 0) -> s
 
 
 def total(head: str, terms: Sequence[str], indent: int = 0) -> str:
-    """`head` + sum of terms, in parentheses and one on a line if that is too long for one.
+    """`head` + sum of terms: on one line if it fits, else in parentheses on one, else one on each.
 
     A term that begins with a minus is subtracted.
     """
     signed = [("- ", term[1:]) if term.startswith("-") else ("+ ", term) for term in terms]
     first = signed[0][0].strip("+ ") + signed[0][1]
-    flat = head + " ".join([first, *(sign + term for sign, term in signed[1:])])
-    if indent + len(flat) <= WIDTH:
-        return flat
+    joined = " ".join([first, *(sign + term for sign, term in signed[1:])])
+    if indent + len(head) + len(joined) <= WIDTH:
+        return head + joined
     inner, outer = " " * (indent + 4), " " * indent
+    if indent + 4 + len(joined) <= WIDTH:
+        return f"{head}(\n{inner}{joined}\n{outer})"
     rest = "".join(f"\n{inner}{sign}{term}" for sign, term in signed[1:])
     return f"{head}(\n{inner}{first}{rest}\n{outer})"

@@ -12,11 +12,13 @@ A target meets these rules, which `backends/emit.py` and the tests rely on:
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ..compiler.connectivity.edge_set import Diagonal, Full, Listed, Shape
+from ..compiler.connectivity.edge_set import Diagonal, EdgeSet, Full, Listed, Product, Shape, Shifted
+from ..compiler.connectivity.structure import described
 from ..compiler.graph import (
     Add,
     AddBias,
@@ -31,9 +33,9 @@ from ..compiler.graph import (
     Value,
 )
 from ..compiler.model import Drawn, DrawnByFanIn, Given
-from ..compiler.plan import Plan
+from ..compiler.plan import Plan, offset_runs, part_name
 from ..dsl.source import Span
-from .layout import call
+from .layout import WIDTH, call
 
 
 class Unsupported(Exception):
@@ -187,6 +189,8 @@ def _connection_text(projection: Project) -> str:
             return f"{projection.input.name} (one to one{weight})"
         case Listed():
             return f"{projection.input.name} ({edges.count:,} edges{weight})"
+        case Shifted() | Product():
+            return f"{projection.input.name} ({described(edges)}: {edges.count:,} edges{weight})"
 
 
 def _step_text(operation: Operation) -> str:
@@ -217,8 +221,90 @@ def start_context(plan: Plan, name: str, *, cached: bool = False) -> dict[str, o
         "start": lines,
         "start_name": name,
         "start_stored": any("stored" in line for line in lines),
-        "load_stored": f'{"cached" if cached else "load"}_stored(__file__, "{plan.graph.name}.npz")',
+        "load_stored": "wiring()" if plan.restated else _load_stored(plan, cached=cached),
+        "axes": _axes_text(plan),
+        "load_names": _load_stored(plan, cached=cached),
+        "wiring": tuple(_wiring_line(projection) for projection in plan.restated_projections()),
+        "wiring_cached": cached,
+        "wiring_stored": _load_stored(plan, cached=False) if plan.stored else "",
     }
+
+
+def _axes_text(plan: Plan) -> tuple[str, ...]:
+    """Lines that say which axes have names, and what they are dimensions of."""
+    lines: list[str] = []
+    for named in plan.graph.unit_names:
+        text = f'- "{named.axis}": {len(named.names):,} names, {", ".join(named.bearers)}'
+        lines += textwrap.wrap(text, WIDTH - 4, subsequent_indent="  ", break_long_words=False)
+    return tuple(lines)
+
+
+def _load_stored(plan: Plan, *, cached: bool) -> str:
+    return f'{"cached" if cached else "load"}_stored(__file__, "{plan.graph.name}.npz")'
+
+
+def _wiring_line(projection: Project) -> str:
+    """The edges of a connection in the words of the kernels that restate them."""
+    name, edges = projection.connection, projection.edges
+    text = call("**ends_of(", [f'"{name}"', _rule_text(edges, name)], "),", indent=8)
+    if all(len(line) <= WIDTH for line in text.splitlines()):
+        return text
+    return call("**ends_of(", [f'"{name}"', _rule_text(edges, name, indent=12)], "),", indent=8)
+
+
+def _rule_text(edges: EdgeSet, name: str, indent: int | None = None) -> str:
+    """A set in the words of the kernels; a product is broken into lines where an indent is given."""
+    n_source, n_target = math.prod(edges.source_shape), math.prod(edges.target_shape)
+    match edges:
+        case Full():
+            return f"every_pair({n_source}, {n_target})"
+        case Diagonal():
+            return f"same_index({n_target})"
+        case Listed():
+            return f'Edges(*edges_of(stored, "{name}"), {n_source}, {n_target})'
+        case Shifted():
+            runs = [_run_text(run) for run in offset_runs(edges.offsets)]
+            many = f"[{', '.join(f'*{run}' if run.startswith('range') else run for run in runs)}]"
+            shapes = [_short(edges.source_shape), _short(edges.target_shape)]
+            given = [*shapes, runs[0] if len(runs) == 1 and runs[0].startswith("range") else many]
+            given += [f"strides={_short(edges.strides)}"] * ({*edges.strides} != {1})
+            return f"shifted_edges({', '.join([*given, *['wrap=True'] * edges.wrap])})"
+        case Product():
+            factors = [_rule_text(factor, part_name(name, at)) for at, factor in enumerate(edges.factors)]
+            if len(factors) == 1:
+                return factors[0]
+            if indent is None:
+                return f"crossed_edges({', '.join(factors)})"
+            return call("crossed_edges(", factors, ")", indent)
+
+
+def _short(shape: Shape) -> str:
+    return str(shape[0]) if len(shape) == 1 else str(shape)
+
+
+def _run_text(run: range | Shape) -> str:
+    if not isinstance(run, range):
+        return _short(run)
+    step = f", {run.step}" if run.step != 1 else ""
+    return f"range({run.start}, {run[-1] + 1}{step})"
+
+
+def stored_needs(plan: Plan, *, cached: bool = False) -> tuple[frozenset[str], frozenset[str]]:
+    """Kernels and imports of what reads or restates edges and given values."""
+    names = {"places_of"} if plan.graph.unit_names else set[str]()
+    imports = {"from collections.abc import Sequence"} if names else set[str]()
+    if names or (plan.stored and not plan.restated):
+        names.add(f"{'cached' if cached else 'load'}_stored")
+    if not plan.restated:
+        return frozenset(names), frozenset(imports)
+    text = " ".join(
+        _rule_text(projection.edges, projection.connection) for projection in plan.restated_projections()
+    )
+    rules = ("every_pair", "same_index", "shifted_edges", "crossed_edges", "edges_of", "Edges")
+    kernels = {"ends_of", *(rule for rule in rules if f"{rule}(" in text)}
+    kernels |= {"load_stored"} if plan.stored else set()
+    imports |= {"from functools import cache"} if cached else set()
+    return frozenset(kernels | names), frozenset(imports)
 
 
 def start_kernels(plan: Plan) -> frozenset[str]:

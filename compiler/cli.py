@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +23,8 @@ from .resolve import UnknownParam
 from .version import VERSION
 
 if TYPE_CHECKING:
+    from .connectivity.sides import Side
+    from .edge_table import EndSummary, Summary
     from .pipeline import Passage
 
 TARGET_NAMES = ("torch", "keras", "numpy")
@@ -38,9 +40,19 @@ class Commands(click.Group):
             args = ["build", *args]
         return super().parse_args(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command. A file that it cannot read or write is wrong usage, and no fault of the compiler."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # click ends the process quietly
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.UsageError(f"{where}{error.strerror}") from None
+
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Show both forms."""
-        formatter.write_usage("spec-compile", "FILE [-t TARGET]... [-o FOLDER] [-D NAME=VALUE]...")
+        formatter.write_usage("spec-compile", "FILE... [-t TARGET]... [-o FOLDER] [-D NAME=VALUE]...")
         formatter.write_usage("spec-compile", "COMMAND ...", prefix="       ")
 
 
@@ -64,7 +76,9 @@ def _is_integer(text: str) -> bool:
     return text.strip().lstrip("+-").isdigit()
 
 
-FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+PATH = click.Path(exists=True, dir_okay=False, path_type=Path)
+FILE = click.argument("file", type=PATH)
+FILES = click.argument("specs", nargs=-1, required=True, type=PATH, metavar="FILE...")
 PARAMS = click.option(
     "-D",
     "params",
@@ -114,8 +128,8 @@ def main() -> None:
     """Compile a .nnspec file to PyTorch, Keras 3 or NumPy code, with tests that prove its gradients."""
 
 
-@main.command(short_help="Compile a spec (the default).")
-@FILE
+@main.command(short_help="Compile specs (the default).")
+@FILES
 @TARGETS
 @click.option(
     "-o",
@@ -135,7 +149,7 @@ def main() -> None:
     help="Print what stands between two steps of the compiler, and write nothing.",
 )
 def build(
-    file: Path,
+    specs: Sequence[Path],
     targets: tuple[str, ...],
     output: Path,
     params: Mapping[str, int | float],
@@ -145,14 +159,14 @@ def build(
     force: bool,
     emit: str | None,
 ) -> None:
-    """Compile FILE to one module for every target, their tests, and a .npz of edges if there are any."""
+    """Compile each FILE to one module for every target, their tests, and a .npz of edges if there are any."""
     if emit is not None:
         from .show import show
 
-        passage = _understand(file, params)
-        click.echo(show(getattr(passage, emit)), nl=False)
+        for spec in specs:
+            click.echo(show(getattr(_understand(spec, params), emit)), nl=False)
         return
-    files = _compile(file, targets, params)
+    files = _compile(specs, targets, params)
     if stdout:
         for name, content in files.items():
             if name.endswith(".py"):
@@ -163,13 +177,22 @@ def build(
         _write(files, output, force)
 
 
-def _compile(file: Path, targets: Sequence[str], params: Mapping[str, int | float]) -> Mapping[str, bytes]:
+def _compile(
+    specs: Sequence[Path], targets: Sequence[str], params: Mapping[str, int | float]
+) -> Mapping[str, bytes]:
+    """The files of all specs by name; a wrong usage if two specs make the same file."""
     from .pipeline import compile_spec
 
-    with Reporting(params):
-        made = compile_spec(file, targets or TARGET_NAMES, params)
-        _show(made.diagnostics, made.passage.tree.source)
-        return made.files
+    files: dict[str, bytes] = {}
+    for spec in specs:
+        with Reporting(params):
+            made = compile_spec(spec, targets or TARGET_NAMES, params)
+            _show(made.diagnostics, made.passage.tree.source)
+        twice = sorted(files.keys() & made.files.keys())
+        if twice:
+            raise click.UsageError(f"{spec}: a FILE before it makes `{twice[0]}` too; rename a model")
+        files.update(made.files)
+    return files
 
 
 def _understand(file: Path, params: Mapping[str, int | float]) -> Passage:
@@ -199,8 +222,6 @@ class Reporting:
             guess = suggest(error.name, error.known)
             hint = f"; did you mean `{guess}`?" if guess else ""
             raise click.UsageError(f"-D {error.name}: the spec has no param of that name{hint}")
-        if isinstance(error, OSError):
-            raise click.UsageError(f"{error.filename}: {error.strerror}")
 
 
 def _show(diagnostics: Sequence[Diagnostic], source: Source, style: Format = "full") -> None:
@@ -227,8 +248,6 @@ def _write(files: Mapping[str, bytes], output: Path, force: bool) -> None:
         click.echo(f"not overwritten, because edited by hand: {names}", err=True)
         click.echo("Move the change into the spec, or compile with --force. Nothing was written.", err=True)
         sys.exit(1)
-    except OSError as error:
-        raise click.UsageError(f"{error.filename or output}: {error.strerror}") from None
     for name in files:
         path = output / name
         click.echo(f"{'wrote    ' if path in changed else 'unchanged'} {path}")
@@ -319,11 +338,27 @@ def _bytes(count: int) -> str:
 @FILE
 @click.argument("connection")
 @PARAMS
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write a .npz instead.")
-def edges(file: Path, connection: str, params: Mapping[str, int | float], output: Path | None) -> None:
-    """Print the edges of a CONNECTION of FILE as csv, in the order of its weights, source first."""
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a .csv or .npz file instead, which `load` reads.",
+)
+@click.option("--summary", is_flag=True, help="Print degrees, components and units without edges instead.")
+def edges(
+    file: Path, connection: str, params: Mapping[str, int | float], output: Path | None, summary: bool
+) -> None:
+    """Print the edges of a CONNECTION of FILE as csv, in the order of its weights, source first.
+
+    Units stand there by name where they have names.
+    """
     from .connectivity.edge_set import TooManyEdges
-    from .edge_table import csv_lines, edge_columns
+    from .edge_table import csv_pieces, edge_arrays, edge_columns, summarised
+
+    if summary and output is not None:
+        raise click.UsageError("--summary prints, and -o writes; give one of them")
+    if output is not None and output.suffix not in (".csv", ".npz"):
+        raise click.UsageError(f"{output}: edges are written as .csv or .npz")
 
     model = _understand(file, params).model
     found = next((c for c in model.connections if c.name == connection), None)
@@ -332,30 +367,76 @@ def edges(file: Path, connection: str, params: Mapping[str, int | float], output
         guess = suggest(connection, names)
         hint = f"; did you mean `{guess}`?" if guess else f"; connections are {', '.join(names)}"
         raise click.UsageError(f"no connection is called `{connection}`{hint}")
+    sides = model.side(found.source), model.side(found.target)
     try:
-        columns = edge_columns(found.edges)
+        if summary:
+            _print_summary(connection, sides, summarised(found.edges, sides))
+            return
+        columns = edge_columns(found.edges, sides)
     except TooManyEdges as error:
         click.echo(f"`{connection}` has {error.count:,} edges, more than can be written out", err=True)
         sys.exit(1)
     if output is None:
-        for chunk in csv_lines(columns):
-            click.echo(chunk)
+        for piece in csv_pieces(columns):
+            click.echo(piece, nl=False)
         return
     from ..backends.emit import npz, replace_files
     from .plan import Stored
 
-    if output.suffix != ".npz":
-        raise click.UsageError(f"{output}: edges are written as .npz")
-    replace_files({output: npz([Stored(name, values) for name, values in columns.items()])})
+    if output.suffix == ".npz":
+        content = npz([Stored(name, array) for name, array in edge_arrays(columns).items()])
+    else:
+        content = b"".join(piece.encode() for piece in csv_pieces(columns))
+    with Reporting(params):
+        replace_files({output: content})
     click.echo(f"wrote {output}")
 
 
+def _print_summary(connection: str, sides: tuple[Side, Side], summary: Summary) -> None:
+    """The numbers of a connection as a table."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    def listed(end: EndSummary) -> str:
+        more = ", ..." if end.missing > len(end.first) else ""
+        return f"{end.missing:,}" + (f": {', '.join(end.first)}{more}" if end.first else "")
+
+    def spread(end: EndSummary) -> str:
+        return f"{end.degrees.low:,} to {end.degrees.high:,}, median {end.degrees.median:g}"
+
+    source, target = sides
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in (
+        ("connection", f"{connection}: {source.name} -> {target.name}"),
+        ("units", f"{source.units:,} -> {target.units:,}"),
+        ("edges", f"{summary.edges:,}"),
+        ("density", f"{summary.density:.3g}"),
+        ("fan-in", spread(summary.target)),
+        ("fan-out", spread(summary.source)),
+        ("components", f"{summary.components:,}, the largest of {summary.largest:,} units"),
+        ("without input", listed(summary.target)),
+        ("unread", listed(summary.source)),
+    ):
+        table.add_row(name, Text(value))
+    Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(table)
+
+
 @main.command()
-@FILE
+@FILES
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 if the layout is not canonical.")
 @click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
-def fmt(file: Path, check: bool, diff: bool) -> None:
-    """Lay out FILE canonically, in place."""
+def fmt(specs: Sequence[Path], check: bool, diff: bool) -> None:
+    """Lay out each FILE canonically, in place."""
+    different = [spec for spec in specs if _lay_out(spec, check, diff)]
+    if different and (check or diff):
+        sys.exit(1)
+
+
+def _lay_out(file: Path, check: bool, diff: bool) -> bool:
+    """Lay out a spec canonically, or say what would change; whether it was laid out otherwise."""
     from ..backends.emit import replace_files
     from ..dsl.formatter import format_spec
     from ..dsl.parser import parse
@@ -367,15 +448,15 @@ def fmt(file: Path, check: bool, diff: bool) -> None:
         report.check()
     formatted = format_spec(tree)
     if formatted == source.text:
-        return
+        return False
     if diff:
         _show_diff(source.text, formatted, str(file))
     if check:
         click.echo(f"not in canonical layout: {file}")
-    if check or diff:
-        sys.exit(1)
-    replace_files({file: formatted.encode()})
-    click.echo(f"formatted {file}")
+    if not (check or diff):
+        replace_files({file: formatted.encode()})
+        click.echo(f"formatted {file}")
+    return True
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
@@ -389,7 +470,7 @@ def test(
     """Compile FILE into a scratch folder and run the generated tests with pytest."""
     from ..backends.emit import write
 
-    files = _compile(file, targets, params)
+    files = _compile([file], targets, params)
     with tempfile.TemporaryDirectory(prefix="nnspec-") as folder:
         write(files, Path(folder))
         tests = next(name for name in files if name.startswith("test_"))

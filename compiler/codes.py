@@ -599,7 +599,8 @@ NOT_TOGETHER = Code(
     "`{first}` and `{second}` exclude each other",
     """
 Each of the two says the same thing in another way, or makes the other one pointless: a connection without
-weights has none to be trained, and a bias is either shared along dimensions or left out of single units.
+weights has none to be trained, a bias is either shared along dimensions or left out of single units, and
+`random` takes one of `fan_in`, `fan_out`, `p` and `edges`.
 
 Wrong:
     model m
@@ -709,6 +710,121 @@ Right:
     input x[size2000]
     layer y[3]
     connect x -> y : all
+""",
+)
+
+SIZE_CYCLE = Code(
+    "E241",
+    "a size depends on itself: {chain}",
+    """
+`len(NAME)` is the number of units of an axis, a layer or an input, or of edges in a set. Here it is needed
+to find out that very number. The message shows the way round.
+
+Wrong:
+    model m
+    input x[3]
+    layer y[len(y) + 1]
+    connect x -> y : all
+
+Right:
+    model m
+    input x[3]
+    layer y[len(x) + 1]
+    connect x -> y : all
+""",
+)
+
+TEXT_ORDER = Code(
+    "E242",
+    "texts are compared by `==`, `!=` and `in [...]`, not by `{operator}`",
+    """
+A string in quotes is compared letter by letter: it is the same as another or it is not. There is no order
+of texts. A column whose values are all numbers is read as numbers where it is compared with a number.
+
+Wrong:
+    model m
+    axis cell = names("cells.csv", column = "id")
+    input x[cell]
+    layer y[3]
+    connect x -> y : { i -> j : cell.type(i) > "a" }
+
+Right:
+    model m
+    axis cell = names("cells.csv", column = "id")
+    input x[cell]
+    layer y[3]
+    connect x -> y : { i -> j : cell.type(i) in ["on", "off"] }
+""",
+)
+
+TEXT_AND_NUMBER = Code(
+    "E243",
+    "this is a number, and it is compared with a text",
+    """
+A string in quotes can be the same as another one, as a value of a column or as a field of an axis. A number
+is none of these: `7` and `"7"` are never the same.
+
+Wrong:
+    model m
+    axis cell = names("cells.csv", column = "id")
+    input x[cell]
+    layer y[3]
+    connect x -> y : { i -> j : i == "c1" }
+
+Right:
+    model m
+    axis cell = names("cells.csv", column = "id")
+    input x[cell]
+    layer y[3]
+    connect x -> y : { i -> j : cell.type(i) == "on" }
+""",
+)
+
+NO_FIELD = Code(
+    "E244",
+    "`{name}` has no {what} called `{field}`",
+    """
+The fields of an axis are the other columns of the table that its names come from, and a set of edges has
+the ends `source` and `target`. The axis `cell` comes from `cells.csv`, which has the columns `id`, `type`
+and `depth`.
+
+Wrong:
+    model m
+    axis cell = names("cells.csv", column = "id")
+    input x[cell]
+    layer y[3]
+    connect x -> y : { i -> j : cell.kind(i) == "on" }
+
+Right:
+    model m
+    axis cell = names("cells.csv", column = "id")
+    input x[cell]
+    layer y[3]
+    connect x -> y : { i -> j : cell.type(i) == "on" }
+""",
+)
+
+INDEX_OUTSIDE = Code(
+    "E245",
+    "there is no unit or edge of that number",
+    """
+`AXIS.FIELD(i)` is the field of unit i and `SET.source(e)` the source of edge e, both counted from 0 to one
+less than `len(AXIS)` or `len(SET)`. Where another condition rules a number out, it does not matter that the
+field has no value there.
+
+Wrong:
+    model m
+    input x[3]
+    layer y[3]
+    edges ring : x -> y = one_to_one
+    connect x -> y : { ring.source(e) -> ring.target(e) : e in 0..3 }
+
+Right:
+    model m
+    input x[3]
+    layer y[3]
+    edges ring : x -> y = one_to_one
+    connect x -> y : { ring.source(e) -> ring.target(e) : e in 0..len(ring)-1 }
 """,
 )
 
@@ -1021,11 +1137,12 @@ Right:
 """,
 )
 
-TOO_FEW_SOURCES = Code(
+TOO_FEW_CANDIDATES = Code(
     "E315",
-    "{fan_in} distinct sources cannot be drawn from `{source}`, which has {size}",
+    "{count} distinct {what} cannot be drawn {where}",
     """
-`random` draws distinct sources for every unit, and there are fewer units to draw from than it is asked for.
+`random` draws distinct sources for every target, or distinct targets for every source, and there are fewer to
+draw from than it is asked for. With `among = set`, the candidates of a unit are its edges in that set.
 
 Wrong:
     model m
@@ -1162,6 +1279,93 @@ Right:
 """,
 )
 
+NOT_A_NAMED_SET = Code(
+    "E340",
+    "a membership needs the name of an `edges` statement",
+    """
+`u -> v in NAME` in a builder holds for the edges of a set that an `edges` statement names. The set is
+declared by itself, so that several connections can use the same graph, each with channels of its own.
+
+Wrong:
+    model m
+    input x[4, 2]
+    layer y[4, 3]
+    connect x -> y : { (u, f) -> (v, k) : u -> v in graf }
+
+Right:
+    model m
+    input x[4, 2]
+    layer y[4, 3]
+    edges graf : [4] -> [4] = { i -> i + 1 ; outside = wrap }
+    connect x -> y : { (u, f) -> (v, k) : u -> v in graf }
+""",
+)
+
+NOT_A_PROBABILITY = Code(
+    "E341",
+    "{value} is no probability",
+    """
+`chance(p)` keeps each pair with the probability p, which lies between 0 and 1 for every pair that the other
+conditions allow. `min(p, 1)` bounds a formula that grows beyond it.
+
+Wrong:
+    model m
+    input x[50]
+    layer y[50]
+    connect x -> y : { i -> j : chance(2 * exp(-abs(i - j) / 5)) }
+
+Right:
+    model m
+    input x[50]
+    layer y[50]
+    connect x -> y : { i -> j : chance(min(1, 2 * exp(-abs(i - j) / 5))) }
+""",
+)
+
+WINDOW_SHAPES = Code(
+    "E343",
+    "a window over {rank} does not lead from `{source}` {source_shape} to `{target}` {target_shape}",
+    """
+A window slides over the last dimensions, as many as it has extents, and keeps the ones before them: both
+sides have equally many dimensions, and the leading ones are the same. For channels that mix, a builder says
+which feed which.
+
+Wrong:
+    model m
+    input x[3, 28, 28]
+    layer y[8, 26, 26]
+    connect x -> y : window(3, 3)
+
+Right:
+    model m
+    input x[3, 28, 28]
+    layer y[8, 26, 26]
+    connect x -> y : { (m, r+a, c+b) -> (k, r, c) : a in 0..2, b in 0..2 }
+""",
+)
+
+WINDOW_PLACES = Code(
+    "E342",
+    "this window over `{source}` has the places {places}, but `{target}` is {shape}",
+    """
+A window of extent k that moves by `stride` over n units has (n - k) // stride + 1 places with `pad = valid`,
+the default, and n / stride, rounded up, with `pad = same`; `pad = p` adds p units before and after. The layer
+is declared with its size, so that the spec shows it; the two have to agree.
+
+Wrong:
+    model m
+    input x[28, 28]
+    layer y[28, 28]
+    connect x -> y : window(3, 3)
+
+Right:
+    model m
+    input x[28, 28]
+    layer y[26, 26]
+    connect x -> y : window(3, 3)
+""",
+)
+
 UNITS_WITHOUT_INPUT = Code(
     "W301",
     "units of `{side}` without input: {first} ({count:,} of {of:,})",
@@ -1260,6 +1464,53 @@ Right:
 """,
 )
 
+UNKNOWN_UNIT = Code(
+    "E331",
+    'no unit of `{axis}` is called "{name}"',
+    """
+A file or a pair in braces names a unit that the axis does not have. Names are compared letter by letter,
+blanks and capitals included. `unknown = skip` as an argument of `load` drops the edges of such names, as a
+table of more than this network needs makes necessary. `links.csv` leads from `c4`, which is not among the
+cells of `cells.csv`.
+
+Wrong:
+    model m
+    axis cell = names("cells.csv", column = "id")
+    input x[cell]
+    layer y[cell]
+    connect x -> y : load("links.csv")
+
+Right:
+    model m
+    axis cell = names("cells.csv", column = "id")
+    input x[cell]
+    layer y[cell]
+    connect x -> y : load("links.csv", unknown = skip)
+""",
+)
+
+NO_NAMES_HERE = Code(
+    "E332",
+    '"{name}" is no unit: {what} has no names',
+    """
+A unit can be called by its name where the dimension is an axis with names. Any other dimension has numbers.
+
+Wrong:
+    model m
+    axis cell = names("cells.csv", column = "id")
+    input x[cell]
+    layer y[3]
+    connect x -> y : { "c1" -> "a" }
+
+Right:
+    model m
+    axis cell = names("cells.csv", column = "id")
+    input x[cell]
+    layer y[3]
+    connect x -> y : { "c1" -> 0 }
+""",
+)
+
 # -------------------------------------------------------------------------- E4xx: operations, weights, losses
 
 UNKNOWN_OPERATION = Code(
@@ -1288,9 +1539,10 @@ OUT_OF_RANGE = Code(
     "E402",
     "{what} must be {wanted}, not {value:g}",
     """
-The number of an operation is outside the range in which the operation means something: `dropout(1)` would
-drop everything and scale the rest by infinity, a norm adds its `eps` to a variance so that it never divides
-by zero, and its `momentum` is the share of the new batch in the running statistics.
+The number of an operation or rule is outside the range in which it means something: `dropout(1)` would drop
+everything and scale the rest by infinity, a norm adds its `eps` to a variance so that it never divides by
+zero, its `momentum` is the share of the new batch in the running statistics, and the `p` of `random` is a
+probability.
 
 Wrong:
     model m
@@ -1459,7 +1711,8 @@ COLUMN_WITHOUT_TABLE = Code(
     "`column` needs a set that is exactly one `load` of a table",
     """
 `column` takes the weights from the table that the edges come from, row by row. So the set has to be one
-`load` of a table: in a union or a difference it would not be clear which row an edge belongs to.
+`load` of a table: in a union or a difference it would not be clear which row an edge belongs to. A matrix of
+zeros and ones has no values; what a `.mtx` or sparse `.npz` matrix holds is `column("value")`.
 
 Wrong:
     model m
@@ -1698,6 +1951,29 @@ Right:
 """,
 )
 
+MERGED_VALUES = Code(
+    "E430",
+    "the edge {source} -> {target} has two values in `{column}`: {first}, {second}",
+    """
+With `duplicate = merge` an edge that stands several times in a file is taken once. Then it has one weight,
+and which of its different values that should be is not for the compiler to choose. In `twice_valued.csv` the
+edge 0 -> 1 has the values 0.5 and 2.
+
+Wrong:
+    model m
+    input x[3]
+    layer y[3]
+    connect x -> y : load("twice_valued.csv", duplicate = merge) with weight = column("w")
+
+Right:
+    model m
+    input x[3]
+    layer y[3]
+    connect x -> y : load("twice_valued.csv", duplicate = merge, where = column("w") < 1)
+      with weight = column("w")
+""",
+)
+
 # ---------------------------------------------------------------------------------------------- E5xx: targets
 
 UNSUPPORTED = Code(
@@ -1821,8 +2097,9 @@ FILE_KIND = Code(
     "E605",
     "{name} ends in none of {kinds}",
     """
-The ending of a file's name says how it is read: `.csv` and `.tsv` hold pairs with a header line, `.npy` and
-`.npz` a matrix of zeros and ones.
+The ending of a file's name says how it is read: `.csv`, `.tsv` and `.parquet` hold tables of pairs, `.gmt`
+sets of genes, `.npy` and `.mtx` a matrix, `.npz` pairs or a matrix. The names of an axis stand in a `.txt`
+file, one a line, or in a table.
 
 Wrong:
     model m
@@ -1842,7 +2119,8 @@ BAD_ARRAY = Code(
     "E606",
     "{name} is no usable array: {reason}",
     """
-A `.npy` file holds one array of numbers, as `numpy.save` writes it; a `.npz` file has to hold exactly one.
+A `.npy` file holds one array of numbers, as `numpy.save` writes it; a `.npz` file that stands for one array
+has to hold exactly one, or a sparse matrix as scipy writes it, and a `.mtx` file a Matrix Market matrix.
 Arrays of Python objects are not read, because that could run code.
 
 Wrong:
@@ -1885,7 +2163,9 @@ BAD_TABLE = Code(
     "{name} is no usable table: {reason}",
     """
 A table is UTF-8 text with a header line that names the columns, and every line has a value for each of
-them: separated by commas in a `.csv` file, by tabs in a `.tsv` file. In `ragged.csv` a line is too short.
+them: separated by commas in a `.csv` file, by tabs in a `.tsv` file. A `.gmt` file has a set a line: its
+name, a description and its members, separated by tabs. The vectors in a `.npz` file are of one length. In
+`ragged.csv` a line is too short.
 
 Wrong:
     model m
@@ -1906,8 +2186,8 @@ NO_COLUMN = Code(
     "{name} has {number} called `{column}`",
     """
 The table has no column of that name, or two of them. By default the columns of pairs are called `source`
-and `target`, with `_0`, `_1` and so on behind it where a side has several dimensions; other names are
-arguments of `load`.
+and `target`, with `_0`, `_1` and so on behind it where a side has several dimensions, and those of a `.gmt`
+file `member` and `set`; other names are arguments of `load`.
 
 Wrong:
     model m
@@ -1925,7 +2205,7 @@ Right:
 
 BAD_VALUE = Code(
     "E610",
-    "{name}, line {line}, column `{column}`: `{value}` is not {what}",
+    "{name}, {place}, column `{column}`: `{value}` is not {what}",
     """
 A column that holds the numbers of units has a whole number in every line, and a column of weights a finite
 number. `words.csv` has a name where a number should be.
@@ -2029,6 +2309,30 @@ Right:
 """,
 )
 
+BAD_NAMES = Code(
+    "E615",
+    "{name} cannot name the units of `{axis}`: {reason}",
+    """
+The names of an axis stand in a text file, one a line, or in a column of a table. Each has at least one
+letter and stands there once, because edges are looked up by them. Here two rows of the table have the same
+type.
+
+Wrong:
+    model m
+    axis cell = names("cells.csv", column = "type")
+    input x[cell]
+    layer y[3]
+    connect x -> y : all
+
+Right:
+    model m
+    axis cell = names("cells.csv", column = "id")
+    input x[cell]
+    layer y[3]
+    connect x -> y : all
+""",
+)
+
 # ------------------------------------------------------------- E9xx: in the language, but not in this version
 
 NOT_YET = Code(
@@ -2040,15 +2344,19 @@ be done is an error. Where the same can be said in another way, as here, that wo
 
 Wrong:
     model m
-    input image[6, 6]
-    layer y[5, 5]
-    connect image -> y : window(2, 2)
+    input x[6]
+    layer y[6]
+    layer z[6]
+    connect x -> y : all
+    connect y -> z : all with reduce = mean
 
 Right:
     model m
-    input image[6, 6]
-    layer y[5, 5]
-    connect image -> y : { (r+a, c+b) -> (r, c) : a in 0..1, b in 0..1 }
+    input x[6]
+    layer y[6]
+    layer z[6]
+    connect x -> y : all
+    connect y -> z : all with weight = 1 / fan_in, trainable = false
 """,
 )
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-import numpy as np
-
-from .connectivity.edge_set import Listed, fan_in
+from .connectivity.degrees import degrees
 from .graph import Project
 from .plan import Plan
 
@@ -36,34 +34,26 @@ def connection_facts(plan: Plan) -> list[ConnectionFacts]:
 
 def _facts(op: Project, plan: Plan) -> ConnectionFacts:
     choice = plan.choice(op.connection)
-    low, median, high = _fan_in(op)
+    fan_in = degrees(op.edges, "target")
     n_source, n_target = op.input.units, op.output.units
     parameters = op.edges.count if op.weight is not None and op.weight.trainable else 0
     # Weights, and for listed edges both ends in both directions with offsets, in 32 bits.
     held = op.edges.count if op.weight is not None else 0
-    tables = 4 * op.edges.count + n_source + n_target if isinstance(op.edges, Listed) else 0
+    tables = 4 * op.edges.count + n_source + n_target if choice.kernel == "edges" else 0
     return ConnectionFacts(
         connection=op.connection,
         source=op.input.layer or op.input.name,
         target=op.layer,
         edges=op.edges.count,
         density=op.edges.count / (n_source * n_target),
-        fan_in_min=low,
-        fan_in_median=median,
-        fan_in_max=high,
+        fan_in_min=fan_in.low,
+        fan_in_median=fan_in.median,
+        fan_in_max=fan_in.high,
         parameters=parameters,
         memory=4 * (held + tables),
         kernel=choice.kernel,
         reason=choice.reason,
     )
-
-
-def _fan_in(op: Project) -> tuple[int, float, int]:
-    if not isinstance(op.edges, Listed):
-        degree = op.edges.count // op.output.units
-        return degree, degree, degree
-    degrees = fan_in(op.edges)
-    return int(degrees.min()), float(np.median(degrees)), int(degrees.max())
 
 
 def as_json(facts: list[ConnectionFacts]) -> list[dict[str, object]]:

@@ -8,9 +8,9 @@ carried out whose result could be far larger. Of an array, each entry has a valu
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from ..dsl.diagnostics import Code, Report
 from ..dsl.source import Span
 from ..dsl.words import suggest
 from . import codes
+
+if TYPE_CHECKING:
+    from .connectivity.tables import Texts
 
 Array: TypeAlias = NDArray[Any]
 Value: TypeAlias = bool | int | float | Array
@@ -67,7 +70,7 @@ def _floor(value: Value) -> Outcome:
 
 
 # Functions of the language that this version does not have.
-FUNCTIONS_LATER = {"len": "`len`", "chance": "`chance`", "column": "`column` within an expression"}
+FUNCTIONS_LATER = {"chance": "`chance`"}
 
 FUNCTIONS: dict[str, tuple[int | None, Callable[..., Outcome]]] = {
     "abs": (1, _whole(np.abs)),
@@ -163,6 +166,19 @@ def _compared(symbol: str, a: Value, b: Value) -> Value:
 
 
 @dataclass(frozen=True)
+class Surroundings:
+    """What calls in an expression read of the rest of the spec; each raises `Failed` where there is nothing.
+
+    `length` is for `len(NAME)`; `numbered` gives all of `AXIS.FIELD` or `SET.source`, of which the call takes
+    some; `column` is for `column("name")`, where there is a table.
+    """
+
+    length: Callable[[syntax.Reference], int]
+    numbered: Callable[[syntax.Attribute], Texts | Array]
+    column: Callable[[syntax.Call], Texts] | None = None
+
+
+@dataclass(frozen=True)
 class Fault:
     """Why an expression has no value: a code without fields, and the operation that fails."""
 
@@ -177,11 +193,13 @@ class Evaluator:
         self,
         report: Report,
         lookup: Lookup,
-        functions: dict[str, Callable[[syntax.Call], Value]] | None = None,
+        functions: Mapping[str, Callable[[syntax.Call], Value]] | None = None,
+        surroundings: Surroundings | None = None,
     ) -> None:
         self.report = report
         self.lookup = lookup
         self.functions = functions or {}
+        self.surroundings = surroundings
         self.faults: list[Fault] = []
         self._faulty: Faulty = 0  # of the expression under evaluation
 
@@ -313,6 +331,8 @@ class Evaluator:
         return result
 
     def _comparison(self, node: syntax.Comparison) -> Value:
+        if self._speaks_of_texts(node):
+            return self._text_comparison(node)
         links: list[tuple[Value, Faulty]] = []
         left, left_faulty = self._isolated(node.first)
         self._numeric(left, node.first)
@@ -330,6 +350,92 @@ class Evaluator:
             links.append((_compared(symbol, left, right), faulty))
             left, left_faulty = right, right_faulty
         return self._combined(links, decisive=False)
+
+    def _speaks_of_texts(self, node: syntax.Comparison) -> bool:
+        """Whether something is compared with a string, or two columns of texts with each other."""
+        operands = [_bare(node.first), *(_bare(operand) for _, operand in node.rest)]
+        lists = (operand.items for operand in operands if isinstance(operand, syntax.List))
+        items = (_bare(item) for items in lists for item in items)
+        if any(isinstance(operand, syntax.String) for operand in (*operands, *items)):
+            return True
+        # Whether columns hold numbers is looked up only where it matters.
+        if not all(isinstance(operand, syntax.Call) for operand in operands):
+            return False
+        around = self._faulty
+        texts = [self._texts(operand) for operand in operands]
+        self._faulty = around
+        return None not in texts and not all(text.is_numeric for text in texts if text)
+
+    def _text_comparison(self, node: syntax.Comparison) -> Value:
+        if len(node.rest) != 1:
+            firsts = (node.first, *(operand for _, operand in node.rest))
+            links = [
+                self._isolated(syntax.Comparison(node.span, first, (link,)))
+                for first, link in zip(firsts, node.rest, strict=False)
+            ]
+            return self._combined(links, decisive=False)
+        ((symbol, operand),) = node.rest
+        left = self._text(node.first)
+        if symbol == "in" and isinstance(_bare(operand), syntax.List):
+            items = cast("syntax.List", _bare(operand)).items
+            return _fold(np.logical_or, [False, *(_same(left, self._text(item)) for item in items)])
+        right = self._text(operand)
+        if symbol not in ("==", "!="):
+            raise fail(self.report, codes.TEXT_ORDER, node.span, operator=symbol)
+        same = _same(left, right)
+        return same if symbol == "==" else np.logical_not(same)
+
+    def _text(self, node: syntax.Expression) -> Texts | str:
+        """A string, or what is compared with one."""
+        node = _bare(node)
+        if isinstance(node, syntax.String):
+            if any(not isinstance(part, str) for part in node.parts):
+                raise fail(self.report, codes.NOT_A_NUMBER, node.span, what="a string with holes")
+            return "".join(part for part in node.parts if isinstance(part, str))
+        texts = self._texts(node)
+        if texts is None:
+            self._value(node)
+            raise fail(self.report, codes.TEXT_AND_NUMBER, node.span)
+        return texts
+
+    def _texts(self, node: syntax.Expression) -> Texts | None:
+        """The texts that `column("name")` or `AXIS.FIELD(i)` stands for; None for anything else."""
+        node = _bare(node)
+        if not isinstance(node, syntax.Call) or self.surroundings is None:
+            return None
+        if isinstance(node.function, syntax.Attribute):
+            found = self.surroundings.numbered(node.function)
+            if isinstance(found, np.ndarray):
+                return None
+            return found.at(self._index(node, len(found)))
+        if called_name(node) == "column" and self.surroundings.column is not None:
+            return self.surroundings.column(node)
+        return None
+
+    def _numbered(self, node: syntax.Call, function: syntax.Attribute) -> Value:
+        """`AXIS.FIELD(i)` as a number, `SET.source(e)`, `SET.target(e)`."""
+        if self.surroundings is None:
+            raise fail(self.report, codes.NOT_A_NUMBER, node.span, what=_described(function))
+        found = self.surroundings.numbered(function)
+        if isinstance(found, np.ndarray):
+            return found[self._index(node, len(found))]
+        return found.at(self._index(node, len(found))).numbers()
+
+    def _index(self, node: syntax.Call, size: int) -> Any:
+        """The argument of `AXIS.FIELD(i)`, a number below a size; where it is none, a fault is marked."""
+        if len(node.arguments) != 1 or node.arguments[0].name:
+            name, count = written(self.report, node.function), "one number, without a name"
+            raise fail(self.report, codes.ARGUMENT_COUNT, node.span, name=name, count=count)
+        argument = node.arguments[0].value
+        index = self._value(argument)
+        self._numeric(index, argument)
+        if not is_integer(index) and np.size(index):
+            raise self.not_an_integer(argument, "an index", np.asarray(index).reshape(-1)[:1].tolist()[0])
+        outside = np.logical_or(np.less(index, 0), np.greater_equal(index, size))
+        self._mark(outside, codes.INDEX_OUTSIDE, node)
+        if size == 0:
+            raise fail(self.report, codes.INDEX_OUTSIDE, node.span)
+        return np.where(outside, 0, index).astype(np.int64)
 
     def _contained(self, value: Value, container: syntax.Expression) -> Value:
         match container:
@@ -353,9 +459,17 @@ class Evaluator:
         name = called_name(node)
         if name in self.functions:
             return self.functions[name](node)
-        if name in FUNCTIONS_LATER or isinstance(node.function, syntax.Attribute):
-            what = FUNCTIONS_LATER.get(name, f"`{written(self.report, node.function)}`")
-            raise fail(self.report, codes.NOT_YET, node.span, what=what)
+        if isinstance(node.function, syntax.Attribute):
+            return self._numbered(node, node.function)
+        if name in FUNCTIONS_LATER:
+            raise fail(self.report, codes.NOT_YET, node.span, what=FUNCTIONS_LATER[name])
+        if name == "len" and self.surroundings is not None:
+            return self._length(node, self.surroundings)
+        if name == "column":
+            texts = self._texts(node)
+            if texts is None:
+                raise fail(self.report, codes.COLUMN_WITHOUT_TABLE, node.span)
+            return texts.numbers()
         if name not in FUNCTIONS:
             known = (*FUNCTIONS, *self.functions)
             guess = suggest(name, known)
@@ -376,6 +490,14 @@ class Evaluator:
             self._numeric(value, argument.value)
         return self._computed(node, *function(*values))
 
+    def _length(self, node: syntax.Call, surroundings: Surroundings) -> int:
+        """`len(NAME)`."""
+        arguments = [argument.value for argument in node.arguments if not argument.name]
+        if len(node.arguments) != 1 or len(arguments) != 1 or not isinstance(arguments[0], syntax.Reference):
+            count = "the name of an axis, a layer, an input or an edge set"
+            raise fail(self.report, codes.ARGUMENT_COUNT, node.span, name="len", count=count)
+        return surroundings.length(arguments[0])
+
     def _truth(self, value: Value, node: syntax.Expression) -> Value:
         if np.asarray(value).dtype.kind != "b":
             raise fail(self.report, codes.NOT_A_CONDITION, node.span)
@@ -384,6 +506,17 @@ class Evaluator:
     def _numeric(self, value: Value, node: syntax.Expression) -> None:
         if np.asarray(value).dtype.kind == "b":
             raise fail(self.report, codes.NOT_A_NUMBER, node.span, what="a condition")
+
+
+def _same(left: Texts | str, right: Texts | str) -> Value:
+    if isinstance(left, str):
+        return left == right if isinstance(right, str) else right.equal(left)
+    return left.equal(right)
+
+
+def _bare(node: syntax.Expression) -> syntax.Expression:
+    """What stands within parentheses."""
+    return _bare(node.inner) if isinstance(node, syntax.Parenthesised) else node
 
 
 def article(kind: str) -> str:
@@ -415,29 +548,33 @@ def _described(node: syntax.Expression) -> str:
     return words.get(type(node), "this")
 
 
+def children(node: object) -> tuple[syntax.Expression, ...]:
+    """The expressions that an expression is made of, as far as they are values."""
+    match node:
+        case syntax.Call():
+            return tuple(argument.value for argument in node.arguments)
+        case syntax.Unary():
+            return (node.operand,)
+        case syntax.Binary():
+            return node.left, node.right
+        case syntax.Parenthesised():
+            return (node.inner,)
+        case syntax.Range():
+            return node.first, node.last
+        case syntax.Comparison():
+            return node.first, *(value for _, value in node.rest)
+        case syntax.List() | syntax.Tuple():
+            return node.items
+        case _:
+            return ()
+
+
 def names_in(node: object, text: Callable[[syntax.Name], str]) -> set[str]:
     """The names that stand as values in an expression, in full."""
-    match node:
-        case syntax.Reference():
-            return {text(node.name)}
-        case syntax.Call():
-            children = tuple(argument.value for argument in node.arguments)
-        case syntax.Unary():
-            children = (node.operand,)
-        case syntax.Binary():
-            children = (node.left, node.right)
-        case syntax.Parenthesised():
-            children = (node.inner,)
-        case syntax.Range():
-            children = (node.first, node.last)
-        case syntax.Comparison():
-            children = (node.first, *(value for _, value in node.rest))
-        case syntax.List() | syntax.Tuple():
-            children = node.items
-        case _:
-            children = ()
+    if isinstance(node, syntax.Reference):
+        return {text(node.name)}
     names: set[str] = set()
-    for child in children:
+    for child in children(node):
         names |= names_in(child, text)
     return names
 

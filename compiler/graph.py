@@ -15,7 +15,7 @@ from .catalogue.activations import Activation
 from .catalogue.losses import Penalty
 from .catalogue.norms import Norm
 from .connectivity.edge_set import EdgeSet, Indices, Shape
-from .model import Data, DataFile, LossTerm, Start
+from .model import Data, DataFile, LossTerm, Start, UnitNames
 
 
 @dataclass(frozen=True)
@@ -191,6 +191,7 @@ class Graph:
     outputs: tuple[str, ...]
     losses: tuple[LossTerm, ...]
     penalties: tuple[WeightPenalty, ...]
+    unit_names: tuple[UnitNames, ...]
     files: tuple[DataFile, ...]
 
     def value(self, name: str) -> Value:

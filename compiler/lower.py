@@ -49,6 +49,7 @@ def lower(model: Model) -> Graph:
             WeightPenalty(term.coefficient, term.penalty, f"{term.connection}.weight")
             for term in model.penalties
         ),
+        unit_names=model.unit_names,
         files=model.files,
     )
 

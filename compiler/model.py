@@ -5,7 +5,8 @@ Everything here is frozen and free of frameworks. Spans stay on what later stage
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import prod
 from typing import TypeAlias
 
@@ -17,6 +18,7 @@ from .catalogue.activations import Activation
 from .catalogue.losses import Loss, Penalty
 from .catalogue.norms import Norm
 from .connectivity.edge_set import EdgeSet, Indices, Shape
+from .connectivity.sides import Axis, Side
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,15 @@ class PenaltyTerm:
 
 
 @dataclass(frozen=True)
+class UnitNames:
+    """The names of an axis's units, and which inputs and layers have it as a dimension."""
+
+    axis: str
+    names: tuple[str, ...]
+    bearers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class DataFile:
     """A file that the spec reads: its name as written and the sha256 of its bytes."""
 
@@ -185,7 +196,14 @@ class Model:
     outputs: tuple[str, ...]
     losses: tuple[LossTerm, ...]
     penalties: tuple[PenaltyTerm, ...]
+    unit_names: tuple[UnitNames, ...]
     files: tuple[DataFile, ...]
+    # The axes of layers and inputs that have any.
+    axes: Mapping[str, tuple[Axis | None, ...]] = field(default_factory=dict[str, "tuple[Axis | None, ...]"])
+
+    def side(self, name: str) -> Side:
+        """A layer or an input as an end of edges."""
+        return Side(name, self.shape(name), self.axes.get(name, ()))
 
     def shape(self, name: str) -> Shape:
         """The shape of a layer or an input."""

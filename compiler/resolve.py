@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import heapq
 import keyword
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 
-import numpy as np
-
 from ..dsl import syntax
 from ..dsl.diagnostics import Code, Label, Report
 from ..dsl.source import Span
+from ..dsl.words import suggest
 from . import codes
 from .arguments import call_parts
-from .connectivity.edge_set import EdgeSet, Indices, Listed, Shape, missing
+from .axes import Axes
+from .connectivity.degrees import End, unreached
+from .connectivity.edge_set import EdgeSet, Indices, Shape, TooManyEdges
 from .connectivity.files import Files
-from .connectivity.policies import unit_text
-from .connectivity.sides import Side
-from .expressions import Failed, fail
+from .connectivity.sides import Axis, Side, rank_text, unit_text
+from .connectivity.tables import Texts
+from .expressions import Failed, Surroundings, fail
 from .loss import Network, resolve_loss
 from .model import (
     Bias,
@@ -37,10 +38,11 @@ from .model import (
     Normalise,
     Operation,
     PenaltyTerm,
+    UnitNames,
 )
 from .operations import resolve_operation
 from .reserved import CLASSES, class_name
-from .scope import Names, Placed, unroll
+from .scope import Declaration, Names, Placed, unroll
 from .sets import NamedSet, SetResolver, Sides
 from .weights import resolve_weight
 
@@ -77,12 +79,16 @@ class Resolver:
     losses: list[LossTerm] = field(default_factory=list[LossTerm])
     penalties: list[PenaltyTerm] = field(default_factory=list[PenaltyTerm])
     shapes: dict[str, Shape] = field(default_factory=dict[str, Shape])
+    side_axes: dict[str, tuple[Axis | None, ...]] = field(default_factory=dict[str, tuple[Axis | None, ...]])
+    _shapeless: set[str] = field(default_factory=set[str])
+    _edge_ends: dict[str, tuple[Indices, Indices]] = field(default_factory=dict[str, tuple[Indices, Indices]])
     _default_bias: dict[str, bool] = field(default_factory=dict[str, bool])
     _name_span: Span | None = None
 
     def __post_init__(self) -> None:
-        self.names = Names(self.report, self.overrides)
+        self.names = Names(self.report, self.overrides, self._surroundings)
         self.files = Files(self.directory, self.report)
+        self.axes = Axes(self.names, self.files)
         self.sets = SetResolver(self.names, self.files)
 
     def read(self, spec: syntax.Spec) -> None:
@@ -92,6 +98,7 @@ class Resolver:
         for step in (
             self._declare,
             self._read_params,
+            self._read_axes,
             self._read_shapes,
             self._read_edges,
             self._resolve_edges,
@@ -121,8 +128,23 @@ class Resolver:
             outputs=tuple(self.outputs),
             losses=tuple(self.losses),
             penalties=tuple(self.penalties),
+            unit_names=self._unit_names(),
             files=tuple(DataFile(name, sha) for name, sha in sorted(self.files.digests.items())),
+            axes={name: axes for name, axes in self.side_axes.items() if any(axes)},
         )
+
+    def _unit_names(self) -> tuple[UnitNames, ...]:
+        """The named axes that inputs and layers have as dimensions, in the order of the spec."""
+        bearers: dict[str, list[str]] = {}
+        axes: dict[str, Axis] = {}
+        for side in (*self.inputs, *self.layers):
+            for dimension, axis in enumerate(self.side_axes[side]):
+                if axis is not None and axis.names is not None:
+                    axes[axis.name] = axis
+                    several = len(self.shapes[side]) > 1
+                    text = f"dimension {dimension} of {side}" if several else side
+                    bearers.setdefault(axis.name, []).append(text)
+        return tuple(UnitNames(n, axis.names or (), tuple(bearers[n])) for n, axis in axes.items())
 
     def _check_overrides(self) -> None:
         for name in self.overrides:
@@ -146,9 +168,6 @@ class Resolver:
                 self.names.declare(
                     statement.name, "connection", placed, self._connection_name(statement, placed)
                 )
-            case syntax.AxisStatement(name=name) as statement:
-                self.names.declare(name, "axis", placed)
-                raise fail(self.report, codes.NOT_YET, statement.span, what="`axis`")
             case _:
                 return
 
@@ -188,27 +207,125 @@ class Resolver:
                 syntax.Reference(placed.statement.span, placed.statement.name), placed.variables
             )
 
-    def _shape(self, shape: syntax.Shape | None, placed: Placed, what: str) -> Shape:
-        if shape is None:
-            return ()
-        evaluator = self.names.evaluator(placed.variables)
-        sizes = tuple(evaluator.integer(size, f"a size of {what}", least=1) for size in shape.dimensions)
-        units = 1
-        for size in sizes:
-            units *= size
+    def _read_axes(self, placed: Placed) -> None:
+        if isinstance(placed.statement, syntax.AxisStatement):
+            self._axis(self.names.declared[self._own(placed.statement.name, placed)])
+
+    def _axis(self, declared: Declaration) -> Axis:
+        """An axis, worked out when it is first asked for."""
+        axis = self.axes.find(declared)
+        self._refuse_many_units(axis.size, declared.span)
+        return axis
+
+    def _refuse_many_units(self, units: int, span: Span) -> None:
         if units > UNIT_LIMIT:
+            raise fail(self.report, codes.TOO_MANY_UNITS, span, units=f"{units:,}", limit=f"{UNIT_LIMIT:,}")
+
+    def _shape(self, shape: syntax.Shape, placed: Placed, what: str) -> tuple[Shape, tuple[Axis | None, ...]]:
+        """Sizes, and the axis of each dimension that is one."""
+        evaluator = self.names.evaluator(placed.variables)
+        axes = tuple(self._axis_of(size, placed.variables) for size in shape.dimensions)
+        sizes = tuple(
+            axis.size if axis else evaluator.integer(size, f"a size of {what}", least=1)
+            for size, axis in zip(shape.dimensions, axes, strict=True)
+        )
+        self._refuse_many_units(prod(sizes), shape.span)
+        return sizes, axes
+
+    def _axis_of(self, size: syntax.Expression, variables: Mapping[str, int]) -> Axis | None:
+        """The axis that stands where a size could stand, if one does."""
+        if not isinstance(size, syntax.Reference):
+            return None
+        name = self.names.text(size.name, variables)
+        declared = self.names.declared.get(name)
+        if declared is None or declared.kind != "axis" or name in variables:
+            return None
+        return self._axis(declared)
+
+    def _shape_of(self, declared: Declaration) -> Shape:
+        """The shape of a layer or an input, worked out when it is first asked for."""
+        name, statement = declared.name, declared.placed.statement
+        assert isinstance(statement, syntax.LayerStatement | syntax.DataStatement)
+        if name not in self.shapes:
+            with self.names.needing(declared):
+                if name in self._shapeless:
+                    raise Failed
+                self._shapeless.add(name)
+                if statement.shape is None:
+                    raise self._no_shape(statement, declared.kind, name)
+                self.shapes[name], self.side_axes[name] = self._shape(
+                    statement.shape, declared.placed, f"`{name}`"
+                )
+                self._shapeless.remove(name)
+        return self.shapes[name]
+
+    def _surroundings(self, variables: Mapping[str, int]) -> Surroundings:
+        """What expressions read of the rest of the spec."""
+        return Surroundings(
+            lambda reference: self._length(reference, variables),
+            lambda attribute: self._numbered(attribute, variables),
+        )
+
+    def _length(self, reference: syntax.Reference, variables: Mapping[str, int]) -> int:
+        """Number of units of an axis, a layer or an input, or of edges in a set."""
+        found = self.names.find(reference.name, variables, "axis", "layer", "input", "edge set")
+        if found.kind == "axis":
+            return self._axis(found).size
+        if found.kind == "edge set":
+            return self._named_set(found, reference.span).count
+        return prod(self._shape_of(found))
+
+    def _numbered(self, attribute: syntax.Attribute, variables: Mapping[str, int]) -> Texts | Indices:
+        """A field of an axis, or one of the two ends of all edges of a set."""
+        found = self.names.find(attribute.value.name, variables, "axis", "edge set")
+        if found.kind == "axis":
+            known = self._axis(found).fields
+            if attribute.field in known:
+                return Texts(known[attribute.field])
+            what = "field"
+        else:
+            known, what = ("source", "target"), "end"
+            if attribute.field in known:
+                return self._ends(found, attribute)
+        guess = suggest(attribute.field, known)
+        listed = ", ".join(f"`{name}`" for name in known)
+        help = f"did you mean `{guess}`?" if guess else f"its {what}s are {listed}" if known else ()
+        fields = {"name": found.name, "what": what, "field": attribute.field}
+        raise fail(self.report, codes.NO_FIELD, attribute.span, help=help, **fields)
+
+    def _ends(self, declared: Declaration, attribute: syntax.Attribute) -> Indices:
+        edges = self._named_set(declared, attribute.span)
+        shape = edges.source_shape if attribute.field == "source" else edges.target_shape
+        if len(shape) > 1:
             raise fail(
-                self.report, codes.TOO_MANY_UNITS, shape.span, units=f"{units:,}", limit=f"{UNIT_LIMIT:,}"
+                self.report,
+                codes.RANK,
+                attribute.span,
+                side=f"{declared.name}.{attribute.field}",
+                rank=rank_text(shape),
+                shape=list(shape),
+                given=1,
+                help="the ends of an edge are known where its sides have one dimension",
             )
-        return sizes
+        try:
+            if declared.name not in self._edge_ends:
+                self._edge_ends[declared.name] = edges.edges()
+            return self._edge_ends[declared.name][0 if attribute.field == "source" else 1]
+        except TooManyEdges as error:
+            count = f"{error.count:,}"
+            raise fail(self.report, codes.TOO_MANY_EDGES, attribute.span, count=count) from None
+
+    def _named_set(self, declared: Declaration, span: Span) -> EdgeSet:
+        """A named set, resolved when it is first asked for."""
+        if declared.name not in self.sets.named:
+            with self.names.needing(declared):
+                self._read_edges(declared.placed)
+        return self.sets.edges_of(declared.name, span)
 
     def _read_shapes(self, placed: Placed) -> None:
         statement = placed.statement
         if isinstance(statement, syntax.LayerStatement):
-            name = self._own(statement.name, placed)
-            if statement.shape is None:
-                raise self._no_shape(statement, "layer", name)
-            self.shapes[name] = self._shape(statement.shape, placed, f"`{name}`")
+            self._shape_of(self.names.declared[self._own(statement.name, placed)])
         elif isinstance(statement, syntax.DataStatement):
             self._read_data(statement, placed)
 
@@ -218,7 +335,11 @@ class Resolver:
 
     def _read_data(self, statement: syntax.DataStatement, placed: Placed) -> None:
         name = self._own(statement.name, placed)
-        shape = self._shape(statement.shape, placed, f"`{name}`")
+        shape: Shape = ()
+        if statement.shape is not None and statement.keyword == "input":
+            shape = self._shape_of(self.names.declared[name])
+        elif statement.shape is not None:
+            shape, _ = self._shape(statement.shape, placed, f"`{name}`")
         classes = None
         if statement.classes is not None:
             classes = self.names.evaluator(placed.variables).integer(
@@ -242,6 +363,8 @@ class Resolver:
         if not isinstance(statement, syntax.EdgesStatement):
             return
         name = self._own(statement.name, placed)
+        if name in self.sets.named:
+            return
         sides = Sides(self._side(statement.source, placed), self._side(statement.target, placed), name)
         self.sets.named[name] = NamedSet(sides, statement.set, placed)
 
@@ -254,12 +377,15 @@ class Resolver:
 
     def _side(self, side: syntax.Name | syntax.Shape, placed: Placed) -> Side:
         if isinstance(side, syntax.Shape):
-            shape = self._shape(side, placed, "a side")
-            return Side(str(list(shape)), shape)
-        found = self.names.find(side, placed.variables, "layer", "input")
-        if found.name not in self.shapes:
-            raise Failed  # its own statement has an error, which is recorded
-        return Side(found.name, self.shapes[found.name])
+            shape, axes = self._shape(side, placed, "a side")
+            sizes = (axis.name if axis else str(size) for size, axis in zip(shape, axes, strict=True))
+            return Side(f"[{', '.join(sizes)}]", shape, axes)
+        found = self.names.find(side, placed.variables, "layer", "input", "axis")
+        if found.kind == "axis":
+            axis = self._axis(found)
+            return Side(axis.name, (axis.size,), (axis,))
+        shape = self._shape_of(found)
+        return Side(found.name, shape, self.side_axes[found.name])
 
     def _read_layers(self, placed: Placed) -> None:
         statement = placed.statement
@@ -381,20 +507,17 @@ class Resolver:
             into = [c.edges for c in self.connections.values() if c.target == name]
             out = [c.edges for c in self.connections.values() if c.source == name]
             if name in self.layers:
-                self._warn_missing(codes.UNITS_WITHOUT_INPUT, into, lambda edges: edges.target, side)
+                self._warn_missing(codes.UNITS_WITHOUT_INPUT, into, "target", side)
             if out and name not in self.outputs:
-                self._warn_missing(codes.UNITS_UNREAD, out, lambda edges: edges.source, side)
+                self._warn_missing(codes.UNITS_UNREAD, out, "source", side)
 
-    def _warn_missing(
-        self, code: Code, sets: list[EdgeSet], ends: Callable[[Listed], Indices], side: Layer | Data
-    ) -> None:
-        listed = [edges for edges in sets if isinstance(edges, Listed)]
-        if not sets or len(listed) < len(sets):
-            return  # nothing enters, which is an error; or `all` and `one_to_one`, which reach every unit
-        units = np.concatenate([np.empty(0, np.int64), *(ends(edges) for edges in listed)])
-        count, first = missing(units, prod(side.shape), most=5)
+    def _warn_missing(self, code: Code, sets: list[EdgeSet], end: End, side: Layer | Data) -> None:
+        if not sets:
+            return  # nothing enters, which is an error
+        count, first = unreached(sets, end, most=5)
         if count:
-            named = ", ".join(unit_text(int(unit), side.shape) for unit in first)
+            units = Side(side.name, side.shape, self.side_axes[side.name])
+            named = ", ".join(unit_text(int(unit), units) for unit in first)
             more = ", ..." if count > 5 else ""
             of = prod(side.shape)
             self.report.add(code, side.span, count=count, of=of, side=side.name, first=named + more)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ..dsl import syntax
@@ -10,7 +11,7 @@ from ..dsl.diagnostics import Label, Report
 from ..dsl.source import Span
 from ..dsl.words import suggest
 from . import codes
-from .expressions import INT_LIMIT, Evaluator, Failed, Value, article, fail
+from .expressions import INT_LIMIT, Evaluator, Failed, Surroundings, Value, article, fail
 from .reserved import NUMBER_WORDS, refusal
 
 # A `for` of a billion turns is a mistake or an attack; no network is written with this many statements.
@@ -40,10 +41,11 @@ class Declaration:
 
 @dataclass
 class Names:
-    """The one namespace of a spec, and the numbers in it."""
+    """The one namespace of a spec, and the numbers in it; `surroundings` is for its expressions."""
 
     report: Report
     overrides: Mapping[str, int | float]
+    surroundings: Callable[[Mapping[str, int]], Surroundings]
     declared: dict[str, Declaration] = field(default_factory=dict[str, Declaration])
     params: dict[str, int | float] = field(default_factory=dict[str, "int | float"])
     loop_variables: dict[str, Span] = field(default_factory=dict[str, Span])
@@ -125,7 +127,7 @@ class Names:
             guess = suggest(text, [d.name for d in self.declared.values() if d.kind in kinds])
             help = f"did you mean `{guess}`?" if guess else ()
             raise fail(self.report, codes.UNKNOWN_NAME, name.span, kind=wanted, name=text, help=help)
-        if found.kind not in kinds and (found.kind == "axis" or text in self._twice):
+        if found.kind not in kinds and text in self._twice:
             raise Failed  # a statement that declares it has an error, which is recorded
         if found.kind not in kinds:
             raise fail(
@@ -143,7 +145,27 @@ class Names:
 
     def evaluator(self, variables: Mapping[str, int]) -> Evaluator:
         """Evaluates numbers that may use `for` variables and params."""
-        return Evaluator(self.report, lambda reference: self.number(reference, variables))
+        return Evaluator(
+            self.report,
+            lambda reference: self.number(reference, variables),
+            surroundings=self.surroundings(variables),
+        )
+
+    @contextmanager
+    def needing(self, declared: Declaration) -> Generator[None]:
+        """Around the work on the size of something. Raises `Failed` if that is what needs it."""
+        if declared.name in self._evaluating:
+            chain = [*self._evaluating[self._evaluating.index(declared.name) :], declared.name]
+            raise fail(self.report, codes.SIZE_CYCLE, declared.span, chain=" -> ".join(chain))
+        self._evaluating.append(declared.name)
+        try:
+            yield
+        except RecursionError:
+            if len(self._evaluating) > 1:
+                raise
+            raise fail(self.report, codes.LONG_CHAIN, declared.span, name=declared.name) from None
+        finally:
+            self._evaluating.pop()
 
     def is_number(self, name: str, variables: Mapping[str, int]) -> bool:
         """Whether a name is that of a `for` variable or of anything declared."""
@@ -162,7 +184,7 @@ class Names:
             guess = suggest(text, known)
             help = f"did you mean `{guess}`?" if guess else hint or ()
             raise fail(self.report, codes.UNKNOWN_NUMBER, reference.span, name=text, help=help)
-        if found.kind != "param" and (found.kind == "axis" or text in self._twice):
+        if found.kind != "param" and text in self._twice:
             raise Failed  # a statement that declares it has an error, which is recorded
         if found.kind != "param":
             raise fail(
@@ -173,6 +195,7 @@ class Names:
                 kind=article(found.kind),
                 wanted="a number",
                 others=(Label(found.span, "declared here"),),
+                help=f"its size is `len({text})`" if found.kind == "axis" else (),
             )
         return self._param(found)
 
@@ -208,14 +231,14 @@ class Names:
 
 
 def unroll(spec: syntax.Spec, names: Names) -> list[Placed]:
-    """All statements outside and inside loops, in order, with params declared as they are met.
+    """All statements outside and inside loops, in order, with params and axes declared as they are met.
 
-    Params outside loops are declared first, so that a loop's bounds may use one that stands below it. Raises
+    Those outside loops are declared first, so that a loop's bounds may use one that stands below it. Raises
     `SpecError` if there is no end to the statements.
     """
     for statement in spec.statements:
-        if isinstance(statement, syntax.ParamStatement):
-            _attempt(lambda s=statement: names.declare(s.name, "param", Placed(s, {})))
+        if isinstance(statement, syntax.ParamStatement | syntax.AxisStatement):
+            _attempt(lambda s=statement: names.declare(s.name, _KINDS[type(s)], Placed(s, {})))
     result: list[Placed] = []
     for turn, placed in enumerate(_placed(spec.statements, {}, names)):
         if turn >= STATEMENT_LIMIT:
@@ -223,15 +246,14 @@ def unroll(spec: syntax.Spec, names: Names) -> list[Placed]:
             names.report.check()  # what else is wrong would be looked for in all of them
         if isinstance(placed.statement, syntax.ForStatement):
             continue
-        if isinstance(placed.statement, syntax.ParamStatement) and placed.variables:
-            _attempt(lambda p=placed: names.declare(_name_of(p), "param", p))
+        statement = placed.statement
+        if isinstance(statement, syntax.ParamStatement | syntax.AxisStatement) and placed.variables:
+            _attempt(lambda s=statement, p=placed: names.declare(s.name, _KINDS[type(s)], p))
         result.append(placed)
     return result
 
 
-def _name_of(placed: Placed) -> syntax.Name:
-    assert isinstance(placed.statement, syntax.ParamStatement)
-    return placed.statement.name
+_KINDS: dict[type, str] = {syntax.ParamStatement: "param", syntax.AxisStatement: "axis"}
 
 
 def _attempt(action: Callable[[], object]) -> None:

@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from ..dsl import syntax
 from ..dsl.diagnostics import Label
+from ..dsl.source import Span
 from ..dsl.words import suggest
 from . import codes
-from .arguments import Bound, bind, call_parts, name_of
-from .connectivity import builders
-from .connectivity.edge_set import (
-    EDGE_LIMIT,
-    Diagonal,
-    EdgeSet,
-    Full,
-    Indices,
-    TooManyEdges,
-    difference,
-    intersection,
-    listed,
-    pair_keys,
-    union,
-)
-from .connectivity.files import Files, Table
-from .connectivity.policies import DUPLICATE, OUTSIDE, Policies, refuse_duplicates, size_text
-from .connectivity.random_edges import choose_sources, seed_of
-from .connectivity.sides import Scope, Side, rank_text
+from .arguments import Bound, bind, name_of
+from .axes import file_name
+from .connectivity import builders, random_rule
+from .connectivity.algebra import Partial, difference, intersection, settled, union
+from .connectivity.budget import Budget
+from .connectivity.edge_set import EDGE_LIMIT, Diagonal, EdgeSet, Full, Listed, TooManyEdges
+from .connectivity.files import Files
+from .connectivity.random_edges import seed_of
+from .connectivity.random_rule import FORMS
+from .connectivity.sides import Member, Scope, Side
+from .connectivity.structure import recognised
+from .connectivity.window_rule import window
 from .expressions import Failed, article, fail
+from .loading import Loader
 from .scope import Names, Placed
-
-# Rules of the language that this version does not have.
-RULES_LATER = ("window",)
 
 
 @dataclass(frozen=True)
@@ -61,15 +52,16 @@ class SetResolver:
 
     names: Names
     files: Files
+    budget: Budget = field(default_factory=lambda: Budget())
     named: dict[str, NamedSet] = field(default_factory=dict[str, NamedSet])
     resolved: dict[str, EdgeSet | None] = field(default_factory=dict[str, "EdgeSet | None"])
     _resolving: list[str] = field(default_factory=list[str])
-    _tables: dict[str, Table] = field(default_factory=dict[str, Table])
+    _listed: Counter[str] = field(default_factory=Counter[str])
 
     def resolve(self, node: syntax.Expression, sides: Sides, variables: Mapping[str, int]) -> EdgeSet:
         """The edges of a whole set expression. Raises `Failed` after recording a diagnostic."""
         try:
-            return self._set(node, sides, variables, "0")
+            edges = recognised(settled(self._set(node, sides, variables, "0")))
         except TooManyEdges as error:
             raise fail(
                 self.names.report,
@@ -78,10 +70,22 @@ class SetResolver:
                 count=f"{error.count:,}",
                 help="`all` alone is never written out; what is taken from it or added to it is",
             ) from None
+        self._refuse_many_together(edges, node.span)
+        return edges
+
+    def _refuse_many_together(self, edges: EdgeSet, span: Span) -> None:
+        """Hold the edges of all named sets, and those of all connections, to the limit of a single set."""
+        kind = "`edges` statements" if self._resolving else "connections"
+        self._listed[kind] += edges.count if isinstance(edges, Listed) else 0
+        if self._listed[kind] > EDGE_LIMIT:
+            help = f"these are the edges of all {kind} so far, of which each alone would do"
+            count = f"{self._listed[kind]:,}"
+            self.names.report.add(codes.TOO_MANY_EDGES, span, count=count, help=help)
+            self.names.report.check()  # what else is wrong would be looked for in sets as large
 
     def _set(
         self, node: syntax.Expression, sides: Sides, variables: Mapping[str, int], place: str
-    ) -> EdgeSet:
+    ) -> Partial:
         report = self.names.report
         match node:
             case syntax.Parenthesised():
@@ -92,7 +96,7 @@ class SetResolver:
                 combine = {"|": union, "&": intersection, "-": difference}[node.operator]
                 return combine(left, right)
             case syntax.Builder():
-                return builders.build(node, self.scope(sides, variables))
+                return builders.build(node, self.scope(sides, variables, place))
             case syntax.Reference() | syntax.Call():
                 return self._rule(node, sides, variables, place)
             case _:
@@ -104,16 +108,21 @@ class SetResolver:
                     "or the name of an `edges` statement",
                 )
 
-    def scope(self, sides: Sides, variables: Mapping[str, int]) -> Scope:
-        """What a builder between these sides sees."""
+    def scope(self, sides: Sides, variables: Mapping[str, int], place: str = "0") -> Scope:
+        """What a builder between these sides sees, at a place of the expression it stands in."""
         return Scope(
             report=self.names.report,
             source=sides.source,
             target=sides.target,
             text=lambda name: self.names.text(name, variables),
+            string=lambda string: self.names.string(string, variables),
             loop_variables=variables,
             outer=lambda reference: self.names.number(reference, variables),
             declared=lambda name: self.names.declared[name].kind if name in self.names.declared else None,
+            surroundings=self.names.surroundings(variables),
+            member=lambda node: self._member(node, variables),
+            seed=lambda: seed_of(sides.owner, place),
+            budget=self.budget,
         )
 
     # --------------------------------------------------------------------------------------- rules
@@ -125,8 +134,6 @@ class SetResolver:
         name = name_of(report, node)
         if name in RULES:
             return RULES[name](self, node, sides, variables, place)
-        if name in RULES_LATER:
-            raise fail(report, codes.NOT_YET, node.span, what=f"the rule `{name}`")
         if isinstance(node, syntax.Reference):
             text = self.names.text(node.name, variables)
             if text in self.named:
@@ -167,12 +174,32 @@ class SetResolver:
                 others=(Label(self.names.declared[name].span, "declared here"),),
                 help="it leads the other way round" if turned else (),
             )
+        return self.edges_of(name, node.span)
+
+    def edges_of(self, name: str, span: Span) -> EdgeSet:
+        """The edges of a named set where it is used. Raises `Failed` if it has errors, or needs itself."""
         if name in self._resolving:
-            raise fail(report, codes.SET_CYCLE, node.span, name=name)
+            raise fail(self.names.report, codes.SET_CYCLE, span, name=name)
         edges = self.named_edges(name)
         if edges is None:
             raise Failed
         return edges
+
+    def _member(self, node: syntax.Expression, variables: Mapping[str, int]) -> Member:
+        """The named set of a membership."""
+        report = self.names.report
+        text = self.names.text(node.name, variables) if isinstance(node, syntax.Reference) else ""
+        if text not in self.named:
+            guess = suggest(text, self.named) if text else None
+            help = f"did you mean `{guess}`?" if guess else "declare it: `edges NAME : A -> B = ...`"
+            raise fail(report, codes.NOT_A_NAMED_SET, node.span, help=help)
+        if text in self._resolving:
+            raise fail(report, codes.SET_CYCLE, node.span, name=text)
+        edges = self.named_edges(text)
+        if edges is None:
+            raise Failed
+        sides = self.named[text].sides
+        return Member(sides.source, sides.target, edges)
 
     def named_edges(self, name: str) -> EdgeSet | None:
         """The edges of a named set, or None if it has errors, which are recorded once."""
@@ -219,25 +246,13 @@ class SetResolver:
     def rule_random(
         self, node: syntax.Expression, sides: Sides, variables: Mapping[str, int], place: str
     ) -> EdgeSet:
-        """`random(fan_in = k, seed = s)`: k distinct sources for every target."""
+        """`random(...)`: edges drawn at compile time."""
         report = self.names.report
-        bound = bind(report, node, ("fan_in", "seed"), 0, later=("fan_out", "p", "edges", "among"))
-        if "fan_in" not in bound:
-            raise fail(report, codes.MISSING_ARGUMENT, node.span, name="random", argument="fan_in")
+        bound = bind(report, node, (*FORMS, "among", "seed"), 0)
         evaluator = self.names.evaluator(variables)
-        fan_in = evaluator.integer(bound["fan_in"].value, "`fan_in`", least=0)
-        if fan_in > sides.source.units:
-            raise fail(
-                report,
-                codes.TOO_FEW_SOURCES,
-                bound["fan_in"].span,
-                fan_in=fan_in,
-                source=sides.source.name,
-                size=size_text(sides.source.units),
-            )
-        edges = fan_in * sides.target.units
-        if edges > EDGE_LIMIT and fan_in < sides.source.units:
-            raise TooManyEdges(edges)
+        among: Partial = Full(sides.source.shape, sides.target.shape)
+        if "among" in bound:
+            among = self._set(bound["among"].value, sides, variables, place + "0")
         if "seed" in bound:
             seed = evaluator.integer(bound["seed"].value, "`seed`", least=0)
             if variables and isinstance(bound["seed"].value, syntax.Number):
@@ -246,191 +261,29 @@ class SetResolver:
                 )
         else:
             seed = seed_of(sides.owner, place)
-        if fan_in == sides.source.units:
-            return Full(sides.source.shape, sides.target.shape)
-        source, target = choose_sources(seed, sides.source.units, sides.target.units, fan_in)
-        return listed(source, target, sides.source.shape, sides.target.shape)
+        return random_rule.draw(node, bound, among, seed, sides.source, sides.target, evaluator)
+
+    def rule_window(
+        self, node: syntax.Expression, sides: Sides, variables: Mapping[str, int], place: str
+    ) -> EdgeSet:
+        """`window(...)`: what slides over the last dimensions."""
+        return window(node, sides.source, sides.target, self.names.evaluator(variables))
 
     # --------------------------------------------------------------------------------------- files
 
     def rule_load(
         self, node: syntax.Expression, sides: Sides, variables: Mapping[str, int], place: str
     ) -> EdgeSet:
-        """`load(file, ...)`: pairs from a table, or a 0/1 matrix."""
-        report = self.names.report
-        bound = bind(
-            report,
-            node,
-            ("file", "source", "target", "rows", "outside", "duplicate"),
-            1,
-            later=("where", "unknown"),
-        )
-        name = self.file_name(node, bound, variables)
-        suffix = name.rpartition(".")[2].lower()
-        if suffix in ("csv", "tsv"):
-            return self._pairs(name, node, bound, sides, variables)
-        if suffix == "npz" and "rows" not in bound:
-            help = "for a matrix in a .npz file, say `rows = source` or `rows = target`"
-            raise fail(report, codes.NOT_YET, node.span, what="reading pairs from .npz files", help=help)
-        if suffix in ("npy", "npz"):
-            return self._matrix(name, node, bound, sides)
-        if suffix in ("parquet", "mtx", "gmt"):
-            raise fail(report, codes.NOT_YET, node.span, what=f"reading .{suffix} files")
-        kinds = ", ".join(f"`.{kind}`" for kind in ("csv", "tsv", "npy", "npz"))
-        raise fail(report, codes.FILE_KIND, node.span, name=name, kinds=kinds)
+        """`load(file, ...)`: pairs from a table, or a matrix."""
+        return self.loader(node, sides, variables).edges()
 
     def file_name(self, node: syntax.Expression, bound: Bound, variables: Mapping[str, int]) -> str:
-        """The file argument of `load`, templates filled in."""
-        report = self.names.report
-        if "file" not in bound:
-            raise fail(report, codes.MISSING_ARGUMENT, node.span, name="load", argument="file")
-        value = bound["file"].value
-        if not isinstance(value, syntax.String):
-            raise fail(report, codes.NOT_A_STRING, value.span, what="a file's name")
-        return self.names.string(value, variables)
+        """The file argument of a `load`, templates filled in."""
+        return file_name(node, bound, self.names, variables)
 
-    def table(self, name: str, node: syntax.Expression) -> Table:
-        """A table, read once however often it is named."""
-        if name not in self._tables:
-            self._tables[name] = self.files.table(name, node.span)
-        return self._tables[name]
-
-    def _pairs(
-        self,
-        name: str,
-        node: syntax.Expression,
-        bound: Bound,
-        sides: Sides,
-        variables: Mapping[str, int],
-    ) -> EdgeSet:
-        report = self.names.report
-        if "rows" in bound:
-            raise fail(
-                report, codes.SURPLUS_ARGUMENT, bound["rows"].span, name="load", help="`rows` is for matrices"
-            )
-        source, target, lines = self.pair_columns(name, node, bound, sides, variables)
-        policies = Policies.of(
-            tuple(
-                syntax.Attribution(bound[key].span, key, bound[key].span, "=", bound[key].value)
-                for key in ("outside", "duplicate")
-                if key in bound
-            ),
-            report,
-            lambda n: self.names.text(n, variables),
-            (OUTSIDE, DUPLICATE),
-        )
-        keep = np.ones(len(source), bool)
-        units: list[Indices] = []
-        for end, columns, side in (("source", source, sides.source), ("target", target, sides.target)):
-            unit = np.zeros(len(source), np.int64)
-            for dimension, size in enumerate(side.shape):
-                index = columns[:, dimension]
-                outside = (index < 0) | (index >= size)
-                if outside.any() and policies.outside == "error":
-                    at = int(np.argmax(outside))
-                    raise fail(
-                        report,
-                        codes.OUTSIDE,
-                        node.span,
-                        end=end,
-                        index=int(index[at]),
-                        side=side.name,
-                        size=size_text(size),
-                        label=f"line {lines[at]} of {name}",
-                        help="`outside = skip` drops such edges, `outside = wrap` closes the ring",
-                    )
-                keep &= ~outside | (policies.outside == "wrap")
-                unit = unit * size + (index % max(size, 1))
-            units.append(unit)
-        source_units, target_units = units[0][keep], units[1][keep]
-        if policies.duplicate == "error":
-            line_of = np.asarray(lines, np.int64)[keep]
-            refuse_duplicates(
-                pair_keys(source_units, target_units, sides.source.shape, sides.target.shape),
-                sides.source,
-                sides.target,
-                report,
-                lambda i: node.span,
-                lambda i: f"again on line {line_of[i]} of {name}",
-            )
-        return listed(source_units, target_units, sides.source.shape, sides.target.shape)
-
-    def pair_columns(
-        self,
-        name: str,
-        node: syntax.Expression,
-        bound: Bound,
-        sides: Sides,
-        variables: Mapping[str, int],
-    ) -> tuple[Indices, Indices, list[int]]:
-        """Indices of sources and targets in a table, (rows, dimensions) each, and the rows' lines."""
-        table = self.table(name, node)
-        columns: list[Indices] = []
-        for end, side in (("source", sides.source), ("target", sides.target)):
-            if end in bound:
-                value = bound[end].value
-                if not isinstance(value, syntax.String):
-                    raise fail(self.names.report, codes.NOT_A_STRING, value.span, what="a column's name")
-                wanted = [self.names.string(value, variables)]
-            elif len(side.shape) == 1:
-                wanted = [end]
-            else:
-                wanted = [f"{end}_{dimension}" for dimension in range(len(side.shape))]
-            if len(wanted) != len(side.shape):
-                raise fail(
-                    self.names.report,
-                    codes.RANK,
-                    bound[end].span,
-                    side=side.name,
-                    rank=rank_text(side.shape),
-                    shape=list(side.shape),
-                    given=1,
-                    help=f"leave `{end}` out: the columns are then `{end}_0`, `{end}_1`, ...",
-                )
-            columns.append(np.stack([table.integers(column) for column in wanted], axis=1))
-        return columns[0], columns[1], table.lines
-
-    def _matrix(self, name: str, node: syntax.Expression, bound: Bound, sides: Sides) -> EdgeSet:
-        report = self.names.report
-        for surplus in ("source", "target", "outside", "duplicate"):
-            if surplus in bound:
-                raise fail(
-                    report,
-                    codes.SURPLUS_ARGUMENT,
-                    bound[surplus].span,
-                    name="load",
-                    help=f"`{surplus}` is for tables of pairs",
-                )
-        rows = bound.get("rows")
-        word = call_parts(rows.value) if rows else None
-        if word is None or word[0] not in ("source", "target"):
-            raise fail(
-                report,
-                codes.ORIENTATION,
-                rows.span if rows else node.span,
-                name=name,
-                help="`rows = source` for an (in, out) matrix, `rows = target` for an (out, in) matrix",
-            )
-        matrix = self.files.zero_one(name, node.span)
-        wanted = (sides.source.units, sides.target.units)
-        wanted = wanted if word[0] == "source" else wanted[::-1]
-        if matrix.shape != wanted:
-            turned = matrix.shape == wanted[::-1]
-            other = "target" if word[0] == "source" else "source"
-            raise fail(
-                report,
-                codes.MATRIX_SHAPE,
-                node.span,
-                name=name,
-                shape=list(matrix.shape),
-                wanted=list(wanted),
-                source=sides.source.name,
-                target=sides.target.name,
-                help=f"its transpose would fit: `rows = {other}`" if turned else (),
-            )
-        first, second = np.nonzero(matrix)
-        source, target = (first, second) if word[0] == "source" else (second, first)
-        return listed(source, target, sides.source.shape, sides.target.shape)
+    def loader(self, node: syntax.Expression, sides: Sides, variables: Mapping[str, int]) -> Loader:
+        """Reads what a `load(...)` names."""
+        return Loader(node, sides.source, sides.target, self.names, self.files, variables)
 
 
 Rule = Callable[[SetResolver, syntax.Expression, Sides, Mapping[str, int], str], EdgeSet]
@@ -438,6 +291,7 @@ Rule = Callable[[SetResolver, syntax.Expression, Sides, Mapping[str, int], str],
 RULES: dict[str, Rule] = {
     "all": SetResolver.rule_all,
     "one_to_one": SetResolver.rule_one_to_one,
+    "window": SetResolver.rule_window,
     "random": SetResolver.rule_random,
     "load": SetResolver.rule_load,
 }

@@ -15,7 +15,8 @@ from . import codes
 from .arguments import bind, call_parts, name_of
 from .catalogue.initialisers import DISTRIBUTIONS
 from .connectivity import builders
-from .connectivity.edge_set import Diagonal, EdgeSet, Full, Indices, TooManyEdges, occurrences, pair_keys
+from .connectivity.degrees import degrees
+from .connectivity.edge_set import EdgeSet, Full, Indices, Listed, TooManyEdges, occurrences
 from .expressions import FLOAT32_MAX, Evaluator, Value, fail, written
 from .model import Drawn, DrawnByFanIn, Given, Start, Weight
 from .sets import SetResolver, Sides
@@ -134,8 +135,6 @@ class _Start:
         parts = call_parts(node)
         if parts and parts[0] == "load":
             return Given(self._loaded(node))
-        if parts and parts[0] == "column":
-            return Given(self._column(node))
         if parts and parts[0] in DISTRIBUTIONS:
             help = f"a weight that is drawn is written `weight ~ {written(self.sets.names.report, node)}`"
             raise fail(self.sets.names.report, codes.UNKNOWN_FUNCTION, node.span, name=parts[0], help=help)
@@ -164,33 +163,13 @@ class _Start:
             )
         return self._float32(weights.reshape(-1), node)
 
-    def _column(self, node: syntax.Expression) -> NDArray[np.float32]:
-        """Weights from a column of the table that the set was loaded from."""
-        report = self.sets.names.report
+    def _column(self, node: syntax.Call) -> NDArray[np.float64]:
+        """A column of the file that the set was loaded from, in the order of the edges."""
         loaded = self.statement.set
         parts = call_parts(loaded)
         if not (isinstance(loaded, syntax.Call) and parts and parts[0] == "load"):
-            raise fail(report, codes.COLUMN_WITHOUT_TABLE, node.span)
-        bound = bind(report, node, ("name",))
-        if "name" not in bound or not isinstance(bound["name"].value, syntax.String):
-            raise fail(report, codes.NOT_A_STRING, node.span, what="a column's name")
-        arguments = bind(report, loaded, ("file", "source", "target", "rows", "outside", "duplicate"), 1)
-        name = self.sets.file_name(loaded, arguments, self.variables)
-        if not name.lower().endswith((".csv", ".tsv")):
-            raise fail(report, codes.COLUMN_WITHOUT_TABLE, node.span)
-        if "outside" in arguments or "duplicate" in arguments or "rows" in arguments:
-            raise fail(report, codes.NOT_YET, node.span, what="`column` beside a policy of `load`")
-        source, target, _ = self.sets.pair_columns(name, loaded, arguments, self.sides, self.variables)
-        keys = pair_keys(
-            _units(source, self.sides.source.shape),
-            _units(target, self.sides.target.shape),
-            self.sides.source.shape,
-            self.sides.target.shape,
-        )
-        numbers = self.sets.table(name, loaded).numbers(
-            self.sets.names.string(bound["name"].value, self.variables)
-        )
-        return self._float32(numbers[np.argsort(keys, kind="stable")], node)
+            raise fail(self.sets.names.report, codes.COLUMN_WITHOUT_TABLE, node.span)
+        return self.sets.loader(loaded, self.sides, self.variables).numbers(node)
 
     def _per_edge(self, node: syntax.Expression) -> float | NDArray[np.float64]:
         """A number, or one per edge where the expression speaks of the edge."""
@@ -213,7 +192,9 @@ class _Start:
                 return self._index_columns[name]
             return self.sets.names.number(reference, self.variables, hint)
 
-        value = Evaluator(self.sets.names.report, lookup).value(node)
+        functions = {"column": self._column}
+        surroundings = self.sets.names.surroundings(self.variables)
+        value = Evaluator(self.sets.names.report, lookup, functions, surroundings).value(node)
         if isinstance(value, bool) or (isinstance(value, np.ndarray) and value.dtype.kind == "b"):
             raise fail(self.sets.names.report, codes.NOT_A_NUMBER, node.span, what="a condition")
         self._float32(np.asarray(value), node)
@@ -227,13 +208,10 @@ class _Start:
 
     def _uniform_fans(self) -> dict[str, int]:
         """`fan_in` and `fan_out` where they are one number, so that no array is made of it."""
-        match self.edges:
-            case Full():
-                return {"fan_in": self.sides.source.units, "fan_out": self.sides.target.units}
-            case Diagonal():
-                return {"fan_in": 1, "fan_out": 1}
-            case _:
-                return {}
+        if isinstance(self.edges, Listed) or not self.edges.count:
+            return {}
+        ends = {"fan_in": degrees(self.edges, "target"), "fan_out": degrees(self.edges, "source")}
+        return {name: fans.low for name, fans in ends.items() if fans.low == fans.high}
 
     @cached_property
     def _index_columns(self) -> dict[str, Indices]:
@@ -245,7 +223,3 @@ class _Start:
         if not isinstance(node, syntax.Builder):
             return {}
         return builders.index_columns(node, self.sets.scope(self.sides, self.variables))
-
-
-def _units(columns: Indices, shape: tuple[int, ...]) -> Indices:
-    return np.asarray(np.ravel_multi_index(tuple(columns.T), shape), np.int64)

@@ -34,6 +34,7 @@ from ..target import (
     start_context,
     start_kernels,
     stored_edges,
+    stored_needs,
     summary,
 )
 
@@ -109,8 +110,8 @@ class _Writer:
         outputs_text = self._one_or_list([text for _, text in outputs])
         registered = sorted(self.kernels & REGISTERED)
         losses = self._losses(graph)
-        if self.plan.stored:
-            self.kernels.add("load_stored")
+        needed, imported = stored_needs(self.plan)
+        self.kernels |= needed
         order = [parameter.name for parameter in graph.parameters]
         self.variables.sort(key=lambda entry: order.index(entry[0]))
         context = {
@@ -131,7 +132,7 @@ class _Writer:
             "model_name": graph.name,
         }
         imports = {"import keras", "import numpy as np", "from collections.abc import Mapping"}
-        return Rendering(context, frozenset(self.kernels), frozenset(imports))
+        return Rendering(context, frozenset(self.kernels), frozenset(imports | imported))
 
     def _free(self, name: str) -> str:
         while name in self.taken:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from ...compiler.graph import (
@@ -30,6 +31,7 @@ from ..target import (
     start_context,
     start_kernels,
     stored_edges,
+    stored_needs,
     summary,
     training_options,
 )
@@ -63,9 +65,9 @@ class _Writer:
         self.flattened = [d for d in graph.inputs if len(d.shape) > 1]
         forward = self._flatten() + [line for op in self._fused() for line in self._forward(op)]
         backward = self._backward()
+        reads_values = any(re.search(r"\bv\.", line) for line in (*backward, self._gradients_return()))
         losses = self._losses()
         inputs = [d.name for d in graph.inputs]
-        targets = [name for name in loss_arguments(graph) if name not in (*inputs, *self._layers())]
         modes = training_options(graph)
         options = ["*"] * bool(modes) + [OPTIONS[mode] for mode in modes]
         passed = [f"{mode}={mode}" for mode in modes]
@@ -102,27 +104,24 @@ class _Writer:
                 ["parameters: dict[str, np.ndarray]", *(f"{n}: np.ndarray" for n in loss_arguments(graph))],
                 ") -> np.floating:",
             ),
-            "gradients_signature": call(
-                "def gradients(",
-                [
-                    *arrays,
-                    *(f"{name}: np.ndarray" for name in targets),
-                    *(option.replace("False", "True") for option in options),
-                ],
-                ") -> tuple[np.floating, dict[str, np.ndarray]]:",
-            ),
+            "compares": bool(graph.losses),
+            "gradients_signature": self._gradients_signature(arrays, options),
+            "backward_signature": self._backward_signature(typed),
+            "backward_trains": self._moves_statistics(),
+            "backward_reads_edges": any("stored" in line for line in backward),
+            "backward_reads_values": reads_values,
             "backward": tuple(backward),
             "gradients_return": self._gradients_return(),
-            "backward_reads_edges": any("stored" in line for line in backward),
             "digests": tuple(digests),
             "copied": "{name: np.array(array) for name, array in parameters.items()}"
             + " | digests()" * bool(digests),
             "held": "init() | digests()" if digests else "init()",
         }
         imports = {"import numpy as np", "from collections.abc import Mapping"}
-        if self.plan.stored:
-            self.kernels.add("cached_stored")
-        if losses:
+        needed, imported = stored_needs(self.plan, cached=True)
+        self.kernels |= needed
+        imports |= imported
+        if reads_values:
             imports.add("from types import SimpleNamespace")
         return Rendering(context, frozenset(self.kernels), frozenset(imports))
 
@@ -282,7 +281,28 @@ class _Writer:
         ]
         return terms
 
+    def _gradients_signature(self, arrays: list[str], options: list[str]) -> str:
+        names = [*(d.name for d in self.plan.graph.inputs), *self._layers()]
+        targets = [f"{n}: np.ndarray" for n in loss_arguments(self.plan.graph) if n not in names]
+        trained = [option.replace("False", "True") for option in options]
+        returned = ") -> tuple[np.floating, dict[str, np.ndarray]]:"
+        return call("def gradients(", [*arrays, *targets, *trained], returned)
+
+    def _backward_signature(self, inputs: list[str]) -> str:
+        """Where no loss reads the outputs. There is no default of `training`: it is that of `layers`."""
+        graph = self.plan.graph
+        dicts = [f"{name}: dict[str, np.ndarray]" for name in ("parameters", "values")]
+        cotangents = [f"{self._d(graph.value(name))}: np.ndarray" for name in graph.outputs]
+        options = ["*", "training: bool"] if self._moves_statistics() else []
+        return call("def backward(", [*dicts, *inputs, *cotangents, *options], ") -> dict[str, np.ndarray]:")
+
+    def _moves_statistics(self) -> bool:
+        return any(parameter.running for parameter in self.plan.graph.parameters)
+
     def _gradients_return(self) -> str:
+        """What `gradients` or `backward` returns."""
+        if not self.plan.graph.losses:
+            return "return g"
         graph = self.plan.graph
         read = [
             self._shaped(f"v.{name}", graph.value(name)) if name in self._layers() else name
@@ -296,9 +316,11 @@ class _Writer:
     # ------------------------------------------------------------------------------------- backward
 
     def _backward(self) -> list[str]:
-        """Lines of `gradients`, from the loss back to the inputs."""
+        """Lines of `gradients` or `backward`, from the loss or the outputs back to the inputs."""
         graph = self.plan.graph
         lines = self._flatten()
+        if not graph.losses:
+            lines += self._given()
         for term in graph.losses:
             value = graph.value(term.prediction)
             self._loss_kernel(term.loss.derivative, term.loss.kernels)
@@ -329,6 +351,17 @@ class _Writer:
             read = self._d(value) in self.started
             text = self._shaped(self._d(value) if read else f"np.zeros_like({data.name})", value)
             lines.append(f'g["{data.name}"] = {text}')
+        return lines
+
+    def _given(self) -> list[str]:
+        """Lines that flatten the gradients of outputs, which `backward` is given."""
+        lines: list[str] = []
+        for value in map(self.plan.graph.value, self.plan.graph.outputs):
+            d = self._d(value)
+            self.started.add(d)
+            if len(value.shape) > 1:
+                self.kernels.add("flat")
+                lines.append(f"{d} = flat({d}, {shape_text(value.shape)})")
         return lines
 
     def _accumulate(self, value: Value, text: str) -> str:
@@ -386,16 +419,19 @@ class _Writer:
         if op.weight and trained:
             if kernel == "edges":
                 self.kernels.add("project_weight")
-            gradient = {
-                "dense": f"{d}.T @ {x}",
-                "diagonal": f"({d} * {x}).sum(axis=0)",
-                "edges": f"project_weight({x}, {d}, {self._edges(op)})",
-            }[kernel]
-            lines.append(f"{self._g(op.weight)} = {gradient}")
+            name = self._g(op.weight)
+            if kernel == "edges":
+                lines.append(call(f"{name} = project_weight(", [x, d, self._edges(op)], indent=4))
+            else:
+                lines.append(
+                    f"{name} = " + (f"{d}.T @ {x}" if kernel == "dense" else f"({d} * {x}).sum(axis=0)")
+                )
         if kernel == "edges":
             self.kernels.add("project_back")
-            text = f"project_back({d}, {weight}, {self._edges(op)}, {op.input.units})"
-        elif op.weight is None:
+            arguments = [d, weight, self._edges(op), str(op.input.units)]
+            lines.append(call(f"{self._assign(d_x)}project_back(", arguments, indent=4))
+            return lines
+        if op.weight is None:
             text = f"np.repeat({d}.sum(axis=1, keepdims=True), {op.input.units}, axis=1)"
         else:
             text = f"{d} @ {weight}" if kernel == "dense" else f"{d} * {weight}"

@@ -32,6 +32,7 @@ from ..target import (
     start_context,
     start_kernels,
     stored_edges,
+    stored_needs,
     summary,
 )
 
@@ -116,9 +117,8 @@ def render(plan: Plan) -> Rendering:
         kernels.add("refuse_other_edges")
     if any("F." in line for line in (*forward, *losses)):
         imports.add("import torch.nn.functional as F")
-    if plan.stored:
-        kernels.add("load_stored")
-    return Rendering(context, frozenset(kernels), frozenset(imports))
+    needed, imported = stored_needs(plan)
+    return Rendering(context, frozenset(kernels | needed), frozenset(imports | imported))
 
 
 def _forward_body(inputs: list[str], outputs: list[str]) -> tuple[str, ...]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...dsl import syntax
 from .. import codes
-from ..expressions import fail
+from ..expressions import Evaluator, fail
+from .budget import CANDIDATE_LIMIT, OverBudget
 from .edge_set import (
     EDGE_LIMIT,
-    Diagonal,
     EdgeSet,
-    Full,
     Indices,
     TooManyEdges,
     distinct,
@@ -22,21 +22,21 @@ from .edge_set import (
     pair_keys,
 )
 from .policies import DUPLICATE, OUTSIDE, Policies, apply_outside, refuse_duplicates
-from .search import CANDIDATE_LIMIT, Budget, OverBudget, Rows, Search, bare, components
+from .search import Rows, Search, calls, components, numbered
 from .sides import Scope, Side
+from .symbolic import symbolic
 
 
 def build(node: syntax.Builder, scope: Scope) -> EdgeSet:
     """The edges of a builder. Raises `Failed` after recording a diagnostic, or `TooManyEdges`."""
-    policies = Policies.of(node.policies, scope.report, scope.text, (OUTSIDE, DUPLICATE))
-    symbolic = _symbolic(node, scope)
-    if symbolic is not None:
-        return symbolic
+    node, (scope, policies) = with_numbers(node, scope), seeded(node, scope)
+    form = symbolic(node, scope, policies)
+    if form is not None:
+        return form
     parts: list[Indices] = []
     owners: list[syntax.Arrow] = []
-    budget = Budget()
     for arrow in node.edges:
-        for _, keys in _keys_of(arrow, node, scope, policies, budget):
+        for _, keys in _keys_of(arrow, node, scope, policies):
             parts.append(keys)
             owners.append(arrow)
     keys = np.concatenate([np.empty(0, np.int64), *parts])
@@ -58,11 +58,12 @@ def index_columns(node: syntax.Builder, scope: Scope) -> dict[str, Indices]:
 
     For a builder with one arrow between sides that are no lists; of any other the result is empty.
     """
+    node = with_numbers(node, scope)
     arrow, *others = node.edges
     if others or isinstance(arrow.source, syntax.List) or isinstance(arrow.target, syntax.List):
         return {}
-    policies = Policies.of(node.policies, scope.report, scope.text, (OUTSIDE, DUPLICATE))
-    made = list(_searched(arrow, node, scope, policies, Budget()))
+    scope, policies = seeded(node, scope)
+    made = list(_searched(arrow, node, scope, policies))
     if not made:
         return {}
     keys = np.concatenate([keys for _, keys in made])
@@ -78,26 +79,41 @@ def index_columns(node: syntax.Builder, scope: Scope) -> dict[str, Indices]:
     return columns
 
 
-def _symbolic(node: syntax.Builder, scope: Scope) -> EdgeSet | None:
-    """`{ i -> j }` is `all` and `{ i -> i }` of equal sides `one_to_one`, of any size."""
-    arrow, *others = node.edges
-    if others or node.clauses:
-        return None
-    shapes = (scope.source.shape, scope.target.shape)
-    names = [[bare(part, scope) for part in components(side)] for side in (arrow.source, arrow.target)]
-    known = [name for side in names for name in side if name is not None and not scope.declared(name)]
-    ranks = [len(side) for side in names]
-    if ranks != [len(shape) for shape in shapes] or len(known) != sum(ranks):
-        return None
-    if len({*known}) == len(known):
-        return Full(*shapes)
-    if names[0] == names[1] and len({*known}) == ranks[0] and shapes[0] == shapes[1]:
-        return Diagonal(*shapes)
-    return None
+def with_numbers(node: syntax.Builder, scope: Scope) -> syntax.Builder:
+    """A builder with the numbers of units in place of their names."""
+    arrows = (
+        syntax.Arrow(
+            arrow.span,
+            numbered(arrow.source, scope.source, scope),
+            numbered(arrow.target, scope.target, scope),
+        )
+        for arrow in node.edges
+    )
+    return replace(node, edges=tuple(arrows))
+
+
+def seeded(node: syntax.Builder, scope: Scope) -> tuple[Scope, Policies]:
+    """The policies of a builder, and its scope with the seed that it may give for `chance`."""
+    seeds = [policy for policy in node.policies if policy.name == "seed"]
+    others = tuple(policy for policy in node.policies if policy.name != "seed")
+    policies = Policies.of(others, scope.report, scope.text, (OUTSIDE, DUPLICATE))
+    if not seeds:
+        return scope, policies
+    first, *more = seeds
+    if more:
+        raise fail(scope.report, codes.ARGUMENT_TWICE, more[0].span, name="seed")
+    if not any(calls(node, "chance")):
+        help = "a seed is for edges that are drawn, by `chance(p)` or `random(...)`"
+        raise fail(scope.report, codes.UNKNOWN_POLICY, first.name_span, name="seed", help=help)
+    seed = Evaluator(scope.report, scope.outer).integer(first.value, "`seed`", least=0)
+    if scope.loop_variables and isinstance(first.value, syntax.Number):
+        help = "leave `seed` out, or let it depend on the loop"
+        scope.report.add(codes.SAME_SEED, first.span, help=help)
+    return replace(scope, seed=lambda: seed), policies
 
 
 def _keys_of(
-    arrow: syntax.Arrow, node: syntax.Builder, scope: Scope, policies: Policies, budget: Budget
+    arrow: syntax.Arrow, node: syntax.Builder, scope: Scope, policies: Policies
 ) -> Iterator[tuple[Rows, Indices]]:
     """Assignments and `pair_keys` of the edges of one arrow, in the order they are made."""
     literal = _literal(arrow, node, scope)
@@ -106,13 +122,13 @@ def _keys_of(
         return
     for target in _items(arrow.target):
         for source in _items(arrow.source):
-            yield from _searched(syntax.Arrow(arrow.span, source, target), node, scope, policies, budget)
+            yield from _searched(syntax.Arrow(arrow.span, source, target), node, scope, policies)
 
 
 def _searched(
-    arrow: syntax.Arrow, node: syntax.Builder, scope: Scope, policies: Policies, budget: Budget
+    arrow: syntax.Arrow, node: syntax.Builder, scope: Scope, policies: Policies
 ) -> Iterator[tuple[Rows, Indices]]:
-    search = Search(arrow, node, scope, budget)
+    search = Search(arrow, node, scope, scope.budget)
     count = 0
     try:
         for rows in search.solutions():
@@ -124,15 +140,20 @@ def _searched(
                 raise TooManyEdges(count)
             keys = pair_keys(source[kept], target[kept], scope.source.shape, scope.target.shape)
             yield {name: values[kept] for name, values in rows.items()}, keys
-    except OverBudget:
-        raise fail(
+    except OverBudget as error:
+        over = error.name if not error.name.startswith("#") else ""
+        label = f"this does not bound `{over}`" if error.condition and over else ""
+        failed = fail(
             scope.report,
             codes.TOO_MANY_CANDIDATES,
-            node.span,
+            error.condition.span if error.condition and over else node.span,
             limit=f"{CANDIDATE_LIMIT:,}",
+            label=label,
             help="write one side as a function of the other, as in `{ i -> i + k : k in 0..3 }`, "
             "or bound the distance, as in `abs(i - j) <= 3`",
-        ) from None
+        )
+        scope.report.check()  # nothing else could be searched for
+        raise failed from None
 
 
 def _items(side: syntax.Expression) -> tuple[syntax.Expression, ...]:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...dsl import syntax
-from ..expressions import Value, called_name, names_in
+from ..expressions import FUNCTIONS, Value, called_name, names_in
 
 Ends: TypeAlias = "float | NDArray[np.float64]"
 
@@ -230,6 +230,9 @@ class _Pass:
         return int(value) if value is not None and value in range(1, 65) else None
 
     def _function(self, node: syntax.Call) -> Interval:
+        if called_name(node) not in FUNCTIONS:
+            self.doubtful = True
+            return WHOLE
         arguments = [self.enclosed(argument.value) for argument in node.arguments]
         lows, highs = [a.low for a in arguments], [a.high for a in arguments]
         match called_name(node):

@@ -14,13 +14,12 @@ from ...dsl.source import Span
 from ...dsl.words import suggest
 from .. import codes
 from ..expressions import fail
-from .edge_set import Indices, Shape
-from .sides import Scope, Side
+from .edge_set import Indices
+from .sides import Scope, Side, unit_text
 
 OUTSIDE = ("outside", ("error", "skip", "wrap"))
 DUPLICATE = ("duplicate", ("error", "merge"))
-# Policies of the language that this version does not have.
-LATER = ("seed", "unknown")
+UNKNOWN = ("unknown", ("error", "skip"))
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,7 @@ class Policies:
 
     outside: str = "error"
     duplicate: str = "error"
+    unknown: str = "error"
 
     @staticmethod
     def of(
@@ -41,8 +41,6 @@ class Policies:
         chosen: dict[str, str] = {}
         for attribution in attributions:
             choices = dict(known).get(attribution.name)
-            if attribution.name in LATER:
-                raise fail(report, codes.NOT_YET, attribution.span, what=f"the policy `{attribution.name}`")
             if choices is None:
                 names = [name for name, _ in known]
                 guess = suggest(attribution.name, names)
@@ -68,17 +66,6 @@ class Policies:
                 )
             chosen[attribution.name] = word
         return Policies(**chosen)
-
-
-def unit_text(unit: int, shape: Shape) -> str:
-    """How a unit is written: its number, or its indices in parentheses."""
-    if len(shape) == 1:
-        return str(unit)
-    indices: list[str] = []
-    for size in reversed(shape):
-        unit, index = divmod(unit, size)
-        indices.append(str(index))
-    return "(" + ", ".join(reversed(indices)) + ")"
 
 
 def size_text(size: int) -> str:
@@ -135,7 +122,7 @@ def refuse_duplicates(
         place(at),
         label=label(at),
         help="`duplicate = merge` takes such edges once",
-        source=unit_text(source, source_side.shape),
-        target=unit_text(target, target_side.shape),
+        source=unit_text(source, source_side),
+        target=unit_text(target, target_side),
         more=f", like {len(again) - 1:,} more" if len(again) > 1 else "",
     )

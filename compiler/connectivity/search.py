@@ -11,8 +11,8 @@ the assignment out: `{ i -> j : i % j == 0, j != 0 }` is every divisor, whicheve
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -21,13 +21,24 @@ from numpy.typing import NDArray
 from ...dsl import syntax
 from ...dsl.source import Span
 from .. import codes
-from ..expressions import Evaluator, Faulty, Value, article, fail, is_integer, names_in
-from .edge_set import Indices
+from ..expressions import (
+    Evaluator,
+    Faulty,
+    Value,
+    article,
+    called_name,
+    children,
+    fail,
+    is_integer,
+    names_in,
+)
+from .budget import Budget, OverBudget
+from .edge_set import EdgeSet, Indices, distinct
 from .narrowing import WHOLE, Ends, Interval, narrow
-from .sides import Scope, rank_text
+from .random_edges import pair_uniforms
+from .sides import Scope, Side, rank_text
 
-# Candidates of one builder, about a minute of work; and those held in memory at once.
-CANDIDATE_LIMIT = 400_000_000
+# Candidates held in memory at once.
 CHUNK = 1 << 20
 EXACT = 2.0**52
 
@@ -40,37 +51,74 @@ Rows = dict[str, Indices]
 Places: TypeAlias = tuple[Value, Value, "Indices | None"]
 
 
-class OverBudget(Exception):
-    """More candidates than `CANDIDATE_LIMIT`."""
+@dataclass(frozen=True, eq=False)
+class Partners:
+    """The targets that a unit has edges to, or, with no name of one, the units that have any."""
 
+    of: str | None
+    units: Indices
+    partners: Indices
 
-@dataclass
-class Budget:
-    """Candidates that a builder may still look at."""
+    @staticmethod
+    def both(edges: EdgeSet, source: str) -> tuple[Partners, Partners]:
+        """The sources of a set, and the targets of the source of some name."""
+        sources, targets = edges.edges()
+        order = np.argsort(sources, kind="stable")
+        sources, targets = sources[order], targets[order]
+        return Partners(None, sources, distinct(sources)), Partners(source, sources, targets)
 
-    left: int = field(default_factory=lambda: CANDIDATE_LIMIT)
+    def places(self, rows: Rows) -> Places:
+        """Where in `partners` those of every row are."""
+        if self.of is None:
+            return 0, len(self.partners) - 1, self.partners
+        first = np.searchsorted(self.units, rows[self.of], side="left")
+        last = np.searchsorted(self.units, rows[self.of], side="right") - 1
+        return first, last, self.partners
 
 
 @dataclass(frozen=True)
 class Domain:
-    """What an index name runs over: the numbers below a size, or those after its `in`."""
+    """What an index name runs over: numbers below a size, those after its `in`, or ends of edges."""
 
     name: str
     span: Span
-    values: int | syntax.Range | syntax.List
+    values: int | syntax.Range | syntax.List | Partners
+
+    def needs(self, text: Callable[[syntax.Name], str]) -> set[str]:
+        """The names that the values depend on."""
+        if isinstance(self.values, Partners):
+            return {self.values.of} if self.values.of else set()
+        return names_in(self.values, text)
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition and the index names it needs."""
+    """A condition and the index names it needs; one that draws needs all, and is tested when others hold."""
 
     node: syntax.Expression
     needs: frozenset[str]
+    draws: bool = False
 
 
 def components(side: syntax.Expression) -> tuple[syntax.Expression, ...]:
     """The index of a side, one expression per dimension."""
     return side.items if isinstance(side, syntax.Tuple) else (side,)
+
+
+def numbered(index: syntax.Expression, side: Side, scope: Scope) -> syntax.Expression:
+    """The index of a side, or a list of them, with the numbers of units in place of their names."""
+    if isinstance(index, syntax.List):
+        return replace(index, items=tuple(numbered(item, side, scope) for item in index.items))
+    parts = components(index)
+    if len(parts) != len(side.shape) or not any(isinstance(part, syntax.String) for part in parts):
+        return index
+    units: list[syntax.Expression] = []
+    for dimension, part in enumerate(parts):
+        if isinstance(part, syntax.String):
+            unit = side.unit_of_name(dimension, scope.string(part), scope.report, part.span)
+            part = syntax.Number(part.span, unit, str(unit))
+        units.append(part)
+    return replace(index, items=tuple(units)) if isinstance(index, syntax.Tuple) else units[0]
 
 
 def bare(expression: syntax.Expression, scope: Scope) -> str | None:
@@ -91,15 +139,24 @@ class Search:
         self.budget = budget
         self.rows: Rows = {}
         self._fixed: dict[str, Places] = {}
-        self.evaluator = Evaluator(scope.report, self._lookup)
+        self.arrow = arrow
+        self.evaluator = Evaluator(scope.report, self._lookup, {"chance": self._chance}, scope.surroundings)
+        self._drawing = {id(call): at for at, call in enumerate(calls(node, "chance"))}
         generated, conditions = self._clauses(node)
         self.domains = self._ordered(self._bound(arrow, generated))
-        names = {domain.name for domain in self.domains}
+        names = frozenset(domain.name for domain in self.domains)
         self.conditions = [
-            Condition(condition, frozenset(names_in(condition, scope.text) & names))
+            Condition(condition, names, draws=True)
+            if any(calls(condition, "chance"))
+            else Condition(condition, names & names_in(condition, scope.text))
             for condition in conditions
         ]
         self._check(arrow)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that are assigned, but for those of memberships."""
+        return tuple(domain.name for domain in self.domains if not domain.name.startswith("#"))
 
     def solutions(self) -> Iterator[Rows]:
         """All assignments, in chunks of at most `CHUNK` rows."""
@@ -122,7 +179,7 @@ class Search:
 
     def assignment(self, rows: Rows, row: int) -> str:
         """`i = 3, j = 0`."""
-        return ", ".join(f"{name} = {values[row]}" for name, values in rows.items() if name)
+        return ", ".join(f"{name} = {rows[name][row]}" for name in self.names if name in rows)
 
     def refuse_faults(self, rows: Rows, faulty: Faulty) -> None:
         """Raise `Failed` at the first row with a fault, or at one that all rows have."""
@@ -131,6 +188,44 @@ class Search:
             raise self.evaluator.failure(int(faulty[row]), self.assignment(rows, row))
         if np.any(faulty):
             raise self.evaluator.failure(int(np.max(faulty)))
+
+    def _chance(self, call: syntax.Call) -> Value:
+        """`chance(p)`: whether a pair is drawn, by a number of its own."""
+        if len(call.arguments) != 1 or call.arguments[0].name:
+            takes = "one number, without a name"
+            raise fail(self.scope.report, codes.ARGUMENT_COUNT, call.span, name="chance", count=takes)
+        probability = self.evaluator.value(call.arguments[0].value)
+        rows, shape = self.rows, self.rows[""].shape
+        value = np.broadcast_to(np.asarray(probability, float), shape)
+        wrong = ~((value >= 0) & (value <= 1))
+        if wrong.any():
+            at = int(np.argmax(wrong))
+            raise fail(
+                self.scope.report,
+                codes.NOT_A_PROBABILITY,
+                call.arguments[0].span,
+                value=f"{value[at]:g}",
+                label=self.assignment(rows, at),
+            )
+        units = [
+            self._unit(index, side, rows)
+            for index, side in (
+                (self.arrow.source, self.scope.source),
+                (self.arrow.target, self.scope.target),
+            )
+        ]
+        # Each call within a builder draws numbers of its own.
+        seed = self.scope.seed() + self._drawing[id(call)]
+        self.rows = rows
+        return pair_uniforms(seed % 2**64, *units) < value
+
+    def _unit(self, index: syntax.Expression, side: Side, rows: Rows) -> Indices:
+        """The unit that an index names in every row, counted around the ends where it is outside."""
+        unit = np.zeros(rows[""].shape, np.int64)
+        for part, size in zip(components(index), side.shape, strict=True):
+            value, _ = self.attempt(part, rows)
+            unit = unit * size + np.floor(np.broadcast_to(value, unit.shape)).astype(np.int64) % size
+        return unit
 
     def _lookup(self, reference: syntax.Reference) -> Value:
         name = self.scope.text(reference.name)
@@ -142,27 +237,63 @@ class Search:
         """The names with an `in` of their own, and all other conditions."""
         generated: dict[str, Domain] = {}
         conditions: list[syntax.Expression] = []
-        for clause in node.clauses:
+        bound: set[str] = set()
+        for at, clause in enumerate(node.clauses):
             if isinstance(clause, syntax.Membership):
-                raise fail(self.scope.report, codes.NOT_YET, clause.span, what="membership in a named set")
-            for part in _conjuncts(clause):
-                domain = self._generator(part)
-                if domain is None or domain.name in generated:
+                domains, equations = self._membership(clause, at, bound)
+                generated |= {domain.name: domain for domain in domains}
+                conditions += equations
+                continue
+            for part in conjuncts(clause):
+                name = generator_of(part, self.scope)
+                if name is None or name in generated:
                     conditions.append(part)
-                else:
-                    generated[domain.name] = domain
+                    continue
+                assert isinstance(part, syntax.Comparison)
+                values = part.rest[0][1]
+                if not isinstance(values, syntax.Range | syntax.List):
+                    raise fail(self.scope.report, codes.IN_WHAT, values.span)
+                generated[name] = Domain(name, part.first.span, values)
         return generated, conditions
 
-    def _generator(self, node: syntax.Expression) -> Domain | None:
-        """`name in range` or `name in list`."""
-        if not (isinstance(node, syntax.Comparison) and len(node.rest) == 1 and node.rest[0][0] == "in"):
-            return None
-        name, values = bare(node.first, self.scope), node.rest[0][1]
-        if name is None:
-            return None
-        if not isinstance(values, syntax.Range | syntax.List):
-            raise fail(self.scope.report, codes.IN_WHAT, values.span)
-        return Domain(name, node.first.span, values)
+    def _membership(
+        self, clause: syntax.Membership, at: int, bound: set[str]
+    ) -> tuple[list[Domain], list[syntax.Expression]]:
+        """Both ends of a named set's edges as names of their own, and what makes the indices equal to them.
+
+        The ends of the first set are run over; where names are known from another one, they give the ends.
+        """
+        member = self.scope.member(clause.set)
+        names = (f"#{at}s", f"#{at}t")
+        used: set[str] = set()
+        equations: list[syntax.Expression] = []
+        for end, index, side, name in (
+            ("source", clause.edge.source, member.source, names[0]),
+            ("target", clause.edge.target, member.target, names[1]),
+        ):
+            parts = components(numbered(index, side, self.scope))
+            if len(parts) != len(side.shape):
+                raise fail(
+                    self.scope.report,
+                    codes.RANK,
+                    index.span,
+                    side=f"the {end} of the set",
+                    rank=rank_text(side.shape),
+                    shape=list(side.shape),
+                    given=len(parts),
+                )
+            stride = side.units
+            for part, size in zip(parts, side.shape, strict=True):
+                used |= names_in(part, self.scope.text)
+                stride //= max(size, 1)
+                unit = syntax.Reference(part.span, syntax.Name(part.span, (name,)))
+                along = _digit(unit, stride, size, len(parts))
+                equations.append(syntax.Comparison(part.span, part, (("==", along),)))
+        sources, targets = Partners.both(member.edges, names[0])
+        known = bool(used & bound)
+        bound |= used
+        first = Domain(names[0], clause.span, member.source.units if known else sources)
+        return [first, Domain(names[1], clause.span, targets)], equations
 
     def _bound(self, arrow: syntax.Arrow, generated: dict[str, Domain]) -> list[Domain]:
         """The index names of the arrow, then the others, in the order they are written."""
@@ -183,7 +314,8 @@ class Search:
                 name = bare(part, self.scope)
                 if name is not None:
                     domains.setdefault(name, generated.get(name) or Domain(name, part.span, size))
-        domains = {**domains, **{name: d for name, d in generated.items() if name not in domains}}
+        ends = {name: domain for name, domain in generated.items() if name.startswith("#")}
+        domains = {**ends, **domains, **{n: d for n, d in generated.items() if n not in domains}}
         for domain in domains.values():
             if (kind := self.scope.declared(domain.name)) is not None:
                 # A param, layer or axis as an index is almost surely meant as its number.
@@ -205,7 +337,7 @@ class Search:
         while waiting:
             placed = {domain.name for domain in result}
             for domain in waiting:
-                if names_in(domain.values, self.scope.text) & names <= placed:
+                if domain.needs(self.scope.text) & names <= placed:
                     break
             else:
                 raise fail(self.scope.report, codes.RANGE_CYCLE, waiting[0].span, name=waiting[0].name)
@@ -218,15 +350,13 @@ class Search:
         rows = {name: np.empty(0, np.int64) for name in ("", *(domain.name for domain in self.domains))}
         for domain in self.domains:
             places = self._places(domain, rows)
-            if not names_in(domain.values, self.scope.text) & rows.keys():
+            if not domain.needs(self.scope.text) & rows.keys():
                 self._fixed[domain.name] = places
         for condition in self.conditions:
             value, _ = self.attempt(condition.node, rows)
             if np.asarray(value).dtype.kind != "b":
                 raise fail(self.scope.report, codes.NOT_A_CONDITION, condition.node.span)
         for part in (*components(arrow.source), *components(arrow.target)):
-            if isinstance(part, syntax.String):
-                raise fail(self.scope.report, codes.NOT_YET, part.span, what="a name as an index")
             value, _ = self.attempt(part, rows)
             if np.asarray(value).dtype.kind == "b":
                 raise fail(self.scope.report, codes.NOT_A_NUMBER, part.span, what="a condition")
@@ -248,6 +378,8 @@ class Search:
         if domain.name in self._fixed:
             return self._fixed[domain.name]
         match domain.values:
+            case Partners():
+                return domain.values.places(rows)
             case int(size):
                 return 0, size - 1, None
             case syntax.Range(first=first, last=last):
@@ -267,7 +399,7 @@ class Search:
         box = {name: Interval(values.astype(float), values.astype(float)) for name, values in rows.items()}
         for domain in self.domains[level:]:
             box[domain.name] = WHOLE
-            if all(name in rows for name in names_in(domain.values, self.scope.text) & box.keys()):
+            if all(name in rows for name in domain.needs(self.scope.text) & box.keys()):
                 first, last, values = self._places(domain, rows)
                 if values is None:
                     box[domain.name] = Interval(np.asarray(first, float), np.asarray(last, float))
@@ -293,7 +425,8 @@ class Search:
             if values is not None:
                 value = values[value] if values.ndim == 1 else values[value, row]
             extended[domain.name] = value
-            remaining = self._meeting(ready, extended)
+            remaining = self._meeting([c for c in ready if not c.draws], extended)
+            remaining = self._meeting([c for c in ready if c.draws], remaining)
             if len(remaining[""]):
                 yield remaining
 
@@ -303,7 +436,7 @@ class Search:
         first = np.broadcast_to(np.asarray(first, np.int64), rows[""].shape)
         last = np.broadcast_to(np.asarray(last, np.int64), rows[""].shape)
         empty: NDArray[np.bool_] | bool = False
-        about = [c.node for c in self.conditions if domain.name in c.needs]
+        about = [c.node for c in self.conditions if domain.name in c.needs and not c.draws]
         if values is None and about:
             box = self._box(rows, level)
             low, high = narrow(about, domain.name, box, self.scope.text, self.scope.outer)
@@ -312,10 +445,11 @@ class Search:
             first = np.where(np.abs(low) < EXACT, np.maximum(first, _integer(np.ceil(low))), first)
             last = np.where(np.abs(high) < EXACT, np.minimum(last, _integer(np.floor(high))), last)
         sizes = np.where(empty | (last < first), 0.0, last.astype(float) - first.astype(float) + 1)
-        if sizes.sum() > self.budget.left:
-            raise OverBudget
+        try:
+            self.budget.spend(sizes.sum())
+        except OverBudget:
+            raise OverBudget(domain.name, about[0] if about else None) from None
         counts = np.where(sizes > 0, last - first + 1, 0)
-        self.budget.left -= int(counts.sum())
         return first, counts, values
 
     def _meeting(self, conditions: list[Condition], rows: Rows) -> Rows:
@@ -336,11 +470,43 @@ def _integer(bound: Ends) -> Indices:
     return np.clip(np.nan_to_num(bound), -EXACT, EXACT).astype(np.int64)
 
 
-def _conjuncts(clause: syntax.Expression) -> Iterator[syntax.Expression]:
+def _digit(unit: syntax.Expression, stride: int, size: int, rank: int) -> syntax.Expression:
+    """The index along one dimension of a unit's number."""
+    span = unit.span
+    if rank == 1:
+        return unit
+    along = syntax.Binary(span, "//", unit, syntax.Number(span, stride, str(stride)))
+    return syntax.Binary(span, "%", along, syntax.Number(span, size, str(size)))
+
+
+def calls(node: object, name: str) -> Iterator[syntax.Call]:
+    """The calls of a function in a clause or a whole builder."""
+    if isinstance(node, syntax.Builder):
+        for clause in node.clauses:
+            yield from calls(clause, name)
+    elif isinstance(node, syntax.Call):
+        if called_name(node) == name:
+            yield node
+        for argument in node.arguments:
+            yield from calls(argument.value, name)
+    elif isinstance(node, syntax.Expression):
+        for child in children(node):
+            yield from calls(child, name)
+
+
+def conjuncts(clause: syntax.Expression) -> Iterator[syntax.Expression]:
+    """The conditions that a clause joins by `and`."""
     if isinstance(clause, syntax.Binary) and clause.operator == "and":
-        yield from _conjuncts(clause.left)
-        yield from _conjuncts(clause.right)
+        yield from conjuncts(clause.left)
+        yield from conjuncts(clause.right)
     elif isinstance(clause, syntax.Parenthesised):
-        yield from _conjuncts(clause.inner)
+        yield from conjuncts(clause.inner)
     else:
         yield clause
+
+
+def generator_of(node: syntax.Expression, scope: Scope) -> str | None:
+    """The name of `name in values`."""
+    if isinstance(node, syntax.Comparison) and len(node.rest) == 1 and node.rest[0][0] == "in":
+        return bare(node.first, scope)
+    return None

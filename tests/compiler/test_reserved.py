@@ -26,7 +26,7 @@ from nnspec.compiler.reserved import (
     class_name,
     refusal,
 )
-from nnspec.compiler.sets import RULES, RULES_LATER
+from nnspec.compiler.sets import RULES
 from nnspec.dsl.diagnostics import SpecError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -185,7 +185,7 @@ def test_kernels_cannot_give_their_names_to_a_model() -> None:
 
 
 def test_words_are_those_of_the_language() -> None:
-    assert {*RULES, *RULES_LATER} == RULE_WORDS
+    assert {*RULES} == RULE_WORDS
     assert NUMBER_WORDS.isdisjoint(keyword.kwlist)
 
 

@@ -59,7 +59,7 @@ def test_compiling_imports_no_framework_and_nothing_slow() -> None:
     code = (
         "import sys\n"
         "from nnspec.compiler.cli import main\n"
-        f"main(['{ROOT / 'examples' / 'graph_mlp.nnspec'}', '--stdout'], standalone_mode=False)\n"
+        f"main(['{ROOT / 'examples' / 'ring.nnspec'}', '--stdout'], standalone_mode=False)\n"
         "slow = {'torch', 'keras', 'tensorflow', 'jax', 'scipy', 'rich', 'polars', 'sklearn', 'pytest'}\n"
         "print(sorted(slow & set(sys.modules)), file=sys.stderr)\n"
     )

@@ -157,8 +157,9 @@ def test_lines_are_named(refuse):
         ('load("e.csv", "f.csv")', "E224"),
         ('load("e.txt")', "E605"),
         ('load("e")', "E605"),
-        ('load("e.parquet")', "E901"),
-        ('load("e.csv", where = column("a") == 1)', "E901"),
+        ('load("e.parquet")', "E601"),
+        ('load("e.csv", where = column("a") == 1)', "E609"),
+        ('load("e.csv", where = column("source"))', "E218"),
         ('load("f.csv")', "E601"),
         ('load("sub/e.csv")', "E601"),
         ('load("")', "E605"),
@@ -349,11 +350,17 @@ def test_an_archive_that_unpacks_to_too_much(refuse, monkeypatch):
     assert refuse(content, 'load("m.npz", rows = source)', 3, 3, name="m.npz").code.code == "E603"
 
 
+MARKET = 'load("m.mtx", rows = source)'
+
+
 def test_bytes_at_random(tmp_path):
     """Every damaged file is read or refused, never more."""
     sound = {
         "m.npy": (saved(np.eye(3)), 'load("m.npy", rows = source)'),
         "m.npz": (zipped([("a.npy", saved(np.eye(3)))]), 'load("m.npz", rows = source)'),
+        "p.npz": (zipped([("source.npy", saved([0, 1])), ("target.npy", saved([1, 2]))]), 'load("p.npz")'),
+        "m.mtx": (b"%%MatrixMarket matrix coordinate real general\n3 3 2\n1 1 2\n2 3 4\n", MARKET),
+        "e.gmt": (b"1\tx\t0\t2\n0\ty\t1\n", 'load("e.gmt")'),
         "e.csv": (b'source,target\n0,1\n"2",0\n', 'load("e.csv")'),
     }
     generator = random.Random(1)

@@ -1,4 +1,7 @@
-"""`random(fan_in = k)`: the published vectors of its generator, pinned edges, degrees, uniformity, seeds."""
+"""`random(fan_in = k)`: the published vectors of its generator, pinned edges, degrees, uniformity, seeds.
+
+The other forms, and sets to choose among, are in `test_random_forms.py`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from scipy import stats
 
 from nnspec.compiler.connectivity import random_edges
 from nnspec.compiler.connectivity.edge_set import Full
-from nnspec.compiler.connectivity.random_edges import choose_sources, philox, seed_of, uniforms
+from nnspec.compiler.connectivity.random_edges import Stream, choose, philox, seed_of
 
 from .specs import connection, model, pairs, refusal, resolved, spec
 
@@ -35,18 +38,25 @@ def test_philox(counter, key, words):
     assert philox(np.array(counter, np.uint64)[:, None], key)[:, 0].tolist() == words
 
 
-def test_draws_are_a_function_of_seed_unit_and_number():
-    units = np.array([0, 5, 2**40])
-    whole = uniforms(2**63 + 11, units, 9)
-    assert whole.shape == (3, 9)
+def choose_sources(seed, n_source, n_target, fan_in):
+    """Sources and targets, (edges,)."""
+    keys = choose(Stream(seed, "fan_in"), np.full(n_target, n_source), np.full(n_target, fan_in))
+    return keys % n_source, keys // n_source
+
+
+def test_draws_are_a_function_of_seed_purpose_unit_and_number():
+    units, blocks = np.array([0, 5, 2**40, 5]), np.array([0, 1, 2**40, 2])
+    whole = Stream(2**63 + 11, "fan_in").uniforms(units, blocks)
+    assert whole.shape == (2, 4)
     assert np.all((whole >= 0) & (whole < 1))
-    for first in range(9):
-        for draws in range(1, 10 - first):
-            part = uniforms(2**63 + 11, units[1:], draws, first)
-            np.testing.assert_array_equal(part, whole[1:, first : first + draws])
+    for at in range(4):
+        part = Stream(2**63 + 11, "fan_in").uniforms(units[at : at + 1], blocks[at : at + 1])
+        np.testing.assert_array_equal(part, whole[:, at : at + 1])
+    assert not np.any(whole == Stream(2**63 + 11, "fan_out").uniforms(units, blocks))
     words = philox(np.array([[1], [0], [5], [0]], np.uint64), (7, 0))[:, 0].tolist()
     # 53 bits of two words: the third and fourth word of block 1 are draw 3.
-    assert uniforms(7, np.array([5]), 1, 3)[0, 0] == ((words[2] << 21 ^ words[3] >> 11) % 2**53) * 2.0**-53
+    drawn = Stream(7, "fan_in").uniforms(np.array([5]), np.array([1]))[1, 0]
+    assert drawn == ((words[2] << 21 ^ words[3] >> 11) % 2**53) * 2.0**-53
 
 
 def test_pinned_edges():
@@ -106,7 +116,8 @@ def test_every_subset_is_equally_likely(n, k):
 
 
 def test_uniforms_are_uniform():
-    drawn = uniforms(99, np.arange(2000), 50).ravel()
+    unit, block = np.repeat(np.arange(2000), 25), np.tile(np.arange(25), 2000)
+    drawn = Stream(99, "fan_in").uniforms(unit, block).T.ravel()
     assert stats.kstest(drawn, "uniform").pvalue > 0.001
     assert abs(np.corrcoef(drawn[:-1], drawn[1:])[0, 1]) < 0.01
 
@@ -153,8 +164,16 @@ def test_a_literal_seed_in_a_loop_is_warned_about():
         ("random(fan_in = 1, seed = 0.5)", "E213"),
         ("random(fan_in = 1, sed = 1)", "E223"),
         ("random(fan_in = 1, fan_in = 2)", "E225"),
-        ("random(fan_out = 1)", "E901"),
-        ("random(p = 0.5)", "E901"),
+        ("random(seed = 1)", "E226"),
+        ("random(fan_out = 11)", "E315"),
+        ("random(edges = 101)", "E315"),
+        ("random(edges = -1)", "E214"),
+        ("random(p = 1.5)", "E402"),
+        ("random(p = -0.1)", "E402"),
+        ("random(p = 1 < 2)", "E212"),
+        ("random(fan_in = 1, p = 0.5)", "E228"),
+        ("random(fan_in = 1, among = 3)", "E306"),
+        ("random(fan_in = 1, among = nothing)", "E307"),
     ],
 )
 def test_refusals(rule, code):

@@ -187,7 +187,7 @@ def test_columns_refused(tmp_path):
     assert code('load("e.csv")', 'column("w")') == "E610"
     assert code('load("e.csv")', 'column("v")') == "E609"
     assert code('load("e.csv")', "column(w)") == "E229"
-    assert code('load("e.csv")', "column()") == "E229"
+    assert code('load("e.csv")', "column()") == "E226"
     assert code('load("e.csv") | all', 'column("w")') == "E410"
     assert code('load("m.npy", rows = source)', 'column("w")') == "E410"
 

@@ -7,6 +7,7 @@ What a fenced block is for shows in what stands behind its three backticks:
     nnspec fragment    statements; compile together with the frame above them
     nnspec NAME        a whole spec, also written to the file NAME; so for csv and python
     console            `$ command` lines, each with exactly what it prints below it; `...` stands for any text
+    diff NAME          a change of the file NAME, which is made there
     python             run as if typed after the blocks of Python above it
 
 Other blocks are for reading.
@@ -84,7 +85,9 @@ def test_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.
     frame = ""
     try:
         for block in blocks(page):
-            if block.rest not in ("", "frame", "fragment"):
+            if block.language == "diff":
+                change(block)
+            elif block.rest not in ("", "frame", "fragment"):
                 Path(block.rest).parent.mkdir(parents=True, exist_ok=True)
                 Path(block.rest).write_text(block.text, encoding="utf-8")
             if block.language == "nnspec" and block.rest == "frame":
@@ -101,6 +104,16 @@ def test_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.
         for name in set(sys.modules) - imported:
             if (getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path)):
                 del sys.modules[name]
+
+
+def change(block: Block) -> None:
+    """Replace the lines of a file that a diff takes away, or has around, by those that it has afterwards."""
+    lines = block.text.splitlines(keepends=True)
+    before = "".join(line[1:] for line in lines if not line.startswith("+"))
+    after = "".join(line[1:] for line in lines if not line.startswith("-"))
+    text = Path(block.rest).read_text(encoding="utf-8")
+    assert text.count(before) == 1, f"{block.place}: not once in {block.rest}:\n{before}"
+    Path(block.rest).write_text(text.replace(before, after), encoding="utf-8")
 
 
 def check_spec(block: Block, frame: str) -> None:

@@ -128,3 +128,12 @@ def test_an_npz_depends_on_its_arrays_alone(tmp_path: Path) -> None:
     with np.load(tmp_path / "x.npz", allow_pickle=False) as loaded:
         assert loaded.files == ["a.source", "b"]
         assert np.array_equal(loaded["a.source"], np.arange(5))
+
+
+@pytest.mark.parametrize("name", [".nnspec-99999999999999999999-x", ".nnspec-²-x", ".nnspec-x"])
+def test_a_folder_that_only_looks_like_scratch_is_left_alone(
+    name: str, files: dict[str, bytes], tmp_path: Path
+) -> None:
+    (tmp_path / name).mkdir()
+    write(files, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {name, *files}

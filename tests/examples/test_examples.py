@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import networkx as nx
 import numpy as np
 import pytest
 
@@ -102,6 +104,46 @@ def test_digits_are_learnt_and_targets_agree(compiled: Callable[[Path], Path]) -
     finished = run([sys.executable, str(ROOT / "examples" / "train_digits.py"), str(folder), "0.95"], folder)
     assert finished.returncode == 0, finished.stdout + finished.stderr[-4000:]
     assert "torch, keras and numpy agree" in finished.stdout
+
+
+@pytest.mark.parametrize(("name", "accuracy"), [("breast_cancer", 0.95), ("les_miserables", 0.48)])
+def test_real_wiring_is_trained_and_targets_agree(
+    compiled: Callable[[Path], Path], name: str, accuracy: float
+) -> None:
+    folder = compiled(ROOT / "examples" / f"{name}.nnspec")
+    script = str(ROOT / "examples" / f"{name}_train.py")
+    finished = run([sys.executable, script, str(folder), str(accuracy)], folder)
+    assert finished.returncode == 0, finished.stdout + finished.stderr[-4000:]
+    assert "torch, keras and numpy agree" in finished.stdout
+
+
+@pytest.mark.parametrize("name", ["breast_cancer", "les_miserables"])
+def test_real_wiring_is_what_its_package_has(name: str, tmp_path: Path) -> None:
+    runpy.run_path(str(ROOT / "examples" / f"{name}_data.py"))["main"](tmp_path)
+    held = {path.name: path.read_bytes() for path in (ROOT / "examples" / name).iterdir()}
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == held
+
+
+def test_every_unit_of_a_measurement_listens_to_its_own_features(compiled: Callable[[Path], Path]) -> None:
+    stored = np.load(compiled(ROOT / "examples" / "breast_cancer.nnspec") / "breast_cancer.npz")
+    features, measurements = stored["feature.names"], stored["measurement.names"]
+    source, target = stored["features_measured.source"], stored["features_measured.target"]
+    assert sorted(source) == list(range(30))
+    for feature, measurement in zip(features[source], measurements[target], strict=True):
+        assert feature in {f"mean {measurement}", f"{measurement} error", f"worst {measurement}"}
+
+
+def test_characters_listen_to_those_whom_they_meet(
+    compiled: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(compiled(ROOT / "examples" / "les_miserables.nnspec")))
+    net = importlib.import_module("les_miserables_numpy")
+    graph, names = nx.les_miserables_graph(), net.unit_names("character").tolist()
+    p, alone = net.init(), np.eye(len(names))
+    first = net.layers(p, alone)["first"].reshape(len(names), len(names), -1)
+    for source, name in enumerate(names):
+        moved = {names[target] for target in np.flatnonzero((first[source] != 0).any(axis=1))}
+        assert moved == {name, *graph[name]}
 
 
 def test_data_files_are_what_their_script_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
