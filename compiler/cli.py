@@ -43,7 +43,14 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command. A file that it cannot read or write is wrong usage, and no fault of the compiler."""
         try:
-            return super().invoke(ctx)
+            if not sys.stderr.isatty():
+                return super().invoke(ctx)
+            from rich.console import Console
+
+            from .progress import search_progress
+
+            with search_progress(Console(stderr=True)):
+                return super().invoke(ctx)
         except BrokenPipeError:
             raise  # click ends the process quietly
         except OSError as error:

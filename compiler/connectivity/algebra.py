@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .edge_set import (
     EDGE_LIMIT,
@@ -18,6 +20,8 @@ from .edge_set import (
     EdgeSet,
     Full,
     Indices,
+    Listed,
+    Product,
     Shape,
     Shifted,
     TooManyEdges,
@@ -93,6 +97,9 @@ def _complement(missing: EdgeSet) -> Partial:
 def _intersection(a: EdgeSet, b: EdgeSet) -> EdgeSet:
     if isinstance(a, Full) or isinstance(b, Full):
         return b if isinstance(a, Full) else a
+    for one, other in ((a, b), (b, a)):
+        if isinstance(one, Listed) and not isinstance(other, Listed):
+            return _filtered(one, contains(other, one.source, one.target))
     return _combined(a, b, lambda p, q: p & q, lambda p, q: np.intersect1d(p, q, assume_unique=True))
 
 
@@ -104,7 +111,60 @@ def _difference(a: EdgeSet, b: Partial) -> EdgeSet:
         return nothing(a.source_shape, a.target_shape)
     if isinstance(a, Full):
         return settled(_complement(b))
+    if isinstance(a, Listed) and not isinstance(b, Listed):
+        return _filtered(a, ~contains(b, a.source, a.target))
     return _combined(a, b, lambda p, q: p - q, lambda p, q: np.setdiff1d(p, q, assume_unique=True))
+
+
+def contains(edges: EdgeSet, source: Indices, target: Indices) -> NDArray[np.bool_]:
+    """Which of some pairs of units are edges of a set, (pairs,); nothing symbolic is written out."""
+    match edges:
+        case Full():
+            return np.ones(len(source), bool)
+        case Diagonal():
+            return source == target
+        case Listed():
+            known = _keys(edges)
+            wanted = pair_keys(source, target, edges.source_shape, edges.target_shape)
+            place = np.minimum(np.searchsorted(known, wanted), max(len(known) - 1, 0))
+            return known[place] == wanted if len(known) else np.zeros(len(wanted), bool)
+        case Product():
+            inside = np.ones(len(source), bool)
+            for factor in reversed(edges.factors):
+                source, own_source = np.divmod(source, prod(factor.source_shape))
+                target, own_target = np.divmod(target, prod(factor.target_shape))
+                inside &= contains(factor, own_source, own_target)
+            return inside
+        case Shifted():
+            return _is_shifted(edges, source, target)
+
+
+def _is_shifted(edges: Shifted, source: Indices, target: Indices) -> NDArray[np.bool_]:
+    """Which pairs differ by one of the offsets, (pairs,)."""
+    offsets = np.array(edges.offsets, np.int64)
+    inside = np.ones(len(source), bool)
+    code, codes = np.zeros(len(source), np.int64), np.zeros(len(offsets), np.int64)
+    # From the last dimension on; offsets and differences as numbers of one mixed radix.
+    radix = 1
+    for dimension in reversed(range(len(edges.strides))):
+        size = edges.source_shape[dimension]
+        source, at = np.divmod(source, size)
+        target, of = np.divmod(target, edges.target_shape[dimension])
+        shift, known = at - edges.strides[dimension] * of, offsets[:, dimension]
+        if edges.wrap:
+            shift, known = shift % size, known % size
+        low, high = int(known.min()), int(known.max())
+        inside &= (shift >= low) & (shift <= high)
+        code += (np.clip(shift, low, high) - low) * radix
+        codes += (known - low) * radix
+        radix *= high - low + 1
+    return inside & np.isin(code, codes)
+
+
+def _filtered(edges: Listed, kept: NDArray[np.bool_]) -> EdgeSet:
+    """The edges for which a mask holds."""
+    keys = pair_keys(edges.source[kept], edges.target[kept], edges.source_shape, edges.target_shape)
+    return from_keys(keys, edges.source_shape, edges.target_shape)
 
 
 def _combined(

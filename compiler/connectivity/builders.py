@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -30,9 +31,15 @@ from .symbolic import symbolic
 def build(node: syntax.Builder, scope: Scope) -> EdgeSet:
     """The edges of a builder. Raises `Failed` after recording a diagnostic, or `TooManyEdges`."""
     node, (scope, policies) = with_numbers(node, scope), seeded(node, scope)
-    form = symbolic(node, scope, policies)
+    form = symbolic(node, scope, policies, _edge_by_edge)
     if form is not None:
         return form
+    with _refusing(node, scope):
+        return _edge_by_edge(node, scope, policies)
+
+
+def _edge_by_edge(node: syntax.Builder, scope: Scope, policies: Policies) -> EdgeSet:
+    """The edges of a builder, all assignments of its names tried. Raises `OverBudget` too."""
     parts: list[Indices] = []
     owners: list[syntax.Arrow] = []
     for arrow in node.edges:
@@ -63,7 +70,8 @@ def index_columns(node: syntax.Builder, scope: Scope) -> dict[str, Indices]:
     if others or isinstance(arrow.source, syntax.List) or isinstance(arrow.target, syntax.List):
         return {}
     scope, policies = seeded(node, scope)
-    made = list(_searched(arrow, node, scope, policies))
+    with _refusing(node, scope):
+        made = list(_searched(arrow, node, scope, policies))
     if not made:
         return {}
     keys = np.concatenate([keys for _, keys in made])
@@ -105,7 +113,9 @@ def seeded(node: syntax.Builder, scope: Scope) -> tuple[Scope, Policies]:
     if not any(calls(node, "chance")):
         help = "a seed is for edges that are drawn, by `chance(p)` or `random(...)`"
         raise fail(scope.report, codes.UNKNOWN_POLICY, first.name_span, name="seed", help=help)
-    seed = Evaluator(scope.report, scope.outer).integer(first.value, "`seed`", least=0)
+    seed = Evaluator(scope.report, scope.outer, surroundings=scope.surroundings).integer(
+        first.value, "`seed`", least=0
+    )
     if scope.loop_variables and isinstance(first.value, syntax.Number):
         help = "leave `seed` out, or let it depend on the loop"
         scope.report.add(codes.SAME_SEED, first.span, help=help)
@@ -130,16 +140,22 @@ def _searched(
 ) -> Iterator[tuple[Rows, Indices]]:
     search = Search(arrow, node, scope, scope.budget)
     count = 0
+    for rows in search.solutions():
+        source, source_kept = _units(arrow.source, scope.source, rows, search, policies)
+        target, target_kept = _units(arrow.target, scope.target, rows, search, policies)
+        kept = source_kept & target_kept
+        count += int(np.count_nonzero(kept))
+        if count > EDGE_LIMIT:
+            raise TooManyEdges(count)
+        keys = pair_keys(source[kept], target[kept], scope.source.shape, scope.target.shape)
+        yield {name: values[kept] for name, values in rows.items()}, keys
+
+
+@contextmanager
+def _refusing(node: syntax.Builder, scope: Scope) -> Generator[None]:
+    """Turn `OverBudget` into a diagnostic at the condition that does not bound an index."""
     try:
-        for rows in search.solutions():
-            source, source_kept = _units(arrow.source, scope.source, rows, search, policies)
-            target, target_kept = _units(arrow.target, scope.target, rows, search, policies)
-            kept = source_kept & target_kept
-            count += int(np.count_nonzero(kept))
-            if count > EDGE_LIMIT:
-                raise TooManyEdges(count)
-            keys = pair_keys(source[kept], target[kept], scope.source.shape, scope.target.shape)
-            yield {name: values[kept] for name, values in rows.items()}, keys
+        yield
     except OverBudget as error:
         over = error.name if not error.name.startswith("#") else ""
         label = f"this does not bound `{over}`" if error.condition and over else ""

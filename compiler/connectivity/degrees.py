@@ -22,6 +22,7 @@ from .edge_set import (
     Product,
     Shape,
     Shifted,
+    TooManyEdges,
     missing,
     targets_within,
 )
@@ -74,7 +75,7 @@ def degrees(edges: EdgeSet, end: End) -> Degrees:
             one_to_one = edges.source_shape == edges.target_shape and {*edges.strides} == {1}
             return Degrees({len(edges.offsets): prod(shape)}) if one_to_one else _counted(edges, end)
         case Shifted():
-            return Degrees(_line(edges, end)) if len(shape) == 1 else _counted(edges, end)
+            return Degrees(_line(edges, end)) if len(shape) == 1 else _window(edges, end)
         case Product():
             total: Counter[int] = Counter({1: 1})
             for factor in edges.factors:
@@ -117,6 +118,37 @@ def _line(edges: Shifted, end: End) -> Counter[int]:
         total += _overlaps(ranges, len(range(remainder, n_source, stride)))
     total[0] += n_source - sum(total.values())
     return +total
+
+
+def _window(edges: Shifted, end: End) -> Degrees:
+    """The degrees of offsets in several dimensions at once: one number for each unit, no edge for itself."""
+    shape = _shape(edges, end)
+    if prod(shape) > EDGE_LIMIT:
+        raise TooManyEdges(edges.count)
+    counts = np.zeros(shape, np.int32)
+    for offset in edges.offsets:
+        counts[_reach(edges, offset, end)] += 1
+    units = np.bincount(counts.ravel())
+    return Degrees({degree: int(count) for degree, count in enumerate(units) if count})
+
+
+def _reach(edges: Shifted, offset: Shape, end: End) -> tuple[slice, ...]:
+    """The units at one end of the edges of an offset, as a slice along each dimension."""
+    slices: list[slice] = []
+    for shift, stride, n_source, n_target in zip(
+        offset, edges.strides, edges.source_shape, edges.target_shape, strict=True
+    ):
+        run = targets_within(shift, stride, n_source, n_target)
+        first, last = (
+            (run.start, run[-1])
+            if end == "target"
+            else (
+                shift + stride * run.start,
+                shift + stride * run[-1],
+            )
+        )
+        slices.append(slice(first, last + 1, 1 if end == "target" else stride))
+    return tuple(slices)
 
 
 def _runs(edges: Shifted) -> list[tuple[int, range]]:
@@ -202,13 +234,10 @@ def _reached(edges: EdgeSet, end: End) -> NDArray[np.bool_]:
     flags = np.zeros(prod(_shape(edges, end)), bool)
     if isinstance(edges, Full | Diagonal):
         flags[:] = bool(edges.count)
-    elif isinstance(edges, Shifted) and len(edges.strides) == 1 and not edges.wrap:
-        for offset, run in _runs(edges):
-            reach = slice(run.start, run.stop)
-            if end == "source":
-                (stride,) = edges.strides
-                reach = slice(offset + stride * run.start, offset + stride * run[-1] + 1, stride)
-            flags[reach] = True
+    elif isinstance(edges, Shifted) and not edges.wrap:
+        grid = flags.reshape(_shape(edges, end))
+        for offset in edges.offsets:
+            grid[_reach(edges, offset, end)] = True
     else:
         flags[edges.edges()[0 if end == "source" else 1]] = True
     return flags

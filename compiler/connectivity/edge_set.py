@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import TypeAlias
 
@@ -110,18 +111,23 @@ class Shifted:
     offsets: tuple[tuple[int, ...], ...]
     wrap: bool = False
 
-    @property
+    @cached_property
     def count(self) -> int:
         """Number of edges."""
         if self.wrap:
             return prod(self.target_shape) * len(self.offsets)
-        return sum(self._reach(offset) for offset in self.offsets)
+        return int(self.reaches().sum())
 
-    def _reach(self, offset: tuple[int, ...]) -> int:
-        return prod(
-            len(targets_within(*along))
-            for along in zip(offset, self.strides, self.source_shape, self.target_shape, strict=True)
-        )
+    def reaches(self) -> Indices:
+        """How many targets each offset has a source for, where there is no wrapping, int64 (offsets,)."""
+        shifts = np.array(self.offsets, np.int64).reshape(-1, len(self.strides))
+        result = np.ones(len(shifts), np.int64)
+        for shift, stride, n_source, n_target in zip(
+            shifts.T, self.strides, self.source_shape, self.target_shape, strict=True
+        ):
+            last = np.minimum(n_target - 1, (n_source - 1 - shift) // stride)
+            result *= np.maximum(0, last - np.maximum(0, -(shift // stride)) + 1)
+        return result
 
     def edges(self) -> tuple[Indices, Indices]:
         """Source and target of every edge, int64 (edges,), in canonical order."""
@@ -255,7 +261,7 @@ def shifted(
     kept = sorted({_nearest(offset, source_shape) if wrap else offset for offset in offsets})
     result = Shifted(source_shape, target_shape, strides, tuple(kept), wrap)
     if not wrap:
-        kept = [o for o in kept if result._reach(o)]  # pyright: ignore[reportPrivateUsage]
+        kept = [offset for offset, reach in zip(kept, result.reaches().tolist(), strict=True) if reach]
         result = Shifted(source_shape, target_shape, strides, tuple(kept))
     if not kept:
         return nothing(source_shape, target_shape)

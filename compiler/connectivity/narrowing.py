@@ -369,13 +369,17 @@ class _Pass:
         for argument in node.arguments:
             if not self._has_name(argument.value):
                 continue
+            others = [self.enclosed(other.value) for other in node.arguments if other is not argument]
             match called_name(node):
                 case "abs":
                     wanted = Interval(-high, high)
                 case "min":
-                    wanted = Interval(low, np.inf)
+                    # Where all others are above, this one is the smallest.
+                    alone = _least([other.low for other in others]) > high if others else True
+                    wanted = Interval(low, np.where(alone, high, np.inf))
                 case "max":
-                    wanted = Interval(-np.inf, high)
+                    alone = _most([other.high for other in others]) < low if others else True
+                    wanted = Interval(np.where(alone, low, -np.inf), high)
                 case "floor":
                     wanted = Interval(low, high + 1)
                 case "sqrt":

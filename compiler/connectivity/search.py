@@ -33,13 +33,15 @@ from ..expressions import (
     names_in,
 )
 from .budget import Budget, OverBudget
-from .edge_set import EdgeSet, Indices, distinct
+from .edge_set import Indices, distinct
 from .narrowing import WHOLE, Ends, Interval, narrow
 from .random_edges import pair_uniforms
 from .sides import Scope, Side, rank_text
 
 # Candidates held in memory at once.
 CHUNK = 1 << 20
+# 2^64 over the golden ratio: far from the differences of seeds that people choose.
+GOLDEN = 0x9E3779B97F4A7C15
 EXACT = 2.0**52
 
 # Values of the index names, one a row. Under "" stands the number of a row's pending fault, 0 for none.
@@ -53,19 +55,18 @@ Places: TypeAlias = tuple[Value, Value, "Indices | None"]
 
 @dataclass(frozen=True, eq=False)
 class Partners:
-    """The targets that a unit has edges to, or, with no name of one, the units that have any."""
+    """The units at the other ends of the edges of a unit or, with no name of one, those that have edges."""
 
     of: str | None
     units: Indices
     partners: Indices
 
     @staticmethod
-    def both(edges: EdgeSet, source: str) -> tuple[Partners, Partners]:
-        """The sources of a set, and the targets of the source of some name."""
-        sources, targets = edges.edges()
-        order = np.argsort(sources, kind="stable")
-        sources, targets = sources[order], targets[order]
-        return Partners(None, sources, distinct(sources)), Partners(source, sources, targets)
+    def both(units: Indices, partners: Indices, name: str) -> tuple[Partners, Partners]:
+        """The units at one end of all edges, and the partners of the one of some name."""
+        order = np.argsort(units, kind="stable")
+        units, partners = units[order], partners[order]
+        return Partners(None, units, distinct(units)), Partners(name, units, partners)
 
     def places(self, rows: Rows) -> Places:
         """Where in `partners` those of every row are."""
@@ -139,6 +140,7 @@ class Search:
         self.budget = budget
         self.rows: Rows = {}
         self._fixed: dict[str, Places] = {}
+        self._free: dict[str, Domain] = {}
         self.arrow = arrow
         self.evaluator = Evaluator(scope.report, self._lookup, {"chance": self._chance}, scope.surroundings)
         self._drawing = {id(call): at for at, call in enumerate(calls(node, "chance"))}
@@ -215,7 +217,7 @@ class Search:
             )
         ]
         # Each call within a builder draws numbers of its own.
-        seed = self.scope.seed() + self._drawing[id(call)]
+        seed = self.scope.seed() + self._drawing[id(call)] * GOLDEN
         self.rows = rows
         return pair_uniforms(seed % 2**64, *units) < value
 
@@ -238,10 +240,11 @@ class Search:
         generated: dict[str, Domain] = {}
         conditions: list[syntax.Expression] = []
         bound: set[str] = set()
+        ends: dict[str, Domain] = {}
         for at, clause in enumerate(node.clauses):
             if isinstance(clause, syntax.Membership):
                 domains, equations = self._membership(clause, at, bound)
-                generated |= {domain.name: domain for domain in domains}
+                ends.update({domain.name: domain for domain in domains})
                 conditions += equations
                 continue
             for part in conjuncts(clause):
@@ -254,7 +257,7 @@ class Search:
                 if not isinstance(values, syntax.Range | syntax.List):
                     raise fail(self.scope.report, codes.IN_WHAT, values.span)
                 generated[name] = Domain(name, part.first.span, values)
-        return generated, conditions
+        return {**ends, **generated}, conditions
 
     def _membership(
         self, clause: syntax.Membership, at: int, bound: set[str]
@@ -265,8 +268,9 @@ class Search:
         """
         member = self.scope.member(clause.set)
         names = (f"#{at}s", f"#{at}t")
-        used: set[str] = set()
+        used: list[set[str]] = []
         equations: list[syntax.Expression] = []
+        free: dict[str, Domain] = {}
         for end, index, side, name in (
             ("source", clause.edge.source, member.source, names[0]),
             ("target", clause.edge.target, member.target, names[1]),
@@ -283,17 +287,27 @@ class Search:
                     given=len(parts),
                 )
             stride = side.units
+            used.append(set())
             for part, size in zip(parts, side.shape, strict=True):
-                used |= names_in(part, self.scope.text)
+                used[-1] |= names_in(part, self.scope.text)
                 stride //= max(size, 1)
                 unit = syntax.Reference(part.span, syntax.Name(part.span, (name,)))
                 along = _digit(unit, stride, size, len(parts))
                 equations.append(syntax.Comparison(part.span, part, (("==", along),)))
-        sources, targets = Partners.both(member.edges, names[0])
-        known = bool(used & bound)
-        bound |= used
-        first = Domain(names[0], clause.span, member.source.units if known else sources)
-        return [first, Domain(names[1], clause.span, targets)], equations
+                alone = bare(part, self.scope)
+                if alone is not None and self.scope.declared(alone) is None:
+                    free[alone] = Domain(alone, part.span, size)
+        units, partners = member.edges.edges()
+        sides = (member.source, member.target)
+        # Searched from the end that is known from sets before, if only one is.
+        if used[1] & bound and not used[0] & bound:
+            names, units, partners, used, sides = names[::-1], partners, units, used[::-1], sides[::-1]
+        first, second = Partners.both(units, partners, names[0])
+        known = bool(used[0] & bound)
+        bound |= used[0] | used[1]
+        domain = Domain(names[0], clause.span, sides[0].units if known else first)
+        self._free |= free
+        return [domain, Domain(names[1], clause.span, second)], equations
 
     def _bound(self, arrow: syntax.Arrow, generated: dict[str, Domain]) -> list[Domain]:
         """The index names of the arrow, then the others, in the order they are written."""
@@ -315,7 +329,10 @@ class Search:
                 if name is not None:
                     domains.setdefault(name, generated.get(name) or Domain(name, part.span, size))
         ends = {name: domain for name, domain in generated.items() if name.startswith("#")}
-        domains = {**ends, **domains, **{n: d for n, d in generated.items() if n not in domains}}
+        # A name that only memberships know runs over the units there.
+        for name, domain in (*generated.items(), *self._free.items()):
+            domains.setdefault(name, domain)
+        domains = {**ends, **{name: domain for name, domain in domains.items() if name not in ends}}
         for domain in domains.values():
             if (kind := self.scope.declared(domain.name)) is not None:
                 # A param, layer or axis as an index is almost surely meant as its number.

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import prod
+from typing import TypeAlias
 
 import numpy as np
 
@@ -23,8 +24,9 @@ from ..expressions import Failed, Value, called_name, children, names_in
 from .budget import Budget, OverBudget
 from .edge_set import EdgeSet, Full, Shape, TooManyEdges, product, shifted
 from .policies import Policies
-from .search import Search, bare, components, conjuncts, generator_of
+from .search import Search, bare, calls, components, conjuncts, generator_of
 from .sides import Scope, Side
+from .structure import recognised
 
 # A list of offsets longer than this is no description of a set.
 OFFSET_LIMIT = 1 << 20
@@ -36,14 +38,19 @@ class _NotSymbolic(Exception):
     """The set has to be found edge by edge."""
 
 
-def symbolic(node: syntax.Builder, scope: Scope, policies: Policies) -> EdgeSet | None:
+# Finds the edges of a builder one by one.
+Listing: TypeAlias = Callable[[syntax.Builder, Scope, Policies], EdgeSet]
+
+
+def symbolic(node: syntax.Builder, scope: Scope, policies: Policies, listing: Listing) -> EdgeSet | None:
     """The set of a builder without looking at its edges, or None if that cannot be done.
 
-    Raises `Failed` for what is wrong with the builder wherever its names are.
+    Groups of digits that have no closed form are listed by themselves if there are several. Raises `Failed`
+    for what is wrong with the builder wherever its names are.
     """
     report = Report(scope.report.source)
     try:
-        return _Form(node, replace(scope, report=report), policies).set()
+        return _Form(node, replace(scope, report=report), policies, listing).set()
     except (_NotSymbolic, OverBudget, TooManyEdges):
         return None
     except Failed:
@@ -79,11 +86,13 @@ class _Group:
 class _Form:
     """One builder taken apart."""
 
-    def __init__(self, node: syntax.Builder, scope: Scope, policies: Policies) -> None:
-        self.node, self.scope, self.policies = node, scope, policies
+    def __init__(self, node: syntax.Builder, scope: Scope, policies: Policies, listing: Listing) -> None:
+        self.node, self.scope, self.policies, self.listing = node, scope, policies, listing
         arrow, *others = node.edges
         if others or isinstance(arrow.source, syntax.List) or isinstance(arrow.target, syntax.List):
             raise _NotSymbolic
+        if any(calls(node, "chance")):
+            raise _NotSymbolic  # every pair of units draws for itself
         self.ranges: dict[str, syntax.Comparison] = {}
         self.conditions: list[syntax.Expression] = []
         self.memberships: list[syntax.Membership] = []
@@ -183,6 +192,8 @@ class _Form:
         """The set."""
         groups = self._groups()
         shapes = self.scope.source.shape, self.scope.target.shape
+        tied = sum(len(group.digits) for group in groups)
+        self.whole = len(groups) == 1 and tied == len(self.digits)
         return product(*shapes, self._in_order([(group, self._factor(group)) for group in groups]))
 
     def _groups(self) -> list[_Group]:
@@ -219,22 +230,29 @@ class _Form:
         """The factors in the order of their digits, with `all` between the digits that none speaks of."""
         result: list[EdgeSet] = []
         done = [0, 0]
-        for group, factor in sorted(factors, key=lambda entry: self._place(entry[0])[0][0]):
-            self._pass(done, [first for first, _ in self._place(group)], result)
+        waiting = [([self._place(group, side) for side in (0, 1)], factor) for group, factor in factors]
+        while waiting:
+            for entry in waiting:
+                places, factor = entry
+                others = [other for other, _ in waiting if other is not places]
+                if all(_comes_first(places, other) for other in others):
+                    break
+            else:
+                raise _NotSymbolic  # the digits of the two sides stand in different orders
+            waiting.remove(entry)
+            self._pass(done, [at if p is None else p[0] for at, p in zip(done, places, strict=True)], result)
             result.append(factor)
-            done = [last for _, last in self._place(group)]
+            done = [at if p is None else p[1] for at, p in zip(done, places, strict=True)]
         self._pass(done, [len(self.source), len(self.target)], result)
         return result
 
-    def _place(self, group: _Group) -> list[tuple[int, int]]:
-        """Where the digits of a group stand on either side; they stand together, or it is no factor."""
-        places: list[tuple[int, int]] = []
-        for side in (self.source, self.target):
-            at = [place for place, digit in enumerate(side) if any(digit is d for d in group.digits)]
-            if not at or at != list(range(at[0], at[-1] + 1)):
-                raise _NotSymbolic
-            places.append((at[0], at[-1] + 1))
-        return places
+    def _place(self, group: _Group, side: int) -> tuple[int, int] | None:
+        """Where the digits of a group stand on a side; they stand together, or it is no factor."""
+        digits = (self.source, self.target)[side]
+        at = [place for place, digit in enumerate(digits) if any(digit is d for d in group.digits)]
+        if at and at != list(range(at[0], at[-1] + 1)):
+            raise _NotSymbolic
+        return (at[0], at[-1] + 1) if at else None
 
     def _pass(self, done: list[int], until: list[int], result: list[EdgeSet]) -> None:
         if any(last < first for first, last in zip(done, until, strict=True)):
@@ -249,7 +267,35 @@ class _Form:
     # ----------------------------------------------------------------------------------------- factors
 
     def _factor(self, group: _Group) -> EdgeSet:
-        """What a group of digits allows."""
+        """What a group of digits allows: in closed form, or listed if that is not the whole builder."""
+        try:
+            return self._closed(group)
+        except _NotSymbolic:
+            if self.whole or not group.digits:
+                raise
+            return self._listed(group)
+
+    def _listed(self, group: _Group) -> EdgeSet:
+        """The edges that a group allows between its own digits."""
+        span = self.node.span
+        indices: list[syntax.Expression] = []
+        sides: list[Side] = []
+        for end, side in (("source", self.scope.source), ("target", self.scope.target)):
+            digits = group.of(end)
+            parts = [
+                digit.computed
+                if digit.name is None and digit.computed is not None
+                else syntax.Reference(span, syntax.Name(span, (str(digit.name),)))
+                for digit in digits
+            ]
+            indices.append(parts[0] if len(parts) == 1 else syntax.Tuple(span, tuple(parts)))
+            sides.append(Side(side.name, tuple(digit.size for digit in digits)))
+        clauses = (*(self.ranges[name] for name in group.ranges), *group.conditions, *group.memberships)
+        arrow = syntax.Arrow(span, *indices)
+        scope = replace(self.scope, source=sides[0], target=sides[1])
+        return recognised(self.listing(syntax.Builder(span, (arrow,), clauses, ()), scope, self.policies))
+
+    def _closed(self, group: _Group) -> EdgeSet:
         source, target = group.of("source"), group.of("target")
         if group.memberships:
             return self._graph(group, source, target)
@@ -454,6 +500,11 @@ class _Form:
 
 
 # ----------------------------------------------------------------------------------------------- expressions
+
+
+def _comes_first(places: list[tuple[int, int] | None], other: list[tuple[int, int] | None]) -> bool:
+    """Whether a group stands before another on every side where both have digits."""
+    return all(p is None or q is None or p[1] <= q[0] for p, q in zip(places, other, strict=True))
 
 
 def _is_deterministic(node: syntax.Expression) -> bool:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from nnspec.compiler.cli import main
+from nnspec.compiler.pipeline import understand
+from nnspec.compiler.progress import search_progress
 
 SPEC = """model small
 param n = 4
@@ -195,3 +199,21 @@ def test_generated_tests_are_run(spec: Path) -> None:
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert " passed" in finished.stdout
     assert sorted(path.name for path in spec.parent.iterdir()) == ["small.nnspec"]
+
+
+def test_a_long_search_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal, from the second second on; here there is no patience."""
+    path = tmp_path / "search.nnspec"
+    path.write_text(
+        "model search\ninput x[300]\nlayer y[300]\nconnect x -> y : { i -> j : (i * j) % 300 == 1 }\n"
+    )
+    monkeypatch.setattr("nnspec.compiler.progress.PATIENCE", 0)
+    shown = Console(file=io.StringIO(), force_terminal=True)
+    with search_progress(shown):
+        understand(path)
+    assert "pairs tried" in shown.file.getvalue()
+    quiet = Console(file=io.StringIO(), force_terminal=True)
+    monkeypatch.setattr("nnspec.compiler.progress.PATIENCE", 1000)
+    with search_progress(quiet):
+        understand(path)
+    assert quiet.file.getvalue() == ""

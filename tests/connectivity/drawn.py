@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 
 from hypothesis import strategies as st
@@ -128,11 +128,16 @@ def _negated(inner: Drawn) -> Drawn:
 
 @dataclass
 class Case:
-    """A set of edges as text, and what it is: its edges, or the codes of its errors."""
+    """A set of edges as text, and what it is: its edges, or the codes of its errors.
+
+    `before` are the statements that it needs, `files` the files by name.
+    """
 
     text: str
     edges: Edges
     errors: set[str]
+    before: tuple[str, ...] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
 
 
 @st.composite
@@ -199,20 +204,33 @@ def _text(sides: list[list[str]], clauses: Sequence[str], outside: str, duplicat
     return text + (" ; " + ", ".join(policies) if policies else "") + " }"
 
 
+# The names of the units along each dimension of a side, None where it has none.
+Names = Sequence[Sequence[str] | None]
+
+
 @st.composite
-def explicit(draw, source: Sequence[int], target: Sequence[int]) -> Case:
-    """Explicit pairs, and lists of sources or targets."""
+def explicit(
+    draw, source: Sequence[int], target: Sequence[int], names: tuple[Names, Names] | None = None
+) -> Case:
+    """Explicit pairs, and lists of sources or targets, by number or by name."""
     arrows: list[str] = []
     rules: list[Rule] = []
+    unknown = False
     for _ in range(draw(st.integers(1, 4))):
         ends: list[list[list[str]]] = []
         texts: list[str] = []
-        for shape in (source, target):
+        for shape, named in zip((source, target), names or ((), ()), strict=True):
             unit = st.tuples(*(st.integers(-1 if draw(st.integers(0, 9)) == 0 else 0, n - 1) for n in shape))
             units = draw(st.lists(unit, min_size=1, max_size=3, unique=draw(st.booleans())))
-            written = [
-                ", ".join(map(str, u)) if len(u) == 1 else f"({', '.join(map(str, u))})" for u in units
-            ]
+            written = []
+            for number in units:
+                parts = [str(n) for n in number]
+                for dimension, known in enumerate(named):
+                    if known and number[dimension] >= 0 and draw(st.integers(0, 3)):
+                        parts[dimension] = f'"{known[number[dimension]]}"'
+                    elif draw(st.integers(0, 80)) == 0:
+                        parts[dimension], unknown = '"nobody"', True
+                written.append(parts[0] if len(parts) == 1 else f"({', '.join(parts)})")
             one = len(units) == 1 and draw(st.booleans())
             texts.append(written[0] if one else f"[{', '.join(written)}]")
             ends.append([[str(n) for n in u] for u in units])
@@ -225,7 +243,7 @@ def explicit(draw, source: Sequence[int], target: Sequence[int]) -> Case:
     policies = [f"outside = {outside}"] * bool(outside) + [f"duplicate = {duplicates}"] * bool(duplicates)
     text = "{ " + ", ".join(arrows) + (" ; " + ", ".join(policies) if policies else "") + " }"
     edges, errors = oracle.edges_of(rules, source, target, AROUND, outside or "error", duplicates or "error")
-    return Case(text, edges, errors)
+    return Case(text, edges, errors | (oracle.UNKNOWN_NAMES if unknown else set()))
 
 
 def algebra(source: Sequence[int], target: Sequence[int], deep: int = 2) -> st.SearchStrategy[Case]:
@@ -242,4 +260,10 @@ def algebra(source: Sequence[int], target: Sequence[int], deep: int = 2) -> st.S
 
 def _combined(symbol: str, left: Case, right: Case) -> Case:
     edges = {"|": left.edges | right.edges, "&": left.edges & right.edges, "-": left.edges - right.edges}
-    return Case(f"({left.text}) {symbol} ({right.text})", edges[symbol], left.errors | right.errors)
+    return Case(
+        f"({left.text}) {symbol} ({right.text})",
+        edges[symbol],
+        left.errors | right.errors,
+        left.before + right.before,
+        {**left.files, **right.files},
+    )

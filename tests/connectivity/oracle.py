@@ -17,6 +17,9 @@ Condition = Callable[[Env], bool]
 Edges = set[tuple[int, int]]
 
 OUTSIDE, NOT_INTEGER, DUPLICATE, DIVISION = "E204", "E310", "E311", "E217"
+NOT_A_PROBABILITY, TOO_FEW, SIDES, PLACES = "E341", "E315", "E343", "E342"
+# A name that is on no axis, or one where there is no axis with names.
+UNKNOWN_NAMES = {"E331", "E332"}
 
 
 def both(*conditions: Condition) -> Condition:
@@ -82,6 +85,9 @@ def edges_of(
             except ZeroDivisionError:
                 errors.add(DIVISION)
                 continue
+            except NoProbability:
+                errors.add(NOT_A_PROBABILITY)
+                continue
             if None not in ends:
                 made.append((ends[0], ends[1]))
     if not errors and duplicates == "error" and len(set(made)) < len(made):
@@ -107,6 +113,92 @@ def _unit(
             value %= size
         unit = unit * size + value
     return unit if kept else None
+
+
+class NoProbability(Exception):
+    """What stands in `chance(...)` is not between 0 and 1."""
+
+
+def member(edges: Edges, sides: Sequence[Sequence[int]], index: Sequence[Sequence[Function]]) -> Condition:
+    """`u -> v in NAME`: some edge of the set has these indices; a failure counts unless the others differ."""
+
+    def equal(function: Function, digit: int) -> Condition:
+        return lambda env: function(env) == digit
+
+    each = [
+        both(
+            *(
+                equal(function, digit)
+                for unit, shape, functions in zip(edge, sides, index, strict=True)
+                for function, digit in zip(functions, digits(unit, shape), strict=True)
+            )
+        )
+        for edge in sorted(edges)
+    ]
+    return lambda env: any([condition(env) for condition in each])
+
+
+def digits(unit: int, shape: Sequence[int]) -> list[int]:
+    """The index of a unit."""
+    index: list[int] = []
+    for size in reversed(shape):
+        unit, digit = divmod(unit, size)
+        index.insert(0, digit)
+    return index
+
+
+def unit_of(index: Sequence[int], shape: Sequence[int]) -> int:
+    """The unit of an index."""
+    unit = 0
+    for digit, size in zip(index, shape, strict=True):
+        unit = unit * size + digit
+    return unit
+
+
+def places(size: int, extent: int, stride: int, dilation: int, pad: int | str) -> list[int]:
+    """Where a window's first unit may be, seen from the first unit of what it slides over."""
+    reach = dilation * (extent - 1) + 1
+    if pad == "same":
+        firsts = range(0, size, stride)
+        surplus = max(0, firsts[-1] + reach - size)
+        return [first - surplus // 2 for first in firsts]
+    over = 0 if pad == "valid" else int(pad)
+    return [first for first in range(-over, size + over, stride) if first + reach <= size + over]
+
+
+def window(
+    source: Sequence[int],
+    target: Sequence[int],
+    extents: Sequence[int],
+    strides: Sequence[int],
+    dilations: Sequence[int],
+    pads: Sequence[int | str],
+) -> tuple[Edges, set[str]]:
+    """The edges of `window(...)`, or the codes of its errors."""
+    leading = len(source) - len(extents)
+    if leading < 0 or len(source) != len(target) or [*source[:leading]] != [*target[:leading]]:
+        return set(), {SIDES}
+    along = [
+        places(*given) for given in zip(source[leading:], extents, strides, dilations, pads, strict=True)
+    ]
+    if [len(firsts) for firsts in along] != [*target[leading:]]:
+        return set(), {PLACES}
+    edges: Edges = set()
+    for t in range(prod(target)):
+        index = digits(t, target)
+        seen = [
+            [first + at * dilation for at in range(extent)]
+            for first, extent, dilation in zip(
+                (firsts[q] for firsts, q in zip(along, index[leading:], strict=True)),
+                extents,
+                dilations,
+                strict=True,
+            )
+        ]
+        for units in product(*seen):
+            if all(0 <= u < size for u, size in zip(units, source[leading:], strict=True)):
+                edges.add((unit_of([*index[:leading], *units], source), t))
+    return edges, set()
 
 
 def every_pair(source_shape: Sequence[int], target_shape: Sequence[int]) -> Edges:

@@ -1,0 +1,44 @@
+"""A bar on the terminal while a spec's edges are searched for, from the second second on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from .connectivity.budget import WATCHER
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+PATIENCE = 1.0
+
+
+@contextmanager
+def search_progress(console: Console) -> Generator[None]:
+    """Show on a console how much of what may be searched has been, where that takes longer than a second."""
+    started = time.monotonic()
+    bar: Progress | None = None
+    task: TaskID | None = None
+
+    def watch(done: int, limit: int) -> None:
+        nonlocal bar, task
+        if time.monotonic() - started < PATIENCE:
+            return
+        if bar is None or task is None:
+            from rich.progress import Progress
+
+            bar = Progress(console=console, transient=True)
+            task = bar.add_task("pairs tried one by one, of those that may be", total=limit)
+            bar.start()
+        bar.update(task, completed=done)
+
+    token = WATCHER.set(watch)
+    try:
+        yield
+    finally:
+        WATCHER.reset(token)
+        if bar is not None:
+            bar.stop()
