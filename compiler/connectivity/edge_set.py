@@ -213,6 +213,12 @@ def _crossed(source: Indices, target: Indices, n_target: int, factor: Factor) ->
     """The product of edges between some sides with those of a factor, in canonical order."""
     inner_source, inner_target = factor.edges()
     inner_targets, inner_sources = prod(factor.target_shape), prod(factor.source_shape)
+    if n_target * inner_targets > 4 * len(source) * len(inner_source) + 1_000_000:
+        # Far more units than edges: no array of one number a unit.
+        source = np.add.outer(source * inner_sources, inner_source).ravel()
+        target = np.add.outer(target * inner_targets, inner_target).ravel()
+        order = np.lexsort((source, target))
+        return source[order], target[order]
     outer_degree = np.bincount(target, minlength=n_target)
     inner_degree = np.bincount(inner_target, minlength=inner_targets)
     outer_first = np.cumsum(outer_degree) - outer_degree

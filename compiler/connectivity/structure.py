@@ -27,7 +27,7 @@ from .edge_set import (
 )
 
 # A rule is restated where it has far fewer numbers than a list of its edges.
-WORTH = 4
+WORTH = 8
 # More offsets than this are no band, and would be looked at one by one.
 OFFSETS = 4096
 # No array of more flags than this is made to see which pairs occur along one dimension.
@@ -36,10 +36,15 @@ FLAG_LIMIT = 1 << 27
 
 def recognised(edges: EdgeSet) -> EdgeSet:
     """The same set in symbolic form, if it has one that is worth it."""
-    if not isinstance(edges, Listed) or edges.count < WORTH:
+    if not isinstance(edges, Listed) or edges.count < WORTH // 2:
         return edges
     found = _one_dimensional(edges) if _is_line(edges) else _grid(edges)
-    return found if found is not None and _numbers(found) * WORTH <= edges.count else edges
+    return found if found is not None and is_worth(found, WORTH) else edges
+
+
+def is_worth(edges: EdgeSet, factor: int = 1) -> bool:
+    """Whether it takes fewer numbers, by a factor, to state a set than to list both ends of its edges."""
+    return _numbers(edges) * factor <= 2 * edges.count or (factor == 1 and isinstance(edges, Shifted))
 
 
 def _is_line(edges: Listed) -> bool:
@@ -67,7 +72,7 @@ def _one_dimensional(edges: Listed) -> EdgeSet | None:
     source, target = edges.source, edges.target
     for stride in dict.fromkeys((1, max(1, n_source // n_target), max(1, -(-n_source // n_target)))):
         offsets = _present(source - stride * target)
-        if offsets is not None and len(offsets) <= min(OFFSETS, len(source) // WORTH):
+        if offsets is not None and len(offsets) * WORTH <= 2 * len(source) and len(offsets) <= OFFSETS:
             band = shifted((n_source,), (n_target,), (stride,), [(int(o),) for o in offsets])
             if band.count == edges.count:
                 return band
@@ -172,7 +177,7 @@ def _window(edges: Listed) -> EdgeSet | None:
     if prod(extent) > max(4 * len(shifts), 1 << 20):
         return None
     present = _present(np.asarray(np.ravel_multi_index(tuple((shifts - low).T), extent), np.int64))
-    if present is None or len(present) > min(OFFSETS, edges.count // WORTH):
+    if present is None or len(present) * WORTH > 2 * edges.count or len(present) > OFFSETS:
         return None
     offsets = np.stack(np.unravel_index(present, extent), axis=1) + low
     strides = (1,) * len(extent)

@@ -22,11 +22,11 @@ from ...dsl import syntax
 from ...dsl.diagnostics import Report
 from ..expressions import Failed, Value, called_name, children, names_in
 from .budget import Budget, OverBudget
-from .edge_set import EdgeSet, Full, Shape, TooManyEdges, product, shifted
+from .edge_set import EdgeSet, Full, Shape, TooManyEdges, listed, product, shifted
 from .policies import Policies
 from .search import Search, bare, calls, components, conjuncts, generator_of
 from .sides import Scope, Side
-from .structure import recognised
+from .structure import is_worth, recognised
 
 # A list of offsets longer than this is no description of a set.
 OFFSET_LIMIT = 1 << 20
@@ -194,7 +194,8 @@ class _Form:
         shapes = self.scope.source.shape, self.scope.target.shape
         tied = sum(len(group.digits) for group in groups)
         self.whole = len(groups) == 1 and tied == len(self.digits)
-        return product(*shapes, self._in_order([(group, self._factor(group)) for group in groups]))
+        found = product(*shapes, self._in_order([(group, self._factor(group)) for group in groups]))
+        return found if is_worth(found) else listed(*found.edges(), *shapes)
 
     def _groups(self) -> list[_Group]:
         """The digits by what ties them together; a digit that nothing ties stands in no group."""

@@ -255,10 +255,10 @@ def algebra(source: Sequence[int], target: Sequence[int], deep: int = 2) -> st.S
     if not deep:
         return leaf
     inner = algebra(source, target, deep - 1)
-    return st.one_of(leaf, st.builds(_combined, st.sampled_from("|&-"), inner, inner))
+    return st.one_of(leaf, st.builds(combined, st.sampled_from("|&-"), inner, inner))
 
 
-def _combined(symbol: str, left: Case, right: Case) -> Case:
+def combined(symbol: str, left: Case, right: Case) -> Case:
     edges = {"|": left.edges | right.edges, "&": left.edges & right.edges, "-": left.edges - right.edges}
     return Case(
         f"({left.text}) {symbol} ({right.text})",
