@@ -55,15 +55,22 @@ def _environment(target: str) -> jinja2.Environment:
 
 
 def emit(plan: Plan, targets: Sequence[Target], made: Made) -> dict[str, bytes]:
-    """The files of a build by name: a module for every target and the stored arrays, if there are any."""
+    """The files of a build by name: a module for every target and the stored arrays, if there are any.
+
+    Raises an exception group of `Unsupported`, one for each target that cannot do what the spec asks.
+    """
     files: dict[str, bytes] = {}
+    refused: list[Unsupported] = []
     for target in targets:
         try:
             body = module(target, target.render(plan))
         except Unsupported as unsupported:
             unsupported.target = target.name
-            raise
+            refused.append(unsupported)
+            continue
         files[f"{plan.graph.name}_{target.name}.py"] = with_header(body, made)
+    if refused:
+        raise ExceptionGroup("what targets cannot do", refused)
     tests = Target("tests", lambda made_plan: render_tests(made_plan, [target.name for target in targets]))
     files[f"test_{plan.graph.name}.py"] = with_header(module(tests, tests.render(plan)), made)
     if plan.stored:

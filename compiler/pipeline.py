@@ -73,12 +73,14 @@ def compile_spec(
     """
     passage = understand(Path(path), params)
     report = Report(passage.tree.source, list(passage.diagnostics))
+    files: Mapping[str, bytes] = {}
     try:
         files = emit(passage.plan, [TARGETS[target]() for target in targets], passage.made)
-    except Unsupported as unsupported:
-        report.add(codes.UNSUPPORTED, unsupported.span, target=unsupported.target, why=unsupported.why)
-        report.check()
-        raise
+    except* Unsupported as refused:
+        for error in refused.exceptions:
+            assert isinstance(error, Unsupported)
+            report.add(codes.UNSUPPORTED, error.span, target=error.target, why=error.why)
+    report.check()
     return Build(files, passage, report.diagnostics)
 
 

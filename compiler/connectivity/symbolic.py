@@ -22,7 +22,7 @@ from ...dsl import syntax
 from ...dsl.diagnostics import Report
 from ..expressions import Failed, Value, called_name, children, names_in
 from .budget import Budget, OverBudget
-from .edge_set import EdgeSet, Full, Shape, TooManyEdges, listed, product, shifted
+from .edge_set import EdgeSet, Full, Shape, TooManyEdges, listed, nothing, product, shifted
 from .policies import Policies
 from .search import Search, bare, calls, components, conjuncts, generator_of
 from .sides import Scope, Side
@@ -400,6 +400,8 @@ class _Form:
     ) -> EdgeSet:
         sources, targets = tuple(d.size for d in source), tuple(d.size for d in target)
         wanted = sorted({*offsets})
+        if not wanted:
+            return nothing(sources, targets)
         if len(wanted) > OFFSET_LIMIT:
             raise _NotSymbolic
         # What is computed is checked: a source by its formula, or a target that repeats the source's name.
