@@ -209,7 +209,9 @@ class Resolver:
 
     def _read_axes(self, placed: Placed) -> None:
         if isinstance(placed.statement, syntax.AxisStatement):
-            self._axis(self.names.declared[self._own(placed.statement.name, placed)])
+            declared = self.names.declared[self.names.text(placed.statement.name, placed.variables)]
+            if declared.kind == "axis":
+                self._axis(declared)
 
     def _axis(self, declared: Declaration) -> Axis:
         """An axis, worked out when it is first asked for."""

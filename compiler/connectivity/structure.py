@@ -195,17 +195,51 @@ def described(edges: EdgeSet) -> str:
             return "every pair"
         case Diagonal():
             return "one to one"
-        case Shifted():
-            ring = ", a ring" if edges.wrap else ""
-            return f"{_shifts(edges)}{ring}"
-        case Product():
-            return " x ".join(described(factor) for factor in edges.factors)
         case Listed():
             return f"{edges.count:,} listed"
+        case Shifted():
+            return f"{_shifts(edges)}{', a ring' if edges.wrap else ''}"
+        case Product():
+            return _blocks_text(edges) or _window_text(edges) or " x ".join(map(described, edges.factors))
 
 
 def _shifts(edges: Shifted) -> str:
     count = len(edges.offsets)
     name = "a band" if len(edges.strides) == 1 else "a window"
-    stride = "" if {*edges.strides} == {1} else f", stride {', '.join(map(str, edges.strides))}"
-    return f"{name} of {count}{stride}"
+    return f"{name} of {count}{_strides_text(edges.strides)}"
+
+
+def _strides_text(strides: Shape) -> str:
+    return "" if {*strides} == {1} else f", stride {' x '.join(map(str, strides))}"
+
+
+def _blocks_text(edges: Product) -> str:
+    """Whole blocks of pairs: along the diagonal, in a band, or as listed."""
+    *outer, block = edges.factors
+    if len(outer) != 1 or not isinstance(block, Full):
+        return ""
+    blocks = f"blocks of {prod(block.source_shape)} x {prod(block.target_shape)}"
+    match outer[0]:
+        case Diagonal():
+            return f"{outer[0].count:,} {blocks} on the diagonal"
+        case Listed():
+            return f"{outer[0].count:,} {blocks}"
+        case Shifted():
+            return f"{described(outer[0])} {blocks}"
+        case Full():
+            return ""
+
+
+def _window_text(edges: Product) -> str:
+    """A window that slides over the last dimensions, and what happens along those before."""
+    bands = [factor for factor in edges.factors if isinstance(factor, Shifted)]
+    leading = edges.factors[: len(edges.factors) - len(bands)]
+    if not bands or tuple(bands) != edges.factors[len(leading) :]:
+        return ""
+    if any(len(band.strides) > 1 for band in bands) or len({band.wrap for band in bands}) > 1:
+        return ""
+    extents = " x ".join(str(len(band.offsets)) for band in bands)
+    strides = _strides_text(tuple(band.strides[0] for band in bands))
+    words = [described(factor) for factor in leading]
+    channels = f", channels {' x '.join(words)}" if words else ""
+    return f"a window of {extents}{strides}{', a ring' if bands[0].wrap else ''}{channels}"
