@@ -291,7 +291,7 @@ def _run_text(run: range | Shape) -> str:
 
 def stored_needs(plan: Plan, *, cached: bool = False) -> tuple[frozenset[str], frozenset[str]]:
     """Kernels and imports of what reads or restates edges and given values."""
-    names = {"places_of"} if plan.graph.unit_names else set[str]()
+    names = {"names_of", "places_of"} if plan.graph.unit_names else set[str]()
     imports = {"from collections.abc import Sequence"} if names else set[str]()
     if names or (plan.stored and not plan.restated):
         names.add(f"{'cached' if cached else 'load'}_stored")

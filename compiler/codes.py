@@ -1119,15 +1119,15 @@ TOO_MANY_EDGES = Code(
     "E314",
     "{count} edges are more than can be written out",
     """
-`all` and `one_to_one` are never written out, whatever their size. Any other set is a list of edges, and so
-many do not fit the memory of the machine that compiles. If nearly everything is connected, connect all of
-it.
+Rules such as `all`, bands, windows and blocks are never written out, whatever their size. Any other set is a
+list of edges, and so many do not fit the memory of the machine that compiles. If nearly everything is
+connected, connect all of it.
 
 Wrong:
     model m
     input x[100000]
     layer y[100000]
-    connect x -> y : all - one_to_one
+    connect x -> y : all - random(fan_in = 3)
 
 Right:
     model m

@@ -69,9 +69,6 @@ def _floor(value: Value) -> Outcome:
     return np.floor(np.where(too_large, 0, value)).astype(np.int64), codes.NUMBER_TOO_LARGE, too_large
 
 
-# Functions of the language that this version does not have.
-FUNCTIONS_LATER = {"chance": "`chance`"}
-
 FUNCTIONS: dict[str, tuple[int | None, Callable[..., Outcome]]] = {
     "abs": (1, _whole(np.abs)),
     "min": (None, _whole(lambda *v: _fold(np.minimum, v))),
@@ -461,8 +458,9 @@ class Evaluator:
             return self.functions[name](node)
         if isinstance(node.function, syntax.Attribute):
             return self._numbered(node, node.function)
-        if name in FUNCTIONS_LATER:
-            raise fail(self.report, codes.NOT_YET, node.span, what=FUNCTIONS_LATER[name])
+        if name == "chance":
+            help = "`chance(p)` is a condition of edges in braces: `{ i -> j : chance(0.1) }`"
+            raise fail(self.report, codes.UNKNOWN_FUNCTION, node.function.span, name=name, help=help)
         if name == "len" and self.surroundings is not None:
             return self._length(node, self.surroundings)
         if name == "column":

@@ -12,7 +12,7 @@ from ..dsl.words import suggest
 from . import codes
 from .arguments import bind, name_of
 from .catalogue.losses import LOSSES, PENALTIES
-from .expressions import FLOAT32_MAX, FUNCTIONS, FUNCTIONS_LATER, Failed, called_name, fail
+from .expressions import FLOAT32_MAX, FUNCTIONS, Failed, called_name, fail
 from .model import Activate, Connection, Data, Dropout, Layer, LossTerm, PenaltyTerm
 from .scope import Names
 
@@ -91,7 +91,7 @@ def _has_term(node: syntax.Expression) -> bool:
         case syntax.Tuple() | syntax.List():
             return any(_has_term(item) for item in node.items)
         case syntax.Call():
-            if called_name(node) in {*FUNCTIONS, *FUNCTIONS_LATER}:
+            if called_name(node) in {*FUNCTIONS, "chance"}:
                 return any(_has_term(argument.value) for argument in node.arguments)
             return isinstance(node.function, syntax.Reference)
         case _:

@@ -191,6 +191,7 @@ KERNELS = frozenset(
         "load_stored",
         "log_softmax",
         "mapped_sum",
+        "names_of",
         "normal",
         "normal_cdf",
         "one_by_one",

@@ -210,7 +210,9 @@ class Resolver:
     def _read_axes(self, placed: Placed) -> None:
         if isinstance(placed.statement, syntax.AxisStatement):
             declared = self.names.declared[self.names.text(placed.statement.name, placed.variables)]
-            if declared.kind == "axis":
+            # A chain of axes that is too long is told once, not again for each axis further on.
+            too_long = any(found.code is codes.LONG_CHAIN for found in self.report.diagnostics)
+            if declared.kind == "axis" and not too_long:
                 self._axis(declared)
 
     def _axis(self, declared: Declaration) -> Axis:

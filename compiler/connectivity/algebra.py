@@ -31,6 +31,9 @@ from .edge_set import (
     shifted,
 )
 
+# All differences between two lines but some are stated as offsets, up to this many.
+BAND_LIMIT = 1 << 20
+
 
 @dataclass(frozen=True, eq=False)
 class Complement:
@@ -50,6 +53,11 @@ def settled(edges: Partial) -> EdgeSet:
     every = Full(missing.source_shape, missing.target_shape)
     if not missing.count:
         return every
+    band = _as_band(missing, like=Shifted((), (), (), ()))
+    (n_source, *more), (n_target, *_) = missing.source_shape or (1,), missing.target_shape or (1,)
+    if band and band.strides == (1,) and not band.wrap and not more and n_source + n_target <= BAND_LIMIT:
+        others = {(offset,) for offset in range(1 - n_target, n_source)} - {*band.offsets}
+        return shifted(band.source_shape, band.target_shape, (1,), others)
     if every.count - missing.count > EDGE_LIMIT:
         raise TooManyEdges(every.count - missing.count)
     present = np.ones(every.count, bool)

@@ -29,6 +29,10 @@ class Budget:
     """Candidates that may still be looked at."""
 
     left: int = field(default_factory=lambda: CANDIDATE_LIMIT)
+    total: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.total = self.left
 
     def spend(self, count: float) -> None:
         """Take so many candidates. Raises `OverBudget`."""
@@ -37,4 +41,4 @@ class Budget:
         self.left -= int(count)
         watcher = WATCHER.get()
         if watcher is not None:
-            watcher(CANDIDATE_LIMIT - self.left, CANDIDATE_LIMIT)
+            watcher(self.total - self.left, self.total)

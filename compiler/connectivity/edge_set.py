@@ -311,8 +311,9 @@ def product(source_shape: Shape, target_shape: Shape, factors: Iterable[EdgeSet]
         if source_shape == target_shape:
             return Diagonal(source_shape, target_shape)
         return Product(source_shape, target_shape, (only,))
-    if isinstance(only, Listed):
-        return Listed(source_shape, target_shape, only.source, only.target)
+    if isinstance(only, Listed):  # between sides of other shapes it was not known as `Diagonal`
+        keys = pair_keys(only.source, only.target, source_shape, target_shape)
+        return from_keys(keys, source_shape, target_shape)
     return only
 
 

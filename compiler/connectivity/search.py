@@ -141,6 +141,7 @@ class Search:
         self.rows: Rows = {}
         self._fixed: dict[str, Places] = {}
         self._free: dict[str, Domain] = {}
+        self._given: dict[str, list[str]] = {}
         self.arrow = arrow
         self.evaluator = Evaluator(scope.report, self._lookup, {"chance": self._chance}, scope.surroundings)
         self._drawing = {id(call): at for at, call in enumerate(calls(node, "chance"))}
@@ -271,6 +272,7 @@ class Search:
         used: list[set[str]] = []
         equations: list[syntax.Expression] = []
         free: dict[str, Domain] = {}
+        given: list[str] = []
         for end, index, side, name in (
             ("source", clause.edge.source, member.source, names[0]),
             ("target", clause.edge.target, member.target, names[1]),
@@ -296,6 +298,7 @@ class Search:
                 equations.append(syntax.Comparison(part.span, part, (("==", along),)))
                 alone = bare(part, self.scope)
                 if alone is not None and self.scope.declared(alone) is None:
+                    given.append(alone)
                     free[alone] = Domain(alone, part.span, size)
         units, partners = member.edges.edges()
         sides = (member.source, member.target)
@@ -305,6 +308,7 @@ class Search:
         first, second = Partners.both(units, partners, names[0])
         known = bool(used[0] & bound)
         bound |= used[0] | used[1]
+        self._given[names[1]] = given
         domain = Domain(names[0], clause.span, sides[0].units if known else first)
         self._free |= free
         return [domain, Domain(names[1], clause.span, second)], equations
@@ -332,7 +336,13 @@ class Search:
         # A name that only memberships know runs over the units there.
         for name, domain in (*generated.items(), *self._free.items()):
             domains.setdefault(name, domain)
-        domains = {**ends, **{name: domain for name, domain in domains.items() if name not in ends}}
+        # After the ends of a set the names that they give, which then narrow the ends of the next one.
+        ordered: dict[str, Domain] = {}
+        for name, domain in ends.items():
+            ordered[name] = domain
+            if name in self._given:
+                ordered |= {given: domains[given] for given in self._given[name] if given in domains}
+        domains = {**ordered, **{name: domain for name, domain in domains.items() if name not in ordered}}
         for domain in domains.values():
             if (kind := self.scope.declared(domain.name)) is not None:
                 # A param, layer or axis as an index is almost surely meant as its number.
@@ -465,7 +475,10 @@ class Search:
         try:
             self.budget.spend(sizes.sum())
         except OverBudget:
-            raise OverBudget(domain.name, about[0] if about else None) from None
+            most = max(
+                (c for c in self.conditions if c.node in about), key=lambda c: len(c.needs), default=None
+            )
+            raise OverBudget(domain.name, most.node if most else None) from None
         counts = np.where(sizes > 0, last - first + 1, 0)
         return first, counts, values
 

@@ -113,6 +113,11 @@ class _Form:
             map(scope.declared, self.index_names | {*self.ranges})
         ):
             raise _NotSymbolic
+        known = self.index_names | self.ranges.keys() | scope.loop_variables.keys()
+        for membership in self.memberships:
+            ends = names_in(membership.edge.source, scope.text) | names_in(membership.edge.target, scope.text)
+            if any(name not in known and scope.declared(name) is None for name in ends):
+                raise _NotSymbolic  # a name that only memberships know ties them together
         self._split()
         self.digits = [*self.source, *self.target]
 
@@ -178,8 +183,8 @@ class _Form:
         for digit in (*self.source, *self.target):
             if digit.name is None and digit.computed is not None:
                 digit.computed = renamed(digit.computed)
-                name_now = bare(digit.computed, self.scope)
-                digit.name = name_now if name_now in self.index_names else None
+                if bare(digit.computed, self.scope) in self.index_names:
+                    digit.computed = _plus_zero(digit.computed)  # alone, it would run over all of this digit
         self.conditions = [renamed(condition) for condition in self.conditions]
         self.memberships = [
             replace(m, edge=syntax.Arrow(m.edge.span, renamed(m.edge.source), renamed(m.edge.target)))
@@ -516,6 +521,10 @@ def _is_deterministic(node: syntax.Expression) -> bool:
         plain = called_name(node) in ("abs", "min", "max", "floor", "sqrt", "exp", "log")
         return plain and all(_is_deterministic(argument.value) for argument in node.arguments)
     return all(_is_deterministic(child) for child in children(node))
+
+
+def _plus_zero(node: syntax.Expression) -> syntax.Expression:
+    return syntax.Binary(node.span, "+", node, _number(0, node.span))
 
 
 def _number(value: int, span: syntax.Span) -> syntax.Expression:

@@ -1,7 +1,7 @@
-"""Strategies for everything a set can be made of, each drawn as text of a spec and as edges by brute force.
+"""Strategies for all that sets are made of, each drawn as text of a spec and as edges by brute force.
 
-`drawn.py` has builders of any index and condition; here are those that dimensions, digits, named sets, windows,
-draws and files give a structure, which is what closed forms are found by.
+`drawn.py` has builders of any index and condition; here are those that dimensions, digits, named sets,
+windows, draws and files give a structure, which is what closed forms are found by.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Shape = Sequence[int]
 
 @dataclass(frozen=True)
 class Sides:
-    """Two sides: their shapes, the names of units along dimensions that are axes, and how both are declared."""
+    """Two sides: their shapes, the names of units along their dimensions, and how they are declared."""
 
     source: tuple[int, ...]
     target: tuple[int, ...]
@@ -149,8 +149,55 @@ def divisor(size: int) -> st.SearchStrategy[int]:
     return st.sampled_from([*exact, *exact, *range(2, max(size, 3))])
 
 
-KINDS = ("same", "free", "from", "from", "to", "computed", "near", "near", "ring", "digits", "digits", "graph",
-         "graph", "graph of digits", "graph of digits", "graph of sums", "way", "range", "constant")  # fmt: skip
+KINDS = (
+    *("same", "free", "from", "from", "to", "computed", "near", "near", "ring", "digits", "digits"),
+    *("graph", "graph", "graph of digits", "graph of digits", "graph of sums", "way", "range", "constant"),
+)
+# Conditions on the index x of a dimension of the source, below n, and y of one of the target, below m; k and
+# q are divisors of both, c is a small number, r a relation.
+NEAR = """abs({x} - {y}) <= {c}
+{c} <= {x} - {y} < {c} + 2
+{x} {r} {y} + {c}
+{x} - {y} in [0, {c}]
+({x} - {y}) ** 2 <= {c} * {c}
+2 * {x} {r} {y} + {c}
+{x} + {y} {r} {n} - 1
+{x} == {m} - {y}
+not {x} - {y} == {c}
+{x} - {y} == {c} or {x} == {y}
+max({x} - {y}, {c}) < 3""".splitlines()
+RING = """({x} - {y}) % {size} <= {c}
+({y} - {x}) % {size} in [0, 1, {c}]
+{x} % {size} == {y} % {size}
+min(({x} - {y}) % {size}, ({y} - {x}) % {size}) <= {c}
+({x} - {y}) % {size} {r} {c}
+({x} + {c}) % {size} == {y} % {size}
+({x} + {y}) % {size} == {c}""".splitlines()
+HIGH = """{x} // {k} == {y} // {q}
+abs({x} // {k} - {y} // {q}) <= 1
+{x} // {k} {r} {y} // {q}
+{x} // {k} == {y}
+{x} // {k} == 1
+({x} // {k} - {y} // {q}) % {k} <= 1
+{x} // {k} + {y} // {q} < 3
+{y} // {q} - {x} // {k} in [0, 1]
+{x} == {y} // {q}""".splitlines()
+LOW = """{x} % {k} == {y} % {q}
+{x} % {k} {r} {y} % {q}
+abs({x} % {k} - {y} % {q}) <= 1
+{x} % {k} == 0
+{x} % {k} == {y}
+{y} % {q} != 1
+({x} % {k} - {y} % {q}) % {k} <= 1""".splitlines()
+# The same of two dimensions at once.
+BOTH = """(u0 - v0) ** 2 + (u1 - v1) ** 2 <= {c}
+abs(u0 - v0) + abs(u1 - v1) <= {c}
+max(abs(u0 - v0), abs(u1 - v1)) <= {c}
+u0 - v0 == u1 - v1
+u0 == v1 and u1 == v0
+(u0 - v0) * (u1 - v1) == 0
+u0 + u1 == v0 + v1
+u0 == v0 and abs(u1 - v1) == {c}""".splitlines()
 
 
 @st.composite
@@ -200,28 +247,21 @@ def between(draw, build: Build, at: int, x: str, y: str, n: int, m: int, kind: s
     """Conditions on a name of the source and one of the target."""
     c = draw(st.integers(-2, 3))
     relation = draw(st.sampled_from(["==", "!=", "<", "<=", ">"]))
+    k, q = draw(divisor(n)), draw(divisor(m))
+    size = draw(st.sampled_from([n, n, n, m, 2, 3]))
+
+    def one_of(forms: Sequence[str]) -> None:
+        form = draw(st.sampled_from(forms))
+        build.condition(form.format(x=x, y=y, n=n, m=m, k=k, q=q, c=c, r=relation, size=size))
+
     if kind == "near":
-        forms = (f"abs({x} - {y}) <= {c}", f"{c} <= {x} - {y} < {c + 2}", f"{x} {relation} {y} + {c}",
-                 f"{x} - {y} in [0, {c}]", f"{x} - {y} in {-1}..{c}", f"({x} - {y}) ** 2 <= {c} * {c}",
-                 f"2 * {x} {relation} {y} + {c}", f"{x} + {y} {relation} {n - 1}", f"{x} == {m} - {y}",
-                 f"not {x} - {y} == {c}", f"{x} - {y} == {c} or {x} == {y}", f"max({x} - {y}, {c}) < 3")  # fmt: skip
-        build.condition(draw(st.sampled_from(forms)))
+        one_of(NEAR)
     elif kind == "ring":
-        size = draw(st.sampled_from([n, n, n, m, 2, 3]))
-        forms = (f"({x} - {y}) % {size} <= {c}", f"({y} - {x}) % {size} in [0, 1, {c}]", f"{x} % {size} == {y} % {size}",
-                 f"min(({x} - {y}) % {size}, ({y} - {x}) % {size}) <= {c}", f"({x} - {y}) % {size} {relation} {c}",
-                 f"({x} + {c}) % {size} == {y} % {size}", f"({x} + {y}) % {size} == {c}")  # fmt: skip
-        build.condition(draw(st.sampled_from(forms)))
+        one_of(RING)
     elif kind == "digits":
-        k, q = draw(divisor(n)), draw(divisor(m))
         q = draw(st.sampled_from([q, q, min(k, m)]))
-        high = (f"{x} // {k} == {y} // {q}", f"abs({x} // {k} - {y} // {q}) <= 1", f"{x} // {k} {relation} {y} // {q}",
-                f"{x} // {k} == {y}", f"{x} // {k} == 1", f"({x} // {k} - {y} // {q}) % {max(1, n // k)} <= 1",
-                f"{x} // {k} + {y} // {q} < 3", f"{y} // {q} - {x} // {k} in 0..1", f"{x} == {y} // {q}")  # fmt: skip
-        low = (f"{x} % {k} == {y} % {q}", f"{x} % {k} {relation} {y} % {q}", f"abs({x} % {k} - {y} % {q}) <= 1",
-               f"{x} % {k} == 0", f"{x} % {k} == {y}", f"{y} % {q} != 1", f"({x} % {k} - {y} % {q}) % {k} <= 1")  # fmt: skip
-        for some in draw(st.sampled_from([(high,), (low,), (high, low), (low, low), (high, high)])):
-            build.condition(draw(st.sampled_from(some)))
+        for some in draw(st.sampled_from([(HIGH,), (LOW,), (HIGH, LOW), (LOW, LOW), (HIGH, HIGH)])):
+            one_of(some)
     elif kind == "way":
         before, name, edges = draw(named((n,), (n,)))
         build.before.append(before)
@@ -229,7 +269,6 @@ def between(draw, build: Build, at: int, x: str, y: str, n: int, m: int, kind: s
         for source, target in ((x, f"k{at}"), (f"k{at}", y)):
             build.clauses.append(membership(name, edges, ((n,), (n,)), [source], [target]))
     elif kind.startswith("graph"):
-        k, q = draw(divisor(n)), draw(divisor(m))
         whole = draw(st.integers(0, 4)) > 0
         sizes = (n, m) if whole else (max(1, n - 1), m + 1)
         ends = [x], [y]
@@ -271,17 +310,15 @@ def across(draw, build: Build, source: Shape, target: Shape) -> None:
         build.index(1, name, size)
     c = draw(st.integers(0, 3))
     if len(source) == len(target) == 2 and draw(st.booleans()):
-        forms = (f"(u0 - v0) ** 2 + (u1 - v1) ** 2 <= {c}", f"abs(u0 - v0) + abs(u1 - v1) <= {c}",
-                 f"max(abs(u0 - v0), abs(u1 - v1)) <= {c}", f"u0 - v0 == u1 - v1", "u0 == v1 and u1 == v0",
-                 f"(u0 - v0) * (u1 - v1) == 0", f"u0 + u1 == v0 + v1", f"u0 == v0, abs(u1 - v1) == {c}")  # fmt: skip
-        for text in draw(st.sampled_from(forms)).split(", abs(u1"):
-            build.condition(text if text.startswith(("u", "(", "a", "m")) else f"abs(u1{text}")
+        build.condition(draw(st.sampled_from(BOTH)).format(c=c))
     else:
         before, name, edges = draw(named(source, target))
         build.before.append(before)
         build.clauses.append(membership(name, edges, (source, target), x, y))
 
 
+# The seeds of several `chance` in one builder are so far apart.
+GOLDEN = 0x9E3779B97F4A7C15
 PROBABILITIES = ("0", "1", "0.5", "1 / 4", "0.9", "p / 4")
 
 
@@ -325,7 +362,8 @@ def structured(draw, source: Shape, target: Shape) -> Case:
     holds = [clause.holds for clause in clauses if clause.holds]
     numbered = [clause.draws for clause in clauses if clause.draws]
     for at, (positive, p) in enumerate(numbered):
-        holds.append(chance(function(p), positive, seed + at, ends, (source, target)))
+        seed_of_this = (seed + at * GOLDEN) % 2**64
+        holds.append(chance(function(p), positive, seed_of_this, ends, (source, target)))
     rule = Rule(build.names, holds, ends[0], ends[1])
     edges, errors = oracle.edges_of([rule], source, target, AROUND, outside or "error", duplicate or "error")
     text = f"{{ {index_text(build.ends[0])} -> {index_text(build.ends[1])}"
@@ -504,7 +542,8 @@ def table(draw, source: Shape, target: Shape, names: tuple[Names, Names] | None 
     arguments += ['where = column("is it") == "yes"'] * where
     content = "\n".join([",".join([*header, "is it"]), *rows, ""]).encode()
     name = f"f{crc32(content)}.csv"
-    text = f"load({', '.join([f'"{name}"', *draw(st.permutations(arguments))])})"
+    listed = ", ".join(draw(st.permutations(arguments)))
+    text = f'load("{name}"{", " * bool(listed)}{listed})'
     return Case(text, {*made}, errors, files={name: content})
 
 
@@ -563,14 +602,13 @@ def anything(
         st.builds(drawn.combined, st.sampled_from("|&-"), nested, nested),
         st.builds(drawn.combined, st.just("-"), every, nested),
         st.builds(drawn.combined, st.just("-"), every, nested),
-        st.builds(lambda case: by_name(case, source, target), nested),
+        st.builds(by_name, nested),
         random(source, target, inner),
     )
 
 
-def by_name(case: Case, source: Shape, target: Shape) -> Case:
+def by_name(case: Case) -> Case:
     """The same set, as a named set that is used."""
-    if '"' in case.text and "load(" not in case.text:
-        return case  # names of units, which shapes have not
-    text, name = statement(case.text, source, target)
+    name = f"n{crc32(case.text.encode())}"
+    text = f"edges {name} : left -> right = {case.text}"
     return Case(name, case.edges, case.errors, (*case.before, text), case.files)

@@ -135,7 +135,12 @@ def member(edges: Edges, sides: Sequence[Sequence[int]], index: Sequence[Sequenc
         )
         for edge in sorted(edges)
     ]
-    return lambda env: any([condition(env) for condition in each])
+
+    def holds(env: Env) -> bool:
+        found = [condition(env) for condition in each]  # all of them, for one that fails
+        return True in found
+
+    return holds
 
 
 def digits(unit: int, shape: Sequence[int]) -> list[int]:

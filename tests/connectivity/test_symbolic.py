@@ -181,3 +181,26 @@ def test_size_costs_nothing(text):
     assert not isinstance(edges, Listed)
     assert edges.count > 10**9
     assert degrees(edges, "target").high >= 3
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "target", "holds"),
+    [
+        # No offset at all.
+        ("{ i -> j : 1 <= i - j < 3 }", (1,), (1,), lambda i, j: False),
+        ("{ (r, c) -> (p, q) : r - p == 9, c == q }", (3, 4), (3, 4), lambda r, c, p, q: False),
+        # A digit of one side that is computed on the other does not run over that side.
+        ("{ i // 4 -> i ; outside = wrap }", (8,), (8,), lambda i, j: i == j // 4),
+        ("{ i -> i % 3 ; outside = wrap }", (12,), (5,), lambda i, j: j == i % 3),
+        ("{ (r, c % 2) -> (r, c) ; outside = wrap }", (2, 6), (2, 6),
+         lambda r, c, p, q: r == p and c == q % 2),
+        # Equal indices, though found between digits of other shapes.
+        ("{ (j, u) -> (j, i) : i < 1 or j > 5, k in 0..1 ; duplicate = merge }", (3, 1), (3, 1),
+         lambda j, u, p, i: j == p),
+    ],
+)  # fmt: skip
+def test_drawn_sets_that_were_wrong_once(text, source, target, holds):
+    edges = connection(text, source, target).edges
+    assert _pairs(edges) == _everything(source, target, holds)
+    if text.startswith("{ (j"):
+        assert isinstance(edges, Diagonal)

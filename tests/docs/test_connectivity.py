@@ -269,8 +269,10 @@ FORMS = {
     "documents": Form(lambda k, q: DOCUMENTS[k] == DOCUMENTS[q] and 0 <= q - k <= 2, every),
     "set_documents": Form(lambda k, q: document(k) == document(q) and 0 <= q - k <= 4, every),
     "block_sparse": Form(lambda k, q: (k // 15, q // 15) in BLOCKS, every),
+    # Paths of two edges
+    "two_steps": Form(lambda i, j: j - i in (2, 5, 8), every),
     # What it costs
-    "fading": Form(anywhere, by_chance(lambda i, j: math.exp(-abs(i - j) / 10))),
+    "fading": Form(differ, by_chance(lambda i, j: math.exp(-abs(i - j) / 10))),
     "natten": Form(lambda r, c, p, q: abs(clamped(p) - r) <= 1 and abs(clamped(q) - c) <= 1, every),
 }
 

@@ -293,6 +293,26 @@ FAULTS: tuple[Fault, ...] = (
     InText("dropout changed", "numpy", r"dropout_mask\((\w+\.shape), 0\.\d+", r"dropout_mask(\1, 0.4"),
 )
 
+# Rules that restate edges are the same text in every target.
+RULES = (
+    ("offset moved by one", r"(shifted_edges\([^\n]*?range\()(-?\d+), (-?\d+)", r"\1\2 + 1, \3 + 1"),
+    ("offset moved by one", r"(shifted_edges\([^\n]*?, \[)(-?\d+)", r"\1\2 + 1"),
+    ("stride changed", r"strides=2", "strides=1"),
+    ("stride changed", r"\* np\.atleast_1d\(strides\)", "* (1 + np.atleast_1d(strides))"),
+    ("ring opened", r", wrap=True\)", ")"),
+    (
+        "factor's sizes swapped",
+        r"(crossed_edges\((?:[^\n]*?, )?every_pair\()(\d+), (?!\2\))(\d+)",
+        r"\1\3, \2",
+    ),
+    ("factors exchanged", r"crossed_edges\((\w+\([^()]*\)), (\w+\([^()]*\))\)", r"crossed_edges(\2, \1)"),
+)
+FAULTS += tuple(
+    InText(kind, target, pattern, replacement)
+    for target in ("torch", "keras", "numpy")
+    for kind, pattern, replacement in RULES
+)
+
 KINDS = tuple(dict.fromkeys(fault.kind for fault in FAULTS))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from planting import FAULTS, KINDS, InText, Outcome, plant_all
+from planting import FAULTS, KINDS, RULES, InText, Outcome, plant_all
 
 ROOT = Path(__file__).parent.parent.parent
 ZOO = ROOT / "tests" / "specs" / "zoo.nnspec"
@@ -43,6 +43,14 @@ def test_every_wrong_derivative_of_a_network_without_a_loss_is_caught(target: st
     assert not missed(outcomes)
     planted = {outcome.kind for outcome in outcomes if outcome.result == "caught"}
     assert planted == {kind for kind in DERIVATIVES if (kind, target) not in NOT_IN}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_fault_in_a_restated_ring_is_caught(target: str, tmp_path: Path) -> None:
+    outcomes = plant_all(ROOT / "examples" / "ring.nnspec", target, tmp_path, {kind for kind, *_ in RULES})
+    assert not missed(outcomes)
+    planted = {outcome.kind for outcome in outcomes if outcome.result == "caught"}
+    assert planted == {"offset moved by one", "stride changed", "ring opened"}
 
 
 def test_there_are_at_least_twelve_kinds_and_every_target_has_them() -> None:

@@ -7,6 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 
+def names_of(stored: dict[str, np.ndarray], axis: str) -> np.ndarray:
+    """The names along an axis. Raises ValueError if it has none, or there is no such axis."""
+    if f"{axis}.names" not in stored:
+        axes = ", ".join(name.removesuffix(".names") for name in stored if name.endswith(".names"))
+        raise ValueError(f"No axis called {axis!r} has names; those that have are {axes}.")
+    return stored[f"{axis}.names"]
+
+
 def places_of(names: np.ndarray, columns: Sequence[str]) -> np.ndarray:
     """Where each of some distinct names stands among a table's columns, int64 (names,).
 
