@@ -32,6 +32,7 @@ golden: .venv/.installed
 bench: .venv/.installed
 	$(BIN)/python -m benchmarks.torch_edges
 	$(BIN)/python -m benchmarks.keras_edges
+	$(BIN)/python -m benchmarks.connectivity
 
 clean:
 	rm -rf .venv build
