@@ -195,7 +195,7 @@ def test_size_costs_nothing(text):
         ("{ (r, c % 2) -> (r, c) ; outside = wrap }", (2, 6), (2, 6),
          lambda r, c, p, q: r == p and c == q % 2),
         # Equal indices, though found between digits of other shapes.
-        ("{ (j, u) -> (j, i) : i < 1 or j > 5, k in 0..1 ; duplicate = merge }", (3, 1), (3, 1),
+        ("{ (j, u) -> (j, i) : k in 0..1, i + k < 3 or j > 5 ; duplicate = merge }", (3, 1), (3, 1),
          lambda j, u, p, i: j == p),
     ],
 )  # fmt: skip
