@@ -236,7 +236,7 @@ def check_agreement(expected: Expected, one: Any, other: Any, tolerance: float, 
     scale = loss_scale(expected, data)
     assert_close(np.asarray(loss), np.asarray(other_loss), tolerance, f"{pair}: loss", scale)
     # A gradient that is zero but for rounding, as of a bias before a norm, is held against the others.
-    scale = 1e-2 * max(np.abs(array).max(initial=0.0) for array in gradients.values())
+    scale = 0.1 * max(np.abs(array).max(initial=0.0) for array in gradients.values())
     for name in gradients:
         what = f"{pair}: gradient of {name}"
         assert_close(gradients[name], other_gradients[name], gradient, what, max(scale, 1e-3))
