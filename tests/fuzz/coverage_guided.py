@@ -32,9 +32,9 @@ with atheris.instrument_imports(include=["nnspec.dsl", "nnspec.compiler"]):
     from nnspec.compiler.connectivity import edge_set
 
     edge_set.EDGE_LIMIT //= 10
-    from nnspec.compiler.connectivity import search
+    from nnspec.compiler.connectivity import budget
 
-    search.CANDIDATE_LIMIT //= 10
+    budget.CANDIDATE_LIMIT //= 10
     from nnspec.compiler import cli, explain, expressions, pipeline
     from nnspec.dsl import formatter, parser, render
     from nnspec.dsl.diagnostics import Diagnostic, Report, SpecError
