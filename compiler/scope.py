@@ -49,6 +49,7 @@ class Names:
     declared: dict[str, Declaration] = field(default_factory=dict[str, Declaration])
     params: dict[str, int | float] = field(default_factory=dict[str, "int | float"])
     loop_variables: dict[str, Span] = field(default_factory=dict[str, Span])
+    broken_loops: set[Span] = field(default_factory=set[Span])
     _evaluating: list[str] = field(default_factory=list[str])
     _broken: set[str] = field(default_factory=set[str])
     _twice: set[str] = field(default_factory=set[str])
@@ -272,11 +273,14 @@ def _placed(
         if not isinstance(statement, syntax.ForStatement):
             yield Placed(statement, variables)
             continue
+        if statement.span in names.broken_loops:
+            continue  # in an earlier turn of a loop around it; the error is recorded
         try:
             variable = names.text(statement.variable, variables)
             _check_variable(variable, statement, variables, names)
             values = _loop_values(statement, variables, names)
         except Failed:
+            names.broken_loops.add(statement.span)
             continue
         for value in values:
             yield Placed(statement, variables)

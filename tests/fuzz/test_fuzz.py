@@ -82,3 +82,11 @@ def test_sets_that_fill_the_memory_only_together_are_refused(
     (found,) = caught.value.diagnostics
     assert found.code.code == "E314"
     assert f"all {kind} so far" in found.help[0]
+
+
+def test_an_error_in_every_turn_is_looked_at_once(tmp_path):
+    path = tmp_path / "m.nnspec"
+    path.write_text("model m\nfor k in 1..1000000000 {\n  for j in 9**9**9**9..k {\n  }\n}\n")
+    with pytest.raises(SpecError) as error:
+        compile_spec(path)
+    assert [found.code.code for found in error.value.diagnostics] == ["E211", "E215"]
