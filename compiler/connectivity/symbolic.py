@@ -319,8 +319,9 @@ class _Form:
     def _graph(self, group: _Group, source: list[_Digit], target: list[_Digit]) -> EdgeSet:
         """The edges of a named set, whose ends are the digits as they stand."""
         (membership, *others) = group.memberships
-        if others or group.conditions or group.ranges:
-            raise _NotSymbolic
+        shared = {digit.name for digit in source} & {digit.name for digit in target}
+        if others or group.conditions or group.ranges or shared:
+            raise _NotSymbolic  # `{ i -> i : i -> i in g }` are the loops of g alone
         member = self.scope.member(membership.set)
         for digits, index, side in (
             (source, membership.edge.source, member.source),
