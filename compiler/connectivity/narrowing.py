@@ -75,6 +75,31 @@ class _Sum:
     size: Ends = 0.0
 
 
+def summands_of(
+    node: syntax.Expression, constant: Callable[[syntax.Expression], Fraction | None]
+) -> list[tuple[Fraction, syntax.Expression]]:
+    """Factors and terms that an expression is the sum of; empty if it is no sum.
+
+    `constant` gives the exact value of a number, and None for any other expression.
+    """
+    match node:
+        case syntax.Parenthesised():
+            return [(Fraction(1), node.inner)]
+        case syntax.Unary(operator="-" | "+"):
+            return [(Fraction(-1 if node.operator == "-" else 1), node.operand)]
+        case syntax.Binary(operator="+" | "-"):
+            return [(Fraction(1), node.left), (Fraction(-1 if node.operator == "-" else 1), node.right)]
+        case syntax.Binary(operator="*"):
+            left, right = constant(node.left), constant(node.right)
+            if left is not None:
+                return [(left, node.right)]
+            return [] if right is None else [(right, node.left)]
+        case syntax.Binary(operator="/") if divisor := constant(node.right):
+            return [(1 / divisor, node.left)]
+        case _:
+            return []
+
+
 _NEGATED = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _BOUND_FROM_BELOW = (">", ">=", "==")
 _BOUND_FROM_ABOVE = ("<", "<=", "==")
@@ -278,29 +303,10 @@ class _Pass:
             case _:
                 return None
 
-    def _summands(self, node: syntax.Expression) -> list[tuple[Fraction, syntax.Expression]]:
-        """Factors and terms that an expression is the sum of; empty if it is no sum."""
-        match node:
-            case syntax.Parenthesised():
-                return [(Fraction(1), node.inner)]
-            case syntax.Unary(operator="-" | "+"):
-                return [(Fraction(-1 if node.operator == "-" else 1), node.operand)]
-            case syntax.Binary(operator="+" | "-"):
-                return [(Fraction(1), node.left), (Fraction(-1 if node.operator == "-" else 1), node.right)]
-            case syntax.Binary(operator="*"):
-                left, right = self._constant(node.left), self._constant(node.right)
-                if left is not None:
-                    return [(left, node.right)]
-                return [] if right is None else [(right, node.left)]
-            case syntax.Binary(operator="/") if divisor := self._constant(node.right):
-                return [(1 / divisor, node.left)]
-            case _:
-                return []
-
     def _add(self, total: _Sum, node: syntax.Expression, factor: Fraction) -> None:
         """Add `factor * node` to a sum."""
         constant = self._constant(node)
-        summands = self._summands(node)
+        summands = summands_of(node, self._constant)
         if constant is not None:
             total.constant += factor * constant
             total.size += abs(_nearest(factor * constant))

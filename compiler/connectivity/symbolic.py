@@ -10,7 +10,7 @@ Conditions on i and j that look at `i - j` alone allow the same offsets everywhe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import prod
@@ -23,6 +23,7 @@ from ...dsl.diagnostics import Report
 from ..expressions import Failed, Value, called_name, children, names_in
 from .budget import Budget, OverBudget
 from .edge_set import EdgeSet, Full, Shape, TooManyEdges, listed, nothing, product, shifted
+from .narrowing import summands_of
 from .policies import Policies
 from .search import Search, bare, calls, components, conjuncts, generator_of
 from .sides import Scope, Side
@@ -476,10 +477,9 @@ class _Form:
         if not self._names(node):
             return _is_deterministic(node)
         factors = _linear(node, self.index_names, self.scope)
-        if factors is not None:
-            return all(factors.get(i, 0) == -factors.get(j, 0) for i, j in pairs) and all(
-                factor.denominator == 1 for factor in factors.values()
-            )
+        # Sums of whole multiples are exact; others round differently from place to place.
+        if factors is not None and all(factor.denominator == 1 for factor in factors.values()):
+            return all(factors.get(i, 0) == -factors.get(j, 0) for i, j in pairs)
         match node:
             case syntax.Comparison():
                 lefts = (node.first, *(right for _, right in node.rest[:-1]))
@@ -616,34 +616,19 @@ def _linear(node: syntax.Expression | None, names: set[str], scope: Scope) -> di
         return None
     if not names_in(node, scope.text) & names:
         return {}
-    match node:
-        case syntax.Parenthesised():
-            return _linear(node.inner, names, scope)
-        case syntax.Reference():
-            return {scope.text(node.name): Fraction(1)}
-        case syntax.Unary(operator="-" | "+"):
-            inner = _linear(node.operand, names, scope)
-            return _scaled(inner, Fraction(-1 if node.operator == "-" else 1))
-        case syntax.Binary(operator="+" | "-"):
-            left, right = _linear(node.left, names, scope), _linear(node.right, names, scope)
-            right = _scaled(right, Fraction(-1 if node.operator == "-" else 1))
-            if left is None or right is None:
-                return None
-            return {
-                n: left.get(n, Fraction(0)) + right.get(n, Fraction(0)) for n in left.keys() | right.keys()
-            }
-        case syntax.Binary(operator="*"):
-            for one, other in ((node.left, node.right), (node.right, node.left)):
-                factor = _constant(one, scope)
-                if factor is not None:
-                    return _scaled(_linear(other, names, scope), factor)
+    if isinstance(node, syntax.Reference):
+        return {scope.text(node.name): Fraction(1)}
+    terms = summands_of(node, lambda part: _constant(part, scope))
+    if not terms:
+        return None
+    total: dict[str, Fraction] = {}
+    for factor, term in terms:
+        inner = _linear(term, names, scope)
+        if inner is None:
             return None
-        case _:
-            return None
-
-
-def _scaled(factors: Mapping[str, Fraction] | None, by: Fraction) -> dict[str, Fraction] | None:
-    return None if factors is None else {name: factor * by for name, factor in factors.items()}
+        for name, own in inner.items():
+            total[name] = total.get(name, Fraction(0)) + factor * own
+    return total
 
 
 # ---------------------------------------------------------------------------------------------------- bands
