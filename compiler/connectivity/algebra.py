@@ -53,7 +53,7 @@ def settled(edges: Partial) -> EdgeSet:
     every = Full(missing.source_shape, missing.target_shape)
     if not missing.count:
         return every
-    band = _as_band(missing, like=Shifted((), (), (), ()))
+    band = _as_band(missing, wrap=False)
     (n_source, *more), (n_target, *_) = missing.source_shape or (1,), missing.target_shape or (1,)
     if band and band.strides == (1,) and not band.wrap and not more and n_source + n_target <= BAND_LIMIT:
         others = {(offset,) for offset in range(1 - n_target, n_source)} - {*band.offsets}
@@ -182,18 +182,19 @@ def _combined(
     of_keys: Callable[[Indices, Indices], Indices],
 ) -> EdgeSet:
     """Bands over the same sides by their offsets, anything else edge by edge."""
-    p, q = _as_band(a, like=b), _as_band(b, like=a)
+    wrap = next((edges.wrap for edges in (a, b) if isinstance(edges, Shifted)), False)
+    p, q = _as_band(a, wrap), _as_band(b, wrap)
     if p and q and (p.strides, p.wrap) == (q.strides, q.wrap):
         offsets = of_offsets({*p.offsets}, {*q.offsets})
         return shifted(p.source_shape, p.target_shape, p.strides, offsets, p.wrap)
     return from_keys(of_keys(_keys(a), _keys(b)), a.source_shape, a.target_shape)
 
 
-def _as_band(edges: EdgeSet, like: EdgeSet) -> Shifted | None:
-    """A band; equal indices are the band of no shift, around a ring as well."""
-    if isinstance(edges, Diagonal) and isinstance(like, Shifted):
+def _as_band(edges: EdgeSet, wrap: bool) -> Shifted | None:
+    """A band; equal indices are the band of no shift, around a ring as well (`wrap`)."""
+    if isinstance(edges, Diagonal):
         rank = len(edges.source_shape)
-        return Shifted(edges.source_shape, edges.target_shape, (1,) * rank, ((0,) * rank,), like.wrap)
+        return Shifted(edges.source_shape, edges.target_shape, (1,) * rank, ((0,) * rank,), wrap)
     return edges if isinstance(edges, Shifted) else None
 
 

@@ -185,18 +185,6 @@ def _overlaps(runs: Iterable[range], size: int) -> Counter[int]:
     return +total
 
 
-def fan_in(edges: EdgeSet) -> Indices:
-    """Number of edges into each target unit, int64 (targets,)."""
-    n_source, n_target = prod(edges.source_shape), prod(edges.target_shape)
-    match edges:
-        case Full():
-            return np.full(n_target, n_source)
-        case Diagonal():
-            return np.ones(n_target, np.int64)
-        case Listed() | Shifted() | Product():
-            return np.bincount(edges.edges()[1], minlength=n_target)
-
-
 def unreached(sets: Sequence[EdgeSet], end: End, most: int) -> tuple[int, Indices]:
     """How many units are at that end of no edge of any set, and the first of them, at most `most`.
 
@@ -223,12 +211,9 @@ def _first_absent(edges: EdgeSet, end: End, most: int) -> Indices:
     """The first units at no edge of a very large side, as far as the ends of runs tell them."""
     if not (isinstance(edges, Shifted) and len(edges.strides) == 1 and not edges.wrap):
         return np.empty(0, np.int64)
-    (stride,) = edges.strides
     candidates: set[int] = {0}
-    runs = [
-        run if end == "target" else range(offset + stride * run.start, offset + stride * run[-1] + 1, stride)
-        for offset, run in _runs(edges)
-    ]
+    slices = [_reach(edges, offset, end)[0] for offset in edges.offsets]
+    runs = [range(along.start, along.stop, along.step) for along in slices]
     for run in runs:
         candidates |= {*range(run.start, run.start + most * run.step), *range(run[-1], run[-1] + most + 1)}
     size = prod(_shape(edges, end))
