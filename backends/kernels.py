@@ -20,11 +20,15 @@ FOLDERS = {"tests": ("common", "numpy", "tests")}
 
 @dataclass(frozen=True)
 class Definition:
-    """A top-level class or function of a kernel module: its source and the names that it uses."""
+    """A top-level class or function of a kernel module: its source and the names that it uses.
+
+    `bases` are the names that have to be defined before it: the classes that it derives from.
+    """
 
     name: str
     source: str
     uses: frozenset[str]
+    bases: tuple[str, ...]
     imports: tuple[tuple[str, str], ...]
 
 
@@ -69,12 +73,14 @@ def _definitions(path: Path) -> dict[str, Definition]:
             uses = frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name))
             source = "\n".join(lines[first - 1 : node.end_lineno])
             imports = tuple((name, bindings[name]) for name in sorted(uses & bindings.keys()))
-            result[node.name] = Definition(node.name, source, uses, imports)
+            bases = node.bases if isinstance(node, ast.ClassDef) else []
+            names = tuple(base.id for base in bases if isinstance(base, ast.Name))
+            result[node.name] = Definition(node.name, source, uses, names, imports)
     return result
 
 
 def closure(target: str, wanted: set[str]) -> list[Definition]:
-    """The wanted definitions and all that they use, in the order of the kernel modules."""
+    """The wanted definitions and all that they use: in the order of the kernel modules, but bases first."""
     places = _places(target)
     pending, needed = list(wanted), dict[str, Definition]()
     while pending:
@@ -82,7 +88,17 @@ def closure(target: str, wanted: set[str]) -> list[Definition]:
         if name not in needed:
             needed[name] = _definitions(places[name])[name]
             pending.extend(needed[name].uses & places.keys())
-    return [needed[name] for name in places if name in needed]
+    ordered: dict[str, Definition] = {}
+
+    def add(name: str) -> None:
+        if name in needed and name not in ordered:
+            for base in needed[name].bases:
+                add(base)
+            ordered[name] = needed[name]
+
+    for name in places:
+        add(name)
+    return list(ordered.values())
 
 
 def import_block(lines: set[str]) -> str:

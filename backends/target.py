@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from ..compiler.connectivity.edge_set import Diagonal, EdgeSet, Full, Listed, Product, Shape, Shifted
+from ..compiler.connectivity.restated import offset_runs
 from ..compiler.connectivity.structure import described
 from ..compiler.graph import (
     Add,
@@ -32,8 +33,9 @@ from ..compiler.graph import (
     Project,
     Value,
 )
+from ..compiler.kernels import blocks_of
 from ..compiler.model import Drawn, DrawnByFanIn, Given
-from ..compiler.plan import Plan, offset_runs, part_name
+from ..compiler.plan import Plan, part_name
 from ..dsl.source import Span
 from .layout import WIDTH, call
 
@@ -141,6 +143,11 @@ def training_options(graph: Graph) -> tuple[str, ...]:
 def is_identity(projection: Project) -> bool:
     """Whether a projection passes its input on as it is."""
     return isinstance(projection.edges, Diagonal) and projection.weight is None
+
+
+def is_sparse(projection: Project) -> bool:
+    """Whether a projection has listed edges, one weight each, whichever kernel computes it."""
+    return not isinstance(projection.edges, Full | Diagonal)
 
 
 def scaled(coefficient: float, text: str) -> str:
@@ -263,10 +270,7 @@ def _rule_text(edges: EdgeSet, name: str, indent: int | None = None) -> str:
         case Listed():
             return f'Edges(*edges_of(stored, "{name}"), {n_source}, {n_target})'
         case Shifted():
-            runs = [_run_text(run) for run in offset_runs(edges.offsets)]
-            many = f"[{', '.join(f'*{run}' if run.startswith('range') else run for run in runs)}]"
-            shapes = [_short(edges.source_shape), _short(edges.target_shape)]
-            given = [*shapes, runs[0] if len(runs) == 1 and runs[0].startswith("range") else many]
+            given = [_short(edges.source_shape), _short(edges.target_shape), _offsets_text(edges)]
             given += [f"strides={_short(edges.strides)}"] * ({*edges.strides} != {1})
             return f"shifted_edges({', '.join([*given, *['wrap=True'] * edges.wrap])})"
         case Product():
@@ -276,6 +280,38 @@ def _rule_text(edges: EdgeSet, name: str, indent: int | None = None) -> str:
             if indent is None:
                 return f"crossed_edges({', '.join(factors)})"
             return call("crossed_edges(", factors, ")", indent)
+
+
+def _offsets_text(edges: Shifted) -> str:
+    """Offsets as a range where they are one, else as a list in which ranges are unpacked."""
+    runs = [_run_text(run) for run in offset_runs(edges.offsets)]
+    if len(runs) == 1 and runs[0].startswith("range"):
+        return runs[0]
+    return f"[{', '.join(f'*{run}' if run.startswith('range') else run for run in runs)}]"
+
+
+def band_arguments(edges: EdgeSet) -> list[str]:
+    """What a kernel for bands takes after its shape: offsets, and stride and wrap if they are not usual."""
+    assert isinstance(edges, Shifted)
+    ((stride,), wrap) = edges.strides, edges.wrap
+    return [_offsets_text(edges), *[f"stride={stride}"] * (stride != 1), *["wrap=True"] * wrap]
+
+
+def block_arguments(edges: EdgeSet, name: str) -> list[str]:
+    """What a kernel for blocks takes after its shape: the size of a block, and which block feeds which.
+
+    Nothing says the latter where each block feeds its own counterpart.
+    """
+    blocks = blocks_of(edges)
+    assert blocks is not None
+    size = f"({blocks.targets}, {blocks.sources})"
+    match blocks.outer:
+        case Diagonal():
+            return [size]
+        case Listed():
+            return [size, stored_edges(part_name(name, 0))]
+        case _:
+            return [size, f"*{_rule_text(blocks.outer, name)}[:2]"]
 
 
 def _short(shape: Shape) -> str:
@@ -297,14 +333,19 @@ def stored_needs(plan: Plan, *, cached: bool = False) -> tuple[frozenset[str], f
         names.add(f"{'cached' if cached else 'load'}_stored")
     if not plan.restated:
         return frozenset(names), frozenset(imports)
-    text = " ".join(
+    texts = [
         _rule_text(projection.edges, projection.connection) for projection in plan.restated_projections()
-    )
-    rules = ("every_pair", "same_index", "shifted_edges", "crossed_edges", "edges_of", "Edges")
-    kernels = {"ends_of", *(rule for rule in rules if f"{rule}(" in text)}
+    ]
+    kernels = {"ends_of", *rule_kernels(texts)}
     kernels |= {"load_stored"} if plan.stored else set()
     imports |= {"from functools import cache"} if cached else set()
     return frozenset(kernels | names), frozenset(imports)
+
+
+def rule_kernels(texts: Iterable[str]) -> set[str]:
+    """The kernels that restate edges in some source texts."""
+    rules = ("every_pair", "same_index", "shifted_edges", "crossed_edges", "edges_of", "Edges")
+    return {rule for text in texts for rule in rules if f"{rule}(" in text}
 
 
 def start_kernels(plan: Plan) -> frozenset[str]:
@@ -360,10 +401,14 @@ def _fan_in(parameter: Parameter, plan: Plan) -> str:
     arguments = [str(fan_in.units), *(stored(f"{name}.target") for name in fan_in.counted)]
     if fan_in.constant:
         arguments.append(f"also={fan_in.constant}")
-    kernel = plan.choice(projection.connection).kernel
     by_unit = f"unit_fan_in({', '.join(arguments)})"
-    by_edge = f"[{stored(projection.connection + '.target')}]"
-    return by_unit + {"dense": "[:, None]", "diagonal": "", "edges": by_edge}[kernel]
+    match projection.edges:
+        case Full():
+            return f"{by_unit}[:, None]"
+        case Diagonal():
+            return by_unit
+        case Listed() | Shifted() | Product():
+            return f"{by_unit}[{stored(projection.connection + '.target')}]"
 
 
 def bias_index(operation: AddBias) -> str:

@@ -19,10 +19,13 @@ from ..dsl.diagnostics import Diagnostic, SpecError
 from ..dsl.render import Format, render
 from ..dsl.source import Source
 from ..dsl.words import suggest
+from .defaults import BATCH
 from .resolve import UnknownParam
 from .version import VERSION
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from .connectivity.sides import Side
     from .edge_table import EndSummary, Summary
     from .pipeline import Passage
@@ -104,6 +107,16 @@ TARGETS = click.option(
 )
 
 
+BATCH_SIZE = click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    default=BATCH,
+    show_default=True,
+    metavar="N",
+    help="The batch that kernels are chosen for; any other works as well.",
+)
+
+
 def _explain(context: click.Context, parameter: click.Parameter, code: str | None) -> None:
     """Print what a diagnostic means, and leave."""
     if code is None or context.resilient_parsing:
@@ -146,6 +159,7 @@ def main() -> None:
     help="The folder to write to; this one by default.",
 )
 @PARAMS
+@BATCH_SIZE
 @click.option("--stdout", is_flag=True, help="Print the modules instead of writing files.")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 if files are stale, edited or missing.")
 @click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
@@ -160,6 +174,7 @@ def build(
     targets: tuple[str, ...],
     output: Path,
     params: Mapping[str, int | float],
+    batch: int,
     stdout: bool,
     check: bool,
     diff: bool,
@@ -171,9 +186,9 @@ def build(
         from .show import show
 
         for spec in specs:
-            click.echo(show(getattr(_understand(spec, params), emit)), nl=False)
+            click.echo(show(getattr(_understand(spec, params, batch), emit)), nl=False)
         return
-    files = _compile(specs, targets, params)
+    files = _compile(specs, targets, params, batch)
     if stdout:
         for name, content in files.items():
             if name.endswith(".py"):
@@ -185,7 +200,7 @@ def build(
 
 
 def _compile(
-    specs: Sequence[Path], targets: Sequence[str], params: Mapping[str, int | float]
+    specs: Sequence[Path], targets: Sequence[str], params: Mapping[str, int | float], batch: int
 ) -> Mapping[str, bytes]:
     """The files of all specs by name; a wrong usage if two specs make the same file."""
     from .pipeline import compile_spec
@@ -193,7 +208,7 @@ def _compile(
     files: dict[str, bytes] = {}
     for spec in specs:
         with Reporting(params):
-            made = compile_spec(spec, targets or TARGET_NAMES, params)
+            made = compile_spec(spec, targets or TARGET_NAMES, params, batch)
             _show(made.diagnostics, made.passage.tree.source)
         twice = sorted(files.keys() & made.files.keys())
         if twice:
@@ -202,11 +217,11 @@ def _compile(
     return files
 
 
-def _understand(file: Path, params: Mapping[str, int | float]) -> Passage:
+def _understand(file: Path, params: Mapping[str, int | float], batch: int = BATCH) -> Passage:
     from .pipeline import understand
 
     with Reporting(params):
-        passage = understand(file, params)
+        passage = understand(file, params, batch)
         _show(passage.diagnostics, passage.tree.source)
         return passage
 
@@ -307,29 +322,69 @@ def check(file: Path, params: Mapping[str, int | float], style: Format) -> None:
 @main.command()
 @FILE
 @PARAMS
+@BATCH_SIZE
 @click.option("--format", "style", type=click.Choice(["table", "json"]), default="table")
-def explain(file: Path, params: Mapping[str, int | float], style: str) -> None:
-    """Show every connection of FILE: edges, density, fan-in, parameters, memory, kernel and the reason."""
-    from .explain import as_json, connection_facts
+def explain(file: Path, params: Mapping[str, int | float], batch: int, style: str) -> None:
+    """Show every connection of FILE: edges, density, fan-in, parameters, memory, kernel and the reason.
 
-    facts = connection_facts(_understand(file, params).plan)
+    Then the kernels that could compute it, with bytes and operations of a training step for a batch and the
+    time it takes, in times of the quickest kernel; and where values are transposed.
+    """
+    from .explain import as_json, explained
+
+    explanation = explained(_understand(file, params, batch).plan)
     if style == "json":
-        click.echo(json.dumps(as_json(facts), indent=2))
+        click.echo(json.dumps(as_json(explanation), indent=2))
         return
     from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    facts = explanation.connections
+    rows = [
+        (
+            f"{f.connection}: {f.source} -> {f.target}",
+            *(f"{f.edges:,}", f"{f.density:.3g}"),
+            f"{f.fan_in_min}" if f.fan_in_min == f.fan_in_max else f"{f.fan_in_min}..{f.fan_in_max}",
+            *(f"{f.parameters:,}", _bytes(f.memory), f.kernel),
+        )
+        for f in facts
+    ]
+    console.print(_columns("connection edges density fan-in parameters memory kernel", rows))
+    for f in facts:
+        console.print(f"{f.connection}: {f.reason}", highlight=False, soft_wrap=True)
+    console.print(f"\nfor batches of {batch}, a training step:", highlight=False)
+    rows = [
+        (
+            f"{f.connection}, by {candidate.kernel}",
+            *(
+                _bytes(candidate.bytes),
+                f"{candidate.operations:,}",
+                f"{candidate.cost / f.candidates[0].cost:.1f}",
+            ),
+            "chosen" if candidate.kernel == f.kernel else "",
+        )
+        for f in facts
+        for candidate in f.candidates
+    ]
+    console.print(_columns("kernel moves operations takes chosen", rows))
+    for t in explanation.transposes:
+        where = f" for {t.connection}" if t.connection else ""
+        inside = ", in the kernel unless compiled" if t.inside else ""
+        text = f"PyTorch transposes {t.value}{where} to {t.to}, {t.units:,} units: {t.reason}{inside}"
+        console.print(text, highlight=False, soft_wrap=True)
+
+
+def _columns(headings: str, rows: Sequence[Sequence[str]]) -> Table:
+    """Rows under headings, words on the left, numbers on the right."""
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("connection", "edges", "density", "fan-in", "parameters", "memory", "kernel"):
-        table.add_column(heading, justify="left" if heading in ("connection", "kernel") else "right")
-    for f in facts:
-        degrees = f"{f.fan_in_min}" if f.fan_in_min == f.fan_in_max else f"{f.fan_in_min}..{f.fan_in_max}"
-        cells = (f"{f.edges:,}", f"{f.density:.3g}", degrees, f"{f.parameters:,}", _bytes(f.memory), f.kernel)
-        table.add_row(f"{f.connection}: {f.source} -> {f.target}", *cells)
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(table)
-    for f in facts:
-        console.print(f"{f.connection}: {f.reason}", highlight=False, soft_wrap=True)
+    for heading in headings.split():
+        words = heading in ("connection", "kernel", "chosen")
+        table.add_column("" if heading == "chosen" else heading, justify="left" if words else "right")
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def _bytes(count: int) -> str:
@@ -470,14 +525,19 @@ def _lay_out(file: Path, check: bool, diff: bool) -> bool:
 @FILE
 @TARGETS
 @PARAMS
+@BATCH_SIZE
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
 def test(
-    file: Path, targets: tuple[str, ...], params: Mapping[str, int | float], pytest_arguments: tuple[str, ...]
+    file: Path,
+    targets: tuple[str, ...],
+    params: Mapping[str, int | float],
+    batch: int,
+    pytest_arguments: tuple[str, ...],
 ) -> None:
     """Compile FILE into a scratch folder and run the generated tests with pytest."""
     from ..backends.emit import write
 
-    files = _compile([file], targets, params)
+    files = _compile([file], targets, params, batch)
     with tempfile.TemporaryDirectory(prefix="nnspec-") as folder:
         write(files, Path(folder))
         tests = next(name for name in files if name.startswith("test_"))

@@ -6,12 +6,17 @@ from dataclasses import asdict, dataclass
 
 from .connectivity.degrees import degrees
 from .graph import Project
+from .kernels import Candidate
+from .layouts import Transpose
 from .plan import Plan
 
 
 @dataclass(frozen=True)
 class ConnectionFacts:
-    """One connection: sizes, degrees, cost and the kernel with its reason. Memory in bytes, in float32."""
+    """One connection: sizes, degrees, cost and the kernel with its reason. Memory in bytes, in float32.
+
+    `candidates` are all kernels that could compute it, the quickest, which is `kernel`, first.
+    """
 
     connection: str
     source: str
@@ -25,11 +30,22 @@ class ConnectionFacts:
     memory: int
     kernel: str
     reason: str
+    candidates: tuple[Candidate, ...]
 
 
-def connection_facts(plan: Plan) -> list[ConnectionFacts]:
-    """The facts of every connection, in the order of computation."""
-    return [_facts(op, plan) for op in plan.graph.operations if isinstance(op, Project)]
+@dataclass(frozen=True)
+class Explanation:
+    """What a plan holds, for batches of `batch`; the transposes are those of PyTorch, in order."""
+
+    batch: int
+    connections: tuple[ConnectionFacts, ...]
+    transposes: tuple[Transpose, ...]
+
+
+def explained(plan: Plan) -> Explanation:
+    """The facts of every connection, in the order of computation, and all transposes."""
+    projections = (op for op in plan.graph.operations if isinstance(op, Project))
+    return Explanation(plan.batch, tuple(_facts(op, plan) for op in projections), plan.layouts.transposes)
 
 
 def _facts(op: Project, plan: Plan) -> ConnectionFacts:
@@ -37,9 +53,11 @@ def _facts(op: Project, plan: Plan) -> ConnectionFacts:
     fan_in = degrees(op.edges, "target")
     n_source, n_target = op.input.units, op.output.units
     parameters = op.edges.count if op.weight is not None and op.weight.trainable else 0
-    # Weights, and for listed edges both ends in both directions with offsets, in 32 bits.
+    # Weights, and for listed edges both ends in both directions with offsets, in 32 bits; for a matrix that
+    # is made of them, their places in it, in 64.
     held = op.edges.count if op.weight is not None else 0
-    tables = 4 * op.edges.count + n_source + n_target if choice.kernel == "edges" else 0
+    edges = {"edges": 4 * op.edges.count + n_source + n_target, "masked": 2 * op.edges.count}
+    tables = edges.get(choice.kernel, 0)
     return ConnectionFacts(
         connection=op.connection,
         source=op.input.layer or op.input.name,
@@ -53,9 +71,10 @@ def _facts(op: Project, plan: Plan) -> ConnectionFacts:
         memory=4 * (held + tables),
         kernel=choice.kernel,
         reason=choice.reason,
+        candidates=choice.candidates,
     )
 
 
-def as_json(facts: list[ConnectionFacts]) -> list[dict[str, object]]:
-    """The facts as plain values."""
-    return [asdict(entry) for entry in facts]
+def as_json(explanation: Explanation) -> dict[str, object]:
+    """An explanation as plain values."""
+    return asdict(explanation)

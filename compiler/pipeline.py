@@ -18,6 +18,7 @@ from ..dsl.parser import parse
 from ..dsl.source import Source
 from ..dsl.syntax import Spec
 from . import codes
+from .defaults import BATCH
 from .graph import Graph, check
 from .lower import lower
 from .model import Model
@@ -50,28 +51,33 @@ class Build:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def understand(path: Path, params: Mapping[str, int | float] | None = None) -> Passage:
-    """From a file to its plan, without a target. Raises `SpecError` with everything that is wrong."""
+def understand(path: Path, params: Mapping[str, int | float] | None = None, batch: int = BATCH) -> Passage:
+    """From a file to its plan for batches of a size, without a target.
+
+    Raises `SpecError` with everything that is wrong.
+    """
     source, report = read(path)
     tree = parse(source, report)
     report.check()
     model = resolve(tree, report, path.parent, params or {})
     graph = check(lower(model))
-    planned = plan(graph)
-    return Passage(tree, model, graph, planned, made_of(source, model), report.diagnostics)
+    planned = plan(graph, batch)
+    return Passage(tree, model, graph, planned, made_of(source, model, batch), report.diagnostics)
 
 
 def compile_spec(
     path: str | Path,
     targets: Sequence[str] = tuple(TARGETS),
     params: Mapping[str, int | float] | None = None,
+    batch: int = BATCH,
 ) -> Build:
     """Compile the spec at `path` for `targets`: the files by name, nothing written.
 
-    `params` override those of the spec. Raises `SpecError` with all errors of the spec, `UnknownParam` for an
-    override that the spec does not declare, and KeyError for an unknown target.
+    `params` override those of the spec; kernels are chosen for batches of `batch`. Raises `SpecError` with
+    all errors of the spec, `UnknownParam` for an override that the spec does not declare, and KeyError for
+    an unknown target.
     """
-    passage = understand(Path(path), params)
+    passage = understand(Path(path), params, batch)
     report = Report(passage.tree.source, list(passage.diagnostics))
     files: Mapping[str, bytes] = {}
     try:
@@ -106,9 +112,10 @@ def read(path: Path) -> tuple[Source, Report]:
     return source, report
 
 
-def made_of(source: Source, model: Model) -> Made:
+def made_of(source: Source, model: Model, batch: int) -> Made:
     """The header's account of what generated files were made of."""
     hasher = hashlib.sha256()
-    for part in (VERSION, source.text, repr(model.params), *(f"{f.name}\0{f.sha256}" for f in model.files)):
+    files = (f"{file.name}\0{file.sha256}" for file in model.files)
+    for part in (VERSION, source.text, repr(model.params), str(batch), *files):
         hasher.update(f"{len(part)}\0{part}".encode())
-    return Made(VERSION, source.name, hasher.hexdigest())
+    return Made(VERSION, source.name, hasher.hexdigest(), batch)

@@ -1,29 +1,19 @@
-"""The plan: for every connection a kernel, with the reason, and what has to be stored beside the code."""
+"""The plan: kernels for connections, layouts for values, and what has to be stored beside the code."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .connectivity.degrees import degrees
-from .connectivity.edge_set import Diagonal, EdgeSet, Full, Listed, Product, Shape, Shifted
-from .connectivity.structure import described
+from .connectivity.edge_set import EdgeSet, Listed, Product, Shifted
+from .connectivity.restated import is_restated
 from .graph import AddBias, Graph, Project
+from .kernels import Choice, choose
+from .layouts import Layouts, assign
 from .model import Drawn, DrawnByFanIn, Given
-
-Kernel: TypeAlias = Literal["dense", "diagonal", "edges"]
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The kernel of one connection and one sentence that says why."""
-
-    connection: str
-    kernel: Kernel
-    reason: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,11 +37,14 @@ class FanIn:
 class Plan:
     """A graph with everything decided that a target needs to know.
 
-    The edges of connections that are `restated` are made anew by the generated code; others' are stored.
+    Kernels are chosen for batches of `batch`. The edges of connections that are `restated` are made anew by
+    the generated code; others' are stored.
     """
 
     graph: Graph
+    batch: int
     choices: tuple[Choice, ...]
+    layouts: Layouts
     restated: tuple[str, ...]
     stored: tuple[Stored, ...]
     fan_ins: tuple[tuple[str, FanIn], ...]
@@ -70,13 +63,16 @@ class Plan:
         return dict(self.fan_ins)[weight]
 
 
-def plan(graph: Graph) -> Plan:
-    """Choose kernels and say what is stored."""
+def plan(graph: Graph, batch: int) -> Plan:
+    """Choose kernels for batches of some size, assign layouts, and say what is stored."""
     projections = [operation for operation in graph.operations if isinstance(operation, Project)]
+    choices = tuple(choose(projection, batch) for projection in projections)
     return Plan(
         graph=graph,
-        choices=tuple(_choice(projection) for projection in projections),
-        restated=tuple(p.connection for p in projections if _is_restated(p.edges)),
+        batch=batch,
+        choices=choices,
+        layouts=assign(graph, {choice.connection: choice.kernel for choice in choices}),
+        restated=tuple(p.connection for p in projections if is_restated(p.edges)),
         stored=tuple(stored for projection in projections for stored in _stored(projection))
         + tuple(Stored(f"{named.axis}.names", np.array(named.names)) for named in graph.unit_names)
         + tuple(
@@ -88,63 +84,10 @@ def plan(graph: Graph) -> Plan:
     )
 
 
-def _choice(projection: Project) -> Choice:
-    edges = projection.edges
-    match edges:
-        case Full():
-            return Choice(projection.connection, "dense", "every pair is connected: one matrix product")
-        case Diagonal():
-            return Choice(
-                projection.connection, "diagonal", "each unit feeds its own counterpart: a product by unit"
-            )
-        case Listed() | Shifted() | Product():
-            fan_in = degrees(edges, "target")
-            pairs = projection.input.units * projection.output.units
-            spread = f"{fan_in.low}" if fan_in.low == fan_in.high else f"{fan_in.low} to {fan_in.high}"
-            what = "" if isinstance(edges, Listed) else f"{described(edges)}: "
-            reason = f"{what}{edges.count:,} of {pairs:,} pairs, fan-in {spread}: gathered by edge"
-            return Choice(projection.connection, "edges", reason)
-
-
 def compact(array: NDArray[np.int64]) -> NDArray[np.generic]:
     """Indices as int32 where they fit: half the bytes in the file and in every gather."""
     fits = len(array) == 0 or (array.min() >= -(2**31) and array.max() < 2**31)
     return array.astype(np.int32) if fits else array
-
-
-# A rule with more offsets than this is no shorter to read than to store.
-OFFSETS_WORTH_READING = 64
-
-
-def _is_restated(edges: EdgeSet) -> bool:
-    """Whether a sparse set has a rule that is short enough to stand in generated code."""
-    match edges:
-        case Shifted():
-            return len(offset_runs(edges.offsets)) <= OFFSETS_WORTH_READING
-        case Product():
-            return all(_is_restated(f) for f in edges.factors if isinstance(f, Shifted))
-        case Full() | Diagonal() | Listed():
-            return False
-
-
-def offset_runs(offsets: tuple[Shape, ...]) -> tuple[range | Shape, ...]:
-    """Offsets along one dimension as ranges where three or more are evenly spaced, others as they are."""
-    if not offsets or len(offsets[0]) > 1:
-        return offsets
-    runs: list[range | Shape] = []
-    numbers = [offset for (offset,) in offsets]
-    while numbers:
-        step = numbers[1] - numbers[0] if len(numbers) > 1 else 1
-        length = 1
-        while length < len(numbers) and numbers[length] == numbers[0] + length * step:
-            length += 1
-        if length < 3:
-            length = 1
-            runs.append((numbers[0],))
-        else:
-            runs.append(range(numbers[0], numbers[0] + length * step, step))
-        numbers = numbers[length:]
-    return tuple(runs)
 
 
 def part_name(connection: str, at: int) -> str:
@@ -155,11 +98,11 @@ def part_name(connection: str, at: int) -> str:
 def _stored(projection: Project) -> list[Stored]:
     stored: list[Stored] = []
     name, edges = projection.connection, projection.edges
-    if isinstance(edges, Product) and _is_restated(edges):
+    if isinstance(edges, Product) and is_restated(edges):
         for at, factor in enumerate(edges.factors):
             if isinstance(factor, Listed):
                 stored += _ends(part_name(name, at), factor)
-    elif isinstance(edges, Listed | Shifted | Product) and not _is_restated(edges):
+    elif isinstance(edges, Listed | Shifted | Product) and not is_restated(edges):
         stored += _ends(name, edges)
     start = projection.weight.start if projection.weight else None
     if isinstance(start, Given) and isinstance(start.value, np.ndarray):

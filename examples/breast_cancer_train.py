@@ -19,6 +19,8 @@ from rich.progress import Progress
 from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import train_test_split
 
+from agreement import agree
+
 FEATURES = Path(__file__).parent / "breast_cancer" / "features.csv"
 EPOCHS, BATCH, RATE = 40, 16, 1e-2
 
@@ -99,12 +101,7 @@ def main(folder: str, accuracy: float) -> int:
         print(f"loss {worth[measurement]:.3f} without {measurement}")
     print(f"loss {breast_cancer_numpy.loss(p, scores['numpy'], wanted):.3f} with all")
 
-    largest = np.abs(scores["keras"]).max()
-    apart = max(float(np.abs(score - scores["keras"]).max() / largest) for score in scores.values())
-    agree = apart <= 1e-5
-    verdict = "agree" if agree else "DO NOT AGREE"
-    print(f"torch, keras and numpy {verdict}: scores differ by at most {apart:.0e} of the largest")
-    return 0 if reached >= accuracy and agree else 1
+    return 0 if agree(scores) and reached >= accuracy else 1
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ import torch
 from rich.progress import track
 from torch import Tensor, nn
 
+from agreement import agree
+
 TIES = Path(__file__).parent / "les_miserables" / "ties.csv"
 ROUNDS, CHANCE = 2, 0.2
 TRAINED_ON, HELD_OUT = 1000, 2000
@@ -110,12 +112,7 @@ def main(folder: str, accuracy: float) -> int:
     weighs = np.abs(g["knows"]).sum(axis=0)
     print(f"what {', '.join(names[np.argsort(-weighs)[:5]])} know says most")
 
-    largest = np.abs(scores["torch"]).max()
-    apart = max(float(np.abs(score - scores["torch"]).max() / largest) for score in scores.values())
-    agree = apart <= 1e-5
-    verdict = "agree" if agree else "DO NOT AGREE"
-    print(f"torch, keras and numpy {verdict}: scores differ by at most {apart:.0e} of the largest")
-    return 0 if reached >= accuracy and agree else 1
+    return 0 if agree(scores) and reached >= accuracy else 1
 
 
 if __name__ == "__main__":

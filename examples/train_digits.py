@@ -15,6 +15,8 @@ from rich.progress import track
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+from agreement import agree
+
 
 def train(module: ModuleType, pixels: np.ndarray, digits: np.ndarray, epochs: int = 60) -> torch.nn.Module:
     """The PyTorch module, trained with Adam on shuffled batches of 64."""
@@ -52,12 +54,7 @@ def main(folder: str, accuracy: float) -> int:
     }
     reached = float(np.mean(scores["torch"].argmax(axis=1) == wanted))
     print(f"held-out accuracy {reached:.3f} on {len(wanted)} digits")
-    largest = np.abs(scores["torch"]).max()
-    apart = max(float(np.abs(score - scores["torch"]).max() / largest) for score in scores.values())
-    agree = apart <= 1e-5
-    verdict = "agree" if agree else "DO NOT AGREE"
-    print(f"torch, keras and numpy {verdict}: scores differ by at most {apart:.0e} of the largest")
-    return 0 if reached >= accuracy and agree else 1
+    return 0 if agree(scores) and reached >= accuracy else 1
 
 
 if __name__ == "__main__":

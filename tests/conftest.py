@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import runpy
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,18 +53,44 @@ def examples_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+Preferring = Callable[[str | None], AbstractContextManager[None]]
+
+
 @pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
-    """Compiles a spec for all targets into a folder of its own, once a session."""
+def preferring() -> Preferring:
+    """Compiles with a kernel wherever one can compute what is connected; with None, as planned."""
+    from nnspec.compiler import kernels
+
+    @contextmanager
+    def prefer(kernel: str | None) -> Iterator[None]:
+        costs = {
+            name: own if name == kernel else tuple(replace(cost, call=cost.call + 1e12) for cost in own)
+            for name, own in kernels.COSTS.items()
+        }
+        with pytest.MonkeyPatch.context() as patch:
+            if kernel is not None:
+                assert kernel in costs
+                patch.setattr(kernels, "COSTS", costs)
+            yield
+
+    return prefer
+
+
+@pytest.fixture(scope="session")
+def compiled(
+    tmp_path_factory: pytest.TempPathFactory, preferring: Preferring
+) -> Callable[[Path, str | None], Path]:
+    """Compiles a spec for all targets into a folder of its own, once a session for each preferred kernel."""
     from nnspec.backends.emit import write
     from nnspec.compiler import compile_spec
 
-    folders: dict[Path, Path] = {}
+    folders: dict[tuple[Path, str | None], Path] = {}
 
-    def compile_once(spec: Path) -> Path:
-        if spec not in folders:
-            folders[spec] = tmp_path_factory.mktemp(spec.stem)
-            write(compile_spec(spec).files, folders[spec])
-        return folders[spec]
+    def compile_once(spec: Path, kernel: str | None = None) -> Path:
+        if (spec, kernel) not in folders:
+            folders[spec, kernel] = tmp_path_factory.mktemp(spec.stem)
+            with preferring(kernel):
+                write(compile_spec(spec).files, folders[spec, kernel])
+        return folders[spec, kernel]
 
     return compile_once

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ...compiler.connectivity.edge_set import Full
 from ...compiler.graph import (
     Add,
     AddBias,
@@ -23,10 +24,14 @@ from ..target import (
     Rendering,
     Target,
     Unsupported,
+    band_arguments,
     bias_index,
+    block_arguments,
     chain_of,
     is_identity,
+    is_sparse,
     power_of_ten,
+    rule_kernels,
     scaled,
     shape_text,
     shapes_text,
@@ -68,7 +73,10 @@ NORMS: dict[str, str | Unsupported] = {
 
 # The kernels that a saved model looks up by their registered names, as it does the loss functions.
 REGISTERED = frozenset(
-    "BatchNorm Bias DenseSum Diagonal EdgeProjection Gelu GeluTanh LeakyRectifier Penalty Scale".split()  # noqa: SIM905
+    [
+        *("BandProjection", "BatchNorm", "Bias", "BlockProjection", "DenseSum", "Diagonal", "EdgeProjection"),
+        *("Gelu", "GeluTanh", "LeakyRectifier", "MaskedProjection", "Penalty", "Scale"),
+    ]
 )
 
 # Keras's own names for what a norm holds.
@@ -209,12 +217,21 @@ class _Writer:
         if kernel == "diagonal":
             self.kernels.add("Diagonal")
             return "Diagonal(", [str(n_source), *self._penalty(op), *last]
-        self.kernels.add("EdgeProjection")
-        self.kernels.add("edges_of")
-        edges = [f"({n_target}, {n_source})", stored_edges(op.connection)]
+        shape = f"({n_target}, {n_source})"
+        match kernel:
+            case "band":
+                class_, arguments = "BandProjection", [shape, *band_arguments(op.edges)]
+            case "blocks":
+                class_, arguments = "BlockProjection", [shape, *block_arguments(op.edges, op.connection)]
+                self.kernels |= rule_kernels(arguments)
+            case _:
+                class_ = "EdgeProjection" if kernel == "edges" else "MaskedProjection"
+                arguments = [shape, stored_edges(op.connection)]
+                self.kernels.add("edges_of")
+        self.kernels.add(class_)
         if op.weight is None:
-            edges.append("weighted=False")
-        return "EdgeProjection(", [*edges, *self._penalty(op), *last]
+            arguments.append("weighted=False")
+        return f"{class_}(", [*arguments, *self._penalty(op), *last]
 
     def _penalty(self, op: Project, prefix: str = "") -> list[str]:
         """The regularizer of a weight: the sum of its penalties."""
@@ -231,10 +248,9 @@ class _Writer:
 
     def _remember(self, op: Project) -> None:
         if op.weight is not None:
-            kernel = self.plan.choice(op.connection).kernel
-            attribute = "kernel" if kernel == "dense" else "weight"
+            attribute = "kernel" if isinstance(op.edges, Full) else "weight"
             self.variables.append((op.weight.name, f'layer("{op.connection}").{attribute}'))
-        if self.plan.choice(op.connection).kernel == "edges":
+        if is_sparse(op):
             self.digests.append(f'"{op.connection}.digest": model.get_layer("{op.connection}").digest,')
 
     def _step(self, op: Operation, variable: str, x: str, own: str) -> list[str]:

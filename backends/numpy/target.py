@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from ...compiler.connectivity.edge_set import Diagonal, Full, Listed, Product, Shifted
 from ...compiler.graph import (
     Add,
     AddBias,
@@ -24,6 +25,7 @@ from ..target import (
     Target,
     bias_index,
     is_identity,
+    is_sparse,
     loss_arguments,
     scaled,
     shape_text,
@@ -77,7 +79,7 @@ class _Writer:
             f'"{op.connection}.digest": '
             f"edge_digest({self._edges(op)}, ({op.output.units}, {op.input.units})),"
             for op in graph.operations
-            if isinstance(op, Project) and self.plan.choice(op.connection).kernel == "edges"
+            if isinstance(op, Project) and is_sparse(op)
         ]
         if digests:
             self.kernels.add("edge_digest")
@@ -229,14 +231,14 @@ class _Writer:
         if is_identity(op):
             return x
         weight = self._p(op.weight) if op.weight else "None"
-        match self.plan.choice(op.connection).kernel:
-            case "dense":
+        match op.edges:
+            case Full():
                 if op.weight is None:
                     return f"np.repeat({x}.sum(axis=1, keepdims=True), {op.output.units}, axis=1)"
                 return f"{x} @ {weight}.T"
-            case "diagonal":
+            case Diagonal():
                 return f"{x} * {weight}"
-            case "edges":
+            case Listed() | Shifted() | Product():
                 self.kernels.add("project")
                 return f"project({x}, {weight}, {self._edges(op)}, {op.output.units})"
 
@@ -412,21 +414,18 @@ class _Writer:
         x, d_x = self._read(op.input), op.input
         if is_identity(op):
             return [self._accumulate(d_x, d)]
-        kernel = self.plan.choice(op.connection).kernel
+        sparse, dense = is_sparse(op), isinstance(op.edges, Full)
         trained = op.weight is not None and op.weight.trainable
         lines: list[str] = []
         weight = self._p(op.weight) if op.weight else "None"
         if op.weight and trained:
-            if kernel == "edges":
-                self.kernels.add("project_weight")
             name = self._g(op.weight)
-            if kernel == "edges":
+            if sparse:
+                self.kernels.add("project_weight")
                 lines.append(call(f"{name} = project_weight(", [x, d, self._edges(op)], indent=4))
             else:
-                lines.append(
-                    f"{name} = " + (f"{d}.T @ {x}" if kernel == "dense" else f"({d} * {x}).sum(axis=0)")
-                )
-        if kernel == "edges":
+                lines.append(f"{name} = " + (f"{d}.T @ {x}" if dense else f"({d} * {x}).sum(axis=0)"))
+        if sparse:
             self.kernels.add("project_back")
             arguments = [d, weight, self._edges(op), str(op.input.units)]
             lines.append(call(f"{self._assign(d_x)}project_back(", arguments, indent=4))
@@ -434,7 +433,7 @@ class _Writer:
         if op.weight is None:
             text = f"np.repeat({d}.sum(axis=1, keepdims=True), {op.input.units}, axis=1)"
         else:
-            text = f"{d} @ {weight}" if kernel == "dense" else f"{d} * {weight}"
+            text = f"{d} @ {weight}" if dense else f"{d} * {weight}"
         lines.append(self._accumulate(d_x, text))
         return lines
 

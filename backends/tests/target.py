@@ -15,6 +15,7 @@ from ..target import (
     Rendering,
     bias_index,
     chain_of,
+    is_sparse,
     loss_arguments,
     scaled,
     shape_text,
@@ -105,11 +106,7 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
 
 
 def _sparse(plan: Plan) -> list[Project]:
-    return [
-        op
-        for op in plan.graph.operations
-        if isinstance(op, Project) and plan.choice(op.connection).kernel == "edges"
-    ]
+    return [op for op in plan.graph.operations if isinstance(op, Project) and is_sparse(op)]
 
 
 # Above this, the edges of a rule are not made at compile time to have their hash; the kernels' tests hold.

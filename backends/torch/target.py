@@ -14,6 +14,7 @@ from ...compiler.graph import (
     Project,
     Value,
 )
+from ...compiler.layouts import FREE, Layout
 from ...compiler.plan import Plan
 from ...compiler.reserved import class_name
 from ..layout import WIDTH, call, collection, total
@@ -21,10 +22,13 @@ from ..target import (
     Rendering,
     Target,
     Unsupported,
+    band_arguments,
     bias_index,
+    block_arguments,
     chain_of,
     is_identity,
     loss_arguments,
+    rule_kernels,
     scaled,
     shape_text,
     shapes_text,
@@ -36,7 +40,7 @@ from ..target import (
     summary,
 )
 
-# Source text in {x} and the activation's parameters; `F` is torch.nn.functional.
+# Source text in {x}, the activation's parameters, and {dim}, its last dimension; `F` is torch.nn.functional.
 ACTIVATIONS: dict[str, str | Unsupported] = {
     "tanh": "torch.tanh({x})",
     "sigmoid": "torch.sigmoid({x})",
@@ -46,7 +50,7 @@ ACTIVATIONS: dict[str, str | Unsupported] = {
     "gelu_tanh": 'F.gelu({x}, approximate="tanh")',
     # F.softplus turns linear above 20 unless told otherwise, which float64 would notice.
     "softplus": "F.softplus({x}, threshold=50)",
-    "softmax": "torch.softmax({x}, dim=-1)",
+    "softmax": "torch.softmax({x}, dim={dim})",
 }
 
 # Source text in {y}, the prediction, and {t}, the target, as (batch, ...).
@@ -62,6 +66,10 @@ PENALTIES: dict[str, str | Unsupported] = {
     "l1": "{w}.abs().sum()",
     "l2": "{w}.square().sum()",
 }
+
+# What the layers along edges are called, and what changes a value's layout or works in the other one.
+ALONG_EDGES = frozenset(["BandProjection", "BlockProjection", "EdgeProjection", "MaskedProjection"])
+CONVERSIONS = ("to_units_first", "to_batch_first", "batch_norm_units_first", "layer_norm_units_first")
 
 NORMS: dict[str, str | Unsupported] = {
     "batch_norm": "nn.BatchNorm1d({units}, eps={eps}, momentum={momentum})",
@@ -79,12 +87,16 @@ def render(plan: Plan) -> Rendering:
         if len(data.shape) > 1:
             kernels.add("flat")
             forward.append(f"{data.name} = flat({data.name}, {shape_text(data.shape)})")
+        if plan.layouts.of(data.name) == "units first":
+            forward.append(f"{data.name} = to_units_first({data.name})")
     for layer in graph.layers:
         chain = chain_of(graph, layer)
         constructor += _construct(layer, chain, plan, kernels)
-        forward += _forward(layer, chain)
+        forward += _forward(layer, chain, plan)
     inputs = [data.name for data in graph.inputs]
-    outputs = [f'values["{name}"]' for name in graph.outputs]
+    outputs = [_returned(graph.value(name), plan) for name in graph.outputs]
+    converting = [line for line in (*forward, *outputs) if "_first(" in line]
+    kernels |= {name for name in CONVERSIONS if any(f"{name}(" in line for line in converting)}
     typed = [f"{name}: Tensor" for name in inputs]
     returned = "Tensor" if len(outputs) == 1 else "tuple[Tensor, ...]"
     entries = [f'"{layer.layer}": {_shaped(layer)}' for layer in graph.layers]
@@ -96,7 +108,7 @@ def render(plan: Plan) -> Rendering:
         "stored": any("stored" in line for line in constructor),
         "summary": summary(plan),
         "constructor": tuple(constructor),
-        "edges": "EdgeProjection" in kernels,
+        "edges": bool(kernels & ALONG_EDGES),
         "layers_signature": call("def layers(", ["self", *typed], ") -> dict[str, Tensor]:", 4),
         "forward": tuple(forward),
         "layers_return": collection("return {", entries, "}", 8),
@@ -113,7 +125,7 @@ def render(plan: Plan) -> Rendering:
         "from torch import nn",
         "from collections.abc import Mapping",
     }
-    if "EdgeProjection" in kernels:
+    if kernels & ALONG_EDGES:
         kernels.add("refuse_other_edges")
     if any("F." in line for line in (*forward, *losses)):
         imports.add("import torch.nn.functional as F")
@@ -121,10 +133,20 @@ def render(plan: Plan) -> Rendering:
     return Rendering(context, frozenset(kernels | needed), frozenset(imports | imported))
 
 
+def _returned(layer: Value, plan: Plan) -> str:
+    """An output as it is returned: batch first."""
+    value = f'values["{layer.name}"]'
+    if plan.layouts.of(layer.name) == "batch first":
+        return value
+    if len(layer.shape) == 1:
+        return f"to_batch_first({value})"
+    return f"to_batch_first({value}.flatten(1)).unflatten(1, {shape_text(layer.shape)})"
+
+
 def _forward_body(inputs: list[str], outputs: list[str]) -> tuple[str, ...]:
     computed = f"self.layers({', '.join(inputs)})"
     if len(outputs) == 1:
-        return (f"return {computed}{outputs[0].removeprefix('values')}",)
+        return (f"return {outputs[0].replace('values', computed, 1)}",)
     return (
         f"values = {computed}",
         call("return (", outputs, ")", 8) if len(outputs) > 6 else "return " + ", ".join(outputs),
@@ -183,55 +205,80 @@ def _construct(layer: Value, chain: tuple[Operation, ...], plan: Plan, kernels: 
 
 
 def _projection(operation: Project, plan: Plan, kernels: set[str]) -> list[str]:
-    name = operation.connection
+    if is_identity(operation):
+        return []  # the value itself
+    name, edges = operation.connection, operation.edges
     n_source, n_target = operation.input.units, operation.output.units
     kernel = plan.choice(name).kernel
-    frozen = "" if operation.weight is None or operation.weight.trainable else ", trainable=False"
-    if kernel == "diagonal":
-        if operation.weight is None:
-            return []  # the value itself
-        kernels.add("DiagonalProjection")
-        return [f"self.{name} = DiagonalProjection({n_source}{frozen})"]
-    if kernel == "dense":
-        if operation.weight is None:
-            kernels.add("DenseSum")
-            return [f"self.{name} = DenseSum({n_target})"]
-        kernels.add("DenseProjection")
-        return [f"self.{name} = DenseProjection(({n_target}, {n_source}){frozen})"]
-    kernels.add("EdgeProjection")
-    kernels.add("edges_of")
-    arguments = [stored_edges(name), f"({n_target}, {n_source})"]
-    if operation.weight is None:
-        arguments.append("weighted=False")
-    elif not operation.weight.trainable:
-        arguments.append("trainable=False")
-    return [call(f"self.{name} = EdgeProjection(", arguments, ")", 8)]
+    shape, weight = f"({n_target}, {n_source})", operation.weight
+    options = ["trainable=False"] * (weight is not None and not weight.trainable)
+    if weight is None:
+        options.append("weighted=False")
+    if kernel in FREE and plan.layouts.of(operation.layer) == "units first":
+        options.append("units_first=True")
+    match kernel:
+        case "dense" if weight is None:
+            class_, arguments = "DenseSum", [str(n_target)]
+            options = []
+        case "dense":
+            class_, arguments = "DenseProjection", [shape]
+        case "diagonal":
+            class_, arguments = "DiagonalProjection", [str(n_source)]
+        case "band":
+            class_, arguments = "BandProjection", [shape, *band_arguments(edges)]
+        case "blocks":
+            class_, arguments = "BlockProjection", [shape, *block_arguments(edges, name)]
+            kernels.update(rule_kernels(arguments))
+        case "edges" | "masked":
+            class_ = "EdgeProjection" if kernel == "edges" else "MaskedProjection"
+            arguments = [stored_edges(name), shape]
+            kernels.add("edges_of")
+    kernels.add(class_)
+    return [call(f"self.{name} = {class_}(", [*arguments, *options], ")", 8)]
 
 
 # ----------------------------------------------------------------------------------------------- forward
 
 
-def _forward(layer: Value, chain: tuple[Operation, ...]) -> list[str]:
-    """Lines of `layers` for one layer: its sum with the bias first, then one line a step."""
-    name = layer.name
-    sums = [_projected(op) for op in chain if isinstance(op, Project)]
+def _forward(layer: Value, chain: tuple[Operation, ...], plan: Plan) -> list[str]:
+    """Lines of `layers` for one layer: its sum with the bias first, then one line a step.
+
+    Each projection adds onto what there is already, which the first one gets as the bias: nothing takes a
+    pass of its own.
+    """
+    name, units_first = layer.name, plan.layouts.of(layer.name) == "units first"
     steps = [op for op in chain if not isinstance(op, Project | Add)]
+    total = ""
     if steps and isinstance(steps[0], AddBias):
-        sums.append(_bias(steps[0], name))
-        steps = steps[1:]
+        total, steps = _bias(steps[0], name), steps[1:]
+    lines: list[str] = []
+    for operation in chain:
+        if isinstance(operation, Project):
+            total = _projected(operation, name if lines else total, plan)
+            lines.append(f"{name} = {total}")
     # The first activation goes round the sum where that stays on one line.
     if steps and isinstance(steps[0], Apply) and len(steps[0].output.shape) == 1:
-        around = f"{name} = {_step(steps[0], ' + '.join(sums))}"
-        if len(around) + 8 <= WIDTH and around.count(" + ".join(sums)) == 1:
-            return [around, *(f"{name} = {_step(step, name)}" for step in steps[1:])]
-    lines = [total(f"{name} = ", sums, 8)]
-    lines += [f"{name} = {_step(step, name)}" for step in steps]
-    return lines
+        around = f"{name} = {_step(steps[0], total, units_first)}"
+        if len(around) + 8 <= WIDTH and around.count(total) == 1:
+            lines[-1], steps = around, steps[1:]
+    return [*lines, *(f"{name} = {_step(step, name, units_first)}" for step in steps)]
 
 
-def _projected(operation: Project) -> str:
+def _projected(operation: Project, onto: str, plan: Plan) -> str:
+    """A projection's sums, added onto what is given as source text."""
     x = operation.input.name
-    return x if is_identity(operation) else f"self.{operation.connection}({x})"
+    if before := plan.layouts.before(operation):
+        x = f"{_conversion(before)}({x})"
+    after = plan.layouts.after(operation)
+    if is_identity(operation) or after:
+        y = x if is_identity(operation) else f"self.{operation.connection}({x})"
+        y = f"{_conversion(after)}({y})" if after else y
+        return f"{y} + {onto}" if onto else y
+    return f"self.{operation.connection}({', '.join([x, *[onto] * bool(onto)])})"
+
+
+def _conversion(to: Layout) -> str:
+    return "to_units_first" if to == "units first" else "to_batch_first"
 
 
 def _bias(operation: AddBias, layer: str) -> str:
@@ -240,17 +287,16 @@ def _bias(operation: AddBias, layer: str) -> str:
     return f"self.{layer}.unit_bias()"
 
 
-def _step(operation: Operation, x: str) -> str:
+def _step(operation: Operation, x: str, units_first: bool) -> str:
+    """A step after the sum, of a layer that is units first or not."""
     match operation:
         case AddBias():
             return f"{x} + {_bias(operation, x)}"
         case Apply():
-            shape = operation.output.shape
-            mixes = operation.activation.derivative is None and len(shape) > 1
-            argument = f"{x}.unflatten(1, {shape_text(shape)})" if mixes else x
-            text = spelled(ACTIVATIONS, operation.activation.name, x=argument, **dict(operation.arguments))
-            return f"{text}.flatten(1)" if mixes else text
+            return _activated(operation, x, units_first)
         case ApplyNorm():
+            if units_first:
+                return f"{operation.norm.name}_units_first(self.{operation.name}, {x})"
             return f"self.{operation.name}({x})"
         case Drop():
             return f"self.{x}.dropout({x})"
@@ -258,6 +304,22 @@ def _step(operation: Operation, x: str) -> str:
             return f"{operation.factor} * {x}"
         case Project() | Add():
             raise AssertionError("a sum is no step")
+
+
+def _activated(operation: Apply, x: str, units_first: bool) -> str:
+    """An activation; what mixes units goes along the last dimension of the layer's shape."""
+    name, numbers, shape = operation.activation.name, dict(operation.arguments), operation.output.shape
+    if operation.activation.derivative is not None:
+        return spelled(ACTIVATIONS, name, x=x, **numbers)
+    if not units_first:
+        x = x if len(shape) == 1 else f"{x}.unflatten(1, {shape_text(shape)})"
+        text = spelled(ACTIVATIONS, name, x=x, dim=-1, **numbers)
+        return text if len(shape) == 1 else f"{text}.flatten(1)"
+    x = f"({x}).t()" if " + " in x else f"{x}.t()"
+    if len(shape) == 1:
+        return f"{spelled(ACTIVATIONS, name, x=x, dim=0, **numbers)}.t()"
+    x = f"{x}.unflatten(0, {shape_text(shape)})"
+    return f"{spelled(ACTIVATIONS, name, x=x, dim=-2, **numbers)}.flatten(0, -2).t()"
 
 
 TARGET = Target("torch", render)

@@ -50,7 +50,7 @@ def test_a_file_is_compiled_without_a_command(spec: Path, tmp_path: Path) -> Non
 
 def test_params_are_overridden(spec: Path) -> None:
     facts = json.loads(run("explain", str(spec), "-D", "n=6", "--format", "json").output)
-    assert [fact["edges"] for fact in facts] == [6, 18]
+    assert [fact["edges"] for fact in facts["connections"]] == [6, 18]
     unknown = run("explain", str(spec), "-D", "m=6")
     assert unknown.exit_code == 2
     assert "no param of that name; did you mean `n`?" in unknown.output or "no param" in unknown.output
@@ -58,6 +58,44 @@ def test_params_are_overridden(spec: Path) -> None:
         result = run("explain", str(spec), "-D", wrong)
         assert result.exit_code == 2, wrong
         assert "is not NAME=NUMBER" in result.output
+
+
+CROSSING = """model crossing
+input x[1000]
+layer h[1000] : tanh
+layer y[10]
+connect x -> h : random(p = 0.1)
+connect h -> y : all
+"""
+
+
+def test_kernels_are_planned_for_the_batch_that_is_asked_for(tmp_path: Path) -> None:
+    spec, out = tmp_path / "crossing.nnspec", str(tmp_path / "out")
+    spec.write_text(CROSSING)
+    chosen = {}
+    for batch in (64, 1024):
+        facts = json.loads(run("explain", str(spec), "--batch", str(batch), "--format", "json").output)
+        assert facts["batch"] == batch
+        first = facts["connections"][0]
+        assert {candidate["kernel"] for candidate in first["candidates"]} == {"edges", "masked"}
+        assert first["kernel"] == min(first["candidates"], key=lambda c: c["cost"])["kernel"]
+        assert all(
+            candidate["bytes"] > 0 and candidate["operations"] > 0 for candidate in first["candidates"]
+        )
+        chosen[batch] = first["kernel"], [t["value"] for t in facts["transposes"]]
+    assert chosen == {64: ("edges", ["x"]), 1024: ("masked", [])}
+    told = run("explain", str(spec), "--batch", "64").output
+    assert "for batches of 64, a training step:" in told
+    assert "PyTorch transposes x for x_h to units first, 1,000 units: edges is units first" in told
+    assert run(str(spec), "-t", "torch", "-o", out).exit_code == 0
+    module = tmp_path / "out" / "crossing_torch.py"
+    assert module.read_text().splitlines()[2] == "# planned for   batches of 64"
+    assert "self.x_h = EdgeProjection(" in module.read_text()
+    other = ("--batch", "1024", "-t", "torch", "-o", out)
+    assert "stale" in run(str(spec), "--check", *other).output
+    assert run(str(spec), *other).exit_code == 0
+    assert "self.x_h = MaskedProjection(" in module.read_text()
+    assert run(str(spec), "--batch", "0").exit_code == 2
 
 
 def test_check_and_diff_tell_stale_edited_and_missing_files(spec: Path, tmp_path: Path) -> None:
@@ -72,8 +110,8 @@ def test_check_and_diff_tell_stale_edited_and_missing_files(spec: Path, tmp_path
     assert "stale: " in stale.output
     difference = run(str(spec), "-o", out, "--diff")
     assert difference.exit_code == 1
-    assert "-        h = torch.tanh(self.x_h(x) + self.h.bias)" in difference.output
-    assert "+        h = torch.relu(self.x_h(x) + self.h.bias)" in difference.output
+    assert "-        h = torch.tanh(self.x_h(x, self.h.bias))" in difference.output
+    assert "+        h = torch.relu(self.x_h(x, self.h.bias))" in difference.output
     edited = tmp_path / "out" / "small_torch.py"
     edited.write_text(edited.read_text().replace("tanh", "sin"))
     assert f"edited by hand: {edited}" in run(str(spec), "-o", out, "--check").output

@@ -171,7 +171,7 @@ FAULTS: tuple[Fault, ...] = (
     InData("given weight changed", given_weight_changed),
     InData("bias moved", bias_moved),
     # --- PyTorch
-    InText("bias dropped", "torch", r" \+ self\.\w+\.(bias|unit_bias\(\))", ""),
+    InText("bias dropped", "torch", r", self\.\w+\.(bias|unit_bias\(\))(?=\))", ""),
     InText("activation swapped", "torch", r"torch\.tanh\(", "torch.sigmoid("),
     InText("activation swapped", "torch", r"torch\.sigmoid\(", "torch.tanh("),
     InText("activation swapped", "torch", r'approximate="none"', 'approximate="tanh"'),
@@ -216,7 +216,8 @@ FAULTS: tuple[Fault, ...] = (
     InText("activation swapped", "keras", r" Gelu\(", " GeluTanh("),
     InText("activation's number changed", "keras", r"LeakyRectifier\(0\.2", "LeakyRectifier(0.1"),
     InText("factor changed", "keras", r"Scale\(0\.7", "Scale(0.8"),
-    InText("derivative's sign changed", "keras", r"return of_x, tables", "return -of_x, tables"),
+    InText("derivative's sign changed", "keras", r"return of_x, (tables|places)", r"return -of_x, \1"),
+    InText("derivative's factor changed", "keras", r"return of_x, places", "return of_x, 2 * places"),
     InText(
         "derivative's factor changed",
         "keras",
@@ -235,7 +236,7 @@ FAULTS: tuple[Fault, ...] = (
     InText(
         "trained weight frozen",
         "keras",
-        r"(EdgeProjection\((?![^\n]*trainable)[^\n]*, |use_bias=False, (?!trainable))",
+        r"((?:Band|Block|Edge|Masked)Projection\((?![^\n]*trainable)[^\n]*, |use_bias=False, (?!trainable))",
         r"\1trainable=False, ",
     ),
     InText(

@@ -19,15 +19,21 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
+def kernel() -> str | None:
+    """The kernel that sparse connections have. The networks are so small that `masked` would be planned."""
+    return "edges"
+
+
+@pytest.fixture
 def generated(
-    compiled: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+    compiled: Callable[[Path, str | None], Path], kernel: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], ModuleType]:
     """Imports a module of an example, or of a spec of the tests, by its name: `graph_mlp_torch`."""
 
     def load(name: str) -> ModuleType:
         stem = name.rpartition("_")[0]
         specs = (ROOT / folder / f"{stem}.nnspec" for folder in ("examples", "tests/specs"))
-        folder = compiled(next(spec for spec in specs if spec.exists()))
+        folder = compiled(next(spec for spec in specs if spec.exists()), kernel)
         monkeypatch.syspath_prepend(str(folder))
         sys.modules.pop(name, None)
         module = importlib.import_module(name)

@@ -275,14 +275,14 @@ connect h -> o : all
 
 @pytest.mark.filterwarnings("ignore:Skipping nested container")  # of Keras, about the layer that refuses
 def test_modules_with_layers_of_the_same_names_live_in_one_process(
-    compiled: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    compiled: Callable[[Path, str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each finds its own classes again, and refuses weights of the other, whose edges are other ones."""
     modules, models = [], []
     for step in (1, 2):
         spec = tmp_path / f"ring_{step}.nnspec"
         spec.write_text(RING.format(step=step))
-        monkeypatch.syspath_prepend(str(compiled(spec)))
+        monkeypatch.syspath_prepend(str(compiled(spec, "edges")))
         modules.append(importlib.import_module(f"ring_{step}_keras"))
         models.append(modules[-1].build_model(seed=step))
         models[-1].save(tmp_path / f"ring_{step}.keras")
@@ -323,7 +323,7 @@ def run_fresh(backend: str, *folders: Path) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def saved(
-    compiled: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory
+    compiled: Callable[[Path, str], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, dict[str, np.ndarray]]:
     """A folder with the models of two examples as files, and what they compute."""
     folder = tmp_path_factory.mktemp("saved")
@@ -331,7 +331,7 @@ def saved(
     rng = np.random.default_rng(0)
     with pytest.MonkeyPatch.context() as patch:
         for name, inputs in (("graph_mlp", 64), ("masked_dense", 20)):
-            patch.syspath_prepend(str(compiled(ROOT / "examples" / f"{name}.nnspec")))
+            patch.syspath_prepend(str(compiled(ROOT / "examples" / f"{name}.nnspec", "edges")))
             model = importlib.import_module(f"{name}_keras").build_model(seed=1)
             computed[f"{name}.x"] = rng.random((8, inputs), np.float32)
             computed[name] = model.predict(computed[f"{name}.x"], verbose=0)
@@ -343,12 +343,12 @@ def saved(
 
 
 def test_saved_and_exported_it_needs_neither_compiler_nor_data(
-    saved: tuple[Path, dict[str, np.ndarray]], compiled: Callable[[Path], Path], tmp_path: Path
+    saved: tuple[Path, dict[str, np.ndarray]], compiled: Callable[[Path, str], Path], tmp_path: Path
 ) -> None:
     """Modules without their arrays: the edges must come from the saved files."""
     folder, wanted = saved
     for name in ("graph_mlp", "masked_dense"):
-        module = compiled(ROOT / "examples" / f"{name}.nnspec") / f"{name}_keras.py"
+        module = compiled(ROOT / "examples" / f"{name}.nnspec", "edges") / f"{name}_keras.py"
         (tmp_path / module.name).write_bytes(module.read_bytes())
     found = run_fresh("tensorflow", folder, tmp_path)
     assert set(found) == {
@@ -361,10 +361,12 @@ def test_saved_and_exported_it_needs_neither_compiler_nor_data(
 
 
 def test_keras_on_torch_computes_what_it_computes_on_tensorflow(
-    saved: tuple[Path, dict[str, np.ndarray]], compiled: Callable[[Path], Path]
+    saved: tuple[Path, dict[str, np.ndarray]], compiled: Callable[[Path, str], Path]
 ) -> None:
     folder, wanted = saved
-    modules = [compiled(ROOT / "examples" / f"{name}.nnspec") for name in ("graph_mlp", "masked_dense")]
+    modules = [
+        compiled(ROOT / "examples" / f"{name}.nnspec", "edges") for name in ("graph_mlp", "masked_dense")
+    ]
     found = run_fresh("torch", folder, *modules)
     assert {key.partition(".")[2] for key in found} == {"built", "loaded", "cloned", "weights", "trained"}
     for key, value in found.items():

@@ -11,9 +11,11 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 
 
-def test_two_processes_train_as_one(compiled: Callable[[Path], Path], tmp_path: Path) -> None:
+def test_two_processes_train_as_one(compiled: Callable[[Path, str], Path], tmp_path: Path) -> None:
     """What holds is asserted in `two_processes.py`."""
-    folders = [compiled(ROOT / "examples" / f"{name}.nnspec") for name in ("graph_mlp", "masked_dense")]
+    folders = [
+        compiled(ROOT / "examples" / f"{name}.nnspec", "edges") for name in ("graph_mlp", "masked_dense")
+    ]
     script = Path(__file__).parent / "two_processes.py"
     environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
     processes = [

@@ -17,7 +17,7 @@ from typing import ClassVar
 import keras
 import numpy as np
 
-from ...common.kernels.edge_digest import edge_digest
+from .along_edges import ListedEdges
 
 
 class IndexArrays:
@@ -196,25 +196,6 @@ class EdgeTables:
         self.indices.close()
 
 
-def check_edges(source, target, shape):
-    """Raises ValueError unless the edges are in range, sorted by target and then source, and distinct."""
-    if source.ndim != 1 or source.shape != target.shape:
-        raise ValueError(
-            "`source` and `target` must be one-dimensional and of equal length, but have the shapes "
-            f"{source.shape} and {target.shape}."
-        )
-    for name, unit, size in (("target", target, shape[0]), ("source", source, shape[1])):
-        if len(unit) and not (unit.min() >= 0 and unit.max() < size):
-            raise ValueError(f"`{name}` must lie in 0 to {size - 1}, but has {unit.min()} to {unit.max()}.")
-    later = (target[1:] > target[:-1]) | ((target[1:] == target[:-1]) & (source[1:] > source[:-1]))
-    if not later.all():
-        at = int(np.argmin(later))
-        raise ValueError(
-            "Edges must be distinct and sorted by target, then source, but edge "
-            f"{at} is {source[at]} -> {target[at]} and edge {at + 1} is {source[at + 1]} -> {target[at + 1]}."
-        )
-
-
 def joined(arrays):
     """Arrays one after the other."""
     return arrays[0] if len(arrays) == 1 else keras.ops.concatenate(arrays, axis=0)
@@ -259,7 +240,7 @@ def batch_first(plan, values, weight=None):
     return keras.ops.transpose(plan.indices.apart(lambda: plan.sum(values, weight), shape, dtype))
 
 
-class EdgeProjection(keras.layers.Layer):
+class EdgeProjection(ListedEdges):
     """y[b, t] = sum over the edges e = (s -> t) of weight[e] * x[b, s].
 
     A target without edges is exactly zero. Sums are taken in float32 where the layer computes in half
@@ -289,125 +270,20 @@ class EdgeProjection(keras.layers.Layer):
             were saved with other edges; if the layer is called before it has edges.
     """
 
-    _living: ClassVar = weakref.WeakValueDictionary()  # EdgeTables by digest: equal layers share their tables
+    living: ClassVar = weakref.WeakValueDictionary()
 
-    def __init__(
-        self, shape, source=None, target=None, *, weighted=True, regularizer=None, edges=None, **kwargs
-    ):
-        super().__init__(**kwargs)
-        self.shape = (int(shape[0]), int(shape[1]))
-        self.weighted = weighted
-        self.regularizer = keras.regularizers.get(regularizer)
-        if edges is not None:
-            self._tables = self._living.get(edges["digest"])
-        elif source is None or target is None:
-            raise ValueError("`EdgeProjection` needs `source` and `target`.")
-        else:
-            edges = self._adopt(source, target)
-        self._edges = (int(edges["count"]), str(edges["digest"]))
-        self.input_spec = keras.layers.InputSpec(ndim=2, axes={-1: self.shape[1]})
-        self.build((None, self.shape[1]))
+    def make_tables(self, source, target):
+        """The tables of the edges."""
+        return EdgeTables(source, target, self.shape)
 
-    def _adopt(self, source, target):
-        """Takes on the given edges; returns their number and digest."""
-        source, target = np.asarray(source, np.int64), np.asarray(target, np.int64)
-        check_edges(source, target, self.shape)
-        digest = edge_digest(source, target, self.shape).tobytes().hex()
-        self._tables = self._living.get(digest) or EdgeTables(source, target, self.shape)
-        self._living[digest] = self._tables
-        return {"count": len(source), "digest": digest}
+    def project(self, x, weight, dtype):
+        """The output, and a function for the gradients (`AlongEdges`)."""
+        tables = self.tables
+        values = units_first(x, tables.indices)
 
-    def build(self, input_shape):
-        """Makes the weight, of shape (edges,), zero until values are loaded."""
-        self.weight = None
-        if self.weighted:
-            self.weight = self.add_weight(
-                name="weight",
-                shape=(self._edges[0],),
-                initializer="zeros",
-                regularizer=self.regularizer,
-                autocast=False,
-            )
+        def gradients(upstream, of_weight):
+            upstream = units_first(upstream, tables.indices)
+            of_x = batch_first(tables.backward, upstream, weight)
+            return of_x, tables.forward.products(values, upstream, dtype) if of_weight else None
 
-    def call(self, x):
-        """Maps (batch, source units) to (batch, target units)."""
-        tables = self._tables
-        if tables is None:
-            raise ValueError(
-                f"Layer `{self.name}` has no edges yet: it was made from a configuration alone. Load weights "
-                "that were saved with its edges, or make it from `source` and `target`."
-            )
-        dtype = self.compute_dtype
-        sum_dtype = "float32" if dtype in ("float16", "bfloat16") else dtype
-
-        def project(x, weight=None):
-            values = units_first(x, tables.indices)
-            y = batch_first(tables.forward, values, weight)
-
-            def gradient(*arguments, upstream=None):
-                # The torch backend passes `upstream` by name, after the inputs; the others by position.
-                if upstream is None:
-                    (upstream,) = arguments
-                upstream = units_first(upstream, tables.indices)
-                of_x = keras.ops.cast(batch_first(tables.backward, upstream, weight), x.dtype)
-                if weight is None:
-                    return of_x
-                if not self.trainable:
-                    return of_x, keras.ops.zeros_like(weight)
-                return of_x, tables.forward.products(values, upstream, sum_dtype)
-
-            return y, gradient
-
-        if not self.weighted:
-            y = keras.ops.custom_gradient(project)(keras.ops.cast(x, sum_dtype))
-        else:
-            # Times one: with the variable itself, TensorFlow asks `gradient` for its gradient by name.
-            weight = keras.ops.cast(self.weight * 1.0, sum_dtype)
-            y = keras.ops.custom_gradient(project)(x, weight)
-        return keras.ops.cast(y, dtype)
-
-    @property
-    def digest(self):
-        """The SHA-256 of the edges as four int64."""
-        return np.frombuffer(bytes.fromhex(self._edges[1]), "<i8").astype(np.int64)
-
-    def compute_output_shape(self, input_shape):
-        """(batch, target units)."""
-        return (input_shape[0], self.shape[0])
-
-    def get_config(self):
-        """The arguments of the constructor, with the edges given by their number and digest."""
-        return {
-            **super().get_config(),
-            "shape": list(self.shape),
-            "weighted": self.weighted,
-            "regularizer": keras.regularizers.serialize(self.regularizer),
-            "edges": {"count": self._edges[0], "digest": self._edges[1]},
-        }
-
-    def save_own_variables(self, store):
-        """Saves the edges and the weight."""
-        if self._tables is None:
-            raise ValueError(f"Layer `{self.name}` has no edges yet, so it cannot be saved.")
-        store["source"] = self._tables.source
-        store["target"] = self._tables.target
-        if self.weight is not None:
-            store["weight"] = keras.ops.convert_to_numpy(self.weight)
-
-    def load_own_variables(self, store):
-        """Loads the weight, and the edges if the layer has none yet; other edges are refused."""
-        names = {"source", "target"} | ({"weight"} if self.weighted else set())
-        if set(store.keys()) != names:
-            raise ValueError(
-                f"Layer `{self.name}` expects {sorted(names)}, but the file holds {sorted(store.keys())}."
-            )
-        source, target = np.asarray(store["source"]), np.asarray(store["target"])
-        if edge_digest(source, target, self.shape).tobytes().hex() != self._edges[1]:
-            raise ValueError(
-                f"Layer `{self.name}` has other edges ({self._edges[0]}) than those the weights were saved "
-                f"with ({len(source)}): weights belong to edges one by one, so they cannot be loaded."
-            )
-        if self._tables is None:
-            self._adopt(source, target)
-        if self.weight is not None:
-            self.weight.assign(np.asarray(store["weight"]))
+        return batch_first(tables.forward, values, weight), gradients

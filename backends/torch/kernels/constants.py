@@ -1,4 +1,4 @@
-"""Integer tables that a module needs and that follow from the spec. Copied before what derives from it."""
+"""Integer tables that a module needs and that follow from the spec."""
 
 import numpy as np
 import torch
@@ -13,9 +13,11 @@ class WithTables(nn.Module):
     the device `meta` forget them, though no checkpoint has them.
     """
 
+    table_names: tuple[str, ...] = ()
+
     def add_tables(self, **tables: np.ndarray) -> None:
         """Hold integer arrays as tensors on the default device, where parameters are made too."""
-        self.table_names = tuple(tables)
+        self.table_names = (*self.table_names, *tables)
         for name, table in tables.items():
             setattr(self, name, torch.from_numpy(table))
         self._move_tables(torch.get_default_device())

@@ -7,22 +7,42 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def product_onto(x: Tensor, matrix: Tensor, onto: Tensor | None, units_first: bool) -> Tensor:
+    """Return `onto + x matrix^T`, (batch, targets), units first or batch first: a product writes either.
+
+    Args:
+        x: (batch, sources), in either layout.
+        matrix: (targets, sources).
+        onto: (targets,), (batch, targets) or None.
+        units_first: whether the result is a view of a contiguous (targets, batch).
+    """
+    if not units_first:
+        if onto is None or onto.dim() == 1:
+            return F.linear(x, matrix, onto)
+        return torch.addmm(onto, x, matrix.t())
+    if onto is None:
+        return torch.mm(matrix, x.t()).t()
+    return torch.addmm(onto.unsqueeze(1) if onto.dim() == 1 else onto.t(), matrix, x.t()).t()
+
+
 class DenseProjection(nn.Module):
-    """y = x W^T without a bias: every source feeds every target.
+    """y = x W^T, and a bias if one is given: every source feeds every target.
 
     `weight` is (targets, sources), zeros until start values are loaded; a buffer if it is not trainable.
+    With `units_first`, the result is stored as the sparse layers beside it compute.
     """
 
-    def __init__(self, shape: tuple[int, int], *, trainable: bool = True) -> None:
+    def __init__(self, shape: tuple[int, int], *, trainable: bool = True, units_first: bool = False) -> None:
         super().__init__()
+        self.units_first = units_first
         if trainable:
             self.weight = nn.Parameter(torch.zeros(shape))
         else:
             self.register_buffer("weight", torch.zeros(shape))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, sources) -> (batch, targets)."""
-        return F.linear(x, self.weight)
+    def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
+        """(batch, sources) -> (batch, targets), added to `onto`: (targets,) or (batch, targets)."""
+        return product_onto(x, self.weight, onto, self.units_first)
 
 
 class DenseSum(nn.Module):
@@ -32,9 +52,10 @@ class DenseSum(nn.Module):
         super().__init__()
         self.targets = targets
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, sources) -> (batch, targets)."""
-        return x.sum(dim=1, keepdim=True).expand(-1, self.targets)
+    def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
+        """(batch, sources) -> (batch, targets), added to `onto`: (targets,) or (batch, targets)."""
+        sums = x.sum(dim=1, keepdim=True)
+        return sums.expand(-1, self.targets) if onto is None else sums + onto
 
 
 class DiagonalProjection(nn.Module):
@@ -50,6 +71,6 @@ class DiagonalProjection(nn.Module):
         else:
             self.register_buffer("weight", torch.zeros(units))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, units) -> (batch, units)."""
-        return x * self.weight
+    def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
+        """(batch, units) -> (batch, units), added to `onto`: (units,) or (batch, units)."""
+        return x * self.weight if onto is None else torch.addcmul(onto, x, self.weight)

@@ -6,16 +6,14 @@ of edges x batch is made.
 """
 
 import warnings
-from collections.abc import Mapping
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from ...common.kernels.edge_digest import edge_digest
-from .constants import WithTables
-from .units_first import contiguous_rows, in_forward_mode, transposed_copy
+from .edge_weights import EdgeWeights
+from .units_first import added_onto, contiguous_rows, in_forward_mode, transposed_copy
 
 
 def summed_rows(rows: Tensor, index: Tensor, offsets: Tensor, weight: Tensor | None) -> Tensor:
@@ -265,39 +263,13 @@ def check_edges(source: np.ndarray, target: np.ndarray, shape: tuple[int, int]) 
         )
 
 
-def refuse_other_edges(module: nn.Module, state_dict: Mapping[str, Tensor], prefix: str, *_: object) -> None:
-    """Raise a `RuntimeError` where a checkpoint was made for other edges than those of `module`.
-
-    A hook for `register_load_state_dict_pre_hook`: PyTorch calls it before it loads anything of `module`,
-    whatever `strict` is. A generated model has it, so none of its parts is loaded if one of them is refused;
-    give it to a larger module for the same there.
-    """
-    for name, layer in module.named_modules():
-        if not isinstance(layer, EdgeProjection):
-            continue
-        key = f"{prefix}{name}.digest" if name else f"{prefix}digest"
-        saved = state_dict.get(key)
-        if saved is not None and not torch.equal(saved.to(layer.digest), layer.digest):
-            raise RuntimeError(
-                f"`{key}` differs: the checkpoint was made for other edges than the {len(layer.source)} from "
-                f"{layer.n_source} to {layer.n_target} units of this layer, so nothing was loaded."
-            )
-
-
-class EdgeProjection(WithTables):
+class EdgeProjection(EdgeWeights):
     """Sum the weighted inputs that arrive at every target unit along given edges.
-
-    The weights are a dense vector with one entry an edge, so optimisers, weight decay and mixed precision
-    treat them as any parameter, and an absent edge has no entry that could become non-zero. They start as
-    zeros: the model loads their start values.
 
     The output is a transposed view of a contiguous (targets, batch). Sparse layers joined by element-wise
     steps therefore pass the batch on without transposing it; `transposed_copy(y.t())` makes it contiguous.
 
     Attributes:
-        weight: (edges,), a parameter, or a buffer where not trainable, or None where not weighted.
-        digest: (4,) int64, `edge_digest` of the edges, saved with the weights. A checkpoint whose digest
-            differs is refused: its weights belong to other edges.
         fan_in: the largest number of edges into one target.
         source, target: (edges,) the two ends of every edge, by target, then by source.
         target_offsets: (targets + 1,) where the edges of a target start.
@@ -305,8 +277,6 @@ class EdgeProjection(WithTables):
         reverse_offsets: (sources + 1,) where the reversed edges of a source start.
     """
 
-    weight: Tensor | None
-    digest: Tensor
     source: Tensor
     target: Tensor
     target_offsets: Tensor
@@ -339,15 +309,12 @@ class EdgeProjection(WithTables):
         super().__init__()
         source, target = np.asarray(source), np.asarray(target)
         check_edges(source, target, shape)
-        self.n_target, self.n_source = (int(size) for size in shape)
-        self.trainable, self.weighted = trainable, weighted
-
         edges = len(source)
         source, target = source.astype(np.int64, copy=False), target.astype(np.int64, copy=False)
         dtype = np.int32 if max(edges, *shape) < 2**31 else np.int64
         # A stable sort by source: plain integers sort ten times as fast as `argsort` does.
         reverse_edge = np.sort(source * edges + np.arange(edges)) % max(1, edges)
-        target_offsets = np.searchsorted(target, np.arange(self.n_target + 1))
+        target_offsets = np.searchsorted(target, np.arange(shape[0] + 1))
         self.fan_in = int(np.diff(target_offsets).max(initial=0))
         tables = {
             "source": source,
@@ -355,35 +322,22 @@ class EdgeProjection(WithTables):
             "target_offsets": target_offsets,
             "reverse_target": target[reverse_edge],
             "reverse_edge": reverse_edge,
-            "reverse_offsets": np.concatenate(([0], np.cumsum(np.bincount(source, minlength=self.n_source)))),
+            "reverse_offsets": np.concatenate(([0], np.cumsum(np.bincount(source, minlength=shape[1])))),
         }
         tables = {name: table.astype(dtype) for name, table in tables.items()}
-        self.add_tables(digest=edge_digest(source, target, shape), **tables)
-        self.register_load_state_dict_pre_hook(refuse_other_edges)
+        self.hold_edges(source, target, shape, trainable, weighted, **tables)
 
-        weight = torch.zeros(edges) if weighted else None
-        if trainable:
-            self.register_parameter("weight", None if weight is None else nn.Parameter(weight))
-        else:
-            self.register_buffer("weight", weight)
-
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
         """Map (batch, sources) to (batch, targets); a target without edges gets zero.
 
+        The sums are added to `onto`, if given: a bias (targets,) or what other layers give (batch, targets).
         Computes in the dtype of autocast where that is on, else in the one that `x` and `weight` promote to.
         Half precision is summed in float32.
 
         Raises:
             ValueError: `x` is not a floating (batch, sources).
         """
-        if x.dim() != 2 or x.shape[1] != self.n_source or not x.is_floating_point():
-            raise ValueError(
-                f"`x` must be a floating (batch, {self.n_source}), not {x.dtype} of shape {tuple(x.shape)}"
-            )
-        weight = self.weight
-        dtype = x.dtype if weight is None else torch.promote_types(x.dtype, weight.dtype)
-        if torch.is_autocast_enabled(x.device.type) and dtype != torch.float64:
-            dtype = torch.get_autocast_dtype(x.device.type)
+        dtype, weight = self.computing_dtype(x), self.weight
         rows, weight = transposed_copy(x.to(dtype)), None if weight is None else weight.to(dtype)
         source, target, offsets = self.source, self.target, self.target_offsets
         if torch.compiler.is_exporting() and not torch.onnx.is_in_onnx_export():
@@ -394,29 +348,4 @@ class EdgeProjection(WithTables):
         else:
             reverse = self.reverse_target, self.reverse_edge, self.reverse_offsets
             y = EdgeSum.apply(rows, weight, source, target, offsets, *reverse)
-        return y.t()
-
-    def _save_to_state_dict(self, destination, prefix, keep_vars) -> None:
-        """Save the digest with the weights, as a copy: some average what a `state_dict` holds in place."""
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        destination[f"{prefix}digest"] = self.digest.clone()
-
-    def _load_from_state_dict(
-        self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-    ) -> None:
-        """Expect the digest, which `refuse_other_edges` has compared."""
-        super()._load_from_state_dict(
-            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-        )
-        key = f"{prefix}digest"
-        if key in unexpected_keys:
-            unexpected_keys.remove(key)
-        elif strict and key not in state_dict:
-            missing_keys.append(key)
-
-    def extra_repr(self) -> str:
-        """Say the sizes of the layer."""
-        return (
-            f"{self.n_source} -> {self.n_target}, edges={len(self.source)}, "
-            f"trainable={self.trainable}, weighted={self.weighted}"
-        )
+        return added_onto(y, onto).t()

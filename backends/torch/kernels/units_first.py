@@ -1,7 +1,7 @@
 """Moving between (batch, units) and (units, batch), the layout in which sparse layers compute."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 
@@ -70,3 +70,47 @@ def contiguous_rows(matrix: Tensor) -> Tensor:
     if torch.compiler.is_compiling():
         return matrix.contiguous()  # the layout of a gradient is not known yet while its backward is traced
     return transposed_copy(matrix.t())
+
+
+def to_units_first(x: Tensor) -> Tensor:
+    """Return (batch, units) as a view of a contiguous (units, batch): a copy, unless it is one already."""
+    return transposed_copy(x).t()
+
+
+def to_batch_first(x: Tensor) -> Tensor:
+    """Return (batch, units) as a contiguous array: a copy, unless it is one already."""
+    return transposed_copy(x.t())
+
+
+def added_onto(sums: Tensor, onto: Tensor | None) -> Tensor:
+    """Return `sums` (units, batch) plus a bias (units,) or an array (batch, units), written into `sums`.
+
+    What is traced or transformed as a function gets an array of its own, as everything does there.
+    """
+    if onto is None:
+        return sums
+    onto = onto.to(sums.dtype)
+    onto = onto.unsqueeze(1) if onto.dim() == 1 else onto.t()
+    traced = torch.compiler.is_compiling() or torch.compiler.is_exporting() or in_forward_mode()
+    if traced or torch._C._are_functorch_transforms_active():
+        return sums + onto
+    return sums.add_(onto)
+
+
+def batch_norm_units_first(norm: nn.BatchNorm1d, x: Tensor) -> Tensor:
+    """Apply a norm to (batch, units) that is stored units first: to (1, units, batch), where it stands."""
+    return norm(x.t().unsqueeze(0)).squeeze(0).t()
+
+
+def layer_norm_units_first(norm: nn.LayerNorm, x: Tensor) -> Tensor:
+    """Apply a norm to (batch, units) that is stored units first, and leave it so.
+
+    As `nn.LayerNorm`, it computes at least in float32, which is also what it returns under autocast.
+    """
+    single = torch.promote_types(x.dtype, torch.float32)
+    dtype = single if torch.is_autocast_enabled(x.device.type) else x.dtype
+    with torch.autocast(x.device.type, enabled=False):
+        x = x.to(single)
+        variance, mean = torch.var_mean(x, 1, correction=0, keepdim=True)
+        x = (x - mean) * torch.rsqrt(variance + norm.eps)
+        return torch.addcmul(norm.bias, x, norm.weight).to(dtype)

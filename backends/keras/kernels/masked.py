@@ -1,0 +1,93 @@
+"""A connection of many of the possible edges: one product with a matrix that is zero elsewhere.
+
+Worth it where edges are so many that a gather for each costs more than a product with all pairs.
+"""
+
+# The functions of keras.ops have no types, so pyright takes what they return for None.
+# pyright: reportOptionalSubscript=false, reportOptionalOperand=false, reportOptionalMemberAccess=false
+
+import weakref
+from typing import ClassVar
+
+import keras
+import numpy as np
+
+from .along_edges import ListedEdges
+
+
+class MatrixPlaces:
+    """Where each of a set of edges stands in a flattened (target units, source units) matrix.
+
+    Args:
+        source: int64 array of shape (edges,): the unit that each edge comes from.
+        target: int64 array of shape (edges,): the unit that it goes to.
+        shape: (number of target units, number of source units), together at most 2^31 pairs.
+    """
+
+    def __init__(self, source, target, shape):
+        self.shape = shape
+        self.source, self.target = source.astype(np.int32), target.astype(np.int32)
+        places = target.astype(np.int64) * shape[1] + source
+        self._places = keras.ops.convert_to_tensor(places.astype(np.int32))
+
+    def matrix(self, weight):
+        """The weights of the edges, of shape (edges,), in a matrix of zeros."""
+        n_target, n_source = self.shape
+        # The places are distinct, so this adds nothing up and comes out the same in any order.
+        flat = keras.ops.scatter(self._places[:, None], weight, (n_target * n_source,))
+        return keras.ops.reshape(flat, self.shape)
+
+    def entries(self, matrix):
+        """The entries of a matrix at the edges, of shape (edges,)."""
+        return keras.ops.take(keras.ops.reshape(matrix, (-1,)), self._places, axis=0)
+
+
+class MaskedProjection(ListedEdges):
+    """y[b, t] = sum over the edges e = (s -> t) of weight[e] * x[b, s], by a product with a matrix.
+
+    Does what `EdgeProjection` does, and saves its edges in the same way. The matrix is made of the weight at
+    each call and is no variable, so nothing that an optimiser does to the weight gives absent edges a value.
+    In one respect it differs: an absent edge counts as zero times its source, so a source that is infinite or
+    not a number makes all targets not a number.
+
+    Args:
+        shape: (number of target units, number of source units), together at most 2^31 pairs.
+        source: integer array of shape (edges,): the source unit of each edge.
+        target: integer array of shape (edges,): the target unit of each edge. Edges are sorted by target,
+            those of one target by source, and occur once.
+        weighted: whether each edge has a weight; otherwise the layer is a plain sum without variables.
+        regularizer: a Keras regularizer of the weight, or None.
+        edges: {"count": number of edges, "digest": their SHA-256}, from a configuration, in place of
+            `source` and `target`.
+        **kwargs: of `keras.layers.Layer`; `trainable=False` freezes the weight.
+
+    Input: (batch, source units). Output: (batch, target units).
+
+    Raises:
+        ValueError: if there are more pairs of units; if the edges are out of range, out of order or not
+            distinct; if weights are loaded that were saved with other edges; if the layer is called before it
+            has edges.
+    """
+
+    living: ClassVar = weakref.WeakValueDictionary()
+
+    def make_tables(self, source, target):
+        """The places of the edges."""
+        if self.shape[0] * self.shape[1] > 2**31:
+            raise ValueError(f"A matrix of shape {self.shape} has more than 2^31 entries.")
+        return MatrixPlaces(source, target, self.shape)
+
+    def project(self, x, weight, dtype):
+        """The output, and a function for the gradients (`AlongEdges`)."""
+        places = self.tables
+        x = keras.ops.cast(x, dtype)
+        matrix = places.matrix(keras.ops.ones((self.count,), dtype) if weight is None else weight)
+
+        def gradients(upstream, of_weight):
+            upstream = keras.ops.cast(upstream, dtype)
+            of_x = keras.ops.matmul(upstream, matrix)
+            if not of_weight:
+                return of_x, None
+            return of_x, places.entries(keras.ops.matmul(keras.ops.transpose(upstream), x))
+
+        return keras.ops.matmul(x, keras.ops.transpose(matrix)), gradients

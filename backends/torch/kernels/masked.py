@@ -1,0 +1,78 @@
+"""A linear map along given edges as a dense product: for few units, or many edges among them."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .dense import product_onto
+from .edge_weights import EdgeWeights
+from .edges import check_edges
+
+
+class MaskedProjection(EdgeWeights):
+    """Sum the weighted inputs that arrive at every target unit along given edges, by one dense product.
+
+    The matrix is made of the weights in every forward pass, so nothing keeps entries for absent edges: their
+    gradient is never asked for, and weight decay and momentum cannot reach them. Memory and work are those of
+    a dense (targets, sources). As 0 times infinity is not a number, an input that is not finite reaches every
+    target, with or without an edge.
+
+    Attributes:
+        place: (edges,) int64, where in the flattened matrix every edge is.
+    """
+
+    place: Tensor
+
+    def __init__(
+        self,
+        source: np.ndarray,
+        target: np.ndarray,
+        shape: tuple[int, int],
+        *,
+        trainable: bool = True,
+        weighted: bool = True,
+        units_first: bool = False,
+    ) -> None:
+        """Work out the places of the edges.
+
+        Args:
+            source: (edges,) integers, the source unit of every edge.
+            target: (edges,) integers, the target unit of every edge.
+            shape: number of target units, number of source units.
+            trainable: whether the weights are a parameter rather than a buffer.
+            weighted: whether there are weights; without them, every edge counts once.
+            units_first: whether the result is stored as the sparse layers beside it compute.
+
+        Raises:
+            ValueError: as `check_edges`.
+        """
+        super().__init__()
+        self.units_first = units_first
+        source, target = np.asarray(source), np.asarray(target)
+        check_edges(source, target, shape)
+        place = target.astype(np.int64) * shape[1] + source.astype(np.int64)
+        self.hold_edges(source, target, shape, trainable, weighted, place=place)
+
+    def matrix(self, weight: Tensor) -> Tensor:
+        """Return the dense (targets, sources) that has `weight` at the edges and zeros elsewhere."""
+        empty = weight.new_zeros(self.n_target * self.n_source)
+        return empty.scatter(0, self.place, weight).view(self.n_target, self.n_source)
+
+    def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
+        """Map (batch, sources) to (batch, targets); a target without edges gets zero.
+
+        The sums are added to `onto`, if given: a bias (targets,) or what other layers give (batch, targets).
+        Computes in the dtype of autocast where that is on, else in the one that `x` and `weight` promote to.
+        Half precision is summed in float32.
+
+        Raises:
+            ValueError: `x` is not a floating (batch, sources).
+        """
+        dtype = self.computing_dtype(x)
+        # Autocast and some matrix products of CPUs would round in between.
+        sums = dtype if x.device.type != "cpu" else torch.promote_types(dtype, torch.float32)
+        weight = x.new_ones(self.n_edges) if self.weight is None else self.weight.to(dtype)
+        onto = None if onto is None else onto.to(sums)
+        with torch.autocast(x.device.type, enabled=False):
+            matrix = self.matrix(weight.to(sums))
+            return product_onto(x.to(dtype).to(sums), matrix, onto, self.units_first).to(dtype)

@@ -1,0 +1,4 @@
+"""What is taken where nothing is said, for the command and for what it calls alike."""
+
+# The batch that kernels are chosen for.
+BATCH = 64

@@ -1,0 +1,162 @@
+"""Which kernels can compute a connection, what each costs, and which one is chosen, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import log, prod
+from typing import Literal, TypeAlias
+
+from .connectivity.degrees import degrees
+from .connectivity.edge_set import Diagonal, EdgeSet, Full, Listed, Product, Shifted, product
+from .connectivity.restated import is_restated
+from .connectivity.structure import described
+from .graph import Project
+from .measured import COSTS, Cost
+
+Kernel: TypeAlias = Literal["dense", "diagonal", "band", "blocks", "masked", "edges"]
+
+# A matrix is made of a sparse connection only where it has at most this many entries, in all or an edge.
+SMALL_MATRIX, MATRIX_PER_EDGE = 1 << 16, 40
+
+TEXTS: dict[Kernel, str] = {
+    "dense": "one matrix product",
+    "diagonal": "a product by unit",
+    "band": "gathered by edge, and shifted slices where compiled",
+    "blocks": "products of blocks",
+    "masked": "a small dense product, with zeros where there is no edge",
+    "edges": "gathered by edge",
+}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A kernel that could compute a connection, and what a training step with it costs.
+
+    `bytes` are moved at least and `operations` are multiplications with an addition, in float32 for the
+    planned batch, forward and both gradients; `cost` is the time by the measured costs, in microseconds of
+    the machine they were measured on, so that only ratios mean something elsewhere.
+    """
+
+    kernel: Kernel
+    bytes: int
+    operations: int
+    cost: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The kernel of one connection, one sentence that says why, and all that could have been chosen."""
+
+    connection: str
+    kernel: Kernel
+    reason: str
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """A set as whole blocks: pairs of blocks, and the sources and targets of one."""
+
+    outer: EdgeSet
+    sources: int
+    targets: int
+
+
+def blocks_of(edges: EdgeSet) -> Blocks | None:
+    """A set as blocks, if it is made of blocks of more than one pair."""
+    if not isinstance(edges, Product):
+        return None
+    *outer, last = edges.factors
+    if not isinstance(last, Full) or not outer:
+        return None
+    sources, targets = prod(last.source_shape), prod(last.target_shape)
+    shapes = (prod(edges.source_shape) // sources,), (prod(edges.target_shape) // targets,)
+    return Blocks(product(*shapes, outer), sources, targets)
+
+
+def is_band(edges: EdgeSet) -> bool:
+    """Whether a set is offsets along one dimension."""
+    return isinstance(edges, Shifted) and len(edges.strides) == 1
+
+
+def choose(projection: Project, batch: int) -> Choice:
+    """The quickest kernel for a connection, by measured costs."""
+    candidates = sorted(_candidates(projection, batch), key=lambda candidate: candidate.cost)
+    best, *others = candidates
+    return Choice(projection.connection, best.kernel, _reason(projection, best, others), tuple(candidates))
+
+
+def _candidates(projection: Project, batch: int) -> list[Candidate]:
+    sides = projection.input.units, projection.output.units
+    return [
+        _candidate(kernel, projection.edges, *sides, batch)
+        for kernel in _kernels(projection.edges, prod(sides))
+    ]
+
+
+def _kernels(edges: EdgeSet, pairs: int) -> Iterator[Kernel]:
+    """The kernels that can compute a set of edges among so many pairs of units."""
+    match edges:
+        case Full():
+            yield "dense"
+        case Diagonal():
+            yield "diagonal"
+        case Listed() | Shifted() | Product():
+            if is_band(edges) and is_restated(edges):
+                yield "band"
+            yield "edges"
+            if blocks_of(edges) is not None and is_restated(edges):
+                yield "blocks"
+            if pairs <= max(SMALL_MATRIX, MATRIX_PER_EDGE * edges.count):
+                yield "masked"
+
+
+def _candidate(kernel: Kernel, edges: EdgeSet, n_source: int, n_target: int, batch: int) -> Candidate:
+    """What a training step costs: each array of (batch, units) three times, and what the kernel adds."""
+    pairs, count = n_source * n_target, edges.count
+    blocks = blocks_of(edges) if kernel == "blocks" else None
+    entries = pairs if kernel in ("dense", "masked") else count
+    moved = 3 * (n_source + n_target) * batch + 2 * count
+    if kernel in ("edges", "band"):
+        moved += 3 * count * batch + 4 * count  # a row for each edge, and the tables
+    if kernel == "masked":
+        moved += 4 * pairs
+    cost = _time(
+        COSTS[kernel],
+        n_source + n_target,
+        entries,
+        blocks.outer.count if blocks else 0,
+        batch,
+    )
+    return Candidate(kernel, 4 * moved, 3 * entries * batch, round(cost, 1))
+
+
+def _time(costs: Sequence[Cost], units: int, entries: int, blocks: int, batch: int) -> float:
+    """Microseconds of a training step: between batches that were measured, on a line between logarithms."""
+    times = [c.call + c.unit * units + c.weight * entries + c.block * blocks for c in costs]
+    batches = [cost.batch for cost in costs]
+    if batch >= batches[-1]:
+        return times[-1] * batch / batches[-1]
+    after = next(at for at, measured in enumerate(batches) if measured > batch)
+    low, high = after - 1, after
+    along = log(batch / batches[low]) / log(batches[high] / batches[low])
+    return times[low] * (times[high] / times[low]) ** along
+
+
+def _reason(projection: Project, best: Candidate, others: list[Candidate]) -> str:
+    edges = projection.edges
+    if isinstance(edges, Full):
+        return "every pair is connected: one matrix product"
+    if isinstance(edges, Diagonal):
+        return "each unit feeds its own counterpart: a product by unit"
+    fan_in = degrees(edges, "target")
+    spread = f"{fan_in.low}" if fan_in.low == fan_in.high else f"{fan_in.low} to {fan_in.high}"
+    pairs = projection.input.units * projection.output.units
+    what = "" if isinstance(edges, Listed) else f"{described(edges)}: "
+    text = f"{what}{edges.count:,} of {pairs:,} pairs, fan-in {spread}: {TEXTS[best.kernel]}"
+    if not others:
+        return f"{text}; a matrix would have {pairs / max(1, edges.count):,.0f} numbers an edge"
+    ratio = others[0].cost / best.cost
+    times = f"{ratio:.1f} times" if ratio < 10 else f"{ratio:.0f} times"
+    return f"{text}; `{others[0].kernel}` would take about {times} as long"

@@ -1,0 +1,16 @@
+"""Whether targets agree: what the training scripts of the examples end with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+
+def agree(scores: Mapping[str, np.ndarray]) -> bool:
+    """Print how far the scores (samples, ...) that targets give for one batch differ; whether they agree."""
+    largest = np.abs(scores["numpy"]).max()
+    apart = max(float(np.abs(score - scores["numpy"]).max() / largest) for score in scores.values())
+    verdict = "agree" if apart <= 1e-5 else "DO NOT AGREE"
+    print(f"torch, keras and numpy {verdict}: scores differ by at most {apart:.0e} of the largest")
+    return apart <= 1e-5

@@ -1,0 +1,134 @@
+"""Layouts: as few numbers as possible are transposed, held against all assignments there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from math import prod
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nnspec.compiler.graph import Graph, Project
+from nnspec.compiler.kernels import Kernel
+from nnspec.compiler.layouts import Layouts, assign
+from nnspec.compiler.pipeline import understand
+
+KERNELS: tuple[Kernel, ...] = ("dense", "masked", "edges", "band", "blocks", "diagonal")
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> tuple[str, dict[str, Kernel]]:
+    """A spec of some layers, each fed by some before it, and a kernel for each connection."""
+    names = [f"v{i}" for i in range(draw(st.integers(2, 7)))]
+    inputs = draw(st.integers(1, 2))
+    lines, kernels = ["model m"], dict[str, Kernel]()
+    sizes = [draw(st.sampled_from([1, 2, 10, 11, 50])) for _ in names]
+    for i, name in enumerate(names):
+        lines.append(f"{'input' if i < inputs and i < len(names) - 1 else 'layer'} {name}[{sizes[i]}]")
+    for i, name in enumerate(names):
+        if lines[1 + i].startswith("layer"):
+            for source in sorted(draw(st.sets(st.integers(0, i - 1), min_size=1, max_size=3))):
+                lines.append(f"connect v{source} -> {name} : all")
+                kernels[f"v{source}_{name}"] = draw(st.sampled_from(KERNELS))
+    # What nothing reads has to be an output; others may be.
+    layers = [name for i, name in enumerate(names) if lines[1 + i].startswith("layer")]
+    outputs = [n for n in layers if not any(k.startswith(f"{n}_") for k in kernels) or draw(st.booleans())]
+    lines.append(f"output {', '.join(outputs)}")
+    return "\n".join(lines) + "\n", kernels
+
+
+def transposed(graph: Graph, kernels: dict[str, Kernel], first: set[str]) -> int:
+    """Numbers that are transposed for a sample, if some values are units first: written down from scratch."""
+    units = {data.name: prod(data.shape) for data in graph.inputs}
+    total = sum(size for name, size in units.items() if name in first)
+    units |= {layer.name: layer.units for layer in graph.layers}
+    total += sum(units[name] for name in graph.outputs if name in first)
+    for operation in graph.operations:
+        if isinstance(operation, Project):
+            source, target = operation.input.name, operation.layer
+            match kernels[operation.connection]:
+                case "edges" | "band":
+                    total += sum(units[name] for name in (source, target) if name not in first)
+                case "blocks" | "diagonal":
+                    if (source in first) != (target in first):
+                        total += min(units[source], units[target])
+                case "dense" | "masked":
+                    pass
+    return total
+
+
+def assignments(graph: Graph) -> Iterator[set[str]]:
+    names = [*(data.name for data in graph.inputs), *(layer.name for layer in graph.layers)]
+    for chosen in product([False, True], repeat=len(names)):
+        yield {name for name, is_first in zip(names, chosen, strict=True) if is_first}
+
+
+@settings(max_examples=150, deadline=None)
+@given(networks())
+def test_no_assignment_transposes_fewer_numbers(tmp_path_factory: pytest.TempPathFactory, drawn) -> None:
+    text, kernels = drawn
+    spec = tmp_path_factory.getbasetemp() / "m.nnspec"
+    spec.write_text(text)
+    graph = understand(spec).graph
+    layouts = assign(graph, kernels)
+    found = sum(transpose.units for transpose in layouts.transposes)
+    assert found == transposed(graph, kernels, set(layouts.units_first))
+    assert found == min(transposed(graph, kernels, first) for first in assignments(graph))
+    # Never twice in a row: what a connection needs transposed was not transposed as a whole before.
+    for transpose in layouts.transposes:
+        if (
+            not transpose.inside
+            and transpose.connection
+            and transpose.connection.startswith(f"{transpose.value}_")
+        ):
+            assert transpose.to != layouts.of(transpose.value)
+
+
+def layouts_of(folder: Path, text: str) -> Layouts:
+    spec = folder / "m.nnspec"
+    spec.write_text(f"model m\n{text}")
+    return understand(spec).plan.layouts
+
+
+SPARSE = "random(fan_in = 2)"  # of 1000 units: too few edges for a matrix
+
+
+def test_a_chain_of_sparse_layers_is_transposed_at_its_ends_only(tmp_path: Path) -> None:
+    layers = "".join(f"layer h{i}[1000] : tanh\n" for i in range(1, 5))
+    chain = "".join(f"connect h{i} -> h{i + 1} : {SPARSE}\n" for i in range(1, 4))
+    layouts = layouts_of(tmp_path, f"input x[1000]\n{layers}connect x -> h1 : {SPARSE}\n{chain}output h4\n")
+    assert [(t.value, t.connection, t.to) for t in layouts.transposes] == [
+        ("x", "x_h1", "units first"),
+        ("h4", None, "batch first"),
+    ]
+
+
+def test_between_dense_layers_a_sparse_one_needs_no_transpose(tmp_path: Path) -> None:
+    layouts = layouts_of(
+        tmp_path,
+        "input x[64]\nlayer a[1000] : tanh\nlayer b[1000] : tanh\nlayer y[10]\n"
+        f"connect x -> a : all\nconnect a -> b : {SPARSE}\nconnect b -> y : all\noutput y\n",
+    )
+    assert layouts == Layouts(("a", "b"), ())
+
+
+def test_a_band_alone_is_left_to_its_kernel(tmp_path: Path) -> None:
+    """Compiled, it needs no transpose, and else its kernel makes them."""
+    band = "{ i -> i + d : d in -1..1 ; outside = wrap }"
+    layouts = layouts_of(tmp_path, f"input x[1000]\nlayer y[1000]\nconnect x -> y : {band}\n")
+    assert layouts.units_first == ()
+    assert [(t.value, t.inside) for t in layouts.transposes] == [("x", True), ("y", True)]
+    between = layouts_of(
+        tmp_path,
+        f"input x[9]\nlayer a[1000]\nlayer b[1000]\nlayer y[9]\nconnect x -> a : all\n"
+        f"connect a -> b : {band}\nconnect b -> y : all\noutput y\n",
+    )
+    assert between == Layouts(("a", "b"), ())
+
+
+def test_a_dense_network_stays_batch_first(tmp_path: Path) -> None:
+    text = "input x[64]\nlayer a[100] : tanh\nlayer y[10]\nconnect x -> a : all\nconnect a -> y : all\n"
+    assert layouts_of(tmp_path, text + "output y\n") == Layouts((), ())
