@@ -30,8 +30,8 @@ golden: .venv/.installed
 	$(BIN)/python -m pytest -q tests/golden --update-golden
 
 bench: .venv/.installed
-	$(BIN)/python -m benchmarks.torch_edges
-	$(BIN)/python -m benchmarks.keras_edges
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r benchmarks/requirements.txt
+	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.connectivity
 
 clean:

@@ -167,6 +167,14 @@ def findings(cases: Cases, planned: Mapping[str, str], sizes: Sizes) -> list[Fin
             3,
             lambda: in_copies("chain", f"{GENERATED}, compiled", 3),
         ),
+        ("one layer, torch.compile", "of eager", 1, None, lambda: against("layer", compiled, EDGES)),
+        (
+            "three layers, torch.compile",
+            "of eager",
+            1,
+            None,
+            lambda: against("chain", f"{GENERATED}, compiled", GENERATED),
+        ),
         ("peak memory, one layer", "arrays", 3, 2, lambda: arrays_beyond(cases, "layer", EDGES)),
         ("band of 5", "of edges", 0.9, 0.5, lambda: against("band", "nnspec band", EDGES)),
         (
