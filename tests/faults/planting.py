@@ -179,7 +179,12 @@ FAULTS: tuple[Fault, ...] = (
     InText("activation's number changed", "torch", r"negative_slope=0\.2", "negative_slope=0.1"),
     InText("factor changed", "torch", r"= 0\.7 \*", "= 0.8 *"),
     InText("derivative's sign changed", "torch", r"grad_x = ReverseEdgeSum", "grad_x = -ReverseEdgeSum"),
-    InText("derivative's factor changed", "torch", r"grad_weight = EdgeDot", "grad_weight = 2 * EdgeDot"),
+    InText(
+        "derivative's sign changed", "torch", r"grad_x = BlockSum\.apply\(g", "grad_x = -BlockSum.apply(g"
+    ),
+    InText(
+        "derivative's factor changed", "torch", r"grad_weight = (Edge|Block)Dot", r"grad_weight = 2 * \1Dot"
+    ),
     InText(
         "loss reduction changed",
         "torch",
@@ -216,8 +221,10 @@ FAULTS: tuple[Fault, ...] = (
     InText("activation swapped", "keras", r" Gelu\(", " GeluTanh("),
     InText("activation's number changed", "keras", r"LeakyRectifier\(0\.2", "LeakyRectifier(0.1"),
     InText("factor changed", "keras", r"Scale\(0\.7", "Scale(0.8"),
-    InText("derivative's sign changed", "keras", r"return of_x, (tables|places)", r"return -of_x, \1"),
-    InText("derivative's factor changed", "keras", r"return of_x, places", "return of_x, 2 * places"),
+    InText(
+        "derivative's sign changed", "keras", r"return of_x, (tables|places|self\._)", r"return -of_x, \1"
+    ),
+    InText("derivative's factor changed", "keras", r"return of_x, (places|self\._)", r"return of_x, 2 * \1"),
     InText(
         "derivative's factor changed",
         "keras",

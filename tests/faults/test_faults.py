@@ -56,6 +56,21 @@ def test_every_wrong_derivative_of_a_network_without_a_loss_is_caught(
     assert planted == {kind for kind in DERIVATIVES if (kind, target) not in NOT_IN}
 
 
+@pytest.mark.parametrize(
+    ("kernel", "target"), [("blocks", "torch"), ("blocks", "keras"), ("band", "keras"), ("masked", "keras")]
+)
+def test_every_wrong_derivative_of_another_kernel_is_caught(
+    kernel: str, target: str, tmp_path: Path, preferring: Preferring
+) -> None:
+    """In PyTorch, bands where nothing is compiled and `masked` have no derivatives of their own."""
+    spec = ROOT / "examples" / "ring.nnspec" if kernel == "band" else ZOO
+    with preferring(kernel):
+        outcomes = plant_all(spec, target, tmp_path, DERIVATIVES)
+    assert not missed(outcomes)
+    planted = {outcome.kind for outcome in outcomes if outcome.result == "caught"}
+    assert {"derivative's sign changed", "derivative's factor changed"} <= planted
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_fault_in_a_restated_ring_is_caught(target: str, tmp_path: Path) -> None:
     outcomes = plant_all(ROOT / "examples" / "ring.nnspec", target, tmp_path, {kind for kind, *_ in RULES})
