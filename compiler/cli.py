@@ -109,7 +109,7 @@ TARGETS = click.option(
 
 BATCH_SIZE = click.option(
     "--batch",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=2**31 - 1),
     default=BATCH,
     show_default=True,
     metavar="N",
@@ -368,9 +368,9 @@ def explain(file: Path, params: Mapping[str, int | float], batch: int, style: st
     ]
     console.print(_columns("kernel moves operations takes chosen", rows))
     for t in explanation.transposes:
-        where = f" for {t.connection}" if t.connection else ""
+        of = t.value if t.connection is None or t.reason.startswith("read") else f"the sum of {t.connection}"
         inside = ", in the kernel unless compiled" if t.inside else ""
-        text = f"PyTorch transposes {t.value}{where} to {t.to}, {t.units:,} units: {t.reason}{inside}"
+        text = f"PyTorch transposes {of} to {t.to}, {t.units:,} units: {t.reason}{inside}"
         console.print(text, highlight=False, soft_wrap=True)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import prod
 
 from .connectivity.degrees import degrees
+from .connectivity.edge_set import Diagonal
 from .graph import Project
-from .kernels import Candidate
+from .kernels import Candidate, Kernel, blocks_of
 from .layouts import Transpose
 from .plan import Plan
 
@@ -53,11 +55,7 @@ def _facts(op: Project, plan: Plan) -> ConnectionFacts:
     fan_in = degrees(op.edges, "target")
     n_source, n_target = op.input.units, op.output.units
     parameters = op.edges.count if op.weight is not None and op.weight.trainable else 0
-    # Weights, and for listed edges both ends in both directions with offsets, in 32 bits; for a matrix that
-    # is made of them, their places in it, in 64.
     held = op.edges.count if op.weight is not None else 0
-    edges = {"edges": 4 * op.edges.count + n_source + n_target, "masked": 2 * op.edges.count}
-    tables = edges.get(choice.kernel, 0)
     return ConnectionFacts(
         connection=op.connection,
         source=op.input.layer or op.input.name,
@@ -68,11 +66,32 @@ def _facts(op: Project, plan: Plan) -> ConnectionFacts:
         fan_in_median=fan_in.median,
         fan_in_max=fan_in.high,
         parameters=parameters,
-        memory=4 * (held + tables),
+        memory=4 * (held + _tables(op, choice.kernel)),
         kernel=choice.kernel,
         reason=choice.reason,
         candidates=choice.candidates,
     )
+
+
+def _tables(op: Project, kernel: Kernel) -> int:
+    """How many numbers of 32 bits the tables of a kernel of PyTorch have, but for a few."""
+    edges = op.edges
+    match kernel:
+        case "edges" | "band":  # both ends in both directions, with offsets
+            return 4 * edges.count + op.input.units + op.output.units
+        case "masked":  # the place of each in the matrix, in 64 bits
+            return 2 * edges.count
+        case "blocks":
+            blocks = blocks_of(edges)
+            assert blocks is not None
+            if isinstance(blocks.outer, Diagonal):
+                return 0
+            # What every block reads, in both directions, and where targets differ, the order of the weights.
+            fed = degrees(blocks.outer, "target")
+            sides = prod(blocks.outer.source_shape) + prod(blocks.outer.target_shape)
+            return 3 * blocks.outer.count + sides + (edges.count if fed.low < fed.high else 0)
+        case "dense" | "diagonal":
+            return 0
 
 
 def as_json(explanation: Explanation) -> dict[str, object]:

@@ -34,8 +34,9 @@ class Candidate:
     """A kernel that could compute a connection, and what a training step with it costs.
 
     `bytes` are moved at least and `operations` are multiplications with an addition, in float32 for the
-    planned batch, forward and both gradients; `cost` is the time by the measured costs, in microseconds of
-    the machine they were measured on, so that only ratios mean something elsewhere.
+    planned batch: forward, the gradient of what is read unless that is an input, and that of weights that are
+    trained. `cost` is the time by the measured costs, forward and both gradients, in microseconds of the
+    machine they were measured on, so that only ratios mean something elsewhere.
     """
 
     kernel: Kernel
@@ -88,11 +89,8 @@ def choose(projection: Project, batch: int) -> Choice:
 
 
 def _candidates(projection: Project, batch: int) -> list[Candidate]:
-    sides = projection.input.units, projection.output.units
-    return [
-        _candidate(kernel, projection.edges, *sides, batch)
-        for kernel in _kernels(projection.edges, prod(sides))
-    ]
+    pairs = projection.input.units * projection.output.units
+    return [_candidate(kernel, projection, batch) for kernel in _kernels(projection.edges, pairs)]
 
 
 def _kernels(edges: EdgeSet, pairs: int) -> Iterator[Kernel]:
@@ -112,24 +110,27 @@ def _kernels(edges: EdgeSet, pairs: int) -> Iterator[Kernel]:
                 yield "masked"
 
 
-def _candidate(kernel: Kernel, edges: EdgeSet, n_source: int, n_target: int, batch: int) -> Candidate:
-    """What a training step costs: each array of (batch, units) three times, and what the kernel adds."""
+def _candidate(kernel: Kernel, projection: Project, batch: int) -> Candidate:
+    """What a training step costs: both sides' arrays once a pass, and what the kernel adds."""
+    edges, n_source, n_target = projection.edges, projection.input.units, projection.output.units
     pairs, count = n_source * n_target, edges.count
     blocks = blocks_of(edges) if kernel == "blocks" else None
     entries = pairs if kernel in ("dense", "masked") else count
-    moved = 3 * (n_source + n_target) * batch + 2 * count
+    # Edges of a band gather rows that are in the cache, by whichever of the two kernels.
+    costs = COSTS["band" if kernel == "edges" and is_band(edges) else kernel]
+    cost = round(_time(costs, n_source + n_target, entries, blocks.outer.count if blocks else 0, batch), 1)
+    weight = projection.weight
+    if weight is None and kernel == "diagonal":
+        return Candidate(kernel, 0, 0, cost)  # the value itself
+    trained = weight is not None and weight.trainable
+    passes = 1 + (projection.input.layer is not None) + trained
+    numbers = passes * (n_source + n_target) * batch + (passes * count if weight else 0)
     if kernel in ("edges", "band"):
-        moved += 3 * count * batch + 4 * count  # a row for each edge, and the tables
+        numbers += passes * count * batch + 4 * count  # a row for each edge, and the tables
     if kernel == "masked":
-        moved += 4 * pairs
-    cost = _time(
-        COSTS[kernel],
-        n_source + n_target,
-        entries,
-        blocks.outer.count if blocks else 0,
-        batch,
-    )
-    return Candidate(kernel, 4 * moved, 3 * entries * batch, round(cost, 1))
+        numbers += (1 + passes) * pairs
+    operations = n_source if kernel == "dense" and weight is None else entries
+    return Candidate(kernel, 4 * numbers, passes * operations * batch, cost)
 
 
 def _time(costs: Sequence[Cost], units: int, entries: int, blocks: int, batch: int) -> float:
@@ -147,16 +148,22 @@ def _time(costs: Sequence[Cost], units: int, entries: int, blocks: int, batch: i
 def _reason(projection: Project, best: Candidate, others: list[Candidate]) -> str:
     edges = projection.edges
     if isinstance(edges, Full):
-        return "every pair is connected: one matrix product"
+        how = "one matrix product" if projection.weight else "the sum of all units, for each target"
+        return f"every pair is connected: {how}"
     if isinstance(edges, Diagonal):
-        return "each unit feeds its own counterpart: a product by unit"
+        how = "a product by unit" if projection.weight else "the values themselves"
+        return f"each unit feeds its own counterpart: {how}"
     fan_in = degrees(edges, "target")
     spread = f"{fan_in.low}" if fan_in.low == fan_in.high else f"{fan_in.low} to {fan_in.high}"
     pairs = projection.input.units * projection.output.units
     what = "" if isinstance(edges, Listed) else f"{described(edges)}: "
     text = f"{what}{edges.count:,} of {pairs:,} pairs, fan-in {spread}: {TEXTS[best.kernel]}"
     if not others:
-        return f"{text}; a matrix would have {pairs / max(1, edges.count):,.0f} numbers an edge"
+        return (
+            f"{text}; a matrix would have {pairs / edges.count:,.0f} numbers an edge" if edges.count else text
+        )
     ratio = others[0].cost / best.cost
+    if ratio < 1.05:
+        return f"{text}; `{others[0].kernel}` would take about as long"
     times = f"{ratio:.1f} times" if ratio < 10 else f"{ratio:.0f} times"
     return f"{text}; `{others[0].kernel}` would take about {times} as long"

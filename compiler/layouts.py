@@ -8,7 +8,7 @@ sparse layers stay units first, and dense layers between them too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
@@ -29,8 +29,8 @@ FREE: frozenset[Kernel] = frozenset(["dense", "masked"])
 class Transpose:
     """A copy of a value in the other layout; where it is trained through, its gradient is copied back.
 
-    `value` is an input or a layer; `connection` is whose reading or result it is, None for what the model is
-    given or returns as a whole. What is `inside` is done by the kernel.
+    `value` is an input or a layer; `connection` is whose reading or result it is, None for one that serves
+    all, or what is returned. What is `inside` is done by the kernel.
     """
 
     value: str
@@ -42,13 +42,23 @@ class Transpose:
 
 
 @dataclass(frozen=True)
+class Copy:
+    """A copy of an input or layer beside it, in the other layout, and the connections that read it."""
+
+    value: str
+    to: Layout
+    connections: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Layouts:
-    """The inputs and layers that are units first, and all transposes in the order of computation.
+    """The inputs and layers that are units first, copies that are made once, and all transposes.
 
     An input is one of `units_first` where it is transposed before anything reads it.
     """
 
     units_first: tuple[str, ...]
+    copies: tuple[Copy, ...]
     transposes: tuple[Transpose, ...]
 
     def of(self, value: str) -> Layout:
@@ -57,19 +67,15 @@ class Layouts:
 
     def before(self, projection: Project) -> Layout | None:
         """Into which layout a projection's input is transposed for it, if it is."""
-        return self._at(projection, projection.input.name)
+        return self._at(projection.input.name, projection.connection)
 
     def after(self, projection: Project) -> Layout | None:
         """Into which layout a projection's result is transposed, if it is."""
-        return self._at(projection, projection.layer)
+        return self._at(projection.layer, projection.connection)
 
-    def _at(self, projection: Project, value: str) -> Layout | None:
+    def _at(self, value: str, connection: str) -> Layout | None:
         for transpose in self.transposes:
-            if (transpose.value, transpose.connection, transpose.inside) == (
-                value,
-                projection.connection,
-                False,
-            ):
+            if (transpose.value, transpose.connection) == (value, connection) and not transpose.inside:
                 return transpose.to
         return None
 
@@ -77,19 +83,15 @@ class Layouts:
 def assign(graph: Graph, kernels: Mapping[str, Kernel]) -> Layouts:
     """Layouts for a graph whose connections are computed by some kernels, by connection."""
     network = _Network(graph, kernels)
-    first = network.units_first()
-    return Layouts(
-        tuple(name for name in network.units if name in first),
-        tuple(network.transposes(first)),
-    )
+    return network.layouts(network.units_first())
 
 
 class _Network:
     """What every layout costs, in numbers that are transposed for a sample, times `scale`.
 
     `costs` says what it costs that a value is batch first, and that it is units first; `bonds` what it costs
-    that two values have different layouts. Of assignments that transpose as much, those cost less, by one for
-    each, in which layers stay as edges give them; `scale` is more than all of these together.
+    that a value is units first and another is not. Of assignments that transpose as much, those cost less, by
+    one for each, in which layers stay as edges give them; `scale` is more than all of these together.
     """
 
     def __init__(self, graph: Graph, kernels: Mapping[str, Kernel]) -> None:
@@ -110,8 +112,9 @@ class _Network:
                 self._add(target, self.scale * self.units[target] + (kernel == "edges"), 0)
             elif kernel not in FREE:
                 bond = self.scale * min(self.units[source], self.units[target])
-                self.bonds[source].append((target, bond))
                 self.bonds[target].append((source, bond))
+                if source not in inputs:  # of an input the original is there anyway
+                    self.bonds[source].append((target, bond))
 
     def _add(self, name: str, batch_first: int, units_first: int) -> None:
         held = self.costs[name]
@@ -129,6 +132,7 @@ class _Network:
         for name, bonds in self.bonds.items():
             for other, bond in bonds:
                 room[name][other] = room[name].get(other, 0) + bond
+                room[other].setdefault(name, 0)
         while True:
             came: dict[str, str | None] = {name: None for name, left in spare.items() if left > 0}
             pending = list(came)
@@ -153,31 +157,61 @@ class _Network:
                 room[a][b] -= flow
                 room[b][a] += flow
 
-    def transposes(self, first: set[str]) -> Iterator[Transpose]:
-        """All transposes, in the order of computation."""
-
-        def layout(name: str) -> Layout:
-            return "units first" if name in first else "batch first"
-
-        for data in self.graph.inputs:
-            if data.name in first:
-                yield Transpose(data.name, None, "units first", self.units[data.name], "comes batch first")
+    def layouts(self, first: set[str]) -> Layouts:
+        """What follows where some inputs and layers are units first."""
+        inputs = {data.name for data in self.graph.inputs}
+        readers: dict[tuple[str, Layout], list[str]] = {}
+        results: dict[str, Transpose] = {}
+        inside: dict[str, tuple[Transpose, ...]] = {}
         for projection in self.projections:
-            source, target = projection.input.name, projection.layer
-            kernel, connection = self.kernels[projection.connection], projection.connection
-            reads, gives = layout(source), layout(target)
-            if kernel in FREE:
-                continue
-            if kernel in FIXED:
-                inside = kernel == "band" and reads == gives
-                for name, has in ((source, reads), (target, gives)):
-                    to = "units first" if name == source else "batch first"
-                    if has == "batch first":
-                        why = f"{kernel} is units first"
-                        yield Transpose(name, connection, to, self.units[name], why, inside)
-            elif reads != gives:
-                name = source if self.units[source] <= self.units[target] else target
-                yield Transpose(name, connection, gives, self.units[name], f"{kernel} keeps what it reads")
-        for name in self.graph.outputs:
-            if name in first:
-                yield Transpose(name, None, "batch first", self.units[name], "is returned batch first")
+            source, target, connection = projection.input.name, projection.layer, projection.connection
+            kernel, to = self.kernels[connection], _layout(target in first)
+            if kernel == "band" and not {source, target} & first:
+                why = "a band is computed units first"
+                inside[connection] = (
+                    Transpose(source, connection, "units first", self.units[source], why, True),
+                    Transpose(target, connection, "batch first", self.units[target], why, True),
+                )
+            elif kernel in FIXED:
+                readers.setdefault((source, "units first"), []).append(connection)
+                if target not in first:
+                    why = f"{kernel} computes units first"
+                    results[connection] = Transpose(target, connection, to, self.units[target], why)
+            elif kernel not in FREE:
+                reads, original = _layout(source in first), source in inputs and source in first
+                if reads != to and self.units[target] < self.units[source] and not original:
+                    why = f"{kernel} gives the layout that it reads"
+                    results[connection] = Transpose(target, connection, to, self.units[target], why)
+                    to = reads
+                readers.setdefault((source, to), []).append(connection)
+        plain = {name for name in first if name not in inputs}
+        copies: list[Copy] = []
+        before: dict[str, Transpose] = {}
+        for name, units in self.units.items():
+            other = _layout(name not in plain)
+            asking, rest = readers.get((name, other), []), readers.get((name, _layout(name in plain)), [])
+            why = f"read so by {', '.join(asking)}"
+            if name in inputs and name in first and asking and not rest:
+                plain.add(name)
+                before[asking[0]] = Transpose(name, None, other, units, why)
+            elif len(asking) > 1:
+                copies.append(Copy(name, other, tuple(asking)))
+                before[asking[0]] = Transpose(name, None, other, units, why)
+            elif asking:
+                before[asking[0]] = Transpose(name, asking[0], other, units, why)
+        transposes: list[Transpose] = []
+        for projection in self.projections:
+            connection = projection.connection
+            transposes += [before[connection]] if connection in before else []
+            transposes += inside.get(connection, ())
+            transposes += [results[connection]] if connection in results else []
+        transposes += [
+            Transpose(name, None, "batch first", self.units[name], "returned")
+            for name in self.graph.outputs
+            if name in plain
+        ]
+        return Layouts(tuple(name for name in self.units if name in plain), tuple(copies), tuple(transposes))
+
+
+def _layout(units_first: bool) -> Layout:
+    return "units first" if units_first else "batch first"

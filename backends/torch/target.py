@@ -14,7 +14,7 @@ from ...compiler.graph import (
     Project,
     Value,
 )
-from ...compiler.layouts import FREE, Layout
+from ...compiler.layouts import FREE, Copy, Layout
 from ...compiler.plan import Plan
 from ...compiler.reserved import class_name
 from ..layout import WIDTH, call, collection, total
@@ -89,10 +89,11 @@ def render(plan: Plan) -> Rendering:
             forward.append(f"{data.name} = flat({data.name}, {shape_text(data.shape)})")
         if plan.layouts.of(data.name) == "units first":
             forward.append(f"{data.name} = to_units_first({data.name})")
+        forward += _copies(data.name, plan)
     for layer in graph.layers:
         chain = chain_of(graph, layer)
         constructor += _construct(layer, chain, plan, kernels)
-        forward += _forward(layer, chain, plan)
+        forward += [*_forward(layer, chain, plan), *_copies(layer.name, plan)]
     inputs = [data.name for data in graph.inputs]
     outputs = [_returned(graph.value(name), plan) for name in graph.outputs]
     converting = [line for line in (*forward, *outputs) if "_first(" in line]
@@ -219,7 +220,7 @@ def _projection(operation: Project, plan: Plan, kernels: set[str]) -> list[str]:
     match kernel:
         case "dense" if weight is None:
             class_, arguments = "DenseSum", [str(n_target)]
-            options = []
+            options.remove("weighted=False")
         case "dense":
             class_, arguments = "DenseProjection", [shape]
         case "diagonal":
@@ -252,29 +253,53 @@ def _forward(layer: Value, chain: tuple[Operation, ...], plan: Plan) -> list[str
     if steps and isinstance(steps[0], AddBias):
         total, steps = _bias(steps[0], name), steps[1:]
     lines: list[str] = []
-    for operation in chain:
-        if isinstance(operation, Project):
-            total = _projected(operation, name if lines else total, plan)
-            lines.append(f"{name} = {total}")
+    projections = [op for op in chain if isinstance(op, Project)]
+    # Values that are passed on come first, where nothing else does: the others are added onto them.
+    for operation in sorted(projections, key=lambda op: not is_identity(op)):
+        total = _projected(operation, name if lines else total, plan)
+        lines.append(f"{name} = {total}")
     # The first activation goes round the sum where that stays on one line.
     if steps and isinstance(steps[0], Apply) and len(steps[0].output.shape) == 1:
         around = f"{name} = {_step(steps[0], total, units_first)}"
-        if len(around) + 8 <= WIDTH and around.count(total) == 1:
+        if len(around) + 8 <= WIDTH:
             lines[-1], steps = around, steps[1:]
     return [*lines, *(f"{name} = {_step(step, name, units_first)}" for step in steps)]
 
 
 def _projected(operation: Project, onto: str, plan: Plan) -> str:
-    """A projection's sums, added onto what is given as source text."""
-    x = operation.input.name
+    """A projection's sums, added onto what is given as source text: a bias, or what the layer is so far."""
+    x, after = operation.input.name, plan.layouts.after(operation)
+    for copy in plan.layouts.copies:
+        if operation.connection in copy.connections:
+            x = _copy_name(copy, plan)
     if before := plan.layouts.before(operation):
         x = f"{_conversion(before)}({x})"
-    after = plan.layouts.after(operation)
-    if is_identity(operation) or after:
-        y = x if is_identity(operation) else f"self.{operation.connection}({x})"
-        y = f"{_conversion(after)}({y})" if after else y
-        return f"{y} + {onto}" if onto else y
-    return f"self.{operation.connection}({', '.join([x, *[onto] * bool(onto)])})"
+    if is_identity(operation):
+        y, added = x, ""
+    else:
+        # What is transposed takes a bias along, and not an array, which is in the other layout.
+        added = onto if not after or onto != operation.layer else ""
+        y = f"self.{operation.connection}({', '.join([x, *[added] * bool(added)])})"
+    y = f"{_conversion(after)}({y})" if after else y
+    return f"{y} + {onto}" if onto and not added else y
+
+
+def _copy_name(copy: Copy, plan: Plan) -> str:
+    """What a copy in the other layout is called."""
+    taken = {data.name for data in plan.graph.inputs} | {layer.name for layer in plan.graph.layers}
+    name = f"{copy.value}_{copy.to.replace(' ', '_')}"
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _copies(value: str, plan: Plan) -> list[str]:
+    """The line that makes the copy of a value, if there is one."""
+    return [
+        f"{_copy_name(copy, plan)} = {_conversion(copy.to)}({value})"
+        for copy in plan.layouts.copies
+        if copy.value == value
+    ]
 
 
 def _conversion(to: Layout) -> str:

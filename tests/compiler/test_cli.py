@@ -86,7 +86,7 @@ def test_kernels_are_planned_for_the_batch_that_is_asked_for(tmp_path: Path) -> 
     assert chosen == {64: ("edges", ["x"]), 1024: ("masked", [])}
     told = run("explain", str(spec), "--batch", "64").output
     assert "for batches of 64, a training step:" in told
-    assert "PyTorch transposes x for x_h to units first, 1,000 units: edges is units first" in told
+    assert "PyTorch transposes x to units first, 1,000 units: read so by x_h" in told
     assert run(str(spec), "-t", "torch", "-o", out).exit_code == 0
     module = tmp_path / "out" / "crossing_torch.py"
     assert module.read_text().splitlines()[2] == "# planned for   batches of 64"

@@ -44,7 +44,8 @@ def transposed(graph: Graph, kernels: dict[str, Kernel], first: set[str]) -> int
     """Numbers that are transposed for a sample, if some values are units first: written down from scratch."""
     units = {data.name: prod(data.shape) for data in graph.inputs}
     total = sum(size for name, size in units.items() if name in first)
-    units |= {layer.name: layer.units for layer in graph.layers}
+    layers = {layer.name: layer.units for layer in graph.layers}
+    units |= layers
     total += sum(units[name] for name in graph.outputs if name in first)
     for operation in graph.operations:
         if isinstance(operation, Project):
@@ -53,7 +54,8 @@ def transposed(graph: Graph, kernels: dict[str, Kernel], first: set[str]) -> int
                 case "edges" | "band":
                     total += sum(units[name] for name in (source, target) if name not in first)
                 case "blocks" | "diagonal":
-                    if (source in first) != (target in first):
+                    # Of an input that is transposed the original is there, too.
+                    if (source in first) != (target in first) and (source in layers or target in first):
                         total += min(units[source], units[target])
                 case "dense" | "masked":
                     pass
@@ -75,16 +77,17 @@ def test_no_assignment_transposes_fewer_numbers(tmp_path_factory: pytest.TempPat
     graph = understand(spec).graph
     layouts = assign(graph, kernels)
     found = sum(transpose.units for transpose in layouts.transposes)
-    assert found == transposed(graph, kernels, set(layouts.units_first))
-    assert found == min(transposed(graph, kernels, first) for first in assignments(graph))
-    # Never twice in a row: what a connection needs transposed was not transposed as a whole before.
-    for transpose in layouts.transposes:
-        if (
-            not transpose.inside
-            and transpose.connection
-            and transpose.connection.startswith(f"{transpose.value}_")
-        ):
-            assert transpose.to != layouts.of(transpose.value)
+    best = min(transposed(graph, kernels, first) for first in assignments(graph))
+    # What several connections read is transposed once, and counted for each of them in the comparison.
+    assert found <= best
+    if not layouts.copies:
+        assert found == best
+    # Nothing is copied twice into a layout, and nothing back into one that it was copied from.
+    made = [(t.value, t.to) for t in layouts.transposes if t.reason.startswith("read")]
+    assert len(made) == len({*made})
+    for value, to in made:
+        held = layouts.of(value)
+        assert to != held or (value in {data.name for data in graph.inputs} and to == "units first")
 
 
 def layouts_of(folder: Path, text: str) -> Layouts:
@@ -112,7 +115,22 @@ def test_between_dense_layers_a_sparse_one_needs_no_transpose(tmp_path: Path) ->
         "input x[64]\nlayer a[1000] : tanh\nlayer b[1000] : tanh\nlayer y[10]\n"
         f"connect x -> a : all\nconnect a -> b : {SPARSE}\nconnect b -> y : all\noutput y\n",
     )
-    assert layouts == Layouts(("a", "b"), ())
+    assert layouts == Layouts(("a", "b"), (), ())
+
+
+def test_what_several_connections_read_is_transposed_once(tmp_path: Path) -> None:
+    """And an input that is read in both layouts is not transposed back."""
+    layouts = layouts_of(
+        tmp_path,
+        "input x[1000]\nlayer a[1000]\nlayer b[1000]\nlayer c[1000]\nlayer y[9]\n"
+        f"connect x -> a : {SPARSE}\nconnect x -> b : {SPARSE}\nconnect x -> c : one_to_one\n"
+        "connect a -> y : all\nconnect b -> y : all\noutput y, c\n",
+    )
+    assert [(copy.value, copy.to, copy.connections) for copy in layouts.copies] == [
+        ("x", "units first", ("x_a", "x_b"))
+    ]
+    assert [(t.value, t.to) for t in layouts.transposes] == [("x", "units first")]
+    assert layouts.of("x") == "batch first"
 
 
 def test_a_band_alone_is_left_to_its_kernel(tmp_path: Path) -> None:
@@ -126,9 +144,9 @@ def test_a_band_alone_is_left_to_its_kernel(tmp_path: Path) -> None:
         f"input x[9]\nlayer a[1000]\nlayer b[1000]\nlayer y[9]\nconnect x -> a : all\n"
         f"connect a -> b : {band}\nconnect b -> y : all\noutput y\n",
     )
-    assert between == Layouts(("a", "b"), ())
+    assert between == Layouts(("a", "b"), (), ())
 
 
 def test_a_dense_network_stays_batch_first(tmp_path: Path) -> None:
     text = "input x[64]\nlayer a[100] : tanh\nlayer y[10]\nconnect x -> a : all\nconnect a -> y : all\n"
-    assert layouts_of(tmp_path, text + "output y\n") == Layouts((), ())
+    assert layouts_of(tmp_path, text + "output y\n") == Layouts((), (), ())

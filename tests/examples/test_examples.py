@@ -55,6 +55,18 @@ def test_generated_tests_pass_whichever_kernel_computes_what_it_can(
         run_generated_tests([compiled(spec, kernel) for spec in specs])
 
 
+def test_more_edges_of_a_rule_than_have_a_hash_are_no_fault(tmp_path: Path) -> None:
+    spec = tmp_path / "wide.nnspec"
+    spec.write_text(
+        "model wide\ninput x[20000]\nlayer y[20000]\n"
+        "connect x -> y : { i -> i + d : d in -25..25 ; outside = wrap }\n"
+    )
+    write(compile_spec(spec, ["numpy"]).files, tmp_path / "out")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "stored"]
+    finished = run([*command, "--rootdir", "/", "test_wide.py"], tmp_path / "out")
+    assert "1 passed" in finished.stdout, finished.stdout[-3000:]
+
+
 @pytest.fixture
 def large(examples_folder: Path, tmp_path: Path) -> Path:
     """The folder of `hundred_thousand`, compiled for PyTorch alone."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 from torch import Tensor, nn
+
+from nnspec.backends.emit import write
+from nnspec.compiler import compile_spec
+from nnspec.compiler.explain import explained
 
 KERNELS = pytest.mark.parametrize("kernel", ["edges", "band", "blocks", "masked"])
 
@@ -91,3 +97,38 @@ def test_a_sum_of_connections_and_a_bias_takes_one_array(
     total = model.x_side(x, model.h3_side(h3, model.side.bias))
     wanted = x * model.x_side.weight + model.h3_side(h3) + model.side.bias
     torch.testing.assert_close(total, wanted)
+
+
+MANY = """model many
+input x[3000]
+layer a[3000]
+layer b[150, 20]
+layer c[150, 20]
+layer d[40]
+layer y[40]
+connect x -> a : random(fan_in = 3)
+connect x -> a as near : { i -> i + e : e in -2..2 ; outside = skip }
+connect a -> b : { i -> (r, k) : i // 20 == r }
+connect b -> c : { (r, k) -> (r + o, j) : o in -1..1 ; outside = skip }
+connect c -> d : random(p = 0.2)
+connect d -> y : random(p = 0.3)
+output y
+"""
+
+
+def test_explain_tells_the_memory_that_modules_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights and tables of each connection, but for offsets and what some targets at the ends need."""
+    spec = tmp_path / "many.nnspec"
+    spec.write_text(MANY)
+    made = compile_spec(spec, ["torch"])
+    write(made.files, tmp_path / "out")
+    monkeypatch.syspath_prepend(str(tmp_path / "out"))
+    model = importlib.import_module("many_torch").Many()
+    kernels = set()
+    for facts in explained(made.passage.plan).connections:
+        layer = getattr(model, facts.connection)
+        held = [layer.weight, *(getattr(layer, name) for name in getattr(layer, "table_names", ()))]
+        count = sum(tensor.numel() * tensor.element_size() for tensor in held if tensor is not None)
+        assert facts.memory == pytest.approx(count, rel=0.05), facts.connection
+        kernels.add(facts.kernel)
+    assert kernels == {"edges", "band", "blocks", "masked"}

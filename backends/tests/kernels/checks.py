@@ -36,7 +36,9 @@ def check_stored(expected: Expected) -> None:
         assert (np.diff(keys) > 0).all(), f"{name}: edges are not sorted, or one is there twice"
         assert count == 0 or (source.min() >= 0 and source.max() < sources), f"{name}: a source is outside"
         assert count == 0 or (target.min() >= 0 and target.max() < targets), f"{name}: a target is outside"
-    assert expected.stored.keys() == expected.hashes.keys()
+    # Edges of a rule that are more than a million have no hash.
+    ends = {f"{name}.{end}" for name in expected.edges for end in ("source", "target")}
+    assert expected.hashes.keys() <= expected.stored.keys() <= expected.hashes.keys() | ends
     for name, sha256 in expected.hashes.items():
         assert array_hash(expected.stored[name]) == sha256, f"{name} is not as the spec says"
 
@@ -253,10 +255,9 @@ def check_training(expected: Expected, models: Sequence[Any], steps: int = 20) -
         for _ in range(steps):
             _, gradients = model.differentiate(data)
             arrays = model.arrays()
-            if rate == 0.0:
-                rate = 0.01 / max(
-                    [1e-6, *(np.abs(gradients[name]).max(initial=0.0) for name in expected.trained)]
-                )
+            if rate == 0.0:  # so short a step that it leads downhill: what diverges differs in the end
+                squares = sum(np.square(gradients[name]).sum() for name in expected.trained)
+                rate = 0.01 / max(1e-6, float(np.sqrt(squares)))
             for name in expected.trained:
                 arrays[name] = arrays[name] - rate * gradients[name]
             model.load(arrays)

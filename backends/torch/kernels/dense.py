@@ -46,16 +46,22 @@ class DenseProjection(nn.Module):
 
 
 class DenseSum(nn.Module):
-    """Every target is the plain sum of all sources: no weight."""
+    """Every target is the plain sum of all sources: no weight.
 
-    def __init__(self, targets: int) -> None:
+    With `units_first`, the result is stored as the sparse layers beside it compute.
+    """
+
+    def __init__(self, targets: int, *, units_first: bool = False) -> None:
         super().__init__()
-        self.targets = targets
+        self.targets, self.units_first = targets, units_first
 
     def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
         """(batch, sources) -> (batch, targets), added to `onto`: (targets,) or (batch, targets)."""
+        onto = x.new_zeros(self.targets) if onto is None else onto
         sums = x.sum(dim=1, keepdim=True)
-        return sums.expand(-1, self.targets) if onto is None else sums + onto
+        if not self.units_first:
+            return sums + onto
+        return (sums.t() + (onto.unsqueeze(1) if onto.dim() == 1 else onto.t())).t()
 
 
 class DiagonalProjection(nn.Module):
