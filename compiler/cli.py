@@ -368,7 +368,8 @@ def explain(file: Path, params: Mapping[str, int | float], batch: int, style: st
     ]
     console.print(_columns("kernel moves operations takes chosen", rows))
     for t in explanation.transposes:
-        of = t.value if t.connection is None or t.reason.startswith("read") else f"the sum of {t.connection}"
+        read = t.connection is None or t.inside or t.reason.startswith("read")
+        of = t.value if read else f"the sum of {t.connection}"
         inside = ", in the kernel unless compiled" if t.inside else ""
         text = f"PyTorch transposes {of} to {t.to}, {t.units:,} units: {t.reason}{inside}"
         console.print(text, highlight=False, soft_wrap=True)

@@ -259,8 +259,12 @@ def _forward(layer: Value, chain: tuple[Operation, ...], plan: Plan) -> list[str
         total = _projected(operation, name if lines else total, plan)
         lines.append(f"{name} = {total}")
     # The first activation goes round the sum where that stays on one line.
-    if steps and isinstance(steps[0], Apply) and len(steps[0].output.shape) == 1:
-        around = f"{name} = {_step(steps[0], total, units_first)}"
+    if (
+        steps
+        and isinstance(first := steps[0], Apply)
+        and (first.activation.derivative is not None or len(first.output.shape) == 1)
+    ):
+        around = f"{name} = {_step(first, total, units_first)}"
         if len(around) + 8 <= WIDTH:
             lines[-1], steps = around, steps[1:]
     return [*lines, *(f"{name} = {_step(step, name, units_first)}" for step in steps)]

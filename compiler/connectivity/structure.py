@@ -225,7 +225,7 @@ def _blocks_text(edges: Product) -> str:
         case Listed():
             return f"{outer[0].count:,} {blocks}"
         case Shifted():
-            return f"{described(outer[0])} {blocks}"
+            return f"{_shifts(outer[0])} {blocks}{', a ring' if outer[0].wrap else ''}"
         case Full():
             return ""
 
