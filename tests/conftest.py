@@ -7,10 +7,13 @@ import runpy
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from nnspec.compiler.connectivity.edge_set import EdgeSet
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -61,16 +64,18 @@ def preferring() -> Preferring:
     """Compiles with a kernel wherever one can compute what is connected; with None, as planned."""
     from nnspec.compiler import kernels
 
+    every = kernels._kernels
+
     @contextmanager
     def prefer(kernel: str | None) -> Iterator[None]:
-        costs = {
-            name: own if name == kernel else tuple(replace(cost, call=cost.call + 1e12) for cost in own)
-            for name, own in kernels.COSTS.items()
-        }
+        def preferred(edges: EdgeSet, pairs: int) -> list[str]:
+            found = list(every(edges, pairs))
+            return [kernel] if kernel in found else found
+
         with pytest.MonkeyPatch.context() as patch:
             if kernel is not None:
-                assert kernel in costs
-                patch.setattr(kernels, "COSTS", costs)
+                assert kernel in kernels.TEXTS
+                patch.setattr(kernels, "_kernels", preferred)
             yield
 
     return prefer
