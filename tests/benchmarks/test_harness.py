@@ -32,7 +32,7 @@ def measure_all(module: str) -> dict[str, Any]:
     return {result["case"]: result for result in results}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cases() -> dict[str, Any]:
     return measure_all("torch_versions") | measure_all("keras_versions")
 
