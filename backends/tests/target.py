@@ -39,6 +39,7 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     kernels = {"Expected", "load_module", "check_parameters", "check_start", "check_outputs"}
     kernels |= {"check_gradients", "check_training"}
     kernels |= {"check_stored"} if plan.stored or plan.restated else set()
+    kernels |= {"check_wiring"} if plan.restated else set()
     kernels |= {"check_projections"} if sparse else set()
     kernels |= {"check_dropout"} if drops else set()
     kernels |= {"check_agreement"} if len(targets) > 1 else set()

@@ -6,7 +6,7 @@ training)`, `outputs(data)`, `differentiate(data)`, `project(connection, x)` and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,13 @@ def check_stored(expected: Expected) -> None:
     assert expected.hashes.keys() <= expected.stored.keys() <= expected.hashes.keys() | ends
     for name, sha256 in expected.hashes.items():
         assert array_hash(expected.stored[name]) == sha256, f"{name} is not as the spec says"
+
+
+def check_wiring(expected: Expected, wiring: Mapping[str, np.ndarray]) -> None:
+    """What a module says of its edges is what the tests know of them, also where no kernel reads it."""
+    assert wiring.keys() == expected.stored.keys()
+    for name, array in expected.stored.items():
+        assert np.array_equal(wiring[name], array), f"{name} is stated otherwise"
 
 
 def check_parameters(expected: Expected, model: Any) -> None:
