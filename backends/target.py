@@ -305,13 +305,13 @@ def block_arguments(edges: EdgeSet, name: str) -> list[str]:
     blocks = blocks_of(edges)
     assert blocks is not None
     size = f"({blocks.targets}, {blocks.sources})"
-    match blocks.outer:
+    match outer := blocks.outer():
         case Diagonal():
             return [size]
         case Listed():
             return [size, stored_edges(part_name(name, 0))]
         case _:
-            return [size, f"*{_rule_text(blocks.outer, name)}[:2]"]
+            return [size, f"*{_rule_text(outer, name)}[:2]"]
 
 
 def _short(shape: Shape) -> str:

@@ -109,7 +109,7 @@ def planned_kernels(sizes: Sizes) -> dict[str, str]:
 def worst_plan(cases: Cases, planned: Mapping[str, str]) -> Figure:
     """The planned kernel over the better of masked and edges, where that is worst. Raises `Missing`."""
     if not planned:
-        raise Missing("the compiler plans for no batch yet")
+        raise Missing("not planned")
     worst = list[Figure]()
     for case, kernel in planned.items():
         names = {"masked": "nnspec masked", "edges": EDGES}

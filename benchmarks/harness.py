@@ -35,10 +35,6 @@ class NotInstalled(Exception):
     """A peer that a version needs is not installed."""
 
 
-class NotThere(Exception):
-    """A kernel of this project that does not exist yet."""
-
-
 @dataclass(frozen=True)
 class Made:
     """A version set up for a problem.
@@ -138,7 +134,7 @@ def milliseconds(run: Callable[[], Any]) -> float:
 def reason(error: BaseException) -> str:
     """Why a version failed, in a few words."""
     text = str(error)
-    if isinstance(error, NotInstalled | NotThere):
+    if isinstance(error, NotInstalled):
         return text
     if found := re.search(r"allocat\w* (\d{6,}) bytes", text):
         return f"fails: asks for {int(found[1]) / 1e9:.0f} GB"

@@ -8,7 +8,6 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
-import importlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -17,9 +16,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from nnspec.backends.keras.kernels.band import BandProjection
+from nnspec.backends.keras.kernels.blocks import BlockProjection
 from nnspec.backends.keras.kernels.edges import EdgeProjection
 
-from .harness import OWN_PROCESS, TOY, Case, Framework, Made, NotThere, Sizes, Version, asked_sizes, serve
+from .harness import OWN_PROCESS, TOY, Case, Framework, Made, Sizes, Version, asked_sizes, serve
 from .problems import (
     BAND_REACH,
     BLOCK_SIZE,
@@ -99,14 +100,10 @@ def masked_dense(edges: Edges, weight: np.ndarray) -> Built:
 def structured(kernel: str, edges: Edges, weight: np.ndarray) -> Built:
     """This project's kernel for edges of a structure."""
     shape = (edges.n_target, edges.n_source)
-    try:
-        module = importlib.import_module(f"nnspec.backends.keras.kernels.{kernel}")
-    except ImportError as error:
-        raise NotThere("not there yet") from error
     if kernel == "band":
-        layer = module.BandProjection(shape, range(-BAND_REACH, BAND_REACH + 1))
+        layer = BandProjection(shape, range(-BAND_REACH, BAND_REACH + 1))
     else:
-        layer = module.BlockProjection(shape, (BLOCK_SIZE, BLOCK_SIZE))
+        layer = BlockProjection(shape, (BLOCK_SIZE, BLOCK_SIZE))
     layer.weight.assign(weight)
     return layer, layer.weight.value, np.asarray
 

@@ -7,7 +7,6 @@ import os
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # workers would run into the memory limit
 
-import importlib
 import importlib.util
 import tempfile
 import warnings
@@ -22,8 +21,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nnspec.backends.torch.kernels.band import BandProjection
+from nnspec.backends.torch.kernels.blocks import BlockProjection
 from nnspec.backends.torch.kernels.edges import EdgeProjection
-from nnspec.backends.torch.kernels.units_first import transposed_copy
+from nnspec.backends.torch.kernels.masked import MaskedProjection
+from nnspec.backends.torch.kernels.units_first import to_batch_first
 from nnspec.compiler import compile_spec
 
 from .harness import (
@@ -32,7 +34,6 @@ from .harness import (
     Framework,
     Made,
     NotInstalled,
-    NotThere,
     Sizes,
     Version,
     asked_sizes,
@@ -237,7 +238,7 @@ class Contiguous(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, sources) to a contiguous (batch, targets)."""
-        return transposed_copy(self.layer(x).t())
+        return to_batch_first(self.layer(x))
 
 
 def edge_projection(edges: Edges, weight: Tensor) -> Built:
@@ -256,16 +257,12 @@ def contiguous_edges(edges: Edges, weight: Tensor) -> Built:
 def structured(kernel: str, edges: Edges, weight: Tensor) -> Built:
     """This project's kernel for edges of a structure, from and to contiguous (batch, units)."""
     shape = (edges.n_target, edges.n_source)
-    try:
-        module = importlib.import_module(f"nnspec.backends.torch.kernels.{kernel}")
-    except ImportError as error:
-        raise NotThere("not there yet") from error
     if kernel == "band":
-        layer = module.BandProjection(shape, range(-BAND_REACH, BAND_REACH + 1))
+        layer = BandProjection(shape, range(-BAND_REACH, BAND_REACH + 1))
     elif kernel == "blocks":
-        layer = module.BlockProjection(shape, (BLOCK_SIZE, BLOCK_SIZE))
+        layer = BlockProjection(shape, (BLOCK_SIZE, BLOCK_SIZE))
     else:
-        layer = module.MaskedProjection(edges.source, edges.target, shape)
+        layer = MaskedProjection(edges.source, edges.target, shape)
     layer.weight.data.copy_(weight)
     return Contiguous(layer), torch.Tensor.flatten
 
@@ -363,7 +360,7 @@ class ChainOfLayers(nn.Module):
         """Map (batch, units) to a contiguous (batch, units)."""
         for layer, bias in zip(self.layers, self.biases, strict=True):
             x = torch.tanh(layer(x) + bias)
-        return transposed_copy(x.t())
+        return to_batch_first(x)
 
 
 def generated_chain(problem: Chain) -> nn.Module:

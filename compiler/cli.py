@@ -367,9 +367,10 @@ def explain(file: Path, params: Mapping[str, int | float], batch: int, style: st
         for candidate in f.candidates
     ]
     console.print(_columns("kernel moves operations takes chosen", rows))
+    targets = {f.connection: f.target for f in facts}
     for t in explanation.transposes:
-        read = t.connection is None or t.inside or t.reason.startswith("read")
-        of = t.value if read else f"the sum of {t.connection}"
+        summed = not t.inside and targets.get(t.connection or "") == t.value
+        of = f"the sum of {t.connection}" if summed else t.value
         inside = ", in the kernel unless compiled" if t.inside else ""
         text = f"PyTorch transposes {of} to {t.to}, {t.units:,} units: {t.reason}{inside}"
         console.print(text, highlight=False, soft_wrap=True)

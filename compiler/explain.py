@@ -84,12 +84,13 @@ def _tables(op: Project, kernel: Kernel) -> int:
         case "blocks":
             blocks = blocks_of(edges)
             assert blocks is not None
-            if isinstance(blocks.outer, Diagonal):
+            outer = blocks.outer()
+            if isinstance(outer, Diagonal):
                 return 0
             # What every block reads, in both directions, and where targets differ, the order of the weights.
-            fed = degrees(blocks.outer, "target")
-            sides = prod(blocks.outer.source_shape) + prod(blocks.outer.target_shape)
-            return 3 * blocks.outer.count + sides + (edges.count if fed.low < fed.high else 0)
+            fed = degrees(outer, "target")
+            sides = prod(outer.source_shape) + prod(outer.target_shape)
+            return 3 * blocks.count + sides + (edges.count if fed.low < fed.high else 0)
         case "dense" | "diagonal":
             return 0
 

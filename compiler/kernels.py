@@ -57,23 +57,32 @@ class Choice:
 
 @dataclass(frozen=True)
 class Blocks:
-    """A set as whole blocks: pairs of blocks, and the sources and targets of one."""
+    """A set as whole blocks: the sources and targets of one, and how many there are."""
 
-    outer: EdgeSet
+    edges: Product
     sources: int
     targets: int
+
+    @property
+    def count(self) -> int:
+        """How many blocks there are."""
+        return self.edges.count // (self.sources * self.targets)
+
+    def outer(self) -> EdgeSet:
+        """Pairs of blocks, each side numbered along one dimension. A list is sorted for it."""
+        n_source, n_target = prod(self.edges.source_shape), prod(self.edges.target_shape)
+        sides = (n_source // self.sources,), (n_target // self.targets,)
+        return product(*sides, self.edges.factors[:-1])
 
 
 def blocks_of(edges: EdgeSet) -> Blocks | None:
     """A set as blocks, if it is made of blocks of more than one pair."""
     if not isinstance(edges, Product):
         return None
-    *outer, last = edges.factors
-    if not isinstance(last, Full) or not outer:
+    last = edges.factors[-1]
+    if not isinstance(last, Full) or len(edges.factors) < 2:
         return None
-    sources, targets = prod(last.source_shape), prod(last.target_shape)
-    shapes = (prod(edges.source_shape) // sources,), (prod(edges.target_shape) // targets,)
-    return Blocks(product(*shapes, outer), sources, targets)
+    return Blocks(edges, prod(last.source_shape), prod(last.target_shape))
 
 
 def is_band(edges: EdgeSet) -> bool:
@@ -118,7 +127,7 @@ def _candidate(kernel: Kernel, projection: Project, batch: int) -> Candidate:
     entries = pairs if kernel in ("dense", "masked") else count
     # Edges of a band gather rows that are in the cache, by whichever of the two kernels.
     costs = COSTS["band" if kernel == "edges" and is_band(edges) else kernel]
-    cost = round(_time(costs, n_source + n_target, entries, blocks.outer.count if blocks else 0, batch), 1)
+    cost = round(_time(costs, n_source + n_target, entries, blocks.count if blocks else 0, batch), 1)
     weight = projection.weight
     if weight is None and kernel == "diagonal":
         return Candidate(kernel, 0, 0, cost)  # the value itself

@@ -215,6 +215,7 @@ KERNELS = frozenset(
         "gelu_tanh",
         "gelu_tanh_derivative",
         "in_forward_mode",
+        "is_units_first",
         "joined",
         "layer_norm",
         "layer_norm_gradient",

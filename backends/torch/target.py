@@ -249,22 +249,22 @@ def _forward(layer: Value, chain: tuple[Operation, ...], plan: Plan) -> list[str
     """
     name, units_first = layer.name, plan.layouts.of(layer.name) == "units first"
     steps = [op for op in chain if not isinstance(op, Project | Add)]
-    total = ""
+    so_far = ""
     if steps and isinstance(steps[0], AddBias):
-        total, steps = _bias(steps[0], name), steps[1:]
+        so_far, steps = _bias(steps[0], name), steps[1:]
     lines: list[str] = []
     projections = [op for op in chain if isinstance(op, Project)]
     # Values that are passed on come first, where nothing else does: the others are added onto them.
     for operation in sorted(projections, key=lambda op: not is_identity(op)):
-        total = _projected(operation, name if lines else total, plan)
-        lines.append(f"{name} = {total}")
+        so_far = _projected(operation, name if lines else so_far, plan)
+        lines.append(f"{name} = {so_far}")
     # The first activation goes round the sum where that stays on one line.
     if (
         steps
         and isinstance(first := steps[0], Apply)
         and (first.activation.derivative is not None or len(first.output.shape) == 1)
     ):
-        around = f"{name} = {_step(first, total, units_first)}"
+        around = f"{name} = {_step(first, so_far, units_first)}"
         if len(around) + 8 <= WIDTH:
             lines[-1], steps = around, steps[1:]
     return [*lines, *(f"{name} = {_step(step, name, units_first)}" for step in steps)]

@@ -63,7 +63,7 @@ def test_a_list_of_too_many_offsets_is_no_band(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kernel", sorted(COSTS))
-def test_costs_are_those_measured_and_grow_in_between(kernel: str, tmp_path: Path) -> None:
+def test_costs_are_by_batch_and_never_negative(kernel: str) -> None:
     batches = [cost.batch for cost in COSTS[kernel]]
     assert batches == sorted(batches)
     assert batches[0] == 1

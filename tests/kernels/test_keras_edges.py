@@ -18,6 +18,8 @@ import tensorflow as tf
 from nnspec.backends.keras.kernels.edges import EdgeProjection, GatherPlan, IndexArrays
 from nnspec.backends.kernels import closure
 
+from .keras_layers import output_and_gradients
+
 
 def random_edges(rng, n_target, n_source, count):
     chosen = np.sort(rng.choice(n_target * n_source, count, replace=False))
@@ -60,20 +62,6 @@ def dense(layer, source, target):
     matrix = np.zeros(layer.shape)
     matrix[target, source] = 1 if layer.weight is None else keras.ops.convert_to_numpy(layer.weight)
     return matrix
-
-
-def output_and_gradients(layer, x, upstream, mode):
-    def step(x, upstream):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = layer(x)
-        return (y, *tape.gradient(y, [x, *(v.value for v in layer.trainable_variables)], upstream))
-
-    if mode != "eager":
-        step = tf.function(step, jit_compile=mode == "xla")
-    results = step(tf.constant(x), tf.constant(upstream))
-    assert all(isinstance(result, tf.Tensor) for result in results)
-    return [result.numpy() for result in results]
 
 
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla"])

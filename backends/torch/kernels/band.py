@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...common.kernels.rules import shifted_edges
 from .edges import EdgeProjection
-from .units_first import added_onto, to_batch_first
+from .units_first import added_onto, is_units_first, to_batch_first
 
 # In what follows `dim` is the dimension of the units, 0 or 1, and the other one is the batch; `rect` holds a
 # weight for every offset and target, (offsets, targets), or is None for a plain sum; `band` is (targets,
@@ -252,7 +252,7 @@ class BandProjection(EdgeProjection):
 
     def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
         """Do what `EdgeProjection` does; where it is being compiled, by slices, in either layout."""
-        units_first = x.t().is_contiguous() and not x.is_contiguous()
+        units_first = is_units_first(x)
         if not torch.compiler.is_compiling() or torch.compiler.is_exporting():
             y = super().forward(x, onto)
             return y if units_first else to_batch_first(y)

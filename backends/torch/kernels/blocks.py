@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .edge_weights import EdgeWeights
 from .edges import check_edges, one_by_one
-from .units_first import contiguous_rows, in_forward_mode
+from .units_first import contiguous_rows, in_forward_mode, is_units_first
 
 # In what follows `dim` is the dimension of the units, 0 or 1, and the other one is the batch. `block` is how
 # many units a target block has, and a source block. `groups` holds, for every product, its number of blocks
@@ -401,7 +401,7 @@ class BlockProjection(EdgeWeights):
         dtype = self.computing_dtype(x)
         sums = dtype if x.device.type != "cpu" else torch.promote_types(dtype, torch.float32)
         # A batch that comes units first, as from another sparse layer, stays so.
-        dim = 0 if x.t().is_contiguous() and not x.is_contiguous() else 1
+        dim = 0 if is_units_first(x) else 1
         x = x.to(dtype).to(sums)
         x = x.t() if dim == 0 else contiguous_rows(x)
         weight = x.new_ones(self.n_edges) if self.weight is None else self.weight.to(dtype).to(sums)

@@ -72,6 +72,11 @@ def contiguous_rows(matrix: Tensor) -> Tensor:
     return transposed_copy(matrix.t())
 
 
+def is_units_first(x: Tensor) -> bool:
+    """Whether (batch, units) is a view of a contiguous (units, batch), and not contiguous itself."""
+    return x.t().is_contiguous() and not x.is_contiguous()
+
+
 def to_units_first(x: Tensor) -> Tensor:
     """Return (batch, units) as a view of a contiguous (units, batch): a copy, unless it is one already."""
     return transposed_copy(x).t()
