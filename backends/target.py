@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -35,7 +36,7 @@ from ..compiler.graph import (
 )
 from ..compiler.kernels import blocks_of
 from ..compiler.model import Drawn, DrawnByFanIn, Given
-from ..compiler.plan import Plan, part_name
+from ..compiler.plan import FanIn, Plan, part_name
 from ..dsl.source import Span
 from .layout import WIDTH, call
 
@@ -178,10 +179,7 @@ def summary(plan: Plan) -> tuple[str, ...]:
 
 def chain_of(graph: Graph, layer: Value) -> tuple[Operation, ...]:
     """The operations that make one layer's value."""
-    ends = [op.output.name for op in graph.operations]
-    last = ends.index(layer.name)
-    before = [i for i, op in enumerate(graph.operations[:last]) if op.output.layer is not None]
-    return graph.operations[before[-1] + 1 if before else 0 : last + 1]
+    return graph.chains[layer.name]
 
 
 def _connection_text(projection: Project) -> str:
@@ -222,12 +220,17 @@ def _step_text(operation: Operation) -> str:
 
 def start_context(plan: Plan, name: str, *, cached: bool = False) -> dict[str, object]:
     """What the template `start.py.j2` places: every parameter with the source text of its start values."""
-    lines = tuple(_start(parameter, plan) for parameter in plan.graph.parameters)
+    shared = _shared_fan_ins(plan)
+    fan_ins = tuple(
+        call(f'"{layer}": unit_fan_in(', _fan_in_arguments(plan.fan_in(layer)), "),", 8) for layer in shared
+    )
+    lines = tuple(_start(parameter, plan, shared) for parameter in plan.graph.parameters)
     return {
         "name": plan.graph.name,
+        "fan_ins": fan_ins,
         "start": lines,
         "start_name": name,
-        "start_stored": any("stored" in line for line in lines),
+        "start_stored": any("stored" in line for line in (*fan_ins, *lines)),
         "load_stored": "wiring()" if plan.restated else _load_stored(plan, cached=cached),
         "axes": _axes_text(plan),
         "load_names": _load_stored(plan, cached=cached),
@@ -354,14 +357,29 @@ def start_kernels(plan: Plan) -> frozenset[str]:
     for parameter in plan.graph.parameters:
         if isinstance(parameter.start, DrawnByFanIn):
             kernels.add("uniform_by_fan_in")
-            if plan.fan_in(parameter.name).counted:
+            if plan.fan_in(plan.graph.weighted[parameter.name].layer).counted:
                 kernels.add("unit_fan_in")
         elif isinstance(parameter.start, Drawn):
             kernels.add(parameter.start.distribution)
     return frozenset(kernels)
 
 
-def _start(parameter: Parameter, plan: Plan) -> str:
+def _shared_fan_ins(plan: Plan) -> Mapping[str, None]:
+    """The layers whose units' fan-ins are counted, for more than one weight: these are counted once."""
+    weights = Counter(
+        plan.graph.weighted[parameter.name].layer
+        for parameter in plan.graph.parameters
+        if isinstance(parameter.start, DrawnByFanIn)
+    )
+    return dict.fromkeys(n for n, count in weights.items() if count > 1 and plan.fan_in(n).counted)
+
+
+def _fan_in_arguments(fan_in: FanIn) -> list[str]:
+    arguments = [str(fan_in.units), *(stored(f"{name}.target") for name in fan_in.counted)]
+    return [*arguments, *[f"also={fan_in.constant}"] * bool(fan_in.constant)]
+
+
+def _start(parameter: Parameter, plan: Plan, shared: Collection[str]) -> str:
     """One line of the dict of start values."""
     shape = shape_text(parameter.shape)
     head = f'"{parameter.name}": '
@@ -370,7 +388,7 @@ def _start(parameter: Parameter, plan: Plan) -> str:
     length = math.prod(parameter.shape)
     match parameter.start:
         case DrawnByFanIn():
-            draw.append(_fan_in(parameter, plan))
+            draw.append(_fan_in(parameter, plan, shared))
             return call(f"{head}uniform_by_fan_in(", draw, "),", indent=8)
         case Drawn(distribution=distribution, arguments=arguments):
             draw += [
@@ -390,18 +408,15 @@ def _start(parameter: Parameter, plan: Plan) -> str:
             return f"{head}np.full({length}, {value!r}, np.float32),"
 
 
-def _fan_in(parameter: Parameter, plan: Plan) -> str:
+def _fan_in(parameter: Parameter, plan: Plan, shared: Collection[str]) -> str:
     """Source text of the fan-in of each weight's unit: one number where it is one."""
-    fan_in = plan.fan_in(parameter.name)
-    projection = next(
-        op for op in plan.graph.operations if isinstance(op, Project) and op.weight is parameter
-    )
+    projection = plan.graph.weighted[parameter.name]
+    fan_in = plan.fan_in(projection.layer)
     if not fan_in.counted:
         return str(fan_in.constant)
-    arguments = [str(fan_in.units), *(stored(f"{name}.target") for name in fan_in.counted)]
-    if fan_in.constant:
-        arguments.append(f"also={fan_in.constant}")
-    by_unit = f"unit_fan_in({', '.join(arguments)})"
+    by_unit = f"unit_fan_in({', '.join(_fan_in_arguments(fan_in))})"
+    if projection.layer in shared:
+        by_unit = f'fan_in["{projection.layer}"]'
     match projection.edges:
         case Full():
             return f"{by_unit}[:, None]"

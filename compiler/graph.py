@@ -7,7 +7,9 @@ pass.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import TypeAlias
 
@@ -196,10 +198,30 @@ class Graph:
 
     def value(self, name: str) -> Value:
         """The value of a layer or an input."""
-        for layer in self.layers:
-            if layer.layer == name:
-                return layer
-        return next(Value(data.name, data.shape) for data in self.inputs if data.name == name)
+        return self._values[name]
+
+    @cached_property
+    def _values(self) -> Mapping[str, Value]:
+        values = {data.name: Value(data.name, data.shape) for data in self.inputs}
+        return values | {str(layer.layer): layer for layer in self.layers}
+
+    @cached_property
+    def weighted(self) -> Mapping[str, Project]:
+        """The projection that each weight belongs to, by the weight's name."""
+        projections = (operation for operation in self.operations if isinstance(operation, Project))
+        return {projection.weight.name: projection for projection in projections if projection.weight}
+
+    @cached_property
+    def chains(self) -> Mapping[str, tuple[Operation, ...]]:
+        """The operations that make each layer's value, by the value's name."""
+        chains: dict[str, tuple[Operation, ...]] = {}
+        chain: list[Operation] = []
+        for operation in self.operations:
+            chain.append(operation)
+            if operation.output.layer is not None:
+                chains[operation.output.name] = tuple(chain)
+                chain = []
+        return chains
 
 
 def parameters_of(operation: Operation) -> tuple[Parameter, ...]:
@@ -234,9 +256,10 @@ def check(graph: Graph) -> Graph:
         _check_shapes(operation)
         shapes[operation.output.name] = operation.output.shape
     held = [parameter for operation in graph.operations for parameter in parameters_of(operation)]
-    if len({parameter.name for parameter in graph.parameters}) != len(graph.parameters):
+    parameters = {parameter.name for parameter in graph.parameters}
+    if len(parameters) != len(graph.parameters):
         raise GraphError("two parameters have one name")
-    if {p.name for p in held} != {p.name for p in graph.parameters}:
+    if {p.name for p in held} != parameters:
         raise GraphError("parameters and operations do not fit")
     for layer in graph.layers:
         if shapes.get(layer.name) != layer.shape:
@@ -246,7 +269,7 @@ def check(graph: Graph) -> Graph:
         if name not in known:
             raise GraphError(f"`{name}` is no layer")
     for penalty in graph.penalties:
-        if penalty.parameter not in {parameter.name for parameter in graph.parameters}:
+        if penalty.parameter not in parameters:
             raise GraphError(f"`{penalty.parameter}` is no parameter")
     return graph
 

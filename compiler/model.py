@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from typing import TypeAlias
 
@@ -207,8 +208,19 @@ class Model:
 
     def shape(self, name: str) -> Shape:
         """The shape of a layer or an input."""
-        return next(side.shape for side in (*self.layers, *self.inputs) if side.name == name)
+        return self._shapes[name]
 
     def into(self, name: str) -> tuple[Connection, ...]:
         """The connections that enter a layer, in the order of the spec."""
-        return tuple(connection for connection in self.connections if connection.target == name)
+        return tuple(self._into.get(name, ()))
+
+    @cached_property
+    def _shapes(self) -> Mapping[str, Shape]:
+        return {side.name: side.shape for side in (*self.layers, *self.inputs)}
+
+    @cached_property
+    def _into(self) -> Mapping[str, list[Connection]]:
+        into: dict[str, list[Connection]] = {}
+        for connection in self.connections:
+            into.setdefault(connection.target, []).append(connection)
+        return into

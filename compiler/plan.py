@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,16 +53,24 @@ class Plan:
 
     def choice(self, connection: str) -> Choice:
         """The kernel chosen for a connection."""
-        return next(choice for choice in self.choices if choice.connection == connection)
+        return self._choices[connection]
 
     def restated_projections(self) -> tuple[Project, ...]:
         """The projections whose edges the generated code makes anew."""
-        operations = self.graph.operations
-        return tuple(o for o in operations if isinstance(o, Project) and o.connection in self.restated)
+        operations, restated = self.graph.operations, frozenset(self.restated)
+        return tuple(o for o in operations if isinstance(o, Project) and o.connection in restated)
 
-    def fan_in(self, weight: str) -> FanIn:
-        """The fan-in that a weight's default start is scaled by."""
-        return dict(self.fan_ins)[weight]
+    def fan_in(self, layer: str) -> FanIn:
+        """The fan-in that the default start of weights into a layer is scaled by."""
+        return self._fan_ins[layer]
+
+    @cached_property
+    def _choices(self) -> Mapping[str, Choice]:
+        return {choice.connection: choice for choice in self.choices}
+
+    @cached_property
+    def _fan_ins(self) -> Mapping[str, FanIn]:
+        return dict(self.fan_ins)
 
 
 def plan(graph: Graph, batch: int) -> Plan:
@@ -122,19 +132,22 @@ def _ends(name: str, edges: EdgeSet) -> list[Stored]:
 
 
 def _fan_ins(projections: list[Project]) -> list[tuple[str, FanIn]]:
-    """The total fan-in of the layer behind each weight that starts by it: weighted connections all count."""
-    result: list[tuple[str, FanIn]] = []
+    """The total fan-in of each layer with a weight that starts by it: weighted connections all count."""
+    into: dict[str, list[Project]] = {}
     for projection in projections:
-        if projection.weight is None or not isinstance(projection.weight.start, DrawnByFanIn):
+        if projection.weight is not None:
+            into.setdefault(projection.layer, []).append(projection)
+    result: list[tuple[str, FanIn]] = []
+    for layer, entering in into.items():
+        if not any(p.weight and isinstance(p.weight.start, DrawnByFanIn) for p in entering):
             continue
-        into = [other for other in projections if other.weight and other.layer == projection.layer]
         constant = 0
         counted: list[str] = []
-        for other in into:
-            entering = degrees(other.edges, "target")
-            if entering.low == entering.high and not isinstance(other.edges, Listed):
-                constant += entering.low
+        for projection in entering:
+            found = degrees(projection.edges, "target")
+            if found.low == found.high and not isinstance(projection.edges, Listed):
+                constant += found.low
             else:
-                counted.append(other.connection)
-        result.append((projection.weight.name, FanIn(constant, tuple(counted), projection.output.units)))
+                counted.append(projection.connection)
+        result.append((layer, FanIn(constant, tuple(counted), entering[0].output.units)))
     return result
