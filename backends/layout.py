@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 WIDTH = 110
 
+# Python nests a sum once for each term, and stops at about 3,000 levels; so do tools that read its code.
+MOST_TERMS = 100
+
 
 def call(head: str, arguments: Sequence[str], tail: str = ")", indent: int = 0) -> str:
     """`head` + arguments + `tail`: on one line if it fits, else all arguments on one, else one on each.
@@ -54,3 +57,16 @@ def total(head: str, terms: Sequence[str], indent: int = 0) -> str:
         return f"{head}(\n{inner}{joined}\n{outer})"
     rest = "".join(f"\n{inner}{sign}{term}" for sign, term in signed[1:])
     return f"{head}(\n{inner}{first}{rest}\n{outer})"
+
+
+def summed(variable: str, terms: Sequence[str], indent: int = 0) -> list[str]:
+    """Statements that make `variable` the sum of terms: one, or several where there are very many terms."""
+    parts = [terms[at : at + MOST_TERMS] for at in range(0, len(terms), MOST_TERMS)]
+    return [total(f"{variable} = ", [*[variable] * (at > 0), *part], indent) for at, part in enumerate(parts)]
+
+
+def returned_sum(terms: Sequence[str], indent: int = 0) -> tuple[str, ...]:
+    """Statements that return the sum of terms, as `summed` has them."""
+    if len(terms) <= MOST_TERMS:
+        return (total("return ", terms, indent),)
+    return (*summed("total", terms, indent), "return total")

@@ -198,10 +198,11 @@ class Graph:
 
     def value(self, name: str) -> Value:
         """The value of a layer or an input."""
-        return self._values[name]
+        return self.values[name]
 
     @cached_property
-    def _values(self) -> Mapping[str, Value]:
+    def values(self) -> Mapping[str, Value]:
+        """The values of inputs and layers, by name."""
         values = {data.name: Value(data.name, data.shape) for data in self.inputs}
         return values | {str(layer.layer): layer for layer in self.layers}
 

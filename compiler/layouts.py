@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from math import prod
 from typing import Literal, TypeAlias
@@ -63,7 +64,15 @@ class Layouts:
 
     def of(self, value: str) -> Layout:
         """The layout of an input or layer, once it is made."""
-        return "units first" if value in self.units_first else "batch first"
+        return "units first" if value in self._units_first else "batch first"
+
+    def copy_of(self, value: str) -> Copy | None:
+        """The copy of an input or layer, if there is one."""
+        return self._copies.get(value)
+
+    def copy_for(self, connection: str) -> Copy | None:
+        """The copy that a connection reads, if it reads one."""
+        return self._copies_read.get(connection)
 
     def before(self, projection: Project) -> Layout | None:
         """Into which layout a projection's input is transposed for it, if it is."""
@@ -74,10 +83,24 @@ class Layouts:
         return self._at(projection.layer, projection.connection)
 
     def _at(self, value: str, connection: str) -> Layout | None:
-        for transpose in self.transposes:
-            if (transpose.value, transpose.connection) == (value, connection) and not transpose.inside:
-                return transpose.to
-        return None
+        return self._transposed.get((value, connection))
+
+    @cached_property
+    def _units_first(self) -> frozenset[str]:
+        return frozenset(self.units_first)
+
+    @cached_property
+    def _copies(self) -> Mapping[str, Copy]:
+        return {copy.value: copy for copy in self.copies}
+
+    @cached_property
+    def _copies_read(self) -> Mapping[str, Copy]:
+        return {connection: copy for copy in self.copies for connection in copy.connections}
+
+    @cached_property
+    def _transposed(self) -> Mapping[tuple[str, str | None], Layout]:
+        """Where something is transposed in the open; a value is not, there and back, for one connection."""
+        return {(t.value, t.connection): t.to for t in self.transposes if not t.inside}
 
 
 def assign(graph: Graph, kernels: Mapping[str, Kernel]) -> Layouts:

@@ -27,8 +27,9 @@ from .reserved import RESERVED
 
 def lower(model: Model) -> Graph:
     """The graph of a model."""
-    taken = {*RESERVED, *(data.name for data in (*model.inputs, *model.targets))}
-    taken |= {layer.name for layer in model.layers} | {c.name for c in model.connections}
+    taken = dict.fromkeys(RESERVED, 0)
+    for named in (*model.inputs, *model.targets, *model.layers, *model.connections):
+        taken[named.name] = 0
     values = {data.name: Value(data.name, data.shape) for data in model.inputs}
     operations: list[Operation] = []
     for layer in model.layers:
@@ -54,7 +55,7 @@ def lower(model: Model) -> Graph:
     )
 
 
-def _layer(layer: Layer, model: Model, values: dict[str, Value], taken: set[str]) -> Iterator[Operation]:
+def _layer(layer: Layer, model: Model, values: dict[str, Value], taken: dict[str, int]) -> Iterator[Operation]:
     """The sum of what enters a layer, then its operations; the last one makes the layer's own value."""
     incoming = model.into(layer.name)
     remaining = len(layer.operations) + (len(incoming) > 1)
@@ -91,11 +92,15 @@ def _layer(layer: Layer, model: Model, values: dict[str, Value], taken: set[str]
         value = step.output
 
 
-def _free(name: str, taken: set[str]) -> str:
-    while name in taken:
-        name += "_"
-    taken.add(name)
-    return name
+def _free(name: str, taken: dict[str, int]) -> str:
+    """A name that nothing else has, noted in `taken` with how often it has been asked for again."""
+    free, again = name, taken.get(name, 0)
+    while free in taken:
+        again += 1
+        free = f"{name}_" if again == 1 else f"{name}_{again + 1}"
+    taken[name] = again
+    taken[free] = 0
+    return free
 
 
 def _step_name(operation: LayerOperation) -> str:

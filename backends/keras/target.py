@@ -17,7 +17,9 @@ from ...compiler.graph import (
     Parameter,
     Project,
     Value,
+    WeightPenalty,
 )
+from ...compiler.model import LossTerm
 from ...compiler.plan import Plan
 from ..layout import chained, collection
 from ..target import (
@@ -103,12 +105,17 @@ class _Writer:
     digests: list[str] = field(default_factory=list[str])
     taken: set[str] = field(default_factory=set[str])
     flat: dict[str, str] = field(default_factory=dict[str, str])
+    penalties: dict[str, list[WeightPenalty]] = field(default_factory=dict[str, list[WeightPenalty]])
+    outputs: set[str] = field(default_factory=set[str])
 
     def rendering(self) -> Rendering:
         graph = self.plan.graph
         self.kernels |= {"assign_arrays", *start_kernels(self.plan)}
         self.taken |= {d.name for d in graph.inputs} | {op.output.name for op in graph.operations}
         self.taken |= {op.connection for op in graph.operations if isinstance(op, Project)}
+        for penalty in graph.penalties:
+            self.penalties.setdefault(penalty.parameter, []).append(penalty)
+        self.outputs |= set(graph.outputs)
         build = [line for data in graph.inputs for line in self._input(data.name, data.shape)]
         for layer in graph.layers:
             build += self._layer(layer, chain_of(graph, layer))
@@ -120,8 +127,8 @@ class _Writer:
         losses = self._losses(graph)
         needed, imported = stored_needs(self.plan)
         self.kernels |= needed
-        order = [parameter.name for parameter in graph.parameters]
-        self.variables.sort(key=lambda entry: order.index(entry[0]))
+        order = {parameter.name: at for at, parameter in enumerate(graph.parameters)}
+        self.variables.sort(key=lambda entry: order[entry[0]])
         context = {
             **start_context(self.plan, "start_values"),
             "summary": summary(self.plan),
@@ -236,10 +243,9 @@ class _Writer:
     def _penalty(self, op: Project, prefix: str = "") -> list[str]:
         """The regularizer of a weight: the sum of its penalties."""
         sums: dict[str, float] = {}
-        for penalty in self.plan.graph.penalties:
-            if op.weight is not None and penalty.parameter == op.weight.name:
-                key = spelled(PENALTIES, penalty.penalty.name)
-                sums[key] = sums.get(key, 0.0) + penalty.coefficient
+        for penalty in self.penalties.get(op.weight.name, ()) if op.weight is not None else ():
+            key = spelled(PENALTIES, penalty.penalty.name)
+            sums[key] = sums.get(key, 0.0) + penalty.coefficient
         if not sums:
             return []
         self.kernels.add("Penalty")
@@ -314,7 +320,7 @@ class _Writer:
 
     def _own_name(self, value: Value) -> str:
         """The Keras layer that makes a value; an output of several dimensions is shaped after it."""
-        if value.layer in self.plan.graph.outputs and len(value.shape) > 1:
+        if value.layer in self.outputs and len(value.shape) > 1:
             return self._free(f"{value.name}_flat")
         return value.name
 
@@ -323,9 +329,11 @@ class _Writer:
     def _losses(self, graph: Graph) -> list[tuple[str, str, tuple[str, ...]]]:
         """For every output that the loss reads: its name, its target, and its function's lines."""
         result: list[tuple[str, str, tuple[str, ...]]] = []
-        for name in dict.fromkeys(term.prediction for term in graph.losses):
-            terms = [term for term in graph.losses if term.prediction == name]
-            if name not in graph.outputs:
+        compared: dict[str, list[LossTerm]] = {}
+        for term in graph.losses:
+            compared.setdefault(term.prediction, []).append(term)
+        for name, terms in compared.items():
+            if name not in self.outputs:
                 why = f"Keras gives a loss only what the model returns; add `{name}` to `output`"
                 raise Unsupported(why, terms[0].span)
             if len({term.target for term in terms}) > 1:

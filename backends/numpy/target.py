@@ -19,7 +19,7 @@ from ...compiler.graph import (
     Value,
 )
 from ...compiler.plan import Plan
-from ..layout import call, collection, total
+from ..layout import call, collection, returned_sum, summed
 from ..target import (
     Rendering,
     Target,
@@ -58,12 +58,18 @@ class _Writer:
     extra: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
     started: set[str] = field(default_factory=set[str])
     gradients: dict[str, str] = field(default_factory=dict[str, str])
+    derivatives: set[str] = field(default_factory=set[str])
+    data: set[str] = field(default_factory=set[str])
+    sources: dict[str, dict[str, None]] = field(default_factory=dict[str, dict[str, None]])
 
     def rendering(self) -> Rendering:
         graph = self.plan.graph
         self.kernels |= {"checked", *start_kernels(self.plan)}
-        data = [*graph.inputs, *graph.targets]
-        self.taken |= {d.name for d in data} | {op.output.name for op in graph.operations}
+        self.data |= {d.name for d in (*graph.inputs, *graph.targets)}
+        self.taken |= self.data | {op.output.name for op in graph.operations}
+        for op in graph.operations:
+            if isinstance(op, Project):
+                self.sources.setdefault(op.layer, {})[op.input.layer or op.input.name] = None
         self.flattened = [d for d in graph.inputs if len(d.shape) > 1]
         forward = self._flatten() + [line for op in self._fused() for line in self._forward(op)]
         backward = self._backward()
@@ -100,7 +106,7 @@ class _Writer:
             "trains": "training" in modes,
             "drops": "rng" in modes,
             "forward_return": "return " + ", ".join(outputs),
-            "loss": total("return ", losses, 4) if losses else "",
+            "loss": returned_sum(losses, 4) if losses else (),
             "loss_signature": call(
                 "def loss(",
                 ["parameters: dict[str, np.ndarray]", *(f"{n}: np.ndarray" for n in loss_arguments(graph))],
@@ -129,8 +135,8 @@ class _Writer:
 
     # ---------------------------------------------------------------------------------------- names
 
-    def _layers(self) -> list[str]:
-        return [layer.name for layer in self.plan.graph.layers]
+    def _layers(self) -> set[str]:
+        return {layer.name for layer in self.plan.graph.layers}
 
     def _extra(self, value: str, what: str) -> str:
         """A name for something that the forward pass keeps besides values, `graph_var` say."""
@@ -146,9 +152,9 @@ class _Writer:
         """The name of the gradient of a value."""
         if value.name not in self.gradients:
             name = f"d_{value.name}"
-            data = {d.name for d in (*self.plan.graph.inputs, *self.plan.graph.targets)}
-            while name in data or name in self.gradients.values():
+            while name in self.data or name in self.derivatives:
                 name += "_"
+            self.derivatives.add(name)
             self.gradients[value.name] = name
         return self.gradients[value.name]
 
@@ -160,7 +166,7 @@ class _Writer:
 
     def _read(self, value: Value) -> str:
         """Source text of a value in the backward pass: inputs are at hand, steps are in `v`."""
-        return value.name if value.name in {d.name for d in self.plan.graph.inputs} else f"v.{value.name}"
+        return value.name if value.name in self.data else f"v.{value.name}"
 
     @staticmethod
     def _p(parameter: Parameter) -> str:
@@ -197,7 +203,7 @@ class _Writer:
         if isinstance(step[0], Project):
             terms = [self._term(part) for part in step if not isinstance(part, Add)]
             self.kept.append(output)
-            return [total(f"{output} = ", terms, 4)]
+            return summed(output, terms, 4)
         x = step[0].inputs[0].name
         lines: list[str] = []
         match op:
@@ -284,7 +290,7 @@ class _Writer:
         return terms
 
     def _gradients_signature(self, arrays: list[str], options: list[str]) -> str:
-        names = [*(d.name for d in self.plan.graph.inputs), *self._layers()]
+        names = {*(d.name for d in self.plan.graph.inputs), *self._layers()}
         targets = [f"{n}: np.ndarray" for n in loss_arguments(self.plan.graph) if n not in names]
         trained = [option.replace("False", "True") for option in options]
         returned = ") -> tuple[np.floating, dict[str, np.ndarray]]:"
@@ -305,9 +311,9 @@ class _Writer:
         """What `gradients` or `backward` returns."""
         if not self.plan.graph.losses:
             return "return g"
-        graph = self.plan.graph
+        graph, layers = self.plan.graph, self._layers()
         read = [
-            self._shaped(f"v.{name}", graph.value(name)) if name in self._layers() else name
+            self._shaped(f"v.{name}", graph.value(name)) if name in layers else name
             for name in loss_arguments(graph)
         ]
         return f"return loss({', '.join(['p', *read])}), g"
@@ -338,10 +344,11 @@ class _Writer:
                 continue
             if step[-1].output.layer is not None:
                 layer = step[-1].output.layer
-                lines.append(f"# {layer} <- {', '.join(self._sources(layer))}")
+                lines.append(f"# {layer} <- {', '.join(self.sources[layer])}")
             lines += self._back(step)
+        made = {line.partition(" =")[0] for line in lines}
         for parameter in graph.parameters:
-            if parameter.trainable and not any(line.startswith(f"{self._g(parameter)} =") for line in lines):
+            if parameter.trainable and self._g(parameter) not in made:
                 lines.append(f"{self._g(parameter)} = np.zeros_like({self._p(parameter)})")
         for penalty in graph.penalties:
             text = penalty.penalty.derivative.format(w=f'p["{penalty.parameter}"]')
@@ -398,11 +405,6 @@ class _Writer:
                 return self._back_norm(op, d)
             case Project() | Add():
                 raise AssertionError("a sum is fused")
-
-    def _sources(self, layer: str) -> list[str]:
-        """What a layer's connections start from, each once."""
-        projections = [op for op in self.plan.graph.operations if isinstance(op, Project)]
-        return list(dict.fromkeys(op.input.layer or op.input.name for op in projections if op.layer == layer))
 
     def _back_bias(self, op: AddBias, d: str) -> str:
         if op.by_unit:

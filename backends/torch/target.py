@@ -17,7 +17,7 @@ from ...compiler.graph import (
 from ...compiler.layouts import FREE, Copy, Layout
 from ...compiler.plan import Plan
 from ...compiler.reserved import class_name
-from ..layout import WIDTH, call, collection, total
+from ..layout import WIDTH, call, collection, returned_sum
 from ..target import (
     Rendering,
     Target,
@@ -116,7 +116,7 @@ def render(plan: Plan) -> Rendering:
         "forward_signature": call("def forward(", ["self", *typed], f") -> {returned}:", 4),
         "forward_shapes": shapes_text(graph),
         "forward_body": _forward_body(inputs, outputs),
-        "loss": total("return ", losses, 8) if losses else "",
+        "loss": returned_sum(losses, 8) if losses else (),
         "loss_signature": call("def loss(", ["self", *loss_inputs], ") -> Tensor:", 4),
     }
     imports = {
@@ -273,9 +273,8 @@ def _forward(layer: Value, chain: tuple[Operation, ...], plan: Plan) -> list[str
 def _projected(operation: Project, onto: str, plan: Plan) -> str:
     """A projection's sums, added onto what is given as source text: a bias, or what the layer is so far."""
     x, after = operation.input.name, plan.layouts.after(operation)
-    for copy in plan.layouts.copies:
-        if operation.connection in copy.connections:
-            x = _copy_name(copy, plan)
+    if copy := plan.layouts.copy_for(operation.connection):
+        x = _copy_name(copy, plan)
     if before := plan.layouts.before(operation):
         x = f"{_conversion(before)}({x})"
     if is_identity(operation):
@@ -290,20 +289,16 @@ def _projected(operation: Project, onto: str, plan: Plan) -> str:
 
 def _copy_name(copy: Copy, plan: Plan) -> str:
     """What a copy in the other layout is called."""
-    taken = {data.name for data in plan.graph.inputs} | {layer.name for layer in plan.graph.layers}
     name = f"{copy.value}_{copy.to.replace(' ', '_')}"
-    while name in taken:
+    while name in plan.graph.values:
         name += "_"
     return name
 
 
 def _copies(value: str, plan: Plan) -> list[str]:
     """The line that makes the copy of a value, if there is one."""
-    return [
-        f"{_copy_name(copy, plan)} = {_conversion(copy.to)}({value})"
-        for copy in plan.layouts.copies
-        if copy.value == value
-    ]
+    copy = plan.layouts.copy_of(value)
+    return [f"{_copy_name(copy, plan)} = {_conversion(copy.to)}({value})"] if copy else []
 
 
 def _conversion(to: Layout) -> str:
