@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 from ..dsl import syntax
@@ -29,6 +30,22 @@ class Network:
     targets: dict[str, Data]
     layers: dict[str, Layer]
     connections: dict[str, Connection]
+
+    @cached_property
+    def trained(self) -> Mapping[str, list[Connection]]:
+        """The connections with trained weights, by their names and by those of the layers they enter."""
+        trained: dict[str, list[Connection]] = {}
+        for connection in self.connections.values():
+            if connection.weight is not None and connection.weight.trainable:
+                trained.setdefault(connection.name, []).append(connection)
+                trained.setdefault(connection.target, []).append(connection)
+        return trained
+
+    @cached_property
+    def lacks_connections(self) -> bool:
+        """Whether a connection has an error, which is recorded."""
+        declared = self.names.declared.values()
+        return any(d.kind == "connection" and d.name not in self.connections for d in declared)
 
 
 Term: TypeAlias = LossTerm | PenaltyTerm
@@ -192,15 +209,8 @@ def _penalties(
         found = network.names.find(
             _name(argument.value, network, "a layer or connection"), variables, "layer", "connection"
         )
-        chosen = [
-            c
-            for c in network.connections.values()
-            if found.name in (c.name, c.target) and c.weight is not None and c.weight.trainable
-        ]
-        if not chosen and any(
-            declared.kind == "connection" and declared.name not in network.connections
-            for declared in network.names.declared.values()
-        ):
+        chosen = network.trained.get(found.name, [])
+        if not chosen and network.lacks_connections:
             raise Failed  # a connection has an error, which is recorded
         if not chosen:
             raise fail(report, codes.NO_WEIGHTS, argument.span, name=found.name)

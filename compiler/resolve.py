@@ -9,6 +9,7 @@ import heapq
 import keyword
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from pathlib import Path
 
@@ -75,7 +76,7 @@ class Resolver:
     targets: dict[str, Data] = field(default_factory=dict[str, Data])
     layers: dict[str, Layer] = field(default_factory=dict[str, Layer])
     connections: dict[str, Connection] = field(default_factory=dict[str, Connection])
-    outputs: list[str] = field(default_factory=list[str])
+    outputs: dict[str, None] = field(default_factory=dict[str, None])
     losses: list[LossTerm] = field(default_factory=list[LossTerm])
     penalties: list[PenaltyTerm] = field(default_factory=list[PenaltyTerm])
     shapes: dict[str, Shape] = field(default_factory=dict[str, Shape])
@@ -211,8 +212,7 @@ class Resolver:
         if isinstance(placed.statement, syntax.AxisStatement):
             declared = self.names.declared[self.names.text(placed.statement.name, placed.variables)]
             # A chain of axes that is too long is told once, not again for each axis further on.
-            too_long = any(found.code is codes.LONG_CHAIN for found in self.report.diagnostics)
-            if declared.kind == "axis" and not too_long:
+            if declared.kind == "axis" and not self.report.has_any(codes.LONG_CHAIN):
                 self._axis(declared)
 
     def _axis(self, declared: Declaration) -> Axis:
@@ -370,7 +370,7 @@ class Resolver:
         if name in self.sets.named:
             return
         sides = Sides(self._side(statement.source, placed), self._side(statement.target, placed), name)
-        self.sets.named[name] = NamedSet(sides, statement.set, placed)
+        self.sets.declare(name, NamedSet(sides, statement.set, placed))
 
     def _resolve_edges(self, placed: Placed) -> None:
         if not isinstance(placed.statement, syntax.EdgesStatement):
@@ -468,18 +468,22 @@ class Resolver:
             found = self.names.find(name, placed.variables, "layer")
             if found.name in self.outputs:
                 raise fail(self.report, codes.ARGUMENT_TWICE, name.span, name=found.name)
-            self.outputs.append(found.name)
+            self.outputs[found.name] = None
 
     def _read_losses(self, placed: Placed) -> None:
         statement = placed.statement
         if not isinstance(statement, syntax.LossStatement):
             return
-        network = Network(self.names, self.inputs, self.targets, self.layers, self.connections)
-        for term in resolve_loss(statement.value, network, placed.variables):
+        for term in resolve_loss(statement.value, self._network, placed.variables):
             if isinstance(term, LossTerm):
                 self.losses.append(term)
             else:
                 self.penalties.append(term)
+
+    @cached_property
+    def _network(self) -> Network:
+        """What losses speak of, once all connections have been read."""
+        return Network(self.names, self.inputs, self.targets, self.layers, self.connections)
 
     # -------------------------------------------------------------------------------- whole network
 
@@ -495,25 +499,29 @@ class Resolver:
             return
         read = {c.source for c in self.connections.values()}
         if not self.outputs:
-            self.outputs = [name for name in self.layers if name not in read]
+            self.outputs = dict.fromkeys(name for name in self.layers if name not in read)
         self._check_reach()
+        compared = {term.target for term in self.losses}
         for data in self.inputs.values():
-            if data.name not in read and all(t.target != data.name for t in self.losses):
+            if data.name not in read and data.name not in compared:
                 self.report.add(codes.UNUSED, data.span, what="input", name=data.name)
         self._warn_unconnected()
         for data in self.targets.values():
-            if all(term.target != data.name for term in self.losses):
+            if data.name not in compared:
                 self.report.add(codes.UNUSED, data.span, what="target", name=data.name)
 
     def _warn_unconnected(self) -> None:
         """Units that no connection at all feeds, or reads."""
+        into: dict[str, list[EdgeSet]] = {}
+        out: dict[str, list[EdgeSet]] = {}
+        for connection in self.connections.values():
+            into.setdefault(connection.target, []).append(connection.edges)
+            out.setdefault(connection.source, []).append(connection.edges)
         for name, side in {**self.inputs, **self.layers}.items():
-            into = [c.edges for c in self.connections.values() if c.target == name]
-            out = [c.edges for c in self.connections.values() if c.source == name]
             if name in self.layers:
-                self._warn_missing(codes.UNITS_WITHOUT_INPUT, into, "target", side)
-            if out and name not in self.outputs:
-                self._warn_missing(codes.UNITS_UNREAD, out, "source", side)
+                self._warn_missing(codes.UNITS_WITHOUT_INPUT, into.get(name, []), "target", side)
+            if name in out and name not in self.outputs:
+                self._warn_missing(codes.UNITS_UNREAD, out[name], "source", side)
 
     def _warn_missing(self, code: Code, sets: list[EdgeSet], end: End, side: Layer | Data) -> None:
         if not sets:
@@ -532,7 +540,7 @@ class Resolver:
             return False
         stuck = set(self.layers) - set(order)
         # Every stuck layer has a stuck source, so walking backwards must come round.
-        walk = [min(stuck, key=list(self.layers).index)]
+        walk = [next(name for name in self.layers if name in stuck)]
         into = {c.target: c for c in self.connections.values() if c.source in stuck and c.target in stuck}
         seen: set[str] = set()
         while walk[-1] not in seen:

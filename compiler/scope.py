@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ..dsl import syntax
 from ..dsl.diagnostics import Label, Report
 from ..dsl.source import Span
-from ..dsl.words import suggest
+from ..dsl.words import KnownWords
 from . import codes
 from .expressions import INT_LIMIT, Evaluator, Failed, Surroundings, Value, article, fail
 from .reserved import NUMBER_WORDS, refusal
@@ -54,6 +54,7 @@ class Names:
     _broken: set[str] = field(default_factory=set[str])
     _twice: set[str] = field(default_factory=set[str])
     _underscored: set[str] = field(default_factory=set[str])
+    _words: dict[tuple[str, ...], KnownWords] = field(default_factory=dict[tuple[str, ...], KnownWords])
 
     # -------------------------------------------------------------------------------------- names
 
@@ -97,12 +98,13 @@ class Names:
             return None
         # A name that is refused is declared all the same, so that what refers to it is no error as well.
         self.declared[text] = Declaration(text, kind, span, placed)
+        for kinds, words in self._words.items():
+            if kind in kinds:
+                words.add(text)
         if text.startswith("_") or "__" in text:
             self._underscored.add(text)
             # A connection that is called after its ends only repeats what is wrong with those.
-            if name or not any(
-                text.startswith(f"{end}_") or text.endswith(f"_{end}") for end in self._underscored
-            ):
+            if name or not any(end in self._underscored for end in _ends_of(text)):
                 self.report.add(codes.UNDERSCORES, span, name=text, help=() if name else _NAME_IT)
         elif (why := refusal(text, kind)) is not None:
             help = f"`{text}_` would do" if name else _NAME_IT
@@ -125,7 +127,7 @@ class Names:
         if found is None:
             if self.report.has(codes.UNKNOWN_NAME, name.span):
                 raise Failed  # in an earlier turn of a loop; to look for near names each time takes too long
-            guess = suggest(text, [d.name for d in self.declared.values() if d.kind in kinds])
+            guess = self._declared_as(kinds).nearest(text)
             help = f"did you mean `{guess}`?" if guess else ()
             raise fail(self.report, codes.UNKNOWN_NAME, name.span, kind=wanted, name=text, help=help)
         if found.kind not in kinds and text in self._twice:
@@ -141,6 +143,13 @@ class Names:
                 others=(Label(found.span, "declared here"),),
             )
         return found
+
+    def _declared_as(self, kinds: tuple[str, ...]) -> KnownWords:
+        """The names of all that is of some kinds, for suggestions."""
+        if kinds not in self._words:
+            names = (declared.name for declared in self.declared.values() if declared.kind in kinds)
+            self._words[kinds] = KnownWords(names)
+        return self._words[kinds]
 
     # ------------------------------------------------------------------------------------ numbers
 
@@ -181,8 +190,7 @@ class Names:
         if found is None:
             if self.report.has(codes.UNKNOWN_NUMBER, reference.span):
                 raise Failed
-            known = [*variables, *(d.name for d in self.declared.values() if d.kind == "param")]
-            guess = suggest(text, known)
+            guess = self._declared_as(("param",)).nearest(text, also=variables)
             help = f"did you mean `{guess}`?" if guess else hint or ()
             raise fail(self.report, codes.UNKNOWN_NUMBER, reference.span, name=text, help=help)
         if found.kind != "param" and text in self._twice:
@@ -229,6 +237,14 @@ class Names:
         finally:
             self._evaluating.pop()
         return self.params[name]
+
+
+def _ends_of(connection: str) -> Iterator[str]:
+    """What could be the first and the second name in `first_second`."""
+    for at, character in enumerate(connection):
+        if character == "_":
+            yield connection[:at]
+            yield connection[at + 1 :]
 
 
 def unroll(spec: syntax.Spec, names: Names) -> list[Placed]:

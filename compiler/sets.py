@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ..dsl import syntax
 from ..dsl.diagnostics import Label
 from ..dsl.source import Span
-from ..dsl.words import suggest
+from ..dsl.words import KnownWords
 from . import codes
 from .arguments import Bound, bind, name_of
 from .axes import file_name
@@ -57,6 +57,12 @@ class SetResolver:
     resolved: dict[str, EdgeSet | None] = field(default_factory=dict[str, "EdgeSet | None"])
     _resolving: list[str] = field(default_factory=list[str])
     _listed: Counter[str] = field(default_factory=Counter[str])
+    _words: KnownWords = field(default_factory=KnownWords)
+
+    def declare(self, name: str, named: NamedSet) -> None:
+        """Make a named set known, before its edges are."""
+        self.named[name] = named
+        self._words.add(name)
 
     def resolve(self, node: syntax.Expression, sides: Sides, variables: Mapping[str, int]) -> EdgeSet:
         """The edges of a whole set expression. Raises `Failed` after recording a diagnostic."""
@@ -152,8 +158,7 @@ class SetResolver:
                     others=(Label(declared.span, "declared here"),),
                 )
             name = text
-        known = [*RULES, *self.named]
-        guess = suggest(name, known)
+        guess = self._words.nearest(name, also=RULES)
         help = f"did you mean `{guess}`?" if guess else "rules are " + ", ".join(f"`{r}`" for r in RULES)
         raise fail(report, codes.UNKNOWN_RULE, node.span, name=name, help=help)
 
@@ -190,7 +195,7 @@ class SetResolver:
         report = self.names.report
         text = self.names.text(node.name, variables) if isinstance(node, syntax.Reference) else ""
         if text not in self.named:
-            guess = suggest(text, self.named) if text else None
+            guess = self._words.nearest(text) if text else None
             help = f"did you mean `{guess}`?" if guess else "declare it: `edges NAME : A -> B = ...`"
             raise fail(report, codes.NOT_A_NAMED_SET, node.span, help=help)
         if text in self._resolving:

@@ -57,6 +57,7 @@ class Report:
     source: Source
     found: list[Diagnostic] = field(default_factory=list[Diagnostic])
     _seen: set[object] = field(default_factory=set[object])
+    _codes: set[str] = field(default_factory=set[str])
 
     def add(
         self,
@@ -78,11 +79,16 @@ class Report:
         key = (code.code, span) if span is not None and diagnostic.severity == "error" else diagnostic
         if key not in self._seen:
             self._seen.add(key)
+            self._codes.add(code.code)
             self.found.append(diagnostic)
 
     def has(self, code: Code, span: Span) -> bool:
         """Whether an error of this kind has been found at this place."""
         return (code.code, span) in self._seen
+
+    def has_any(self, code: Code) -> bool:
+        """Whether an error of this kind has been found anywhere."""
+        return code.code in self._codes
 
     @property
     def failed(self) -> bool:
