@@ -414,9 +414,10 @@ def _fan_in(parameter: Parameter, plan: Plan, shared: Collection[str]) -> str:
     fan_in = plan.fan_in(projection.layer)
     if not fan_in.counted:
         return str(fan_in.constant)
-    by_unit = f"unit_fan_in({', '.join(_fan_in_arguments(fan_in))})"
     if projection.layer in shared:
         by_unit = f'fan_in["{projection.layer}"]'
+    else:
+        by_unit = f"unit_fan_in({', '.join(_fan_in_arguments(fan_in))})"
     match projection.edges:
         case Full():
             return f"{by_unit}[:, None]"

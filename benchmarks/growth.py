@@ -81,7 +81,7 @@ def _loads(name: str, arguments: str = "") -> Callable[[int, Path], str]:
     """Connections that each load the same file of 2,000 edges."""
 
     def spec(n: int, folder: Path) -> str:
-        pairs = np.array([divmod(key, 50) for key in range(2_000)])
+        pairs = np.array([divmod(key * 7 % 2_500, 50) for key in range(2_000)])
         (folder / "e.csv").write_text("source,target\n" + "".join(f"{s},{t}\n" for s, t in pairs))
         mask = np.zeros((50, 50), np.int64)
         mask[pairs[:, 0], pairs[:, 1]] = 1

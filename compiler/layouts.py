@@ -8,10 +8,10 @@ sparse layers stay units first, and dense layers between them too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import combinations, pairwise
 from math import prod
 from typing import Literal, TypeAlias
 
@@ -144,41 +144,14 @@ class _Network:
         self.costs[name] = held[0] + batch_first, held[1] + units_first
 
     def units_first(self) -> set[str]:
-        """The values that are units first in the cheapest assignment; where two cost the same, the fewest.
-
-        It is a minimal cut between what prefers one layout and what prefers the other, found by augmenting
-        paths (Edmonds and Karp 1972): `spare` is what each value's preference has left, `room` what can still
-        be sent along a bond.
-        """
-        spare = {name: batch_first - units_first for name, (batch_first, units_first) in self.costs.items()}
-        room: dict[str, dict[str, int]] = {name: {} for name in self.units}
-        for name, bonds in self.bonds.items():
-            for other, bond in bonds:
-                room[name][other] = room[name].get(other, 0) + bond
-                room[other].setdefault(name, 0)
-        while True:
-            came: dict[str, str | None] = {name: None for name, left in spare.items() if left > 0}
-            pending = list(came)
-            for name in pending:  # grows while it is gone through
-                if spare[name] < 0:
-                    break
-                for other, left in room[name].items():
-                    if left and other not in came:
-                        came[other] = name
-                        pending.append(other)
-            else:
-                return set(came)
-            path = [name]
-            while (before := came[path[-1]]) is not None:
-                path.append(before)
-            path.reverse()
-            pairs = list(pairwise(path))
-            flow = min(spare[path[0]], -spare[path[-1]], *(room[a][b] for a, b in pairs))
-            spare[path[0]] -= flow
-            spare[path[-1]] += flow
-            for a, b in pairs:
-                room[a][b] -= flow
-                room[b][a] += flow
+        """The values that are units first in the cheapest assignment; where two cost the same, the fewest."""
+        prefers = {name: units_first - batch_first for name, (batch_first, units_first) in self.costs.items()}
+        bonds: dict[str, dict[str, int]] = {name: {} for name in self.units}
+        for name, others in self.bonds.items():
+            for other, bond in others:
+                bonds[name][other] = bonds[name].get(other, 0) + bond
+                bonds[other].setdefault(name, 0)
+        return cheapest(prefers, bonds)
 
     def layouts(self, first: set[str]) -> Layouts:
         """What follows where some inputs and layers are units first."""
@@ -234,6 +207,87 @@ class _Network:
             if name in plain
         ]
         return Layouts(tuple(name for name in self.units if name in plain), tuple(copies), tuple(transposes))
+
+
+def cheapest(prefers: dict[str, int], bonds: dict[str, dict[str, int]]) -> set[str]:
+    """Which names to choose so that it costs least; where two choices cost the same, the smallest set.
+
+    `prefers` is what it costs to choose a name, which may be negative, and `bonds[a][b]` what it costs to choose
+    `a` and not `b`; who has a bond with another stands in the bonds of both. Names with at most two others are
+    taken out first, their best answers becoming costs of those, which solves trees and chains with parallel
+    paths in one pass; what is left is solved by a minimal cut. Both dicts are used up.
+    """
+    taken: list[tuple[str, int, dict[str, tuple[int, int]]]] = []
+    waiting = [name for name in bonds if len(bonds[name]) <= 2]
+    for name in waiting:  # grows while it is gone through
+        if name not in bonds or len(bonds[name]) > 2:
+            continue
+        between = {other: (bond, bonds[other].pop(name)) for other, bond in bonds.pop(name).items()}
+        own = prefers.pop(name)
+        taken.append((name, own, between))
+        best = {
+            chosen: min(_answers(own, between, chosen))
+            for count in range(len(between) + 1)
+            for chosen in combinations(between, count)
+        }
+        if len(between) == 2:
+            a, b = between
+            prefers[a] += best[a, b] - best[(b,)]
+            prefers[b] += best[(b,)] - best[()]
+            bonds[a][b] = bonds[a].get(b, 0) + best[(a,)] + best[(b,)] - best[a, b] - best[()]
+            bonds[b].setdefault(a, 0)
+        elif between:
+            (a,) = between
+            prefers[a] += best[(a,)] - best[()]
+        waiting += between
+    chosen = _cut(prefers, bonds)
+    for name, own, between in reversed(taken):
+        without, with_it = _answers(own, between, chosen)
+        if with_it < without:
+            chosen.add(name)
+    return chosen
+
+
+def _answers(own: int, between: Mapping[str, tuple[int, int]], chosen: Collection[str]) -> tuple[int, int]:
+    """What it costs not to choose a name, and to choose it, where some of those around it are chosen."""
+    without = sum(inwards for other, (_, inwards) in between.items() if other in chosen)
+    return without, own + sum(outwards for other, (outwards, _) in between.items() if other not in chosen)
+
+
+def _cut(prefers: Mapping[str, int], room: dict[str, dict[str, int]]) -> set[str]:
+    """What `cheapest` gives, by a minimal cut between what prefers to be chosen and what does not.
+
+    It is found by augmenting paths, the shortest from one name after the other: `spare` is what each name's
+    preference has left, `room` what can still be sent along a bond. Names from which nothing more can be sent
+    are chosen, and passed over from then on.
+    """
+    spare = {name: -cost for name, cost in prefers.items()}
+    chosen: set[str] = set()
+    for start in spare:
+        while spare[start] > 0 and start not in chosen:
+            came: dict[str, str] = {start: start}
+            pending = [start]
+            for name in pending:  # grows while it is gone through
+                if spare[name] < 0:
+                    break
+                for other, left in room[name].items():
+                    if left and other not in came and other not in chosen:
+                        came[other] = name
+                        pending.append(other)
+            else:
+                chosen |= came.keys()
+                break
+            path = [name]
+            while path[-1] != start:
+                path.append(came[path[-1]])
+            pairs = list(pairwise(reversed(path)))
+            flow = min(spare[start], -spare[name], *(room[a][b] for a, b in pairs))
+            spare[start] -= flow
+            spare[name] += flow
+            for a, b in pairs:
+                room[a][b] -= flow
+                room[b][a] += flow
+    return chosen
 
 
 def _layout(units_first: bool) -> Layout:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,7 +143,7 @@ class Loader:
             kinds = ", ".join(f"`.{kind}`" for kind in (*TABLES, *MATRICES))
             raise fail(self.names.report, codes.FILE_KIND, self.node.span, name=name, kinds=kinds)
         if suffix == "npz" and "rows" not in bound:
-            arrays = self.files.loaded(name, self.node.span)
+            arrays = self._arrays(name)
             if (
                 isinstance(arrays, dict)
                 and not is_scipy(arrays)
@@ -151,10 +152,18 @@ class Loader:
                 return self._pairs(name, bound)
         return self._matrix(name, bound)
 
+    def _arrays(self, name: str) -> NDArray[Any] | dict[str, NDArray[Any]]:
+        """The array in a file of NumPy's, or all of an archive; read once."""
+
+        def size(arrays: NDArray[Any] | dict[str, NDArray[Any]]) -> int:
+            return sum(a.nbytes for a in (arrays.values() if isinstance(arrays, dict) else [arrays]))
+
+        return self.files.once("arrays", name, lambda: self.files.loaded(name, self.node.span), size)
+
     def _table(self, name: str) -> Table:
         if not name.lower().endswith(".npz"):
             return self.files.table(name, self.node.span)
-        arrays = self.files.loaded(name, self.node.span)
+        arrays = self._arrays(name)
         assert isinstance(arrays, dict)
         return table_of_arrays(name, arrays, self.names.report, self.node.span)
 
@@ -273,7 +282,7 @@ class Loader:
                 name=name,
                 help="`rows = source` for an (in, out) matrix, `rows = target` for an (out, in) matrix",
             )
-        entries = self._entries(name)
+        entries = self.files.once("entries", name, lambda: self._entries(name), _size)
         wanted = (self.source.units, self.target.units)
         wanted = wanted if word[0] == "source" else wanted[::-1]
         if entries.shape != wanted:
@@ -301,7 +310,7 @@ class Loader:
             if name.lower().endswith(".mtx"):
                 return matrix_market(self.files.read(name, span))
             if name.lower().endswith(".npz"):
-                arrays = self.files.loaded(name, span)
+                arrays = self._arrays(name)
                 if isinstance(arrays, dict) and is_scipy(arrays):
                     return scipy_matrix(arrays)
         except BadMatrix as error:
@@ -316,3 +325,9 @@ class Loader:
             )
         first, second = np.nonzero(dense)
         return Entries((dense.shape[0], dense.shape[1]), first, second, None)
+
+
+def _size(entries: Entries) -> int:
+    """Bytes that the entries of a matrix take."""
+    value = entries.value
+    return entries.row.nbytes + entries.column.nbytes + (0 if value is None else value.nbytes)

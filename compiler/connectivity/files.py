@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from zipfile import ZipFile, is_zipfile
 
 import numpy as np
@@ -18,6 +19,8 @@ from ...dsl.words import suggest
 from .. import codes
 from ..expressions import Failed, fail
 from .tables import Column, Table, read_lines, read_table
+
+T = TypeVar("T")
 
 # A spec may come from a stranger: one file of it may not fill the memory.
 FILE_SIZE_LIMIT = 4 << 30
@@ -31,6 +34,9 @@ class Files:
 
     directory: Path
     report: Report
+    # What `once` keeps, and how many bytes more it may.
+    kept: dict[tuple[str, str], Any] = field(default_factory=dict[tuple[str, str], Any])
+    room: int = 256 << 20
     digests: dict[str, str] = field(default_factory=dict[str, str])
     _tables: dict[str, Table] = field(default_factory=dict[str, Table])
 
@@ -54,6 +60,16 @@ class Files:
             raise fail(self.report, codes.UNREADABLE, span, name=name, reason=reason) from None
         self.digests[name] = hashlib.sha256(content).hexdigest()
         return content
+
+    def once(self, what: str, name: str, make: Callable[[], T], size: Callable[[T], int]) -> T:
+        """What is made of a file's content, made once, and kept as long as there is room for its bytes."""
+        if (what, name) not in self.kept:
+            made = make()
+            if size(made) > self.room:
+                return made
+            self.room -= size(made)
+            self.kept[what, name] = made
+        return self.kept[what, name]
 
     # -------------------------------------------------------------------------------------- arrays
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import product
+from itertools import combinations, product
 from math import prod
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nnspec.compiler.graph import Graph, Project
 from nnspec.compiler.kernels import Kernel
-from nnspec.compiler.layouts import Layouts, assign
+from nnspec.compiler.layouts import Layouts, assign, cheapest
 from nnspec.compiler.pipeline import understand
 
 KERNELS: tuple[Kernel, ...] = ("dense", "masked", "edges", "band", "blocks", "diagonal")
@@ -88,6 +88,34 @@ def test_no_assignment_transposes_fewer_numbers(tmp_path_factory: pytest.TempPat
     for value, to in made:
         held = layouts.of(value)
         assert to != held or (value in {data.name for data in graph.inputs} and to == "units first")
+
+
+@st.composite
+def choices(draw: st.DrawFn) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+    """What `cheapest` takes: up to six names, as many bonds as may be, small numbers so that many are equal."""
+    names = [f"v{i}" for i in range(draw(st.integers(1, 6)))]
+    prefers = {name: draw(st.integers(-4, 4)) for name in names}
+    bonds: dict[str, dict[str, int]] = {name: {} for name in names}
+    for a, b in combinations(names, 2):
+        if draw(st.booleans()):
+            bonds[a][b], bonds[b][a] = draw(st.integers(0, 3)), draw(st.integers(0, 3))
+    return prefers, bonds
+
+
+@settings(max_examples=400, deadline=None)
+@given(choices())
+def test_the_cheapest_choice_is_the_smallest_of_the_cheapest(drawn) -> None:
+    prefers, bonds = drawn
+
+    def cost(chosen: frozenset[str]) -> int:
+        left = (bonds[a][b] for a in chosen for b in bonds[a] if b not in chosen)
+        return sum(prefers[name] for name in chosen) + sum(left)
+
+    every = [frozenset(some) for count in range(len(prefers) + 1) for some in combinations(prefers, count)]
+    least = min(map(cost, every))
+    smallest = frozenset.intersection(*(chosen for chosen in every if cost(chosen) == least))
+    assert cost(smallest) == least
+    assert cheapest(dict(prefers), {name: dict(others) for name, others in bonds.items()}) == smallest
 
 
 def layouts_of(folder: Path, text: str) -> Layouts:
