@@ -174,6 +174,7 @@ KERNELS = frozenset(
         "TransposedCopy",
         "UnitsFirstBatchNorm1d",
         "UnitsFirstLayerNorm",
+        "View",
         "WithTables",
         "added_onto",
         "array_hash",
@@ -328,6 +329,7 @@ CLASSES = frozenset(name for name in dir(builtins) if name[0].isupper()) | froze
         "TransposedCopy",
         "UnitsFirstBatchNorm1d",
         "UnitsFirstLayerNorm",
+        "View",
         "WithTables",
     ]
 )

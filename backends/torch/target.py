@@ -71,7 +71,7 @@ PENALTIES: dict[str, str | Unsupported] = {
 # What the layers along edges are called, and what changes a value's layout or works in the other one.
 ALONG_EDGES = frozenset(["BandProjection", "BlockProjection", "EdgeProjection", "MaskedProjection"])
 # Parts of layers that are ours and not PyTorch's.
-PARTS = ("Scale", "Softmax", "UnitsFirstBatchNorm1d", "UnitsFirstLayerNorm")
+PARTS = ("Scale", "Softmax", "UnitsFirstBatchNorm1d", "UnitsFirstLayerNorm", "View")
 CONVERSIONS = ("to_units_first", "to_batch_first")
 
 # Source text behind `nn.`, or `UnitsFirst` where the layer is stored so.
@@ -217,31 +217,46 @@ def _shaped(layer: Value) -> str:
 
 def _construct(layer: Value, chain: tuple[Operation, ...], plan: Plan, kernels: set[str]) -> list[str]:
     """Lines of `__init__` for one layer: its projections, then the module of the layer itself."""
-    lines: list[str] = []
-    parts: dict[str, str] = {}
-    class_, bias = "Layer", list[str]()
+    lines = [line for op in chain if isinstance(op, Project) for line in _projection(op, plan, kernels)]
+    class_, bias, parts = "Layer", list[str](), dict[str, str]()
+    own = not _is_passed_on(chain)  # whether what the next part gets is a tensor that nothing else has
     for operation in chain:
         match operation:
-            case Project():
-                lines += _projection(operation, plan, kernels)
             case AddBias():
                 if parts:
-                    class_, bias = "LateBiasLayer", [f"bias_behind={len(parts)}"]
+                    class_, bias, own = "LateBiasLayer", [f"bias_behind={len(parts)}"], True
                 bias.append(f"bias={operation.bias.shape[0]}")
                 if not operation.by_unit:
                     bias.append(f"bias_index={bias_index(operation)}")
             case Apply() | ApplyNorm() | Drop() | Multiply():
-                name, text = _part(operation, plan.layouts.of(layer.name) == "units first")
-                again = 2
-                while (free := name if again == 2 and name not in parts else f"{name}_{again}") in parts:
-                    again += 1
-                parts[free] = text
-                kernels |= {kernel for kernel in PARTS if text.startswith(f"{kernel}(")}
-            case Add():
+                if isinstance(operation, Apply) and not own:
+                    _add_part(parts, "view", "View()")
+                _add_part(parts, *_part(operation, plan.layouts.of(layer.name) == "units first"))
+                own = isinstance(operation, ApplyNorm | Multiply) or (own and isinstance(operation, Drop))
+            case Project() | Add():
                 pass
-    kernels.add(class_)
+    kernels |= {
+        class_,
+        *(kernel for kernel in PARTS if any(t.startswith(f"{kernel}(") for t in parts.values())),
+    }
     given = [*bias, *(f"{name}={text}" for name, text in parts.items())]
     return [*lines, call(f"self.{layer.name} = {class_}(", given, ")", 8)]
+
+
+def _is_passed_on(chain: tuple[Operation, ...]) -> bool:
+    """Whether a layer's sum is the value of another as it is: one connection without weights, and no bias."""
+    first = next((op for op in chain if not isinstance(op, Project | Add)), None)
+    projections = [op for op in chain if isinstance(op, Project)]
+    return len(projections) == 1 and is_identity(projections[0]) and not isinstance(first, AddBias)
+
+
+def _add_part(parts: dict[str, str], name: str, text: str) -> None:
+    """Add a part of a layer under its name, numbered where there is one already: `tanh`, `tanh_2`."""
+    number, free = 1, name
+    while free in parts:
+        number += 1
+        free = f"{name}_{number}"
+    parts[free] = text
 
 
 def _part(operation: Apply | ApplyNorm | Drop | Multiply, units_first: bool) -> tuple[str, str]:
@@ -319,7 +334,8 @@ def _forward(layer: Value, chain: tuple[Operation, ...], plan: Plan) -> list[str
     so_far = _bias(steps[0], name) if steps and isinstance(steps[0], AddBias) else ""
     lines: list[str] = []
     projections = [op for op in chain if isinstance(op, Project)]
-    if not so_far and _passes_on(projections, steps):
+    if _is_passed_on(chain) and all(isinstance(step, Drop) for step in steps):
+        # A copy, so that each layer's value is an array of its own.
         return [f"{name} = self.{name}({_projected(projections[0], '', plan)}.clone())"]
     # Values that are passed on come first, where nothing else does: the others are added onto them.
     for operation in sorted(projections, key=lambda op: not is_identity(op)):
@@ -330,15 +346,6 @@ def _forward(layer: Value, chain: tuple[Operation, ...], plan: Plan) -> list[str
     if len(around) + 8 <= WIDTH:
         return [*lines[:-1], around]
     return [*lines, f"{name} = self.{name}({name})"]
-
-
-def _passes_on(projections: list[Project], steps: list[Operation]) -> bool:
-    """Whether a layer's value is that of another, so that it takes a copy to have an array of its own."""
-    return (
-        len(projections) == 1
-        and is_identity(projections[0])
-        and all(isinstance(step, Drop) for step in steps)
-    )
 
 
 def _projected(operation: Project, onto: str, plan: Plan) -> str:

@@ -41,6 +41,31 @@ def test_one_seed_one_model_whatever_the_global_state(graph_mlp: ModuleType) -> 
         assert np.array_equal(array, second[name])
 
 
+def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
+    return all(np.array_equal(array, other[name]) for name, array in one.items())
+
+
+def test_without_a_seed_torch_s_generator_gives_one(graph_mlp: ModuleType) -> None:
+    torch.manual_seed(1)
+    first, second = (graph_mlp.GraphMlp(seed=None).to_arrays() for _ in range(2))
+    assert not same(first, second)
+    torch.manual_seed(1)
+    assert same(first, graph_mlp.GraphMlp(seed=None).to_arrays())
+    assert same(graph_mlp.GraphMlp().to_arrays(), graph_mlp.GraphMlp(seed=0).to_arrays())
+    with torch.device("meta"):
+        graph_mlp.GraphMlp(seed=None)
+
+
+def test_arrays_that_go_in_and_out_are_copies(graph_mlp: ModuleType) -> None:
+    model, other = graph_mlp.GraphMlp(seed=1), graph_mlp.GraphMlp(seed=1)
+    given = graph_mlp.start_values(1)
+    model.load_arrays(given)
+    for arrays in (given, model.to_arrays()):
+        for array in arrays.values():
+            array += 1
+    assert same(model.to_arrays(), other.to_arrays())
+
+
 @pytest.mark.parametrize("optimiser", ["SGD", "AdamW"])
 def test_weight_decay_leaves_absent_edges_absent_and_frozen_ones_frozen(
     masked_dense: ModuleType, optimiser: str, device: str

@@ -71,6 +71,18 @@ class Scale(nn.Module):
         return str(self.factor)
 
 
+class View(nn.Module):
+    """Passes on what it gets, as a tensor of its own.
+
+    It stands before an activation that would else get the very tensor that another one has made: captum has
+    its hooks on tensors, and would take the two for one.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, units) -> (batch, units)."""
+        return x.view_as(x)
+
+
 # The parts below take (batch, units) as any part does, but work on it as it is stored: units first.
 
 
