@@ -40,20 +40,21 @@ from ..target import (
     summary,
 )
 
-# Source text in {x}, the activation's parameters, and {dim}, its last dimension; `F` is torch.nn.functional.
+# Modules, because what explains a network by its modules (captum, shap) sees nothing else. Source text in the
+# activation's parameters.
 ACTIVATIONS: dict[str, str | Unsupported] = {
-    "tanh": "torch.tanh({x})",
-    "sigmoid": "torch.sigmoid({x})",
-    "relu": "torch.relu({x})",
-    "leaky_relu": "F.leaky_relu({x}, negative_slope={slope})",
-    "gelu": 'F.gelu({x}, approximate="none")',
-    "gelu_tanh": 'F.gelu({x}, approximate="tanh")',
-    # F.softplus turns linear above 20 unless told otherwise, which float64 would notice.
-    "softplus": "F.softplus({x}, threshold=50)",
-    "softmax": "torch.softmax({x}, dim={dim})",
+    "tanh": "nn.Tanh()",
+    "sigmoid": "nn.Sigmoid()",
+    "relu": "nn.ReLU()",
+    "leaky_relu": "nn.LeakyReLU(negative_slope={slope})",
+    "gelu": 'nn.GELU(approximate="none")',
+    "gelu_tanh": 'nn.GELU(approximate="tanh")',
+    # It turns linear above 20 unless told otherwise, which float64 would notice.
+    "softplus": "nn.Softplus(threshold=50)",
+    "softmax": "nn.Softmax(dim=-1)",
 }
 
-# Source text in {y}, the prediction, and {t}, the target, as (batch, ...).
+# Source text in {y}, the prediction, and {t}, the target, as (batch, ...); `F` is torch.nn.functional.
 LOSSES: dict[str, str | Unsupported] = {
     "cross_entropy": "F.cross_entropy({y}, {t})",
     "binary_cross_entropy": "F.binary_cross_entropy_with_logits({y}, {t})",
@@ -69,24 +70,26 @@ PENALTIES: dict[str, str | Unsupported] = {
 
 # What the layers along edges are called, and what changes a value's layout or works in the other one.
 ALONG_EDGES = frozenset(["BandProjection", "BlockProjection", "EdgeProjection", "MaskedProjection"])
-CONVERSIONS = ("to_units_first", "to_batch_first", "batch_norm_units_first", "layer_norm_units_first")
+# Parts of layers that are ours and not PyTorch's.
+PARTS = ("Scale", "Softmax", "UnitsFirstBatchNorm1d", "UnitsFirstLayerNorm", "View")
+CONVERSIONS = ("to_units_first", "to_batch_first")
 
+# Source text behind `nn.`, or `UnitsFirst` where the layer is stored so.
 NORMS: dict[str, str | Unsupported] = {
-    "batch_norm": "nn.BatchNorm1d({units}, eps={eps}, momentum={momentum})",
-    "layer_norm": "nn.LayerNorm({units}, eps={eps})",
+    "batch_norm": "BatchNorm1d({units}, eps={eps}, momentum={momentum})",
+    "layer_norm": "LayerNorm({units}, eps={eps})",
 }
 
 
 def render(plan: Plan) -> Rendering:
     """What the PyTorch template places."""
     graph = plan.graph
-    kernels = {"arrays_of", "load_into", *start_kernels(plan)}
+    kernels = {"arrays_of", "load_into", "flat", "unflat", *start_kernels(plan)}
     constructor: list[str] = []
     forward: list[str] = []
+    forward.append(_batch_line(graph.inputs[0].name, graph.inputs[0].shape))
     for data in graph.inputs:
-        if len(data.shape) > 1:
-            kernels.add("flat")
-            forward.append(f"{data.name} = flat({data.name}, {shape_text(data.shape)})")
+        forward.append(_flat_line(data.name, data.shape))
         if plan.layouts.of(data.name) == "units first":
             forward.append(f"{data.name} = to_units_first({data.name})")
         forward += _copies(data.name, plan)
@@ -101,7 +104,10 @@ def render(plan: Plan) -> Rendering:
     typed = [f"{name}: Tensor" for name in inputs]
     returned = "Tensor" if len(outputs) == 1 else "tuple[Tensor, ...]"
     entries = [f'"{layer.layer}": {_shaped(layer)}' for layer in graph.layers]
+    kernels |= {"returned"} if any(value.startswith("returned(") for value in outputs) else set[str]()
     losses = _losses(graph)
+    checks = _loss_checks(graph)
+    kernels |= {"class_codes"} if any(term.loss.codes for term in graph.losses) else set[str]()
     loss_inputs = [f"{name}: Tensor" for name in loss_arguments(graph)]
     context = {
         **start_context(plan, "start_values"),
@@ -112,10 +118,11 @@ def render(plan: Plan) -> Rendering:
         "edges": bool(kernels & ALONG_EDGES),
         "layers_signature": call("def layers(", ["self", *typed], ") -> dict[str, Tensor]:", 4),
         "forward": tuple(forward),
-        "layers_return": collection("return {", entries, "}", 8),
+        "layers_values": collection("values = {", entries, "}", 8),
         "forward_signature": call("def forward(", ["self", *typed], f") -> {returned}:", 4),
         "forward_shapes": shapes_text(graph),
         "forward_body": _forward_body(inputs, outputs),
+        "loss_checks": checks,
         "loss": returned_sum(losses, 8) if losses else (),
         "loss_signature": call("def loss(", ["self", *loss_inputs], ") -> Tensor:", 4),
     }
@@ -134,14 +141,21 @@ def render(plan: Plan) -> Rendering:
     return Rendering(context, frozenset(kernels | needed), frozenset(imports | imported))
 
 
+def _batch_line(name: str, shape: tuple[int, ...]) -> str:
+    """Dimensions before an array's declared shape are those of the batch."""
+    return f"batch = {name}.shape[:-{len(shape)}]"
+
+
+def _flat_line(name: str, shape: tuple[int, ...], *dtype: str) -> str:
+    """An array as (batch, units); `dtype` is what its numbers are turned into if they are not floating."""
+    given = ", ".join([f'"{name}"', name, "batch", shape_text(shape), *dtype])
+    return f"{name} = flat({given})"
+
+
 def _returned(layer: Value, plan: Plan) -> str:
     """An output as it is returned: batch first."""
     value = f'values["{layer.name}"]'
-    if plan.layouts.of(layer.name) == "batch first":
-        return value
-    if len(layer.shape) == 1:
-        return f"to_batch_first({value})"
-    return f"to_batch_first({value}.flatten(1)).unflatten(1, {shape_text(layer.shape)})"
+    return value if plan.layouts.of(layer.name) == "batch first" else f"returned({value}, {layer.units})"
 
 
 def _forward_body(inputs: list[str], outputs: list[str]) -> tuple[str, ...]:
@@ -154,14 +168,36 @@ def _forward_body(inputs: list[str], outputs: list[str]) -> tuple[str, ...]:
     )
 
 
+def _loss_checks(graph: Graph) -> tuple[str, ...]:
+    """Lines that hold what the loss reads to its shapes: nothing is broadcast, and no code left out."""
+    if not graph.losses:
+        return ()
+    first, lines = graph.losses[0].prediction, dict[str, str]()
+    for term in graph.losses:
+        y, shape = term.prediction, graph.value(term.prediction).shape
+        lines[y] = _flat_line(y, shape)
+    for term in graph.losses:
+        y, t, shape = term.prediction, term.target, graph.value(term.prediction).shape
+        if not term.loss.codes:
+            lines.setdefault(t, _flat_line(t, shape, f"{y}.dtype"))
+            continue
+        given = f'"{t}", {t}, batch, {_tuple_text(shape[:-1])}, {shape[-1]}'
+        lines.setdefault(t, f"{t} = class_codes({given})")
+    return (_batch_line(first, graph.value(first).shape), *lines.values())
+
+
+def _tuple_text(shape: tuple[int, ...]) -> str:
+    return shape_text(shape) if shape else "()"
+
+
 def _losses(graph: Graph) -> list[str]:
     """The terms of the loss as source text."""
     terms: list[str] = []
     for term in graph.losses:
-        y, t = term.prediction, term.target
-        if term.loss.codes and len(graph.value(y).shape) > 1:
-            y, t = f"{y}.flatten(0, -2)", f"{t}.flatten()"
-        terms.append(scaled(term.coefficient, spelled(LOSSES, term.loss.name, y=y, t=t)))
+        y, shape = term.prediction, graph.value(term.prediction).shape
+        if term.loss.codes and len(shape) > 1:
+            y = f"{y}.reshape(-1, {shape[-1]})"
+        terms.append(scaled(term.coefficient, spelled(LOSSES, term.loss.name, y=y, t=term.target)))
     terms += [
         scaled(penalty.coefficient, spelled(PENALTIES, penalty.penalty.name, w=f"self.{penalty.parameter}"))
         for penalty in graph.penalties
@@ -180,29 +216,75 @@ def _shaped(layer: Value) -> str:
 
 
 def _construct(layer: Value, chain: tuple[Operation, ...], plan: Plan, kernels: set[str]) -> list[str]:
-    """Lines of `__init__` for one layer: its projections, then what it holds itself."""
-    lines: list[str] = []
-    parts: list[str] = []
+    """Lines of `__init__` for one layer: its projections, then the module of the layer itself."""
+    lines = [line for op in chain if isinstance(op, Project) for line in _projection(op, plan, kernels)]
+    class_, bias, parts = "Layer", list[str](), dict[str, str]()
+    own = not _is_passed_on(chain)  # whether what the next part gets is a tensor that nothing else has
     for operation in chain:
         match operation:
-            case Project():
-                lines += _projection(operation, plan, kernels)
             case AddBias():
-                parts.append(f"bias={operation.bias.shape[0]}")
+                if parts:
+                    class_, bias, own = "LateBiasLayer", [f"bias_behind={len(parts)}"], True
+                bias.append(f"bias={operation.bias.shape[0]}")
                 if not operation.by_unit:
-                    parts.append(f"bias_index={bias_index(operation)}")
-            case ApplyNorm():
-                numbers = dict(operation.arguments)
-                text = spelled(NORMS, operation.norm.name, units=operation.output.units, **numbers)
-                parts.append(f"{operation.norm.name}={text}")
-            case Drop():
-                parts.append(f"dropout=nn.Dropout({operation.p})")
-            case Add() | Apply() | Multiply():
+                    bias.append(f"bias_index={bias_index(operation)}")
+            case Apply() | ApplyNorm() | Drop() | Multiply():
+                if isinstance(operation, Apply) and not own:
+                    _add_part(parts, "view", "View()")
+                _add_part(parts, *_part(operation, plan.layouts.of(layer.name) == "units first"))
+                own = isinstance(operation, ApplyNorm | Multiply) or (own and isinstance(operation, Drop))
+            case Project() | Add():
                 pass
-    if parts:
-        kernels.add("LayerParts")
-        lines.append(call(f"self.{layer.name} = LayerParts(", parts, ")", 8))
-    return lines
+    kernels |= {
+        class_,
+        *(kernel for kernel in PARTS if any(t.startswith(f"{kernel}(") for t in parts.values())),
+    }
+    given = [*bias, *(f"{name}={text}" for name, text in parts.items())]
+    return [*lines, call(f"self.{layer.name} = {class_}(", given, ")", 8)]
+
+
+def _is_passed_on(chain: tuple[Operation, ...]) -> bool:
+    """Whether a layer's sum is the value of another as it is: one connection without weights, and no bias."""
+    first = next((op for op in chain if not isinstance(op, Project | Add)), None)
+    projections = [op for op in chain if isinstance(op, Project)]
+    return len(projections) == 1 and is_identity(projections[0]) and not isinstance(first, AddBias)
+
+
+def _add_part(parts: dict[str, str], name: str, text: str) -> None:
+    """Add a part of a layer under its name, numbered where there is one already: `tanh`, `tanh_2`."""
+    number, free = 1, name
+    while free in parts:
+        number += 1
+        free = f"{name}_{number}"
+    parts[free] = text
+
+
+def _part(operation: Apply | ApplyNorm | Drop | Multiply, units_first: bool) -> tuple[str, str]:
+    """What a step of a layer is called in its module, and the source text of that part."""
+    match operation:
+        case Apply():
+            return operation.activation.name, _activation(operation, units_first)
+        case ApplyNorm():
+            numbers = dict(operation.arguments)
+            text = spelled(NORMS, operation.norm.name, units=operation.output.units, **numbers)
+            return operation.norm.name, ("UnitsFirst" if units_first else "nn.") + text
+        case Drop():
+            return "dropout", f"nn.Dropout({operation.p})"
+        case Multiply():
+            return "scale", f"Scale({operation.factor})"
+
+
+def _activation(operation: Apply, units_first: bool) -> str:
+    """An activation; what mixes units goes along the last dimension of the layer's shape."""
+    shape = operation.output.shape
+    text = spelled(ACTIVATIONS, operation.activation.name, **dict(operation.arguments))
+    if operation.activation.derivative is not None:
+        return text
+    if units_first:
+        return f"Softmax({shape_text(shape)})"
+    if len(shape) == 1:
+        return text
+    return f"nn.Sequential(nn.Unflatten(1, {shape_text(shape)}), {text}, nn.Flatten())"
 
 
 def _projection(operation: Project, plan: Plan, kernels: set[str]) -> list[str]:
@@ -242,32 +324,28 @@ def _projection(operation: Project, plan: Plan, kernels: set[str]) -> list[str]:
 
 
 def _forward(layer: Value, chain: tuple[Operation, ...], plan: Plan) -> list[str]:
-    """Lines of `layers` for one layer: its sum with the bias first, then one line a step.
+    """Lines of `layers` for one layer: its sum with the bias, and the layer's module around it.
 
     Each projection adds onto what there is already, which the first one gets as the bias: nothing takes a
     pass of its own.
     """
-    name, units_first = layer.name, plan.layouts.of(layer.name) == "units first"
+    name = layer.name
     steps = [op for op in chain if not isinstance(op, Project | Add)]
-    so_far = ""
-    if steps and isinstance(steps[0], AddBias):
-        so_far, steps = _bias(steps[0], name), steps[1:]
+    so_far = _bias(steps[0], name) if steps and isinstance(steps[0], AddBias) else ""
     lines: list[str] = []
     projections = [op for op in chain if isinstance(op, Project)]
+    if _is_passed_on(chain) and all(isinstance(step, Drop) for step in steps):
+        # A copy, so that each layer's value is an array of its own.
+        return [f"{name} = self.{name}({_projected(projections[0], '', plan)}.clone())"]
     # Values that are passed on come first, where nothing else does: the others are added onto them.
     for operation in sorted(projections, key=lambda op: not is_identity(op)):
         so_far = _projected(operation, name if lines else so_far, plan)
         lines.append(f"{name} = {so_far}")
-    # The first activation goes round the sum where that stays on one line.
-    if (
-        steps
-        and isinstance(first := steps[0], Apply)
-        and (first.activation.derivative is not None or len(first.output.shape) == 1)
-    ):
-        around = f"{name} = {_step(first, so_far, units_first)}"
-        if len(around) + 8 <= WIDTH:
-            lines[-1], steps = around, steps[1:]
-    return [*lines, *(f"{name} = {_step(step, name, units_first)}" for step in steps)]
+    # The layer goes round its last sum where that stays on one line.
+    around = f"{name} = self.{name}({so_far})"
+    if len(around) + 8 <= WIDTH:
+        return [*lines[:-1], around]
+    return [*lines, f"{name} = self.{name}({name})"]
 
 
 def _projected(operation: Project, onto: str, plan: Plan) -> str:
@@ -282,7 +360,7 @@ def _projected(operation: Project, onto: str, plan: Plan) -> str:
     else:
         # What is transposed takes a bias along, and not an array, which is in the other layout.
         added = onto if not after or onto != operation.layer else ""
-        y = f"self.{operation.connection}({', '.join([x, *[added] * bool(added)])})"
+        y = f"self.{operation.connection}({x}{f', onto={added}' if added else ''})"
     y = f"{_conversion(after)}({y})" if after else y
     return f"{y} + {onto}" if onto and not added else y
 
@@ -309,41 +387,6 @@ def _bias(operation: AddBias, layer: str) -> str:
     if operation.by_unit:
         return f"self.{layer}.bias"
     return f"self.{layer}.unit_bias()"
-
-
-def _step(operation: Operation, x: str, units_first: bool) -> str:
-    """A step after the sum, of a layer that is units first or not."""
-    match operation:
-        case AddBias():
-            return f"{x} + {_bias(operation, x)}"
-        case Apply():
-            return _activated(operation, x, units_first)
-        case ApplyNorm():
-            if units_first:
-                return f"{operation.norm.name}_units_first(self.{operation.name}, {x})"
-            return f"self.{operation.name}({x})"
-        case Drop():
-            return f"self.{x}.dropout({x})"
-        case Multiply():
-            return f"{operation.factor} * {x}"
-        case Project() | Add():
-            raise AssertionError("a sum is no step")
-
-
-def _activated(operation: Apply, x: str, units_first: bool) -> str:
-    """An activation; what mixes units goes along the last dimension of the layer's shape."""
-    name, numbers, shape = operation.activation.name, dict(operation.arguments), operation.output.shape
-    if operation.activation.derivative is not None:
-        return spelled(ACTIVATIONS, name, x=x, **numbers)
-    if not units_first:
-        x = x if len(shape) == 1 else f"{x}.unflatten(1, {shape_text(shape)})"
-        text = spelled(ACTIVATIONS, name, x=x, dim=-1, **numbers)
-        return text if len(shape) == 1 else f"{text}.flatten(1)"
-    x = f"({x}).t()" if " + " in x else f"{x}.t()"
-    if len(shape) == 1:
-        return f"{spelled(ACTIVATIONS, name, x=x, dim=0, **numbers)}.t()"
-    x = f"{x}.unflatten(0, {shape_text(shape)})"
-    return f"{spelled(ACTIVATIONS, name, x=x, dim=-2, **numbers)}.flatten(0, -2).t()"
 
 
 TARGET = Target("torch", render)

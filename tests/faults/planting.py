@@ -171,13 +171,13 @@ FAULTS: tuple[Fault, ...] = (
     InData("given weight changed", given_weight_changed),
     InData("bias moved", bias_moved),
     # --- PyTorch
-    InText("bias dropped", "torch", r", self\.\w+\.(bias|unit_bias\(\))(?=\))", ""),
-    InText("activation swapped", "torch", r"torch\.tanh\(", "torch.sigmoid("),
-    InText("activation swapped", "torch", r"torch\.sigmoid\(", "torch.tanh("),
+    InText("bias dropped", "torch", r", onto=self\.\w+\.(bias|unit_bias\(\))(?=\))", ""),
+    InText("activation swapped", "torch", r"nn\.Tanh\(", "nn.Sigmoid("),
+    InText("activation swapped", "torch", r"nn\.Sigmoid\(", "nn.Tanh("),
     InText("activation swapped", "torch", r'approximate="none"', 'approximate="tanh"'),
-    InText("activation swapped", "torch", r"torch\.relu\(", "F.softplus("),
+    InText("activation swapped", "torch", r"nn\.ReLU\(", "nn.Softplus("),
     InText("activation's number changed", "torch", r"negative_slope=0\.2", "negative_slope=0.1"),
-    InText("factor changed", "torch", r"= 0\.7 \*", "= 0.8 *"),
+    InText("factor changed", "torch", r"Scale\(0\.7", "Scale(0.8"),
     InText("derivative's sign changed", "torch", r"grad_x = ReverseEdgeSum", "grad_x = -ReverseEdgeSum"),
     InText(
         "derivative's sign changed", "torch", r"grad_x = BlockSum\.apply\(g", "grad_x = -BlockSum.apply(g"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -38,6 +41,31 @@ def generated(
         sys.modules.pop(name, None)
         module = importlib.import_module(name)
         assert Path(module.__file__ or "").parent == folder
+        return module
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def torch_module(
+    tmp_path_factory: pytest.TempPathFactory, preferring: Callable[[str | None], AbstractContextManager[None]]
+) -> Callable[[str, str | None], ModuleType]:
+    """The PyTorch module of a spec that is given as text, with a kernel, made once a session."""
+    from nnspec.backends.emit import write
+    from nnspec.compiler import compile_spec
+
+    @cache
+    def load(text: str, kernel: str | None) -> ModuleType:
+        name = text.split()[1]
+        folder = tmp_path_factory.mktemp(name)
+        (folder / f"{name}.nnspec").write_text(text)
+        with preferring(kernel):
+            write(compile_spec(folder / f"{name}.nnspec", ["torch"]).files, folder)
+        found = importlib.util.spec_from_file_location(f"{name}_torch", folder / f"{name}_torch.py")
+        assert found is not None
+        assert found.loader is not None
+        module = importlib.util.module_from_spec(found)
+        found.loader.exec_module(module)
         return module
 
     return load

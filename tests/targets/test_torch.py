@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -39,6 +40,60 @@ def test_one_seed_one_model_whatever_the_global_state(graph_mlp: ModuleType) -> 
     assert torch.equal(state, torch.random.get_rng_state()), "making a model must not draw from torch"
     for name, array in first.items():
         assert np.array_equal(array, second[name])
+
+
+def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
+    return all(np.array_equal(array, other[name]) for name, array in one.items())
+
+
+def test_without_a_seed_torch_s_generator_gives_one(graph_mlp: ModuleType) -> None:
+    torch.manual_seed(1)
+    first, second = (graph_mlp.GraphMlp(seed=None).to_arrays() for _ in range(2))
+    assert not same(first, second)
+    torch.manual_seed(1)
+    assert same(first, graph_mlp.GraphMlp(seed=None).to_arrays())
+    assert same(graph_mlp.GraphMlp().to_arrays(), graph_mlp.GraphMlp(seed=0).to_arrays())
+    with torch.device("meta"):
+        graph_mlp.GraphMlp(seed=None)
+
+
+def test_arrays_that_go_in_and_out_are_copies(graph_mlp: ModuleType) -> None:
+    model, other = graph_mlp.GraphMlp(seed=1), graph_mlp.GraphMlp(seed=1)
+    given = graph_mlp.start_values(1)
+    model.load_arrays(given)
+    for arrays in (given, model.to_arrays()):
+        for array in arrays.values():
+            array += 1
+    assert same(model.to_arrays(), other.to_arrays())
+
+
+LATE = """model late
+input x[2, 2]
+layer h[2, 2] : tanh, bias({bias}), tanh
+connect x -> h : {edges}
+output h
+"""
+
+
+@pytest.mark.parametrize("kernel", ["edges", "masked"])
+@pytest.mark.parametrize("edges", ["one_to_one with weight = none", "random(fan_in = 2)"])
+@pytest.mark.parametrize(
+    ("bias", "entries"), [("start = 0.5", [0, 1, 2, 3]), ("per = 0, start = 0.5", [0, 0, 1, 1])]
+)
+def test_a_bias_behind_an_activation_is_added_there(
+    torch_module: Callable[[str, str], ModuleType], kernel: str, edges: str, bias: str, entries: list[int]
+) -> None:
+    model = torch_module(LATE.format(bias=bias, edges=edges), kernel).Late()
+    x = torch.randn(6, 2, 2)
+    before = model.x_h(x.flatten(1)) if hasattr(model, "x_h") else x.flatten(1)
+    held = model.h.bias.detach().requires_grad_()
+    assert torch.equal(held, torch.full((1 + max(entries),), 0.5))
+    wanted = torch.tanh(torch.tanh(before.detach()) + held[entries]).unflatten(1, (2, 2))
+    torch.testing.assert_close(model(x), wanted)
+    model(x).square().sum().backward()
+    wanted.square().sum().backward()
+    torch.testing.assert_close(model.h.bias.grad, held.grad)
+    assert [name for name, _ in model.h.named_children() if "tanh" in name] == ["tanh", "tanh_2"]
 
 
 @pytest.mark.parametrize("optimiser", ["SGD", "AdamW"])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from .units_first import to_batch_first
 
 
 def arrays_of(module: nn.Module) -> dict[str, np.ndarray]:
@@ -41,10 +44,67 @@ def load_into(module: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
     module.load_state_dict(kept | given)
 
 
-def flat(x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """(batch, *shape) -> (batch, units). Raises ValueError for any other shape."""
-    if x.shape[1:] != shape:
+def check_shape(name: str, x: Tensor, batch: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    """Raise a `ValueError` unless `x` is (*batch, *shape)."""
+    if x.shape != (*batch, *shape):
         raise ValueError(
-            f"expected an array of shape (batch, {', '.join(map(str, shape))}), got {tuple(x.shape)}"
+            f"`{name}` must have the shape {(*batch, *shape)}, which is {tuple(batch)} for the batch and "
+            f"{shape} as declared, but has the shape {tuple(x.shape)}"
         )
-    return x.flatten(1)
+
+
+def flat(
+    name: str, x: Tensor, batch: tuple[int, ...], shape: tuple[int, ...], dtype: torch.dtype | None = None
+) -> Tensor:
+    """Return `x`, (*batch, *shape), as (entries of the batch, units); `dtype` is for what is not floating.
+
+    Raises:
+        ValueError: `x` has another shape, or is not floating and no `dtype` is given.
+    """
+    check_shape(name, x, batch, shape)
+    if not torch.is_floating_point(x):
+        if dtype is None or x.is_complex():
+            raise ValueError(f"`{name}` must be floating, not {x.dtype}")
+        x = x.to(dtype)
+    return x if len(batch) == len(shape) == 1 else x.reshape(-1, math.prod(shape))
+
+
+def class_codes(
+    name: str, codes: Tensor, batch: tuple[int, ...], shape: tuple[int, ...], classes: int
+) -> Tensor:
+    """Return class codes, (*batch, *shape), as a vector of int64.
+
+    On a CPU the codes are looked at. On other devices that would wait for the device, and while code is
+    traced or mapped there is nothing to look at: then `F.cross_entropy` stops at a code that is out of range,
+    -100 too, which it would leave out by itself.
+
+    Raises:
+        ValueError: `codes` has another shape, or holds no integers, or one that is no class.
+    """
+    check_shape(name, codes, batch, shape)
+    if torch.is_floating_point(codes) or codes.is_complex() or codes.dtype == torch.bool:
+        raise ValueError(f"`{name}` must hold class codes, which are integers, not {codes.dtype}")
+    codes = codes.reshape(-1).long()
+    unseen = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    if unseen or codes.device.type != "cpu":
+        return codes.clamp(min=-1)
+    if len(codes):
+        low, high = (int(code) for code in codes.aminmax())
+        if low < 0 or high >= classes:
+            wrong = low if low < 0 else high
+            raise ValueError(f"`{name}` must hold class codes from 0 to {classes - 1}, but has {wrong}")
+    return codes
+
+
+def unflat(values: dict[str, Tensor], batch: tuple[int, ...]) -> dict[str, Tensor]:
+    """Return values, (entries of the batch, *shape), as (*batch, *shape)."""
+    if len(batch) == 1:
+        return values
+    return {name: value.reshape(*batch, *value.shape[1:]) for name, value in values.items()}
+
+
+def returned(value: Tensor, units: int) -> Tensor:
+    """Return a layer's value, (*batch, *shape), as a contiguous array if it was computed units first."""
+    if value.dim() == 2:
+        return to_batch_first(value)
+    return to_batch_first(value.reshape(-1, units)).reshape(value.shape)

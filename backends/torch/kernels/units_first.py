@@ -1,7 +1,7 @@
 """Moving between (batch, units) and (units, batch), the layout in which sparse layers compute."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import forward_ad
 
 
@@ -100,22 +100,3 @@ def added_onto(sums: Tensor, onto: Tensor | None) -> Tensor:
     if traced or torch._C._are_functorch_transforms_active():
         return sums + onto
     return sums.add_(onto)
-
-
-def batch_norm_units_first(norm: nn.BatchNorm1d, x: Tensor) -> Tensor:
-    """Apply a norm to (batch, units) that is stored units first: to (1, units, batch), where it stands."""
-    return norm(x.t().unsqueeze(0)).squeeze(0).t()
-
-
-def layer_norm_units_first(norm: nn.LayerNorm, x: Tensor) -> Tensor:
-    """Apply a norm to (batch, units) that is stored units first, and leave it so.
-
-    As `nn.LayerNorm`, it computes at least in float32, which is also what it returns under autocast.
-    """
-    single = torch.promote_types(x.dtype, torch.float32)
-    dtype = single if torch.is_autocast_enabled(x.device.type) else x.dtype
-    with torch.autocast(x.device.type, enabled=False):
-        x = x.to(single)
-        variance, mean = torch.var_mean(x, 1, correction=0, keepdim=True)
-        x = (x - mean) * torch.rsqrt(variance + norm.eps)
-        return torch.addcmul(norm.bias, x, norm.weight).to(dtype)

@@ -1,0 +1,127 @@
+"""A layer as one module: what happens to the sum of all that enters it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .constants import WithTables
+
+
+class Layer(WithTables):
+    """Applies a layer's parts (norms, activations, dropout), `<layer>.<part>`, in their order.
+
+    The bias is held here and not added here: the first of the projections that enter the layer starts its
+    sums from it. `bias` is the number of its entries, zeros until start values are loaded; `bias_index`, if
+    given, says which entry each unit has, -1 for none.
+    """
+
+    def __init__(self, bias: int | None = None, bias_index: object = None, **parts: nn.Module) -> None:
+        super().__init__()
+        if bias is not None:
+            self.bias = nn.Parameter(torch.zeros(bias))
+        index = {} if bias_index is None else {"bias_index": np.array(bias_index, np.int64)}
+        self.add_tables(**index)
+        for name, part in parts.items():
+            self.add_module(name, part)
+
+    def unit_bias(self) -> Tensor:
+        """The bias of every unit, (units,): entry `bias_index[unit]`, or 0 where that is -1."""
+        if not self.table_names:
+            return self.bias
+        return torch.cat([self.bias, self.bias.new_zeros(1)])[self.bias_index]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The sum of what enters the layer, bias included -> the layer's value, both (batch, units)."""
+        for part in self._modules.values():
+            x = part(x)
+        return x
+
+
+class LateBiasLayer(Layer):
+    """A layer that adds its bias itself, behind the first `bias_behind` of its parts."""
+
+    def __init__(self, bias_behind: int, bias: int, bias_index: object = None, **parts: nn.Module) -> None:
+        super().__init__(bias, bias_index, **parts)
+        self.bias_behind = bias_behind
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The sum of what enters the layer -> the layer's value, both (batch, units)."""
+        for number, part in enumerate(self._modules.values(), 1):
+            x = part(x)
+            if number == self.bias_behind:
+                x = x + self.unit_bias()
+        return x
+
+
+class Scale(nn.Module):
+    """Multiplies by a number."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, units) -> (batch, units)."""
+        return self.factor * x
+
+    def extra_repr(self) -> str:
+        """Say the number."""
+        return str(self.factor)
+
+
+class View(nn.Module):
+    """Passes on what it gets, as a tensor of its own.
+
+    It stands before an activation that would else get the very tensor that another one has made: captum has
+    its hooks on tensors, and would take the two for one.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, units) -> (batch, units)."""
+        return x.view_as(x)
+
+
+# The parts below take (batch, units) as any part does, but work on it as it is stored: units first.
+
+
+class UnitsFirstBatchNorm1d(nn.BatchNorm1d):
+    """A batch norm of (batch, units) that is stored units first, and stays so."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, units) -> (batch, units), as (1, units, batch), where it stands."""
+        return super().forward(x.t().unsqueeze(0)).squeeze(0).t()
+
+
+class UnitsFirstLayerNorm(nn.LayerNorm):
+    """A layer norm of (batch, units) that is stored units first, and stays so.
+
+    As `nn.LayerNorm`, it computes at least in float32, which is also what it returns under autocast.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, units) -> (batch, units)."""
+        single = torch.promote_types(x.dtype, torch.float32)
+        dtype = single if torch.is_autocast_enabled(x.device.type) else x.dtype
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.to(single)
+            variance, mean = torch.var_mean(x, 1, correction=0, keepdim=True)
+            x = (x - mean) * torch.rsqrt(variance + self.eps)
+            return torch.addcmul(self.bias, x, self.weight).to(dtype)
+
+
+class Softmax(nn.Softmax):
+    """A softmax of (batch, units) that is stored units first, and stays so.
+
+    It is taken along the last dimension of `shape`, that of the units. Its name is that of `nn.Softmax`,
+    because tools such as shap know a module by the name of its class.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__(dim=-1)
+        self.shape = shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, units) -> (batch, units)."""
+        return torch.softmax(x.t().unflatten(0, self.shape), dim=-2).flatten(0, -2).t()
