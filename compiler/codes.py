@@ -2053,9 +2053,10 @@ Right:
 
 FILE_TOO_LARGE = Code(
     "E603",
-    "{name} is larger than {limit} bytes",
+    "{name} has {size} bytes, and {limit} are the most",
     """
-A spec may come from a stranger, and one file of it may not fill the memory. Edges of such a number are
+A spec may come from a stranger, and one file of it may not fill the memory. A file has at most 4 GiB, one
+that is text 2 GiB, and one that is read line by line (`.txt`, `.gmt`) 256 MiB. Edges of such a number are
 better given by a rule, or split over several connections.
 
 Wrong:
@@ -2069,6 +2070,51 @@ Right:
     input x[3]
     layer y[4]
     connect x -> y : { i -> j : i <= j }
+""",
+)
+
+UNPACKS_TO_TOO_MUCH = Code(
+    "E630",
+    "{name} unpacks to {size} bytes, and {limit} are the most",
+    """
+A `.npz` or `.parquet` file of a few megabytes can unpack to thousands of times as much. Such a file may
+unpack to 1 GiB, and one above 10 MiB to a hundred times its size, up to 4 GiB. What a file says of its own
+size is looked at before anything is unpacked.
+
+Wrong:
+    model m
+    input x[3]
+    layer y[4]
+    connect x -> y : load("two.npz", rows = target)
+
+Right:
+    model m
+    input x[3]
+    layer y[4]
+    connect x -> y : load("mask.npy", rows = target)
+""",
+)
+
+TABLE_TOO_LARGE = Code(
+    "E631",
+    "{name} has {count} {what}, and {limit} are the most",
+    """
+A table has at most 200 million rows, 100,000 columns, and 400 million values in all of its columns together.
+A text with line ends of its own kind, or with quotes within values that are not quoted, is read line by line
+and may have 256 MiB. A `.csv` file of edges needs the columns of its two ends and those that the spec speaks
+of; the others can be left out.
+
+Wrong:
+    model m
+    input x[3]
+    layer y[3]
+    connect x -> y : load("pairs.csv")
+
+Right:
+    model m
+    input x[3]
+    layer y[3]
+    connect x -> y : one_to_one
 """,
 )
 
