@@ -1469,9 +1469,9 @@ UNKNOWN_UNIT = Code(
     'no unit of `{axis}` is called "{name}"',
     """
 A file or a pair in braces names a unit that the axis does not have. Names are compared letter by letter,
-blanks and capitals included. `unknown = skip` as an argument of `load` drops the edges of such names, as a
-table of more than this network needs makes necessary. `links.csv` leads from `c4`, which is not among the
-cells of `cells.csv`.
+blanks and capitals included. Where a table is about more units than the network has, `unknown = skip` as an
+argument of `load` drops their edges, and says which (W330). `links.csv` leads from `c4`, which is not among
+the cells of `cells.csv`.
 
 Wrong:
     model m
@@ -1486,6 +1486,78 @@ Right:
     input x[cell]
     layer y[cell]
     connect x -> y : load("links.csv", unknown = skip)
+""",
+)
+
+ALL_SKIPPED = Code(
+    "E632",
+    "`unknown = skip` skips all {rows} of {file}",
+    """
+`unknown = skip` is for a table that speaks of more units than the network has. Where no row is left, it is
+more likely the wrong file or the wrong column, or the names are written in another way, with blanks around
+them say. `links.csv` speaks of cells, and not of their types.
+
+Wrong:
+    model m
+    axis kind = names("kinds.txt")
+    input x[kind]
+    layer y[kind]
+    connect x -> y : load("links.csv", unknown = skip)
+
+Right:
+    model m
+    axis cell = names("cells.csv", column = "id")
+    input x[cell]
+    layer y[cell]
+    connect x -> y : load("links.csv", unknown = skip)
+""",
+)
+
+SKIPPED = Code(
+    "W330",
+    "`unknown = skip` skips {count:,} of {rows} of {file}, for names that are not on `{axis}`",
+    """
+`unknown = skip` drops the rows whose names are not on the axis. The names are said, so that one that is
+misspelt does not go unnoticed. A `where` that chooses the rows leaves nothing to skip. `links.csv` leads from
+`c4`, which is not among the cells of `cells.csv`.
+
+Wrong:
+    model m
+    axis cell = names("cells.csv", column = "id")
+    input x[cell]
+    layer y[cell]
+    connect x -> y : load("links.csv", unknown = skip) | one_to_one
+
+Right:
+    model m
+    axis cell = names("cells.csv", column = "id")
+    input x[cell]
+    layer y[cell]
+    connect x -> y : load("links.csv", where = column("source") != "c4") | one_to_one
+""",
+)
+
+NO_EDGES = Code(
+    "W331",
+    "the connection `{name}` has no edges",
+    """
+A rule whose conditions nothing meets, a table of which all rows are dropped, and a matrix of zeros give a
+connection without edges, which does nothing: its target gets no input from it. `i` and `j` are below 3 here,
+so that their sum is never above 4.
+
+Wrong:
+    model m
+    input x[3]
+    layer y[3]
+    connect x -> y : all
+    connect x -> y as far : { i -> j : i + j > 4 }
+
+Right:
+    model m
+    input x[3]
+    layer y[3]
+    connect x -> y : all
+    connect x -> y as far : { i -> j : i + j > 3 }
 """,
 )
 

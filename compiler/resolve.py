@@ -451,6 +451,8 @@ class Resolver:
             raise Failed
         sides = Sides(self._side(statement.source, placed), self._side(statement.target, placed), name)
         edges = self.sets.resolve(statement.set, sides, placed.variables)
+        if not edges.count:
+            self.report.add(codes.NO_EDGES, statement.set.span, name=name)
         weight = resolve_weight(statement, sides, edges, self.sets, placed.variables)
         self.connections[name] = Connection(name, source.name, target.name, edges, weight, statement.span)
         layer = self.layers.get(target.name)

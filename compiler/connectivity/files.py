@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -77,8 +78,10 @@ class Files:
             (loaded,) = loaded.values()
         return loaded
 
-    def zero_one(self, name: str, span: Span) -> NDArray[np.bool_]:
-        """An array whose entries must all be 0 or 1, as booleans."""
+    def zero_one(
+        self, name: str, span: Span, about: Callable[[str], str] = lambda name: ""
+    ) -> NDArray[np.bool_]:
+        """An array whose entries must all be 0 or 1, as booleans; `about` helps with one that is not."""
         array = self.array(name, span)
         if array.dtype.kind not in "biuf":
             raise fail(
@@ -86,8 +89,10 @@ class Files:
             )
         wrong = (array != 0) & (array != 1)
         if wrong.any():
-            value = array.ravel()[np.argmax(wrong)]
-            raise fail(self.report, codes.NOT_ZERO_ONE, span, name=name, value=value)
+            place = tuple(int(at) for at in np.unravel_index(np.argmax(wrong), array.shape))
+            value = f"{array[place]} at {list(place)}"
+            help = about(name) or ()
+            raise fail(self.report, codes.NOT_ZERO_ONE, span, name=name, value=value, help=help)
         return array.astype(bool)
 
     def loaded(self, name: str, span: Span) -> NDArray[Any] | dict[str, NDArray[Any]]:

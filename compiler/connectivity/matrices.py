@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...dsl.words import counted
-from .edge_set import Indices
+from .edge_set import EDGE_LIMIT, Indices, TooManyEdges
 
 
 class BadMatrix(Exception):
@@ -23,14 +23,14 @@ class BadMatrix(Exception):
 class Entries:
     """The stored entries of a matrix: row, column, int64 (entries,), and its value if it has any.
 
-    `place` is where in the file an entry stands, `on line 5` say.
+    `place` is where in the file an entry stands, `line 5` say.
     """
 
     shape: tuple[int, int]
     row: Indices
     column: Indices
     value: NDArray[np.float64] | None
-    place: Callable[[int], str] = lambda at: f"in entry {at}"
+    place: Callable[[int], str] = lambda at: f"entry {at}"
 
 
 # How many bytes of a text are looked at at once, in arrays of eight bytes for each.
@@ -64,10 +64,12 @@ def matrix_market(content: bytes) -> Entries:
     lines = _lines(content, start, width, 0 if layout == "array" else 2, all_whole=kind == "integer")
     if lines != count:
         raise BadMatrix(f"its header promises entries on {counted(count, 'line')}, and there are {lines:,}")
+    if count > EDGE_LIMIT:
+        raise TooManyEdges(count)
     numbers = _numbers(content[start:], count * width)
 
     def place(at: int) -> str:
-        return f"on line {_line_of(content, start, at)}"
+        return f"line {_line_of(content, start, at)}"
 
     if layout == "array":
         dense = numbers.reshape(columns, rows).T
@@ -92,7 +94,7 @@ def _mirrored(stored: Entries, symmetry: str) -> Entries:
     wrong = row <= column if skew else row < column
     if wrong.any():
         what = "on or above" if skew else "above"
-        reason = f"the entry {stored.place(int(np.argmax(wrong)))} is {what} the diagonal"
+        reason = f"{stored.place(int(np.argmax(wrong)))} is {what} the diagonal"
         raise BadMatrix(f"{reason}; of a `{symmetry}` matrix only what is below it is stored")
     other = np.flatnonzero(row != column)
     sign = -1.0 if skew else 1.0
@@ -254,11 +256,13 @@ def _checked(
     first: int = 0,
 ) -> Entries:
     """Entries that lie within the matrix; the file counts its rows and columns from `first`."""
+    if len(row) > EDGE_LIMIT:
+        raise TooManyEdges(len(row))
     row, column = row.astype(np.int64), column.astype(np.int64)
     for index, size, what in ((row, shape[0], "row"), (column, shape[1], "column")):
         outside = (index < 0) | (index >= size)
         if outside.any():
             at = int(np.argmax(outside))
             number = int(index[at]) + first
-            raise BadMatrix(f"the entry {place(at)} is in {what} {number}, counted from {first}, of {size:,}")
+            raise BadMatrix(f"{place(at)} is in {what} {number}, counted from {first}, of {size:,}")
     return Entries(shape, row, column, None if value is None else value.astype(np.float64), place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -95,10 +96,23 @@ def unknown_name(
     axis: Axis, name: str, report: Report, span: Span, label: str = "", hint: str = ""
 ) -> Failed:
     """Record that a name is not on an axis and return the exception to raise."""
-    guess = axis.nearest(name)
-    helps = ((f"did you mean `{guess}`?",) if guess else ()) + ((hint,) if hint else ())
+    helps = (*about_unknown(axis, name), *((hint,) if hint else ()))
     fields = {"axis": axis.name, "name": name[:60]}
     return fail(report, codes.UNKNOWN_UNIT, span, label=label, help=helps, **fields)
+
+
+def about_unknown(axis: Axis, name: str) -> tuple[str, ...]:
+    """What ends the search for a name that is not on an axis."""
+    if name.strip() in axis.positions:
+        return (f'"{name[:60]}" has blanks around it, and the axis has "{name.strip()[:60]}": blanks count',)
+    guess = axis.nearest(name)
+    if guess is None:
+        return ()
+    if guess.strip() == name.strip():
+        return (f'the axis has "{guess[:60]}", with blanks around it: blanks count',)
+    if unicodedata.normalize("NFC", guess) == unicodedata.normalize("NFC", name):
+        return ("the axis has it with other code points for the same letters: Unicode's NFC and NFD differ",)
+    return (f"did you mean `{guess[:60]}`?",)
 
 
 def unit_text(unit: int, side: Side) -> str:

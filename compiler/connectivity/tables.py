@@ -91,19 +91,11 @@ class Table:
         listed = ", ".join(f"`{column[:40]}`" for column in self.header[:_COLUMNS_SHOWN])
         more = f" and {len(self.header) - _COLUMNS_SHOWN:,} more" if len(self.header) > _COLUMNS_SHOWN else ""
         guess = suggest(name, self.header[:_COLUMNS_COMPARED])
-        helps = (f"did you mean `{guess}`?" if guess else f"its columns are {listed}{more}",)
-        if len(self.header) == 1:
-            for mark, said in ((";", "`;`"), ("\t", "tabs"), ("|", "`|`"), (",", "commas"), (" ", "blanks")):
-                if mark in self.header[0]:
-                    return (
-                        f"its columns are parted by {said}; a `.csv` file has commas, and a `.tsv` file tabs",
-                    )
+        if len(self.header) == 1 and (separator := _about_separator(self.header[0])):
+            return (separator,)
         if all(map(_is_number, self.header)) and not name.isdigit():
-            return (
-                *helps,
-                "its first line seems to be a row: `header = off` reads a table without a header line",
-            )
-        return helps
+            return ("its first line seems to be a row: `header = off` reads a table without a header line",)
+        return (f"did you mean `{guess}`?" if guess else f"its columns are {listed}{more}",)
 
     def place_of(self, row: int) -> str:
         """Where in the file a row stands."""
@@ -180,6 +172,10 @@ class Column:
         found = found if self.names is None else found.gather(self.series)
         unknown = found.is_null().to_numpy() if found.null_count() else np.zeros(len(found), bool)
         return found.fill_null(0).cast(pl.Int64).to_numpy(), unknown
+
+    def at(self, where: NDArray[np.bool_]) -> pl.Series:
+        """The texts in the rows of a mask."""
+        return self.texts.filter(where)
 
     def named(self, row: int) -> str:
         """The text in a row."""
@@ -406,15 +402,15 @@ def _csv_rows(content: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]
     """The header and all rows with the line that each ends on, blank lines left out."""
     text = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline="")
     reader = csv.reader(text, delimiter=delimiter, strict=True)
-    columns = 0
+    first: list[str] = []
     try:
         for row in reader:
             if len(row) < 2 and not "".join(row).strip():
                 continue
-            columns = columns or len(row)
-            if len(row) != columns:
+            first = first or row
+            if len(row) != len(first):
                 reason = f"line {reader.line_num} has {counted(len(row), 'value')} for "
-                raise _Unusable(reason + counted(columns, "column"), _about_width(row, columns))
+                raise _Unusable(reason + counted(len(first), "column"), _about_width(row, first))
             yield reader.line_num, row
     except UnicodeDecodeError:
         _text(content)
@@ -423,14 +419,26 @@ def _csv_rows(content: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]
         raise _Unusable(f"line {reader.line_num}: {error}") from None
 
 
-def _about_width(row: list[str], columns: int) -> str | tuple[()]:
-    """What ends the search for what is wrong with a row that is too short or too long."""
-    if row[0].startswith("#"):
+def _about_width(row: list[str], first: list[str]) -> str | tuple[()]:
+    """What ends the search for what is wrong with a row that is longer or shorter than the first."""
+    if len(first) == 1 and (separator := _about_separator(first[0])):
+        return separator
+    if row[0].startswith("#") or first[0].startswith("#"):
         return "a table has no comments: leave the line out"
-    if len(row) > columns and not any(row[columns:]):
+    if len(row) > len(first) and not any(row[len(first) :]):
         return "there are commas at the end of the line that the header does not have"
-    if len(row) > columns:
+    if len(row) > len(first):
         return "a value with the separator in it stands in quotes"
+    return ()
+
+
+def _about_separator(header: str) -> str | tuple[()]:
+    """What parts the columns of a header that was taken for one column."""
+    for mark, said in ((";", "`;`"), ("\t", "tabs"), ("|", "`|`"), (",", "commas"), (" ", "blanks")):
+        if mark in header:
+            return (
+                f"its columns are parted by {said}; a `.csv` file has commas there, and a `.tsv` file tabs"
+            )
     return ()
 
 
