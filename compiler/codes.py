@@ -2145,6 +2145,32 @@ Right:
 """,
 )
 
+NAME_TOO_LONG = Code(
+    "E633",
+    "the name `{name}` has {count} characters, and {limit} are the most",
+    """
+Names become those of files, of arrays in them and of functions, none of which may be of any length. A
+connection without a name of its own is called after its two ends, and `as` gives it one. Here the name of the
+layer has eleven holes, and a number of 19 digits in each.
+
+Wrong:
+    model m
+    input x[3]
+    for k in 10**18..10**18 {
+      layer y{k}{k}{k}{k}{k}{k}{k}{k}{k}{k}{k}[3]
+      connect x -> y{k}{k}{k}{k}{k}{k}{k}{k}{k}{k}{k} : all
+    }
+
+Right:
+    model m
+    input x[3]
+    for k in 10**18..10**18 {
+      layer y{k}[3]
+      connect x -> y{k} : all
+    }
+""",
+)
+
 UNPACKS_TO_TOO_MUCH = Code(
     "E630",
     "{name} unpacks to {size} bytes, and {limit} are the most",

@@ -17,7 +17,7 @@ from .connectivity.edge_set import EDGE_LIMIT, EdgeSet, Indices, TooManyEdges, d
 from .connectivity.files import Files
 from .connectivity.matrices import BadMatrix, Entries, is_scipy, matrix_market, scipy_matrix
 from .connectivity.policies import DUPLICATE, OUTSIDE, UNKNOWN, Policies, refuse_duplicates, size_text
-from .connectivity.sides import Axis, Side, about_unknown, rank_text, unit_text, unknown_name
+from .connectivity.sides import Axis, Side, about_unknown, rank_text, shortened, unit_text, unknown_name
 from .connectivity.tables import FINITE, Column, Table, table_of_arrays
 from .expressions import fail
 from .scope import Names
@@ -71,7 +71,7 @@ class Unknown:
         shown: list[str] = []
         for name in names.head(NAMES_SHOWN).to_list():
             near = name.strip() if name.strip() in self.axis.positions else self.axis.nearest(name)
-            shown.append(f'"{name[:60]}"' + (f' (there is "{near[:60]}")' if near else ""))
+            shown.append(f'"{shortened(name)}"' + (f' (there is "{shortened(near)}")' if near else ""))
         more = f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else ""
         return f"not on `{self.axis.name}`: {', '.join(shown)}{more}"
 

@@ -13,7 +13,7 @@ from .connectivity.restated import is_restated
 from .graph import AddBias, Graph, Project
 from .kernels import Choice, choose
 from .layouts import Layouts, assign
-from .model import Drawn, DrawnByFanIn, Given
+from .model import Drawn, DrawnByFanIn, Given, UnitNames
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ def plan(graph: Graph, batch: int) -> Plan:
         layouts=assign(graph, {choice.connection: choice.kernel for choice in choices}),
         restated=tuple(p.connection for p in projections if is_restated(p.edges)),
         stored=tuple(stored for projection in projections for stored in _stored(projection))
-        + tuple(Stored(f"{named.axis}.names", np.array(named.names)) for named in graph.unit_names)
+        + tuple(stored for named in graph.unit_names for stored in _names(named))
         + tuple(
             Stored(f"{operation.bias.name}.index", compact(operation.index))
             for operation in graph.operations
@@ -114,6 +114,15 @@ def _stored(projection: Project) -> list[Stored]:
             if isinstance(argument, np.ndarray)
         ]
     return stored
+
+
+def _names(named: UnitNames) -> list[Stored]:
+    """The names of an axis as UTF-8, one behind the other, and where each ends: no room for a longest one."""
+    texts = [name.encode() for name in named.names]
+    return [
+        Stored(f"{named.axis}.names", np.frombuffer(b"".join(texts), np.uint8)),
+        Stored(f"{named.axis}.name_ends", np.cumsum([len(text) for text in texts])),
+    ]
 
 
 def _ends(name: str, edges: EdgeSet) -> list[Stored]:

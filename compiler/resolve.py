@@ -42,7 +42,7 @@ from .model import (
 )
 from .operations import resolve_operation
 from .reserved import CLASSES, class_name
-from .scope import Declaration, Names, Placed, unroll
+from .scope import Declaration, Names, Placed, refuse_long, unroll
 from .sets import NamedSet, SetResolver, Sides
 from .weights import resolve_weight
 
@@ -174,6 +174,8 @@ class Resolver:
     def _check_model_name(self, span: Span) -> None:
         """The model's name is a part of file names and of a class's name."""
         self._name_span = span
+        if refuse_long(self.name, span, self.report):
+            return
         generated = class_name(self.name)
         if self.name.startswith("_") or "__" in self.name:
             self.report.add(codes.UNDERSCORES, span, name=self.name)

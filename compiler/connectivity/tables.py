@@ -436,9 +436,7 @@ def _about_separator(header: str) -> str | tuple[()]:
     """What parts the columns of a header that was taken for one column."""
     for mark, said in ((";", "`;`"), ("\t", "tabs"), ("|", "`|`"), (",", "commas"), (" ", "blanks")):
         if mark in header:
-            return (
-                f"its columns are parted by {said}; a `.csv` file has commas there, and a `.tsv` file tabs"
-            )
+            return f"its columns are parted by {said}; a `.csv` file has commas there, and a `.tsv` file tabs"
     return ()
 
 
