@@ -2023,6 +2023,51 @@ Right:
 """,
 )
 
+UNIT_VALUES = Code(
+    "E431",
+    "{name} has the shape {shape}, but the units of `{side}` have {wanted}",
+    """
+A file of start values for a bias holds a number for every unit, in the shape of the layer or as a vector.
+With `per` it holds one for every index of these dimensions. `weights.npy` holds 3 numbers.
+
+Wrong:
+    model m
+    input x[3]
+    layer y[5] : bias(start = load("weights.npy"))
+    connect x -> y : all
+
+Right:
+    model m
+    input x[3]
+    layer y[3] : bias(start = load("weights.npy"))
+    connect x -> y : all
+""",
+)
+
+UNIT_ROWS = Code(
+    "E432",
+    "{name} does not have one value for every unit of `{side}`: {reason}",
+    """
+A table of start values for a bias has a row for every unit: its number, or its name where the layer has an
+axis with names, in the column `unit`, and the value in the column `value`, unless arguments of those names
+say other columns. `unknown = skip` leaves out rows of other units. `cells.csv` has three cells, and the layer
+a fourth unit.
+
+Wrong:
+    model m
+    input x[3]
+    layer y[4] : bias(start = load("cells.csv", unit = "depth", value = "depth"))
+    connect x -> y : all
+
+Right:
+    model m
+    axis cell = names("cells.csv", column = "id")
+    input x[3]
+    layer y[cell] : bias(start = load("cells.csv", unit = "id", value = "depth"))
+    connect x -> y : all
+""",
+)
+
 MERGED_VALUES = Code(
     "E430",
     "the edge {source} -> {target} has two values in `{column}`: {first}, {second}",

@@ -25,6 +25,8 @@ from .scope import Names
 TABLES = ("csv", "tsv", "parquet", "gmt")
 MATRICES = ("npy", "npz", "mtx")
 PARAMETERS = ("file", "source", "target", "rows", "where", "outside", "duplicate", "unknown", "header")
+# Of a `load` that gives a number for every unit.
+UNIT_PARAMETERS = ("file", "unit", "value", "where", "unknown", "header")
 # The name under which the values of a matrix are read.
 VALUE = "value"
 
@@ -225,13 +227,10 @@ class Loader:
         unknown: list[Unknown] = []
         units: list[Indices] = []
         for end, side in (("source", self.source), ("target", self.target)):
-            unit: Indices | None = None
-            for dimension, column in enumerate(self._columns(table, name, end, side, bound)):
-                index, right = self._along(column, end, side, dimension, policies, unknown)
-                if right is not None:
-                    kept = right if kept is None else kept & right
-                unit = index if unit is None else unit * side.shape[dimension] + index
-            assert unit is not None
+            columns = self._columns(table, name, end, side, bound)
+            unit, right = self._units(columns, end, side, policies, unknown)
+            if right is not None:
+                kept = right if kept is None else kept & right
             units.append(unit)
         source, target = units
         if unknown:
@@ -239,6 +238,20 @@ class Loader:
         if kept is not None:
             source, target, table = source[kept], target[kept], table.kept(kept)
         return Loaded(source, target, policies.duplicate == "merge", table, None)
+
+    def _units(
+        self, columns: list[Column], end: str, side: Side, policies: Policies, skipped: list[Unknown]
+    ) -> tuple[Indices, NDArray[np.bool_] | None]:
+        """The units that rows name by a column for each dimension, and which are kept, None if all are."""
+        unit: Indices | None = None
+        kept: NDArray[np.bool_] | None = None
+        for dimension, column in enumerate(columns):
+            index, right = self._along(column, end, side, dimension, policies, skipped)
+            if right is not None:
+                kept = right if kept is None else kept & right
+            unit = index if unit is None else unit * side.shape[dimension] + index
+        assert unit is not None
+        return unit, kept
 
     def _policies(self, bound: Bound) -> Policies:
         written = tuple(
@@ -256,12 +269,14 @@ class Loader:
         """The columns of one end, one a dimension of its side."""
         if end in bound:
             wanted = [column_name(bound[end].value, self.names, self.variables)]
+        elif "header" in bound and end == "unit":
+            wanted = [str(dimension) for dimension in range(len(side.shape))]
         elif "header" in bound:
             first = 0 if end == "source" else len(self.source.shape)
             wanted = [str(first + dimension) for dimension in range(len(side.shape))]
         elif len(side.shape) > 1:
             wanted = [f"{end}_{dimension}" for dimension in range(len(side.shape))]
-        elif name.lower().endswith(".gmt"):
+        elif name.lower().endswith(".gmt") and end != "unit":
             wanted = ["member" if end == "source" else "set"]
         else:
             wanted = [end]
@@ -308,6 +323,11 @@ class Loader:
         outside = (index < 0) | (index >= size)
         if not outside.any():
             return index, None
+        if end == "unit":
+            at = int(np.argmax(outside))
+            reason = f"{table.place_of(at)} is about unit {index[at]}, and there are {size_text(size)}"
+            fields = {"name": table.name, "side": side.name, "reason": reason}
+            raise fail(report, codes.UNIT_ROWS, self.node.span, **fields)
         if policies.outside == "error":
             at = int(np.argmax(outside))
             help = "`outside = skip` drops such edges, `outside = wrap` closes the ring"
@@ -343,6 +363,59 @@ class Loader:
                 help=one.told(),
                 **fields,
             )
+
+    # ------------------------------------------------------------------------------------ a number a unit
+
+    def unit_values(self) -> NDArray[np.float64]:
+        """A finite number for every unit of the target, from an array or the rows of a table, (units,)."""
+        bound = bind(self.names.report, self.node, UNIT_PARAMETERS, 1)
+        name, span, side, report = self._file(bound), self.node.span, self.target, self.names.report
+        suffix = name.rpartition(".")[2].lower()
+        if suffix in TABLES:
+            return self._unit_rows(name, bound)
+        if suffix not in ("npy", "npz"):
+            raise unknown_kind(report, self.node, name, (*TABLES, "npy", "npz"))
+        for surplus in bound.keys() - {"file"}:
+            help = f"`{surplus}` is for tables"
+            raise fail(report, codes.SURPLUS_ARGUMENT, bound[surplus].span, name="load", help=help)
+        values = self.files.finite(name, span)
+        if values.shape not in (side.shape, (side.units,)):
+            fields = {"name": name, "shape": list(values.shape), "side": side.name}
+            raise fail(report, codes.UNIT_VALUES, span, wanted=list(side.shape), **fields)
+        return values.reshape(-1).astype(np.float64)
+
+    def _unit_rows(self, name: str, bound: Bound) -> NDArray[np.float64]:
+        side, report, span = self.target, self.names.report, self.node.span
+        table = self._table(name, bound)
+        if "where" in bound:
+            table = table.kept(rows_where(bound["where"].value, table, self.names, self.variables))
+        wanted = str(len(side.shape)) if "header" in bound else VALUE
+        if "value" in bound:
+            wanted = column_name(bound["value"].value, self.names, self.variables)
+        values = table.column(wanted).numbers()
+        policies = self._policies(bound)
+        unknown: list[Unknown] = []
+        unit, kept = self._units(
+            self._columns(table, name, "unit", side, bound), "unit", side, policies, unknown
+        )
+        if unknown:
+            self._tell_skipped(table, unknown)
+        if kept is not None:
+            unit, values, table = unit[kept], values[kept], table.kept(kept)
+        order = np.argsort(unit, kind="stable")
+        again = np.flatnonzero(unit[order][1:] == unit[order][:-1])
+        reason = ""
+        if len(again):
+            first, second = (table.place_of(int(order[at])) for at in (again[0], again[0] + 1))
+            reason = f"{unit_text(int(unit[order[again[0]]]), side)} stands on {first} and again on {second}"
+        elif len(unit) < side.units:
+            missing = np.flatnonzero(np.bincount(unit, minlength=side.units) == 0)
+            listed = ", ".join(unit_text(int(at), side) for at in missing[:NAMES_SHOWN])
+            more = f" and {len(missing) - NAMES_SHOWN:,} more" if len(missing) > NAMES_SHOWN else ""
+            reason = f"there is none for {listed}{more}"
+        if reason:
+            raise fail(report, codes.UNIT_ROWS, span, name=name, side=side.name, reason=reason)
+        return values[order]
 
     # ------------------------------------------------------------------------------------------ matrices
 

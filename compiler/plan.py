@@ -76,9 +76,10 @@ def plan(graph: Graph, batch: int) -> Plan:
         stored=tuple(stored for projection in projections for stored in _stored(projection))
         + tuple(stored for named in graph.unit_names for stored in _names(named))
         + tuple(
-            Stored(f"{operation.bias.name}.index", compact(operation.index))
+            stored
             for operation in graph.operations
-            if isinstance(operation, AddBias) and operation.index is not None
+            if isinstance(operation, AddBias)
+            for stored in _of_bias(operation)
         ),
         fan_ins=tuple(_fan_ins(projections)),
     )
@@ -113,6 +114,16 @@ def _stored(projection: Project) -> list[Stored]:
             for position, argument in enumerate(start.arguments)
             if isinstance(argument, np.ndarray)
         ]
+    return stored
+
+
+def _of_bias(operation: AddBias) -> list[Stored]:
+    stored: list[Stored] = []
+    name, start = operation.bias.name, operation.bias.start
+    if isinstance(start, Given) and isinstance(start.value, np.ndarray):
+        stored.append(Stored(f"{name}.start", start.value))
+    if operation.index is not None:
+        stored.append(Stored(f"{name}.index", compact(operation.index)))
     return stored
 
 

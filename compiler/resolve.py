@@ -401,6 +401,7 @@ class Resolver:
         if name not in self.shapes:
             raise Failed
         shape = self.shapes[name]
+        side = Side(name, shape, self.side_axes[name])
         operations: list[Operation] = []
         spans: list[Span] = []
         has_bias = False
@@ -409,7 +410,7 @@ class Resolver:
             parts = call_parts(node)
             has_bias = has_bias or (parts is not None and parts[0] == "bias")
             try:
-                operation = resolve_operation(node, shape, self.sets, placed.variables)
+                operation = resolve_operation(node, side, self.sets, placed.variables)
             except Failed:
                 failed = True
                 continue

@@ -78,6 +78,19 @@ class Files:
             (loaded,) = loaded.values()
         return loaded
 
+    def finite(self, name: str, span: Span) -> NDArray[Any]:
+        """An array of finite numbers."""
+        array = self.array(name, span)
+        reason = ""
+        if array.dtype.kind not in "iuf":
+            reason = f"its entries are of type {array.dtype}, and numbers are needed"
+        elif not (right := np.isfinite(array)).all():
+            place = tuple(int(at) for at in np.unravel_index(np.argmin(right), array.shape))
+            reason = f"its entry at {list(place)} is {array[place]}, and finite numbers are needed"
+        if reason:
+            raise fail(self.report, codes.BAD_ARRAY, span, name=name, reason=reason)
+        return array
+
     def zero_one(
         self, name: str, span: Span, about: Callable[[str], str] = lambda name: ""
     ) -> NDArray[np.bool_]:

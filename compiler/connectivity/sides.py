@@ -80,6 +80,11 @@ class Side:
         """The axis of a dimension, if it is one."""
         return self.axes[dimension] if self.axes else None
 
+    def along(self, dimensions: tuple[int, ...]) -> Side:
+        """The side that has some of the dimensions alone."""
+        shape = tuple(self.shape[dimension] for dimension in dimensions)
+        return Side(self.name, shape, tuple(self.axis(dimension) for dimension in dimensions))
+
     def unit_of_name(self, dimension: int, name: str, report: Report, span: Span) -> int:
         """The index along a dimension that a name stands for. Raises `Failed` if it stands for none."""
         axis = self.axis(dimension)
