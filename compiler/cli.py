@@ -417,7 +417,7 @@ def edges(
     Units stand there by name where they have names.
     """
     from .connectivity.edge_set import TooManyEdges
-    from .edge_table import csv_pieces, edge_arrays, edge_columns, summarised
+    from .edge_table import NamesTooLong, csv_pieces, edge_arrays, edge_columns, summarised
 
     if summary and output is not None:
         raise click.UsageError("--summary prints, and -o writes; give one of them")
@@ -448,7 +448,13 @@ def edges(
     from .plan import Stored
 
     if output.suffix == ".npz":
-        content = npz([Stored(name, array) for name, array in edge_arrays(columns).items()])
+        try:
+            arrays = edge_arrays(columns)
+        except NamesTooLong as error:
+            lines = f"the names of `{error.axis}` would take {error.size:,} bytes as an array; write a .csv"
+            click.echo(lines, err=True)
+            sys.exit(1)
+        content = npz([Stored(name, array) for name, array in arrays.items()])
     else:
         content = b"".join(piece.encode() for piece in csv_pieces(columns))
     with Reporting(params):

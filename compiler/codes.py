@@ -1469,9 +1469,9 @@ UNKNOWN_UNIT = Code(
     'no unit of `{axis}` is called "{name}"',
     """
 A file or a pair in braces names a unit that the axis does not have. Names are compared letter by letter,
-blanks and capitals included. `unknown = skip` as an argument of `load` drops the edges of such names, as a
-table of more than this network needs makes necessary. `links.csv` leads from `c4`, which is not among the
-cells of `cells.csv`.
+blanks and capitals included. Where a table is about more units than the network has, `unknown = skip` as an
+argument of `load` drops their edges, and says which (W330). `links.csv` leads from `c4`, which is not among
+the cells of `cells.csv`.
 
 Wrong:
     model m
@@ -1486,6 +1486,78 @@ Right:
     input x[cell]
     layer y[cell]
     connect x -> y : load("links.csv", unknown = skip)
+""",
+)
+
+ALL_SKIPPED = Code(
+    "E632",
+    "`unknown = skip` skips all {rows} of {file}",
+    """
+`unknown = skip` is for a table that speaks of more units than the network has. Where no row is left, it is
+more likely the wrong file or the wrong column, or the names are written in another way, with blanks around
+them say. `links.csv` speaks of cells, and not of their types.
+
+Wrong:
+    model m
+    axis kind = names("kinds.txt")
+    input x[kind]
+    layer y[kind]
+    connect x -> y : load("links.csv", unknown = skip)
+
+Right:
+    model m
+    axis cell = names("cells.csv", column = "id")
+    input x[cell]
+    layer y[cell]
+    connect x -> y : load("links.csv", unknown = skip)
+""",
+)
+
+SKIPPED = Code(
+    "W330",
+    "`unknown = skip` skips {count:,} of {rows} of {file}, for names that are not on `{axis}`",
+    """
+`unknown = skip` drops the rows whose names are not on the axis. The names are said, so that one that is
+misspelt does not go unnoticed. A `where` that chooses the rows leaves nothing to skip. `links.csv` leads from
+`c4`, which is not among the cells of `cells.csv`.
+
+Wrong:
+    model m
+    axis cell = names("cells.csv", column = "id")
+    input x[cell]
+    layer y[cell]
+    connect x -> y : load("links.csv", unknown = skip) | one_to_one
+
+Right:
+    model m
+    axis cell = names("cells.csv", column = "id")
+    input x[cell]
+    layer y[cell]
+    connect x -> y : load("links.csv", where = column("source") != "c4") | one_to_one
+""",
+)
+
+NO_EDGES = Code(
+    "W331",
+    "the connection `{name}` has no edges",
+    """
+A rule whose conditions nothing meets, a table of which all rows are dropped, and a matrix of zeros give a
+connection without edges, which does nothing: its target gets no input from it. `i` and `j` are below 3 here,
+so that their sum is never above 4.
+
+Wrong:
+    model m
+    input x[3]
+    layer y[3]
+    connect x -> y : all
+    connect x -> y as far : { i -> j : i + j > 4 }
+
+Right:
+    model m
+    input x[3]
+    layer y[3]
+    connect x -> y : all
+    connect x -> y as far : { i -> j : i + j > 3 }
 """,
 )
 
@@ -1951,6 +2023,51 @@ Right:
 """,
 )
 
+UNIT_VALUES = Code(
+    "E431",
+    "{name} has the shape {shape}, but the units of `{side}` have {wanted}",
+    """
+A file of start values for a bias holds a number for every unit, in the shape of the layer or as a vector.
+With `per` it holds one for every index of these dimensions. `weights.npy` holds 3 numbers.
+
+Wrong:
+    model m
+    input x[3]
+    layer y[5] : bias(start = load("weights.npy"))
+    connect x -> y : all
+
+Right:
+    model m
+    input x[3]
+    layer y[3] : bias(start = load("weights.npy"))
+    connect x -> y : all
+""",
+)
+
+UNIT_ROWS = Code(
+    "E432",
+    "{name} does not have one value for every unit of `{side}`: {reason}",
+    """
+A table of start values for a bias has a row for every unit: its number, or its name where the layer has an
+axis with names, in the column `unit`, and the value in the column `value`, unless arguments of those names
+say other columns. `unknown = skip` leaves out rows of other units. `cells.csv` has three cells, and the layer
+a fourth unit.
+
+Wrong:
+    model m
+    input x[3]
+    layer y[4] : bias(start = load("cells.csv", unit = "depth", value = "depth"))
+    connect x -> y : all
+
+Right:
+    model m
+    axis cell = names("cells.csv", column = "id")
+    input x[3]
+    layer y[cell] : bias(start = load("cells.csv", unit = "id", value = "depth"))
+    connect x -> y : all
+""",
+)
+
 MERGED_VALUES = Code(
     "E430",
     "the edge {source} -> {target} has two values in `{column}`: {first}, {second}",
@@ -2053,9 +2170,10 @@ Right:
 
 FILE_TOO_LARGE = Code(
     "E603",
-    "{name} is larger than {limit} bytes",
+    "{name} has {size} bytes, and {limit} are the most",
     """
-A spec may come from a stranger, and one file of it may not fill the memory. Edges of such a number are
+A spec may come from a stranger, and one file of it may not fill the memory. A file has at most 4 GiB, one
+that is text 2 GiB, and one that is read line by line (`.txt`, `.gmt`) 256 MiB. Edges of such a number are
 better given by a rule, or split over several connections.
 
 Wrong:
@@ -2069,6 +2187,77 @@ Right:
     input x[3]
     layer y[4]
     connect x -> y : { i -> j : i <= j }
+""",
+)
+
+NAME_TOO_LONG = Code(
+    "E633",
+    "the name `{name}` has {count} characters, and {limit} are the most",
+    """
+Names become those of files, of arrays in them and of functions, none of which may be of any length. A
+connection without a name of its own is called after its two ends, and `as` gives it one. Here the name of the
+layer has eleven holes, and a number of 19 digits in each.
+
+Wrong:
+    model m
+    input x[3]
+    for k in 10**18..10**18 {
+      layer y{k}{k}{k}{k}{k}{k}{k}{k}{k}{k}{k}[3]
+      connect x -> y{k}{k}{k}{k}{k}{k}{k}{k}{k}{k}{k} : all
+    }
+
+Right:
+    model m
+    input x[3]
+    for k in 10**18..10**18 {
+      layer y{k}[3]
+      connect x -> y{k} : all
+    }
+""",
+)
+
+UNPACKS_TO_TOO_MUCH = Code(
+    "E630",
+    "{name} unpacks to {size} bytes, and {limit} are the most",
+    """
+A `.npz` or `.parquet` file of a few megabytes can unpack to thousands of times as much. Such a file may
+unpack to 1 GiB, and one above 10 MiB to a hundred times its size, up to 4 GiB. What a file says of its own
+size is looked at before anything is unpacked.
+
+Wrong:
+    model m
+    input x[3]
+    layer y[4]
+    connect x -> y : load("two.npz", rows = target)
+
+Right:
+    model m
+    input x[3]
+    layer y[4]
+    connect x -> y : load("mask.npy", rows = target)
+""",
+)
+
+TABLE_TOO_LARGE = Code(
+    "E631",
+    "{name} has {count} {what}, and {limit} are the most",
+    """
+A table has at most 200 million rows, 100,000 columns, and 400 million values in all of its columns together.
+A text with line ends of its own kind, or with quotes within values that are not quoted, is read line by line
+and may have 256 MiB. A `.csv` file of edges needs the columns of its two ends and those that the spec speaks
+of; the others can be left out.
+
+Wrong:
+    model m
+    input x[3]
+    layer y[3]
+    connect x -> y : load("pairs.csv")
+
+Right:
+    model m
+    input x[3]
+    layer y[3]
+    connect x -> y : one_to_one
 """,
 )
 

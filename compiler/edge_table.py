@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .connectivity.degrees import Degrees, End, degrees, unreached
 from .connectivity.edge_set import EdgeSet, Indices, distinct
+from .connectivity.limits import UNPACKED_LIMIT
 from .connectivity.sides import Axis, Side, unit_text
 
 LINES_AT_ONCE = 100_000
@@ -56,12 +57,26 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"' if any(c in name for c in ',"\r\n') else name
 
 
+class NamesTooLong(Exception):
+    """An array of names, each with room for the longest, would have too many bytes."""
+
+    def __init__(self, axis: str, size: int) -> None:
+        self.axis, self.size = axis, size
+        super().__init__(axis)
+
+
 def edge_arrays(columns: list[EdgeColumn]) -> dict[str, NDArray[np.int64] | NDArray[np.str_]]:
-    """Unit numbers by column, and beside a column with names all of them, `source.names` say."""
+    """Unit numbers by column, and beside a column with names all of them, `source.names` say.
+
+    Raises `NamesTooLong` if names would take more than `load` reads.
+    """
     arrays: dict[str, NDArray[np.int64] | NDArray[np.str_]] = {}
     for column in columns:
         arrays[column.name] = column.index
         if column.axis and column.axis.names:
+            size = 4 * len(column.axis.names) * max(map(len, column.axis.names))
+            if size > UNPACKED_LIMIT:
+                raise NamesTooLong(column.axis.name, size)
             arrays[f"{column.name}.names"] = np.array(column.axis.names)
     return arrays
 

@@ -40,11 +40,11 @@ class Bias:
     """Adds `bias[index[unit]]`; an index of -1 adds nothing.
 
     With `per` in place of an index, units with equal indices along these dimensions share an entry; without
-    either, every unit has one of its own.
+    either, every unit has one of its own. `start` is the number that all entries start as, or one for each.
     """
 
     size: int
-    start: float
+    start: Given | float
     index: Indices | None
     per: tuple[int, ...] | None
 

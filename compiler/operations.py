@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import prod
 
 import numpy as np
 
@@ -15,9 +14,10 @@ from .arguments import Bound, bind, call_parts, name_of
 from .catalogue.activations import ACTIVATIONS
 from .catalogue.norms import NORMS
 from .connectivity.edge_set import Shape
+from .connectivity.sides import Side
 from .expressions import FLOAT32_MAX, fail
-from .model import Activate, Bias, Dropout, Normalise, Operation, Scale
-from .sets import SetResolver
+from .model import Activate, Bias, Dropout, Given, Normalise, Operation, Scale
+from .sets import SetResolver, Sides
 
 # Operations of the language that this version does not have.
 LATER = frozenset(
@@ -40,13 +40,13 @@ _ALSO = ("bias", "dropout", "scale")
 
 
 def resolve_operation(
-    node: syntax.Reference | syntax.Call, shape: Shape, sets: SetResolver, variables: Mapping[str, int]
+    node: syntax.Reference | syntax.Call, side: Side, sets: SetResolver, variables: Mapping[str, int]
 ) -> Operation | None:
-    """One operation; None for `bias(off)`. Raises `Failed` after recording a diagnostic."""
+    """One operation of a layer; None for `bias(off)`. Raises `Failed` after recording a diagnostic."""
     report = sets.names.report
     name = name_of(report, node)
     if name == "bias":
-        return _bias(node, shape, sets, variables)
+        return _bias(node, side, sets, variables)
     if name == "dropout":
         bound = bind(report, node, ("p",), later=("per",))
         _required(report, node, bound, "p")
@@ -106,28 +106,42 @@ def _numbers(
 
 
 def _bias(
-    node: syntax.Expression, shape: Shape, sets: SetResolver, variables: Mapping[str, int]
+    node: syntax.Expression, side: Side, sets: SetResolver, variables: Mapping[str, int]
 ) -> Bias | None:
-    report = sets.names.report
-    units = prod(shape)
+    report, shape, units = sets.names.report, side.shape, side.units
     parts = call_parts(node)
     arguments = parts[1] if parts else ()
     if len(arguments) == 1 and arguments[0].name is None and call_parts(arguments[0].value) == ("off", ()):
         return None
     bound = bind(report, node, ("per", "start", "only"), 0, later=("share",))
-    start = 0.0
-    if "start" in bound:
-        start = _number("start", bound, sets, variables)
     if "per" in bound and "only" in bound:
         raise fail(report, codes.NOT_TOGETHER, node.span, first="per", second="only")
     if "per" in bound:
         per = _dimensions(bound["per"].value, shape, sets, variables)
-        return Bias(prod(shape[dimension] for dimension in per), start, None, per)
+        entries = side.along(per)
+        return Bias(entries.units, _bias_start(bound, entries, sets, variables), None, per)
+    start = _bias_start(bound, side, sets, variables)
     if "only" in bound:
         only = _units_with(bound["only"].value, units, sets, variables)
         index = np.where(only, np.cumsum(only) - 1, -1)
+        if isinstance(start, Given):
+            start = Given(np.asarray(start.value)[only])
         return Bias(int(only.sum()), start, index, None)
     return Bias(units, start, None, None)
+
+
+def _bias_start(bound: Bound, side: Side, sets: SetResolver, variables: Mapping[str, int]) -> Given | float:
+    """The number that a bias starts as, or those of a file, one a unit."""
+    if "start" not in bound:
+        return 0.0
+    node = bound["start"].value
+    parts = call_parts(node)
+    if parts is None or parts[0] != "load":
+        return _number("start", bound, sets, variables)
+    values = sets.loader(node, Sides(side, side, side.name), variables).unit_values()
+    if np.any(np.abs(values) > FLOAT32_MAX):
+        raise fail(sets.names.report, codes.BEYOND_FLOAT32, node.span, what="a bias")
+    return Given(values.astype(np.float32))
 
 
 def _dimensions(

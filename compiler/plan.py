@@ -15,7 +15,7 @@ from .connectivity.restated import is_restated
 from .graph import AddBias, Graph, Project
 from .kernels import Choice, choose
 from .layouts import Layouts, assign
-from .model import Drawn, DrawnByFanIn, Given
+from .model import Drawn, DrawnByFanIn, Given, UnitNames
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,11 +84,12 @@ def plan(graph: Graph, batch: int) -> Plan:
         layouts=assign(graph, {choice.connection: choice.kernel for choice in choices}),
         restated=tuple(p.connection for p in projections if is_restated(p.edges)),
         stored=tuple(stored for projection in projections for stored in _stored(projection))
-        + tuple(Stored(f"{named.axis}.names", np.array(named.names)) for named in graph.unit_names)
+        + tuple(stored for named in graph.unit_names for stored in _names(named))
         + tuple(
-            Stored(f"{operation.bias.name}.index", compact(operation.index))
+            stored
             for operation in graph.operations
-            if isinstance(operation, AddBias) and operation.index is not None
+            if isinstance(operation, AddBias)
+            for stored in _of_bias(operation)
         ),
         fan_ins=tuple(_fan_ins(projections)),
     )
@@ -124,6 +125,25 @@ def _stored(projection: Project) -> list[Stored]:
             if isinstance(argument, np.ndarray)
         ]
     return stored
+
+
+def _of_bias(operation: AddBias) -> list[Stored]:
+    stored: list[Stored] = []
+    name, start = operation.bias.name, operation.bias.start
+    if isinstance(start, Given) and isinstance(start.value, np.ndarray):
+        stored.append(Stored(f"{name}.start", start.value))
+    if operation.index is not None:
+        stored.append(Stored(f"{name}.index", compact(operation.index)))
+    return stored
+
+
+def _names(named: UnitNames) -> list[Stored]:
+    """The names of an axis as UTF-8, one behind the other, and where each ends: no room for a longest one."""
+    texts = [name.encode() for name in named.names]
+    return [
+        Stored(f"{named.axis}.names", np.frombuffer(b"".join(texts), np.uint8)),
+        Stored(f"{named.axis}.name_ends", np.cumsum([len(text) for text in texts])),
+    ]
 
 
 def _ends(name: str, edges: EdgeSet) -> list[Stored]:

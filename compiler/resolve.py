@@ -43,7 +43,7 @@ from .model import (
 )
 from .operations import resolve_operation
 from .reserved import CLASSES, class_name
-from .scope import Declaration, Names, Placed, unroll
+from .scope import Declaration, Names, Placed, refuse_long, unroll
 from .sets import NamedSet, SetResolver, Sides
 from .weights import resolve_weight
 
@@ -175,6 +175,8 @@ class Resolver:
     def _check_model_name(self, span: Span) -> None:
         """The model's name is a part of file names and of a class's name."""
         self._name_span = span
+        if refuse_long(self.name, span, self.report):
+            return
         generated = class_name(self.name)
         if self.name.startswith("_") or "__" in self.name:
             self.report.add(codes.UNDERSCORES, span, name=self.name)
@@ -399,6 +401,7 @@ class Resolver:
         if name not in self.shapes:
             raise Failed
         shape = self.shapes[name]
+        side = Side(name, shape, self.side_axes[name])
         operations: list[Operation] = []
         spans: list[Span] = []
         has_bias = False
@@ -407,7 +410,7 @@ class Resolver:
             parts = call_parts(node)
             has_bias = has_bias or (parts is not None and parts[0] == "bias")
             try:
-                operation = resolve_operation(node, shape, self.sets, placed.variables)
+                operation = resolve_operation(node, side, self.sets, placed.variables)
             except Failed:
                 failed = True
                 continue
@@ -451,6 +454,8 @@ class Resolver:
             raise Failed
         sides = Sides(self._side(statement.source, placed), self._side(statement.target, placed), name)
         edges = self.sets.resolve(statement.set, sides, placed.variables)
+        if not edges.count:
+            self.report.add(codes.NO_EDGES, statement.set.span, name=name)
         weight = resolve_weight(statement, sides, edges, self.sets, placed.variables)
         self.connections[name] = Connection(name, source.name, target.name, edges, weight, statement.span)
         layer = self.layers.get(target.name)

@@ -16,6 +16,8 @@ from .reserved import NUMBER_WORDS, refusal
 
 # A `for` of a billion turns is a mistake or an attack; no network is written with this many statements.
 STATEMENT_LIMIT = 100_000
+# Characters of a name: files are called after it, and systems take 255.
+NAME_LENGTH_LIMIT = 200
 
 
 _NAME_IT = "name the connection: `connect A -> B as NAME : ...`"
@@ -37,6 +39,15 @@ class Declaration:
     kind: str
     span: Span
     placed: Placed
+
+
+def refuse_long(name: str, span: Span, report: Report, help: str | tuple[()] = ()) -> bool:
+    """Record, and say, that a name is too long for what it becomes a part of."""
+    if len(name) <= NAME_LENGTH_LIMIT:
+        return False
+    fields = {"name": f"{name[:20]}...", "count": f"{len(name):,}", "limit": NAME_LENGTH_LIMIT}
+    report.add(codes.NAME_TOO_LONG, span, help=help, **fields)
+    return True
 
 
 @dataclass
@@ -101,6 +112,8 @@ class Names:
         for kinds, words in self._words.items():
             if kind in kinds:
                 words.add(text)
+        if refuse_long(text, span, self.report, help=() if name else _NAME_IT):
+            return text
         if text.startswith("_") or "__" in text:
             self._underscored.add(text)
             # A connection that is called after its ends only repeats what is wrong with those.

@@ -144,24 +144,32 @@ class _Start:
     def _loaded(self, node: syntax.Expression) -> NDArray[np.float32]:
         report = self.sets.names.report
         name = self.sets.file_name(node, bind(report, node, ("file",)), self.variables)
-        weights = self.sets.files.array(name, node.span)
-        if weights.dtype.kind not in "iuf" or not np.isfinite(weights).all():
-            raise fail(
-                report, codes.BAD_ARRAY, node.span, name=name, reason="its entries are not finite numbers"
-            )
+        weights = self.sets.files.finite(name, node.span)
         n_source, n_target = self.sides.source.units, self.sides.target.units
         matrix = isinstance(self.edges, Full) and weights.shape == (n_target, n_source)
         if weights.shape != (self.edges.count,) and not matrix:
-            raise fail(
-                report,
-                codes.WEIGHT_SHAPE,
-                node.span,
-                name=name,
-                shape=list(weights.shape),
-                edges=counted(self.edges.count, "edge"),
-                help="weights stand in the order that `spec-compile edges` prints",
-            )
+            fields = {"name": name, "shape": list(weights.shape), "edges": counted(self.edges.count, "edge")}
+            help = self._about_shape(weights.shape, name)
+            raise fail(report, codes.WEIGHT_SHAPE, node.span, help=help, **fields)
         return self._float32(weights.reshape(-1), node)
+
+    def _about_shape(self, shape: tuple[int, ...], name: str) -> str:
+        """What to do with weights of another shape than the edges have, in Python."""
+        n_source, n_target = self.sides.source.units, self.sides.target.units
+        turned = ".T" if shape == (n_source, n_target) != (n_target, n_source) else ""
+        if turned and isinstance(self.edges, Full):
+            return (
+                f'this is (sources, targets): `numpy.save("{name}", weights.T)` makes it (targets, sources)'
+            )
+        if shape in ((n_target, n_source), (n_source, n_target)):
+            return (
+                "of a (targets, sources) matrix, take the entries at the edges: "
+                f"`weights{turned}[mask]`, where `mask` has True at each edge"
+            )
+        return (
+            "there is one weight for each edge, ordered by target, then by source, which is the order of "
+            "`matrix[mask]` for a (targets, sources) matrix; `spec-compile edges` prints the edges"
+        )
 
     def _column(self, node: syntax.Call) -> NDArray[np.float64]:
         """A column of the file that the set was loaded from, in the order of the edges."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import io
+import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, TypeVar, cast
-from zipfile import ZipFile, is_zipfile
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +18,20 @@ from ...dsl.diagnostics import Report
 from ...dsl.source import Span
 from ...dsl.words import suggest
 from .. import codes
-from ..expressions import Failed, fail
+from ..expressions import fail
+from . import limits
+from .packed import Bomb, array_of, arrays_of
 from .tables import Column, Table, read_lines, read_table
 
 T = TypeVar("T")
 
-# A spec may come from a stranger: one file of it may not fill the memory.
-FILE_SIZE_LIMIT = 4 << 30
 # Tables from larger files are not kept: to read one again costs less than the memory.
 KEPT_SIZE_LIMIT = 64 << 20
+# Files that are text; those that are read line by line, always.
+_TEXTS = ("csv", "tsv", "mtx", "gmt", "txt")
+_LINES = ("gmt", "txt")
+# Files that the name of one that is not there is compared with.
+_FILES_COMPARED = 5000
 
 
 @dataclass
@@ -38,23 +44,29 @@ class Files:
     kept: dict[tuple[str, str], Any] = field(default_factory=dict[tuple[str, str], Any])
     room: int = 256 << 20
     digests: dict[str, str] = field(default_factory=dict[str, str])
-    _tables: dict[str, Table] = field(default_factory=dict[str, Table])
+    _tables: dict[tuple[str, bool], Table] = field(default_factory=dict[tuple[str, bool], Table])
 
     def read(self, name: str, span: Span) -> bytes:
         """The content of a file. Raises `Failed` if it is absent, not a regular file, or unreadable."""
         path = self.directory / name
         try:
             if not path.exists():
-                near = suggest(
-                    path.name, [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-                )
-                help = f"did you mean `{near}`?" if near else "files are looked for beside the spec"
-                raise fail(self.report, codes.NO_FILE, span, name=name, help=help)
-            if not path.is_file():
+                raise fail(self.report, codes.NO_FILE, span, name=name, help=_where(name, path))
+            # What is opened is looked at once more: it may be another file by then.
+            if not stat.S_ISREG(path.stat().st_mode):
                 raise fail(self.report, codes.NOT_A_FILE, span, name=name)
-            if path.stat().st_size > FILE_SIZE_LIMIT:
-                raise fail(self.report, codes.FILE_TOO_LARGE, span, name=name, limit=f"{FILE_SIZE_LIMIT:,}")
-            content = path.read_bytes()
+            with open(
+                os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb"
+            ) as file:
+                found = os.fstat(file.fileno())
+                if not stat.S_ISREG(found.st_mode):
+                    raise fail(self.report, codes.NOT_A_FILE, span, name=name)
+                limit = _size_limit(name)
+                if found.st_size > limit:
+                    fields = {"size": f"{found.st_size:,}", "limit": f"{limit:,}"}
+                    raise fail(self.report, codes.FILE_TOO_LARGE, span, name=name, **fields)
+                # Files that the system makes up have no size and may have no end.
+                content = file.read(found.st_size)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise fail(self.report, codes.UNREADABLE, span, name=name, reason=reason) from None
@@ -83,8 +95,23 @@ class Files:
             (loaded,) = loaded.values()
         return loaded
 
-    def zero_one(self, name: str, span: Span) -> NDArray[np.bool_]:
-        """An array whose entries must all be 0 or 1, as booleans."""
+    def finite(self, name: str, span: Span) -> NDArray[Any]:
+        """An array of finite numbers."""
+        array = self.array(name, span)
+        reason = ""
+        if array.dtype.kind not in "iuf":
+            reason = f"its entries are of type {array.dtype}, and numbers are needed"
+        elif not (right := np.isfinite(array)).all():
+            place = tuple(int(at) for at in np.unravel_index(np.argmin(right), array.shape))
+            reason = f"its entry at {list(place)} is {array[place]}, and finite numbers are needed"
+        if reason:
+            raise fail(self.report, codes.BAD_ARRAY, span, name=name, reason=reason)
+        return array
+
+    def zero_one(
+        self, name: str, span: Span, about: Callable[[str], str] = lambda name: ""
+    ) -> NDArray[np.bool_]:
+        """An array whose entries must all be 0 or 1, as booleans; `about` helps with one that is not."""
         array = self.array(name, span)
         if array.dtype.kind not in "biuf":
             raise fail(
@@ -92,44 +119,38 @@ class Files:
             )
         wrong = (array != 0) & (array != 1)
         if wrong.any():
-            value = array.ravel()[np.argmax(wrong)]
-            raise fail(self.report, codes.NOT_ZERO_ONE, span, name=name, value=value)
+            place = tuple(int(at) for at in np.unravel_index(np.argmax(wrong), array.shape))
+            value = f"{array[place]} at {list(place)}"
+            help = about(name) or ()
+            raise fail(self.report, codes.NOT_ZERO_ONE, span, name=name, value=value, help=help)
         return array.astype(bool)
 
     def loaded(self, name: str, span: Span) -> NDArray[Any] | dict[str, NDArray[Any]]:
         """The array in a file of NumPy's, or all of an archive."""
-        content = io.BytesIO(self.read(name, span))
+        content = self.read(name, span)
+        limit = limits.unpacked_limit(len(content))
         try:
-            if is_zipfile(content):
-                with ZipFile(content) as archive:
-                    unpacked = sum(entry.file_size for entry in archive.infolist())
-                if unpacked > FILE_SIZE_LIMIT:
-                    limit = f"{FILE_SIZE_LIMIT:,}"
-                    raise fail(self.report, codes.FILE_TOO_LARGE, span, name=name, limit=limit)
-            elif not content.getvalue().startswith(b"\x93NUMPY"):
+            if content.startswith(b"PK"):
+                return arrays_of(content, limit)
+            if not content.startswith(b"\x93NUMPY"):
                 raise ValueError("it is no file of NumPy's")
-            content.seek(0)
-            loaded: Any = np.load(content, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return cast("NDArray[Any]", loaded)
-            arrays: dict[str, Any] = {entry: loaded[entry] for entry in loaded.files}
-            if not all(isinstance(array, np.ndarray) for array in arrays.values()):
-                raise ValueError("it holds more than arrays")
-            return arrays
-        except Failed:
-            raise
+            return array_of(content)
+        except Bomb as bomb:
+            fields = {"size": f"{bomb.size:,}", "limit": f"{limit:,}"}
+            raise fail(self.report, codes.UNPACKS_TO_TOO_MUCH, span, name=name, **fields) from None
         except Exception as error:  # numpy, zipfile and zlib raise all kinds on a damaged file
             reason = str(error) or type(error).__name__
-            if "allow_pickle" in reason:
-                reason = "it holds Python objects, which are not read"
         raise fail(self.report, codes.BAD_ARRAY, span, name=name, reason=reason)
 
     # --------------------------------------------------------------------------------------- tables
 
-    def table(self, name: str, span: Span) -> Table:
-        """The rows of a .csv, .tsv or .parquet file, or the members of a .gmt file, read once."""
-        if name in self._tables:
-            return replace(self._tables[name], span=span)
+    def table(self, name: str, span: Span, *, header: bool = True) -> Table:
+        """The rows of a .csv, .tsv or .parquet file, or the members of a .gmt file, read once.
+
+        Without a `header` the columns are called 0, 1 and so on.
+        """
+        if (name, header) in self._tables:
+            return replace(self._tables[name, header], span=span)
         size = 0
 
         def content() -> bytes:
@@ -138,11 +159,30 @@ class Files:
             size = len(found)
             return found
 
-        table = read_table(name, content, self.report, span)
-        if size <= KEPT_SIZE_LIMIT:
-            self._tables[name] = table
+        table = read_table(name, content, self.report, span, header=header)
+        if size <= limits.KEPT_SIZE_LIMIT:
+            self._tables[name, header] = table
         return table
 
     def lines(self, name: str, span: Span) -> Column:
         """The lines of a text, as a column without a name."""
         return read_lines(name, lambda: self.read(name, span), self.report, span)
+
+
+def _size_limit(name: str) -> int:
+    """The most bytes that a file of this name may have."""
+    suffix = name.rpartition(".")[2].lower()
+    if suffix in _LINES:
+        return limits.LINES_SIZE_LIMIT
+    return limits.TEXT_SIZE_LIMIT if suffix in _TEXTS else limits.FILE_SIZE_LIMIT
+
+
+def _where(name: str, path: Path) -> str:
+    """What helps to find a file that is not there."""
+    if "\\" in name:
+        return f'folders are parted by `/` on every system: `"{name.replace(chr(92), "/")}"`'
+    beside = islice(path.parent.iterdir(), _FILES_COMPARED) if path.parent.is_dir() else ()
+    near = suggest(path.name, (file.name for file in beside))
+    if near:
+        return f"did you mean `{PurePosixPath(name).with_name(near)}`?"
+    return "files are looked for beside the spec"

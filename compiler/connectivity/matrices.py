@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .edge_set import Indices
+from ...dsl.words import counted
+from .edge_set import EDGE_LIMIT, Indices, TooManyEdges
 
 
 class BadMatrix(Exception):
@@ -18,17 +21,25 @@ class BadMatrix(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Entries:
-    """The stored entries of a matrix: row, column, int64 (entries,), and its value if it has any."""
+    """The stored entries of a matrix: row, column, int64 (entries,), and its value if it has any.
+
+    `place` is where in the file an entry stands, `line 5` say.
+    """
 
     shape: tuple[int, int]
     row: Indices
     column: Indices
     value: NDArray[np.float64] | None
+    place: Callable[[int], str] = lambda at: f"entry {at}"
+
+
+# How many bytes of a text are looked at at once, in arrays of eight bytes for each.
+_BYTES_AT_ONCE = 1 << 22
 
 
 def matrix_market(content: bytes) -> Entries:
     """The entries of a .mtx file; of a dense one those that are not zero. Raises `BadMatrix`."""
-    banner, _, rest = content.partition(b"\n")
+    banner = content[: content.find(b"\n") + 1] or content[:1024]
     words = banner.decode("latin-1").lower().split()
     if len(words) != 5 or words[:2] != ["%%matrixmarket", "matrix"]:
         raise BadMatrix("it does not begin with `%%MatrixMarket matrix`")
@@ -42,31 +53,69 @@ def matrix_market(content: bytes) -> Entries:
             raise BadMatrix(f"it is `{word[:20]}`; {', '.join(f'`{k}`' for k in known)} are read")
     if layout == "array" and (kind == "pattern" or symmetry != "general"):
         raise BadMatrix("of `array` matrices only `general` ones with numbers are read")
-    while rest.lstrip().startswith(b"%"):
-        rest = rest.partition(b"\n")[2]
-    sizes, _, rest = rest.lstrip().partition(b"\n")
+    if kind == "pattern" and symmetry == "skew-symmetric":
+        raise BadMatrix("a `pattern` has no signs, and so cannot be `skew-symmetric`")
+    sizes, start = _size_line(content, len(banner))
     rows, columns, *stored = _sizes(sizes, 3 if layout == "coordinate" else 2)
+    if symmetry != "general" and rows != columns:
+        raise BadMatrix(f"a `{symmetry}` matrix is square, and this one is {rows:,} x {columns:,}")
     width = 1 if layout == "array" else 2 if kind == "pattern" else 3
     count = stored[0] if stored else rows * columns
-    numbers = _numbers(rest)
-    if len(numbers) != count * width:
-        raise BadMatrix(
-            f"its header promises {count:,} entries, {count * width:,} numbers; it has {len(numbers):,}"
-        )
+    lines = _lines(content, start, width, 0 if layout == "array" else 2, all_whole=kind == "integer")
+    if lines != count:
+        raise BadMatrix(f"its header promises entries on {counted(count, 'line')}, and there are {lines:,}")
+    if count > EDGE_LIMIT:
+        raise TooManyEdges(count)
+    numbers = _numbers(content[start:], count * width)
+
+    def place(at: int) -> str:
+        return f"line {_line_of(content, start, at)}"
+
     if layout == "array":
         dense = numbers.reshape(columns, rows).T
         row, column = np.nonzero(dense)
-        return _checked((rows, columns), row, column, dense[row, column])
+        return _checked(
+            (rows, columns),
+            row,
+            column,
+            dense[row, column],
+            lambda at: place(int(column[at]) * rows + int(row[at])),
+        )
     table = numbers.reshape(count, width)
-    row, column = _whole(table[:, 0]) - 1, _whole(table[:, 1]) - 1
-    value = table[:, 2] if width == 3 else None
-    if symmetry != "general":
-        # Only one triangle is stored.
-        other = row != column
-        sign = -1.0 if symmetry == "skew-symmetric" else 1.0
-        row, column = np.concatenate([row, column[other]]), np.concatenate([column, row[other]])
-        value = None if value is None else np.concatenate([value, sign * value[other]])
-    return _checked((rows, columns), row, column, value)
+    row, column = table[:, 0].astype(np.int64) - 1, table[:, 1].astype(np.int64) - 1
+    entries = _checked((rows, columns), row, column, table[:, 2] if width == 3 else None, place, first=1)
+    return entries if symmetry == "general" else _mirrored(entries, symmetry)
+
+
+def _mirrored(stored: Entries, symmetry: str) -> Entries:
+    """Both triangles of a matrix of which only the lower one is stored."""
+    row, column, value, count = stored.row, stored.column, stored.value, len(stored.row)
+    skew = symmetry == "skew-symmetric"
+    wrong = row <= column if skew else row < column
+    if wrong.any():
+        what = "on or above" if skew else "above"
+        reason = f"{stored.place(int(np.argmax(wrong)))} is {what} the diagonal"
+        raise BadMatrix(f"{reason}; of a `{symmetry}` matrix only what is below it is stored")
+    other = np.flatnonzero(row != column)
+    sign = -1.0 if skew else 1.0
+    return Entries(
+        stored.shape,
+        np.concatenate([row, column[other]]),
+        np.concatenate([column, row[other]]),
+        None if value is None else np.concatenate([value, sign * value[other]]),
+        lambda at: stored.place(at if at < count else int(other[at - count])),
+    )
+
+
+def _size_line(content: bytes, start: int) -> tuple[bytes, int]:
+    """The first line that is neither blank nor a comment, and where the next one begins."""
+    while start < len(content):
+        end = content.find(b"\n", start) + 1 or len(content)
+        line = content[start : min(end, start + 1024)].strip()
+        if line and not line.startswith(b"%"):
+            return line, end
+        start = end
+    return b"", start
 
 
 def _sizes(line: bytes, count: int) -> list[int]:
@@ -78,20 +127,84 @@ def _sizes(line: bytes, count: int) -> list[int]:
     return [int(word) for word in words]
 
 
-def _numbers(text: bytes) -> NDArray[np.float64]:
-    """All numbers of a text, separated by blanks and line ends."""
+def _lines(content: bytes, start: int, width: int, whole: int, *, all_whole: bool) -> int:
+    """How many lines with numbers there are: `width` on each, of which the first `whole` are whole."""
+    count = 0
+    while start < len(content):
+        # Lines are looked at whole.
+        end = content.rfind(b"\n", start, start + _BYTES_AT_ONCE) + 1
+        end = end or content.find(b"\n", start) + 1 or len(content)
+        if end - start > 16 * _BYTES_AT_ONCE:
+            raise BadMatrix("a line of it is too long")
+        count += _lines_of(content, start, end, width, width if all_whole else whole)
+        start = end
+    return count
+
+
+# What stands between numbers, what they are made of, and what whole ones are made of.
+_BLANKS, _DIGITS = b" \t\r\n", b"0123456789"
+_OF_NUMBERS = _DIGITS + b"+-.eEdDnNaAiIfFtTyY"
+
+
+def _lines_of(content: bytes, start: int, end: int, width: int, whole: int) -> int:
+    kinds = np.zeros(256, np.uint8)
+    kinds[[*_OF_NUMBERS]], kinds[[*_DIGITS]], kinds[[*_BLANKS]] = 1, 2, 3
+    data = np.frombuffer(content, np.uint8, end - start, start)
+    kind = kinds[data]
+    if not kind.all():
+        at = start + int(np.argmax(kind == 0))
+        raise BadMatrix(f"line {_number(content, at)} has something that is no number")
+    inside = kind != 3
+    edges = np.diff(np.concatenate([[False], inside, [False]]).astype(np.int8))
+    firsts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    breaks = np.flatnonzero(data == ord("\n"))
+    # How many numbers stand before the end of each line.
+    before = np.searchsorted(firsts, np.append(breaks, len(data)))
+    counts = np.diff(np.concatenate([[0], before]))
+    wrong = (counts != 0) & (counts != width)
+    if wrong.any():
+        line = _number(content, start) + int(np.argmax(wrong))
+        found = int(counts[np.argmax(wrong)])
+        raise BadMatrix(f"line {line} has {counted(found, 'number')} instead of {width}")
+    if whole:
+        other = np.concatenate([[0], np.cumsum(kind == 1)])
+        signs = (data[firsts] == ord("-")) | (data[firsts] == ord("+"))
+        unlike = other[ends] - other[firsts] - signs > 0
+        unlike |= ends - firsts > 18
+        unlike = unlike.reshape(-1, width)[:, :whole]
+        if unlike.any():
+            at = start + int(firsts.reshape(-1, width)[:, :whole][unlike][0])
+            raise BadMatrix(f"line {_number(content, at)} has a number that is not whole")
+    return int(np.count_nonzero(counts))
+
+
+def _number(content: bytes, at: int) -> int:
+    """The line that a byte stands on, from 1."""
+    return content.count(b"\n", 0, at) + 1
+
+
+def _line_of(content: bytes, start: int, entry: int) -> int:
+    """The line of an entry; blank ones hold none."""
+    line = _number(content, start)
+    for text in io.BytesIO(content[start:]):
+        entry -= bool(text.strip())
+        if entry < 0:
+            break
+        line += 1
+    return line
+
+
+def _numbers(text: bytes, count: int) -> NDArray[np.float64]:
+    """All numbers of a text, separated by blanks and line ends, (count,)."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # numpy only warns of what is no number
         try:
-            return np.fromstring(text.decode("ascii"), np.float64, sep=" ") if text.strip() else np.empty(0)
+            numbers = np.fromstring(text, np.float64, sep=" ") if count else np.empty(0)
         except (ValueError, DeprecationWarning):
-            raise BadMatrix("there is something in it that is no number") from None
-
-
-def _whole(values: NDArray[np.float64]) -> Indices:
-    if not np.all((values == np.floor(values)) & (np.abs(values) < 2.0**53)):
-        raise BadMatrix("an index in it is no whole number")
-    return values.astype(np.int64)
+            numbers = np.empty(0)
+    if len(numbers) != count:
+        raise BadMatrix("there is something in it that is no number")
+    return numbers
 
 
 # What scipy stores for each of its formats that are read.
@@ -119,6 +232,8 @@ def scipy_matrix(arrays: dict[str, NDArray[Any]]) -> Entries:
     if data.shape != first.shape or data.dtype.kind not in "biuf" or sizes.shape != (2,):
         raise BadMatrix("its arrays do not fit together")
     shape = int(sizes[0]), int(sizes[1])
+    if min(shape) < 0:
+        raise BadMatrix(f"its shape is {list(shape)}")
     if kind == "coo":
         if first.shape != second.shape:
             raise BadMatrix("its arrays do not fit together")
@@ -133,13 +248,21 @@ def scipy_matrix(arrays: dict[str, NDArray[Any]]) -> Entries:
 
 
 def _checked(
-    shape: tuple[int, int], row: NDArray[Any], column: NDArray[Any], value: NDArray[Any] | None
+    shape: tuple[int, int],
+    row: NDArray[Any],
+    column: NDArray[Any],
+    value: NDArray[Any] | None,
+    place: Callable[[int], str] = Entries.place,
+    first: int = 0,
 ) -> Entries:
-    """Entries that lie within the matrix."""
+    """Entries that lie within the matrix; the file counts its rows and columns from `first`."""
+    if len(row) > EDGE_LIMIT:
+        raise TooManyEdges(len(row))
     row, column = row.astype(np.int64), column.astype(np.int64)
     for index, size, what in ((row, shape[0], "row"), (column, shape[1], "column")):
         outside = (index < 0) | (index >= size)
         if outside.any():
             at = int(np.argmax(outside))
-            raise BadMatrix(f"entry {at} is in {what} {index[at]}, counted from 0, of {size}")
-    return Entries(shape, row, column, None if value is None else value.astype(np.float64))
+            number = int(index[at]) + first
+            raise BadMatrix(f"{place(at)} is in {what} {number}, counted from {first}, of {size:,}")
+    return Entries(shape, row, column, None if value is None else value.astype(np.float64), place)

@@ -108,6 +108,7 @@ def refuse_duplicates(
     report: Report,
     place: Callable[[int], Span | None],
     label: Callable[[int], str] = lambda at: "",
+    help: str = "`duplicate = merge` takes such edges once",
 ) -> None:
     """Raise `Failed` at the first of the edges, `pair_keys` in order of making, that is there already."""
     order = np.argsort(keys, kind="stable")
@@ -121,7 +122,7 @@ def refuse_duplicates(
         codes.DUPLICATE_EDGE,
         place(at),
         label=label(at),
-        help="`duplicate = merge` takes such edges once",
+        help=help,
         source=unit_text(source, source_side),
         target=unit_text(target, target_side),
         more=f", like {len(again) - 1:,} more" if len(again) > 1 else "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 # Names that one which is unknown is compared with.
 NAMES_COMPARED = 5000
+# Letters of a name that a message shows.
+NAME_SHOWN = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +80,11 @@ class Side:
         """The axis of a dimension, if it is one."""
         return self.axes[dimension] if self.axes else None
 
+    def along(self, dimensions: tuple[int, ...]) -> Side:
+        """The side that has some of the dimensions alone."""
+        shape = tuple(self.shape[dimension] for dimension in dimensions)
+        return Side(self.name, shape, tuple(self.axis(dimension) for dimension in dimensions))
+
     def unit_of_name(self, dimension: int, name: str, report: Report, span: Span) -> int:
         """The index along a dimension that a name stands for. Raises `Failed` if it stands for none."""
         axis = self.axis(dimension)
@@ -95,10 +103,29 @@ def unknown_name(
     axis: Axis, name: str, report: Report, span: Span, label: str = "", hint: str = ""
 ) -> Failed:
     """Record that a name is not on an axis and return the exception to raise."""
-    guess = axis.nearest(name)
-    helps = ((f"did you mean `{guess}`?",) if guess else ()) + ((hint,) if hint else ())
-    fields = {"axis": axis.name, "name": name[:60]}
+    helps = (*about_unknown(axis, name), *((hint,) if hint else ()))
+    fields = {"axis": axis.name, "name": shortened(name)}
     return fail(report, codes.UNKNOWN_UNIT, span, label=label, help=helps, **fields)
+
+
+def about_unknown(axis: Axis, name: str) -> tuple[str, ...]:
+    """What ends the search for a name that is not on an axis."""
+    bare = name.strip()
+    if bare in axis.positions:
+        return (f'blanks count: this is "{shortened(name)}", and the axis has "{shortened(bare)}"',)
+    guess = axis.nearest(name)
+    if guess is None:
+        return ()
+    if guess.strip() == name.strip():
+        return (f'blanks count: the axis has "{shortened(guess)}", with blanks around it',)
+    if unicodedata.normalize("NFC", guess) == unicodedata.normalize("NFC", name):
+        return ("the axis has it with other code points for the same letters: Unicode's NFC and NFD differ",)
+    return (f"did you mean `{shortened(guess)}`?",)
+
+
+def shortened(name: str) -> str:
+    """A name as messages show it: not more than they can hold."""
+    return name if len(name) <= NAME_SHOWN else f"{name[: NAME_SHOWN - 3]}..."
 
 
 def unit_text(unit: int, side: Side) -> str:
@@ -107,7 +134,7 @@ def unit_text(unit: int, side: Side) -> str:
     for dimension in reversed(range(len(side.shape))):
         unit, index = divmod(unit, side.shape[dimension])
         axis = side.axis(dimension)
-        indices.append(f'"{axis.names[index]}"' if axis and axis.names else str(index))
+        indices.append(f'"{shortened(axis.names[index])}"' if axis and axis.names else str(index))
     return indices[0] if len(indices) == 1 else "(" + ", ".join(reversed(indices)) + ")"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import string
 import textwrap
@@ -12,7 +13,7 @@ import pytest
 
 from nnspec.compiler import codes as semantic
 from nnspec.compiler import pipeline
-from nnspec.compiler.connectivity import files
+from nnspec.compiler.connectivity import limits
 from nnspec.dsl import codes as syntax
 from nnspec.dsl.diagnostics import Code, SpecError
 
@@ -29,6 +30,8 @@ SHOWN_HERE = {
     "E604": "test_examples",
     "E613": "test_examples",
     "E614": "test_examples",
+    "E630": "test_examples",
+    "E631": "test_examples",
 }
 
 
@@ -58,14 +61,14 @@ def found(tmp_path: Path) -> Callable[..., set[str]]:
 
 def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     """The owner of the machine may read everything, so that permissions alone would not do."""
-    read = Path.read_bytes
+    opened = os.open
 
-    def refused(path: Path) -> bytes:
-        if path.suffix == ".csv":
+    def refused(path: str | Path, *rest: int) -> int:
+        if Path(path).suffix == ".csv":
             raise PermissionError(13, "Permission denied")
-        return read(path)
+        return opened(path, *rest)
 
-    monkeypatch.setattr(Path, "read_bytes", refused)
+    monkeypatch.setattr(os, "open", refused)
 
 
 @pytest.mark.parametrize("code", CODES, ids=lambda code: code.code)
@@ -73,7 +76,12 @@ def test_examples(code: Code, found: Callable[..., set[str]], monkeypatch: pytes
     right = found(block(code, "Right"))
     assert not {name for name in right if name.startswith("E") or name == code.code}
     if code is semantic.FILE_TOO_LARGE:
-        monkeypatch.setattr(files, "FILE_SIZE_LIMIT", 100)
+        monkeypatch.setattr(limits, "FILE_SIZE_LIMIT", 100)
+    elif code is semantic.UNPACKS_TO_TOO_MUCH:
+        monkeypatch.setattr(limits, "UNPACKED_LIMIT", 100)
+        monkeypatch.setattr(limits, "UNPACKED_RATIO", 0)
+    elif code is semantic.TABLE_TOO_LARGE:
+        monkeypatch.setattr(limits, "VALUE_LIMIT", 3)
     elif code is semantic.SPEC_TOO_LARGE:
         monkeypatch.setattr(pipeline, "SPEC_SIZE_LIMIT", 60)
     elif code is semantic.UNREADABLE:

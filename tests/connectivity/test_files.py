@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from nnspec.compiler.connectivity import files as files_module
+from nnspec.compiler.connectivity import limits
 
 from .specs import connection, pairs, refusal, resolved, spec
 
@@ -121,7 +121,7 @@ def test_within_algebra_and_loops(read, tmp_path):
         ('source,target\n0,"1\n', "E608", "end of data"),
         ("source,target\n0," + "1" * 200_000 + "\n", "E608", "field"),
         (b"source,target\n\xff\xfe,1\n", "E608", "UTF-8"),
-        (b"source,target\n0\x00,1\n", "E610", "line 2"),
+        (b"source,target\n0\x00,1\n", "E608", "line 2"),
         ("source;target\n0;1\n", "E609", "`source`"),
     ],
 )
@@ -184,8 +184,9 @@ def test_did_you_mean(refuse):
 
 
 def test_a_large_file(refuse, monkeypatch):
-    monkeypatch.setattr(files_module, "FILE_SIZE_LIMIT", 10)
-    assert refuse("source,target\n0,1\n").code.code == "E603"
+    monkeypatch.setattr(limits, "TEXT_SIZE_LIMIT", 10)
+    found = refuse("source,target\n0,1\n")
+    assert (found.code.code, found.message) == ("E603", "e.csv has 18 bytes, and 10 are the most")
 
 
 # ---------------------------------------------------------------------------------------------- matrices
@@ -345,9 +346,11 @@ def test_damaged_archives(refuse, content, code):
 
 def test_an_archive_that_unpacks_to_too_much(refuse, monkeypatch):
     content = zipped([("a.npy", saved(np.zeros((1000, 1000))))])
-    monkeypatch.setattr(files_module, "FILE_SIZE_LIMIT", 1_000_000)
+    monkeypatch.setattr(limits, "UNPACKED_LIMIT", 1_000_000)
     assert len(content) < 20_000
-    assert refuse(content, 'load("m.npz", rows = source)', 3, 3, name="m.npz").code.code == "E603"
+    found = refuse(content, 'load("m.npz", rows = source)', 3, 3, name="m.npz")
+    assert found.code.code == "E630"
+    assert "8,000,128 bytes" in found.message
 
 
 MARKET = 'load("m.mtx", rows = source)'

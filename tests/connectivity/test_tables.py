@@ -57,7 +57,7 @@ def error_of(text: str, folder):
 def careful(content: bytes, delimiter: str):
     """What `_csv_rows` reads, or None where it refuses."""
     try:
-        return [row for _, row in tables._csv_rows(tables._text(content), delimiter)]
+        return [row for _, row in tables._csv_rows(content, delimiter)]
     except tables._Unusable:
         return None
 
@@ -87,7 +87,13 @@ def test_bytes_are_read_or_refused_alike(noise):
         assert list(zip(*fast[1], strict=True)) == [tuple(row) for row in careful(content, ",")[1:]]
 
 
-@given(st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cs"])), min_size=1, unique=True))
+@given(
+    st.lists(
+        st.text(st.characters(codec="utf-8", exclude_categories=["Cs"], exclude_characters="\0")),
+        min_size=1,
+        unique=True,
+    )
+)
 def test_texts_come_back(texts):
     """Whatever a column of texts holds, letter by letter."""
     frame = pl.DataFrame({"x": texts, "y": ["1"] * len(texts)})

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer
 
+from nnspec.backends.common.kernels.names import names_of
 from nnspec.backends.emit import write
 from nnspec.compiler import compile_spec
 
@@ -152,8 +153,8 @@ def test_real_wiring_is_what_its_package_has(name: str, tmp_path: Path) -> None:
 
 
 def test_every_unit_of_a_measurement_listens_to_its_own_features(compiled: Callable[[Path], Path]) -> None:
-    stored = np.load(compiled(ROOT / "examples" / "breast_cancer.nnspec") / "breast_cancer.npz")
-    features, measurements = stored["feature.names"], stored["measurement.names"]
+    stored = dict(np.load(compiled(ROOT / "examples" / "breast_cancer.nnspec") / "breast_cancer.npz"))
+    features, measurements = names_of(stored, "feature"), names_of(stored, "measurement")
     source, target = stored["features_measured.source"], stored["features_measured.target"]
     assert sorted(source) == list(range(30))
     for feature, measurement in zip(features[source], measurements[target], strict=True):

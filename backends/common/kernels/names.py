@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
 
 def names_of(stored: dict[str, np.ndarray], axis: str) -> np.ndarray:
-    """The names along an axis. Raises ValueError if it has none, or there is no such axis."""
+    """The names along an axis, str (units,). Raises ValueError if it has none, or there is no such axis."""
     if f"{axis}.names" not in stored:
         axes = ", ".join(name.removesuffix(".names") for name in stored if name.endswith(".names"))
         raise ValueError(f"No axis called {axis!r} has names; those that have are {axes}.")
-    return stored[f"{axis}.names"]
+    text, ends = stored[f"{axis}.names"].tobytes(), stored[f"{axis}.name_ends"].tolist()
+    return np.array([text[start:end].decode() for start, end in pairwise([0, *ends])], object)
 
 
 def places_of(names: np.ndarray, columns: Sequence[str]) -> np.ndarray:
