@@ -38,7 +38,7 @@ from nnspec.dsl.diagnostics import SpecError
 ROOT = Path(__file__).parent.parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 LANGUAGE = ROOT / "docs" / "language.md"
-COMMANDS = ("spec-compile", "python", "echo", "head", "sed")
+COMMANDS = ("spec-compile", "python", "echo", "head", "sed", "OMP_NUM_THREADS=1 torchrun", "KERAS_BACKEND=")
 
 pytestmark = pytest.mark.xdist_group("keras")
 
