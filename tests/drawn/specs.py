@@ -110,7 +110,9 @@ SHAPES = st.one_of(
 @st.composite
 def attributes(draw, made: Drawn, name: str, edges: Edges) -> tuple[str, bool, bool]:
     """What stands after `with`, whether there are weights, and whether they are trained."""
-    kind = draw(st.sampled_from(["", "", "", "normal", "uniform", "number", "none", "degrees", "file"]))
+    kind = draw(
+        st.sampled_from(["", "", "", "normal", "uniform", "number", "none", "degrees", "file", "file"])
+    )
     texts: list[str] = []
     if kind == "normal":
         texts.append("weight ~ normal(0, 1 / sqrt(fan_in))")
@@ -126,8 +128,8 @@ def attributes(draw, made: Drawn, name: str, edges: Edges) -> tuple[str, bool, b
         buffer = io.BytesIO()
         np.save(buffer, np.linspace(-1, 1, len(edges)))
         made.files[f"{name}_2.npy"] = buffer.getvalue()
-        holes = draw(st.sampled_from(["{t}", "{t-0}", "2"]))
-        stem = draw(st.sampled_from([name, name.replace("2", "{t}")]))
+        holes = draw(st.sampled_from(["{t}", "{t}", "{t-0}", "2"]))
+        stem = draw(st.sampled_from([name, name.replace("2", "{t}", 1)]))
         texts.append(f'weight = load("{stem}_{holes}.npy")')
     trained = kind != "none" and draw(st.integers(0, 3)) > 0
     if kind != "none" and (not trained or draw(st.integers(0, 7)) == 0):
@@ -152,7 +154,7 @@ def activation(draw) -> str:
 @st.composite
 def bias(draw, made: Drawn, layer: Value) -> str:
     """A bias with what it may be given."""
-    kind = draw(st.sampled_from(["bias", "bias(off)", "start", "per", "only"]))
+    kind = draw(st.sampled_from(["bias", "bias(off)", "start", "per", "per", "only"]))
     if kind == "per" and len(layer.shape) > 1:
         kept = ", ".join(map(str, range(len(layer.shape) - 1)))
         return f"bias(per = {draw(st.sampled_from(['0', f'({kept},)']))})"
@@ -175,7 +177,7 @@ def operations(draw, made: Drawn, layer: Value) -> list[str]:
     norm = draw(st.sampled_from(["", "", "", "batch_norm", "batch_norm(momentum = 0.25)", "layer_norm"]))
     if norm and not (norm == "layer_norm" and prod(layer.shape) < 4):
         some.append(norm)
-    if draw(st.integers(0, 2)) == 0:
+    if draw(st.booleans()):
         some.append(draw(bias(made, layer)))
     return list(draw(st.permutations(some)))
 
