@@ -4,7 +4,10 @@ BIN := .venv/bin
 # Two worker processes: one per core of a small machine.
 WORKERS ?= 2
 
-.PHONY: demo test test-all lint golden bench clean
+# How many specs `make fuzz` draws.
+DRAWN ?= 10000
+
+.PHONY: demo test test-all fuzz lint golden bench clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -20,6 +23,9 @@ test: .venv/.installed
 
 test-all: .venv/.installed
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
+
+fuzz: .venv/.installed
+	NNSPEC_DRAWN=$(DRAWN) $(BIN)/python -m pytest -q -m slow tests/drawn
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

@@ -130,8 +130,9 @@ def _edges(op: Project) -> str:
 
 
 def _compared(plan: Plan) -> list[Data]:
-    """The targets that the loss reads, inputs that it reads as targets left out."""
-    return [target for target in plan.graph.targets if target.name in loss_arguments(plan.graph)]
+    """The targets that the loss reads, in the order in which it takes them; inputs are left out."""
+    targets = {target.name: target for target in plan.graph.targets}
+    return [targets[name] for name in loss_arguments(plan.graph) if name in targets]
 
 
 def _cotangents(plan: Plan) -> dict[str, str]:

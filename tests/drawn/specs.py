@@ -1,0 +1,323 @@
+"""Whole valid specs, drawn: every statement, operation, set, weight and loss that the language has.
+
+What there is of a kind is taken from the compiler's own tables, so that a new entry is drawn as soon as it
+exists; `test_drawn_specs.py` holds that every alternative of the grammar occurs in what is drawn. Sets come
+from `tests/connectivity/drawn_sets.py`, with the edges that brute force finds.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+
+import numpy as np
+from hypothesis import assume
+from hypothesis import strategies as st
+
+from nnspec.compiler.catalogue.activations import ACTIVATIONS
+from nnspec.compiler.catalogue.losses import LOSSES, PENALTIES
+
+from ..connectivity import drawn, drawn_sets, oracle
+from ..connectivity.oracle import Edges
+
+Shape = tuple[int, ...]
+Names = tuple[tuple[str, ...] | None, ...]
+
+
+@dataclass(frozen=True)
+class Value:
+    """An input or a layer as it is declared: what stands in its brackets, its shape, its units' names."""
+
+    name: str
+    declared: str
+    shape: Shape
+    names: Names
+
+
+@dataclass
+class Drawn:
+    """A spec in the making: statements in any order, files beside it, and every connection's edges."""
+
+    params: list[str] = field(default_factory=list)
+    axes: dict[str, str] = field(default_factory=dict)
+    inside: list[str] = field(default_factory=list)  # the body of `for t in 2..2`
+    statements: list[str] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
+    values: list[Value] = field(default_factory=list)
+    layers: dict[str, list[str]] = field(default_factory=dict)  # operations
+    edges: dict[str, Edges] = field(default_factory=dict)
+    trained: dict[str, list[str]] = field(default_factory=dict)  # trained connections into each layer
+    read: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A valid spec: its text, the files that it reads, and the edges of every connection by its name."""
+
+    text: str
+    files: Mapping[str, bytes]
+    edges: Mapping[str, Edges]
+
+
+# ----------------------------------------------------------------------------------------- declarations
+
+
+@st.composite
+def dimension(draw, made: Drawn, size: int) -> tuple[str, tuple[str, ...] | None]:
+    """A size as it is written: a number, an expression, an axis, an axis with names."""
+    kind = draw(st.sampled_from(["number", "number", "sum", "axis", "names", "column"]))
+    if kind == "number":
+        return str(size), None
+    if kind == "sum":
+        return draw(st.sampled_from([f"{size - 3} + p", f"{2 * size} // 2", f"max(1, {size})"])), None
+    name = f"{kind}{size}"
+    if kind == "axis":
+        made.axes[name] = f"axis {name} = {size}"
+        return name, None
+    units = tuple(f"{'xyz'[n % 3]}{size - n}" for n in range(size))
+    if kind == "names":
+        made.files[f"{name}.txt"] = "\n".join(units).encode()
+        made.axes[name] = f'axis {name} = names("{name}.txt")'
+    else:
+        rows = "".join(f"{unit},{n % 2}\nno{unit},{2 + n % 2}\n" for n, unit in enumerate(units))
+        made.files[f"{name}.csv"] = f"id,kind\n{rows}".encode()
+        made.axes[name] = f'axis {name} = names("{name}.csv", column = "id", where = column("kind") < 2)'
+    return name, units
+
+
+@st.composite
+def value(draw, made: Drawn, name: str, shape: Shape) -> Value:
+    """An input or a layer of a shape."""
+    parts = [draw(dimension(made, size)) for size in shape]
+    declared = f"[{', '.join(text for text, _ in parts)}]"
+    return Value(name, declared, shape, tuple(names for _, names in parts))
+
+
+SHAPES = st.one_of(
+    st.tuples(st.integers(1, 6)),
+    st.tuples(st.integers(1, 6)),
+    st.tuples(st.integers(1, 3), st.integers(1, 4)),
+    st.tuples(st.integers(1, 2), st.integers(1, 2), st.integers(1, 3)),
+)
+
+
+# ---------------------------------------------------------------------------------------------- weights
+
+
+@st.composite
+def attributes(draw, made: Drawn, name: str, edges: Edges) -> tuple[str, bool, bool]:
+    """What stands after `with`, whether there are weights, and whether they are trained."""
+    kind = draw(
+        st.sampled_from(["", "", "", "normal", "uniform", "number", "none", "degrees", "file", "file"])
+    )
+    texts: list[str] = []
+    if kind == "normal":
+        texts.append("weight ~ normal(0, 1 / sqrt(fan_in))")
+    elif kind == "uniform":
+        texts.append(f"weight ~ uniform(-0.5, {draw(st.sampled_from(['0.5', 'p / 4', '1 / fan_out']))})")
+    elif kind == "number":
+        texts.append(f"weight = {draw(st.sampled_from(['0.25', '-1', 'p / 2']))}")
+    elif kind == "none":
+        texts.append("weight = none")
+    elif kind == "degrees":
+        texts.append("weight = 1 / (fan_in + fan_out)")
+    elif kind == "file" and edges:
+        buffer = io.BytesIO()
+        np.save(buffer, np.linspace(-1, 1, len(edges)))
+        made.files[f"{name}_2.npy"] = buffer.getvalue()
+        holes = draw(st.sampled_from(["{t}", "{t}", "{t-0}", "2"]))
+        stem = draw(st.sampled_from([name, name.replace("2", "{t}", 1)]))
+        texts.append(f'weight = load("{stem}_{holes}.npy")')
+    trained = kind != "none" and draw(st.integers(0, 3)) > 0
+    if kind != "none" and (not trained or draw(st.integers(0, 7)) == 0):
+        texts.append(f"trainable = {'true' if trained else 'false'}")
+    return f" with {', '.join(texts)}" if texts else "", kind != "none", trained
+
+
+# ------------------------------------------------------------------------------------------- operations
+
+
+@st.composite
+def activation(draw) -> str:
+    """An activation, its parameters by place, by name or left out."""
+    entry = ACTIVATIONS[draw(st.sampled_from(sorted(ACTIVATIONS)))]
+    if not entry.parameters or draw(st.booleans()):
+        return entry.name + draw(st.sampled_from(["", "", "()"]))
+    by_name = draw(st.booleans())
+    given = [f"{f'{name} = ' if by_name else ''}{default / 2:g}" for name, default in entry.parameters]
+    return f"{entry.name}({', '.join(given)})"
+
+
+@st.composite
+def bias(draw, made: Drawn, layer: Value) -> str:
+    """A bias with what it may be given."""
+    kind = draw(st.sampled_from(["bias", "bias(off)", "start", "per", "per", "only"]))
+    if kind == "per" and len(layer.shape) > 1:
+        kept = ", ".join(map(str, range(len(layer.shape) - 1)))
+        return f"bias(per = {draw(st.sampled_from(['0', f'({kept},)']))})"
+    if kind == "only":
+        buffer = io.BytesIO()
+        mask = np.arange(prod(layer.shape)) % 3 != 1
+        np.save(buffer, mask.astype(np.uint8).reshape(layer.shape))
+        made.files[f"{layer.name}_only.npy"] = buffer.getvalue()
+        start = draw(st.sampled_from(["", ", start = -0.5"]))
+        return f'bias(only = load("{layer.name}_only.npy"){start})'
+    return kind if kind.startswith("bias") else f"bias(start = {draw(st.sampled_from(['0.5', 'p / 8']))})"
+
+
+@st.composite
+def operations(draw, made: Drawn, layer: Value) -> list[str]:
+    """What happens to a layer's sum, in any order."""
+    some = draw(st.lists(st.one_of(activation(), activation(), st.just("scale(0.5)")), max_size=2))
+    if draw(st.integers(0, 2)) == 0:
+        some.append(draw(st.sampled_from(["dropout(0.5)", "dropout(0.125)", "dropout(0)"])))
+    norm = draw(st.sampled_from(["", "", "", "batch_norm", "batch_norm(momentum = 0.25)", "layer_norm"]))
+    if norm and not (norm == "layer_norm" and prod(layer.shape) < 4):
+        some.append(norm)
+    if draw(st.booleans()):
+        some.append(draw(bias(made, layer)))
+    return list(draw(st.permutations(some)))
+
+
+# ------------------------------------------------------------------------------------------ connections
+
+
+@st.composite
+def by_field(draw, made: Drawn, source: Value, target: Value) -> drawn.Case:
+    """Units of an axis with a further column, by that column; others by the ends of a named set's edges."""
+    every = sorted(oracle.every_pair(source.shape, target.shape))
+    if source.declared.startswith("[column") and len(source.shape) == 1:
+        axis, wanted = source.declared[1:-1], draw(st.integers(0, 1))
+        indices = drawn_sets.index_text([f"y{at}" for at in range(len(target.shape))])
+        chosen = {(s, t) for s, t in every if s % 2 == wanted}
+        return drawn.Case(f"{{ x -> {indices} : {axis}.kind(x) == {wanted} }}", chosen, set())
+    flat = [prod(source.shape)], [prod(target.shape)]
+    chosen = {*draw(st.lists(st.sampled_from(every), min_size=1, max_size=6, unique=True))}
+    pairs = ", ".join(f"{s} -> {t}" for s, t in chosen)
+    statement, name = drawn_sets.statement(f"{{ {pairs} }}", *flat)
+    ends = [
+        drawn_sets.index_text([
+            f"{name}.{end}(e) // {prod(value.shape[at + 1 :])} % {size}" if len(value.shape) > 1
+            else f"{name}.{end}(e)" for at, size in enumerate(value.shape)
+        ])
+        for end, value in (("source", source), ("target", target))
+    ]  # fmt: skip
+    return drawn.Case(f"{{ {ends[0]} -> {ends[1]} : e in 0..len({name}) - 1 }}", chosen, set(), (statement,))
+
+
+@st.composite
+def connection(draw, made: Drawn, source: Value, target: Value) -> None:
+    """A connection of a drawn set, as `connect` writes it, with the statements that it needs."""
+    name, called = f"{source.name}_{target.name}", ""
+    if name in made.edges or draw(st.integers(0, 3)) == 0:
+        number = len(made.edges)
+        name, called = draw(
+            st.sampled_from([(f"c{number}", f" as c{number}"), (f"c2_{number}", f" as c{{t}}_{{{number}}}")])
+        )
+    sides = (source.names, target.names)
+    case = draw(
+        st.one_of(
+            *[drawn_sets.anything(source.shape, target.shape, sides, deep=1)] * 5,
+            by_field(made, source, target),
+        )
+    )
+    assume(not case.errors)
+    # The names of named sets say what they are, but not between which sides, which `left` and `right` are.
+    own = {
+        found: f"{found}_{len(made.edges)}"
+        for statement in case.before
+        for found in re.findall(r"^edges (\w+) : left", statement)
+    }
+    written = [draw(st.sampled_from([value.declared, value.name])) for value in (source, target)]
+
+    def between(text: str) -> str:
+        for old, new in own.items():
+            text = re.sub(rf"\b{old}\b", new, text)
+        return text.replace("left -> right", " -> ".join(written))
+
+    for statement in map(between, case.before):
+        if statement not in made.inside:
+            made.inside.append(statement)
+    text, weighted, trained = draw(attributes(made, name, case.edges))
+    made.inside.append(f"connect {source.name} -> {target.name}{called} : {between(case.text)}{text}")
+    made.files.update(case.files)
+    made.edges[name] = case.edges
+    made.read.add(source.name)
+    if weighted and trained and case.edges:
+        made.trained.setdefault(target.name, []).append(name)
+
+
+@st.composite
+def layer(draw, made: Drawn, number: int) -> None:
+    """A layer with what enters it."""
+    like = draw(st.sampled_from(made.values))
+    shape = like.shape if draw(st.booleans()) else draw(SHAPES)
+    target = draw(value(made, f"h{number}", shape))
+    for _ in range(draw(st.sampled_from([1, 1, 2, 3]))):
+        draw(connection(made, draw(st.sampled_from([*made.values, made.values[-1], like])), target))
+    steps = draw(operations(made, target))
+    written = f" : {', '.join(steps)}" if steps else ""
+    made.statements.append(f"layer {target.name}{target.declared}{written}")
+    made.layers[target.name] = steps
+    made.values.append(target)
+
+
+# ----------------------------------------------------------------------------------------------- losses
+
+
+@st.composite
+def losses(draw, made: Drawn) -> None:
+    """Targets, terms and penalties. A layer is compared with one target, as Keras wants it."""
+    terms: list[str] = []
+    layers = [v for v in made.values if v.name in made.layers]
+    for number, compared in enumerate(draw(st.lists(st.sampled_from(layers), max_size=2, unique=True))):
+        last = (made.layers[compared.name] or [""])[-1]
+        coded = compared.shape[-1] > 1 and last != "softmax"
+        fitting = [name for name in LOSSES for _ in range(4 * coded if LOSSES[name].codes else 1)]
+        fitting = [name for name in fitting if name != "binary_cross_entropy" or last != "sigmoid"]
+        name = draw(st.sampled_from(fitting))
+        target = f"t{number}"
+        if LOSSES[name].codes:
+            shape, classes = compared.shape[:-1], compared.shape[-1]
+            made.statements.append(f"target {target}{list(shape) if shape else ''}: class[{classes}]")
+        else:
+            made.statements.append(f"target {target}{compared.declared}")
+        factor = draw(st.sampled_from(["", "", "0.5 * ", "p * ", "-1 * "]))
+        terms.append(f"{factor}{name}({compared.name}, {target})")
+        made.read.discard(compared.name)  # so that it is an output
+    for name in draw(st.lists(st.sampled_from(sorted(PENALTIES)), max_size=1)):
+        if made.trained:
+            into, own = draw(st.sampled_from(sorted(made.trained.items())))
+            terms.append(f"1e-2 * {name}({draw(st.sampled_from([into, *own]))})")
+    if terms:
+        made.statements.append(f"loss {' + '.join(terms)}".replace("+ -1 *", "-"))
+
+
+@st.composite
+def specs(draw) -> Spec:
+    """A valid spec."""
+    made = Drawn()
+    made.params += [f"param {name} = {number}" for name, number in drawn.AROUND.items() if name == "p"]
+    for number in range(draw(st.integers(1, 2))):
+        data = draw(value(made, f"data{number}", draw(SHAPES)))
+        made.values.append(data)
+        made.statements.append(f"input {data.name}{data.declared}")
+    for number in range(draw(st.integers(1, 4))):
+        draw(layer(made, number))
+    draw(losses(made))
+    outputs = [v.name for v in made.values if v.name in made.layers and v.name not in made.read]
+    made.statements.append(f"output {', '.join(outputs)}")
+    return Spec(written(draw, made), dict(made.files), dict(made.edges))
+
+
+def written(draw, made: Drawn) -> str:
+    """The statements in any order."""
+    loop = f"for t in {draw(st.sampled_from(['2..2', '[2]', 'p - 1..2']))} {{\n"
+    loop += "".join(f"  {statement}\n" for statement in draw(st.permutations(made.inside))) + "}"
+    never = draw(st.sampled_from([[], ["for e in [] {\n  layer never{e}[2] : relu\n}"]]))
+    parts = [*made.params, *made.axes.values(), *made.statements, loop, *never]
+    statements = draw(st.permutations(parts))
+    return "\n".join(["model drawn", *statements, ""])

@@ -1,0 +1,205 @@
+"""Drawn specs compile for all targets, twice to the same bytes, and the targets agree."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from zlib import crc32
+
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+
+from nnspec.backends.emit import write
+from nnspec.compiler import compile_spec
+from nnspec.dsl import parser
+from nnspec.dsl.diagnostics import Report
+from nnspec.dsl.formatter import format_spec
+from nnspec.dsl.parser import parse
+from nnspec.dsl.source import Source
+
+from .specs import Spec, specs
+
+
+def module_of(path: Path) -> ModuleType:
+    """A generated file, imported."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, path.stem, module)
+        spec.loader.exec_module(module)
+    return module
+
+
+def drawing(examples: int, **options: Any) -> settings:
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=[
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+            HealthCheck.filter_too_much,
+        ],
+        **options,
+    )
+
+
+# How many are drawn in the normal suite: all for PyTorch and NumPy, and fewer for Keras as well.
+GROUPS = {"first": 55, "second": 55, "third": 50}
+WITH_KERAS = 40
+ALL = ("torch", "keras", "numpy")
+KEPT = sorted((Path(__file__).parent / "kept").glob("*.nnspec"))
+
+# What can be parsed and is then refused, whatever stands there: no valid spec has it.
+NEVER_VALID = {
+    ("_data", "name"): "E301: an input without a shape",
+    ("layer", "LAYER name"): "E301: a layer without a shape",
+    ("layer", "LAYER name _then"): "E301: a layer without a shape",
+    ("atom", "name DOT NAME"): "a field without its unit",
+    ("atom", "LPAR RPAR"): "an index of no dimension",
+}
+
+
+def run(examples: int, targets: tuple[str, ...], *, group: str | None) -> None:
+    """Draw specs and check them: the same ones every time for a group, new ones without."""
+
+    @drawing(examples, database=None)
+    @given(specs())
+    def check_drawn(drawn: Spec) -> None:
+        check(drawn, targets)
+
+    if group is not None:
+        check_drawn = seed(crc32(group.encode()))(check_drawn)
+    check_drawn()
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_drawn_specs(group: str) -> None:
+    run(GROUPS[group], ("torch", "numpy"), group=group)
+
+
+@pytest.mark.xdist_group("keras")
+def test_drawn_specs_for_all_targets() -> None:
+    run(WITH_KERAS, ALL, group="keras")
+
+
+def test_as_many_are_drawn_as_are_said_to_be() -> None:
+    assert sum(GROUPS.values()) + WITH_KERAS == 200
+
+
+@pytest.mark.xdist_group("keras")
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
+def test_specs_that_were_drawn_and_failed_once(path: Path) -> None:
+    build = compile_spec(path, ALL)
+    with tempfile.TemporaryDirectory() as folder:
+        write(build.files, Path(folder))
+        check_targets(Path(folder, f"test_{path.stem}.py"), ALL)
+
+
+@pytest.mark.slow
+def test_many_more() -> None:
+    """`make fuzz`: new ones every time, as many as NNSPEC_DRAWN says."""
+    run(int(os.environ.get("NNSPEC_DRAWN", "300")), ALL, group=None)
+
+
+def test_every_form_of_the_grammar_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new alternative of a rule is drawn, or said never to be valid."""
+    made = parser._lark().parser.parser.parser.callbacks
+    wanted = {form(rule) for rule in made} - NEVER_VALID.keys()
+    assert len(wanted) > 100
+    found: set[object] = set()
+    for rule, make in list(made.items()):
+        monkeypatch.setitem(made, rule, noting(form(rule), make, found))
+
+    @drawing(60, database=None)
+    @given(specs())
+    def parsed(drawn: Spec) -> None:
+        source = Source("drawn.nnspec", drawn.text)
+        report = Report(source)
+        parse(source, report)
+        assert not report.diagnostics
+
+    for number in range(20):  # the rarest form is in one spec of a hundred
+        seed(number)(parsed)()
+        if found >= wanted:
+            break
+    assert found == wanted
+
+
+def form(rule: Any) -> tuple[str, str]:
+    """An alternative of the grammar: the rule's name, and what it consists of."""
+    return rule.origin.name, " ".join(symbol.name for symbol in rule.expansion)
+
+
+def noting(name: object, make: Callable[[list[object]], object], found: set[object]):
+    """What the parser calls for a rule, whose name is then among those that were found."""
+
+    def called(children: list[object]) -> object:
+        found.add(name)
+        return make(children)
+
+    return called
+
+
+# --------------------------------------------------------------------------------------------- what must hold
+
+
+def check(drawn: Spec, targets: tuple[str, ...]) -> None:
+    """All that must hold for one drawn spec."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file, content in drawn.files.items():
+            (folder / file).write_bytes(content)
+        path = folder / "drawn.nnspec"
+        path.write_text(drawn.text, encoding="utf-8")
+        build = compile_spec(path, targets)
+        assert compile_spec(path, targets).files == build.files
+        check_edges(drawn, build.passage.model.connections)
+        source = Source(path.name, drawn.text)
+        canonical = format_spec(parse(source, Report(source)))
+        path.write_text(canonical, encoding="utf-8")
+        formatted = compile_spec(path, targets)
+        assert {n: body(c) for n, c in formatted.files.items()} == {
+            n: body(c) for n, c in build.files.items()
+        }
+        write(build.files, folder / "out")
+        check_targets(folder / "out" / "test_drawn.py", targets)
+
+
+def body(content: bytes) -> bytes:
+    """A file without the comments that it begins with, which say what it was made from."""
+    lines = content.split(b"\n")
+    return b"\n".join(lines[next(n for n, line in enumerate(lines) if not line.startswith(b"#")) :])
+
+
+def check_edges(drawn: Spec, connections) -> None:
+    """Every connection has the edges that brute force finds, in canonical order."""
+    assert {c.name for c in connections} == set(drawn.edges)
+    for connection in connections:
+        source, target = connection.edges.edges()
+        found = list(zip(target.tolist(), source.tolist(), strict=True))
+        assert found == sorted((t, s) for s, t in drawn.edges[connection.name]), connection.name
+
+
+def check_targets(path: Path, targets: tuple[str, ...]) -> None:
+    """What the generated tests say of all targets in float64, but for differences and training."""
+    tests = module_of(path)
+    expected = tests.EXPECTED
+    models = {target: tests.build(target) for target in targets}
+    if hasattr(tests, "check_stored"):
+        tests.check_stored(expected)
+    for target, model in models.items():
+        tests.check_parameters(expected, model)
+        tests.check_start(expected, lambda seed, target=target: tests.build(target, seed))
+        for training in (False, True):
+            tests.check_outputs(expected, model, training, 1e-10)
+    first, *others = models.values()
+    for other in others:
+        tests.check_agreement(expected, first, other, 1e-10, 1e-8)
