@@ -11,14 +11,18 @@ A target meets these rules, which `backends/emit.py` and the tests rely on:
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
-from ..compiler.connectivity.edge_set import Diagonal, EdgeSet, Full, Listed, Product, Shape, Shifted
+import numpy as np
+
+from ..compiler.connectivity.edge_set import Diagonal, EdgeSet, Full, Indices, Listed, Product, Shape, Shifted
 from ..compiler.connectivity.restated import offset_runs
 from ..compiler.connectivity.structure import described
 from ..compiler.graph import (
@@ -106,6 +110,63 @@ def loss_terms(graph: Graph) -> list[str]:
     """The terms of the loss in the words of the spec."""
     terms = [scaled(t.coefficient, f"{t.loss.name}({t.prediction}, {t.target})") for t in graph.losses]
     return terms + [scaled(p.coefficient, f"{p.penalty.name}({p.parameter})") for p in graph.penalties]
+
+
+def digest_lines(plan: Plan) -> tuple[str, ...]:
+    """Entries of a dict: what `units_digests` gives, as source text."""
+    return tuple(
+        call(f'"{name}.digest": digest_of(', [f'"{digest}"'], "),", indent=8)
+        for name, digest in units_digests(plan).items()
+    )
+
+
+def units_digests(plan: Plan) -> dict[str, str]:
+    """A SHA-256 in hexadecimal by input and layer: what gives the entries of its units their meaning.
+
+    It covers the shape, the names along every dimension, in order, and the entry of the bias that each unit
+    has. There is one where there are names, where units share or lack biases, and where an end of a sparse
+    connection has more than one dimension; else the number of units is all there is to know, and the arrays
+    themselves have it as their shape.
+    """
+    graph = plan.graph
+    names: dict[str, dict[int, tuple[str, ...]]] = {}
+    for named in graph.unit_names:
+        for side, dimension in named.bearers:
+            names.setdefault(side, {})[dimension] = named.names
+    biases = {op.bias.name.removesuffix(".bias"): op for op in graph.operations if _shares_biases(op)}
+    ends = {
+        end
+        for op in graph.operations
+        if isinstance(op, Project) and is_sparse(op)
+        for end in (op.input.layer or op.input.name, op.layer)
+    }
+    return {
+        value.name: _units_digest(value, names.get(value.name, {}), biases.get(value.name))
+        for value in _sides(graph)
+        if value.name in names or value.name in biases or (value.name in ends and len(value.shape) > 1)
+    }
+
+
+def _shares_biases(op: Operation) -> TypeGuard[AddBias]:
+    """Whether units share biases, or some have none."""
+    if not isinstance(op, AddBias) or op.by_unit:
+        return False
+    return not np.array_equal(unit_biases(op), np.arange(op.output.units))
+
+
+def _units_digest(value: Value, names: Mapping[int, tuple[str, ...]], bias: AddBias | None) -> str:
+    """The SHA-256 of lines of JSON: the shape, then each dimension's names, then each unit's bias."""
+    digest = hashlib.sha256(json.dumps(value.shape).encode())
+    for dimension in range(len(value.shape)):
+        digest.update(b"\n" + json.dumps(names.get(dimension)).encode())
+    index = None if bias is None else unit_biases(bias).tolist()
+    digest.update(b"\n" + json.dumps(index).encode())
+    return digest.hexdigest()
+
+
+def _sides(graph: Graph) -> tuple[Value, ...]:
+    """What connections start from and lead to: inputs and layers."""
+    return (*(Value(data.name, data.shape) for data in graph.inputs), *graph.layers)
 
 
 def batch_text(shape: Shape) -> str:
@@ -218,8 +279,11 @@ def _step_text(operation: Operation) -> str:
 # ------------------------------------------------------------------------------------------- start values
 
 
-def start_context(plan: Plan, name: str, *, cached: bool = False) -> dict[str, object]:
-    """What the template `start.py.j2` places: every parameter with the source text of its start values."""
+def start_context(plan: Plan, name: str, *, cached: bool = False, fresh: bool = False) -> dict[str, object]:
+    """What the template `start.py.j2` places: every parameter with the source text of its start values.
+
+    Arrays that are `cached` are read-only. With `fresh`, the seed may be None.
+    """
     shared = _shared_fan_ins(plan)
     fan_ins = tuple(
         call(f'"{layer}": unit_fan_in(', _fan_in_arguments(plan.fan_in(layer)), "),", 8) for layer in shared
@@ -231,11 +295,14 @@ def start_context(plan: Plan, name: str, *, cached: bool = False) -> dict[str, o
         "start": lines,
         "start_name": name,
         "start_stored": any("stored" in line for line in (*fan_ins, *lines)),
+        "start_fresh": fresh,
         "load_stored": "wiring()" if plan.restated else _load_stored(plan, cached=cached),
         "axes": _axes_text(plan),
         "load_names": _load_stored(plan, cached=cached),
         "wiring": tuple(_wiring_line(projection) for projection in plan.restated_projections()),
         "wiring_cached": cached,
+        "wiring_type": "Mapping[str, np.ndarray]" if cached else "dict[str, np.ndarray]",
+        "wiring_begin": "edges = {" if cached else "return {",
         "wiring_stored": _load_stored(plan, cached=False) if plan.stored else "",
     }
 
@@ -243,8 +310,10 @@ def start_context(plan: Plan, name: str, *, cached: bool = False) -> dict[str, o
 def _axes_text(plan: Plan) -> tuple[str, ...]:
     """Lines that say which axes have names, and what they are dimensions of."""
     lines: list[str] = []
+    several = {value.name for value in _sides(plan.graph) if len(value.shape) > 1}
     for named in plan.graph.unit_names:
-        text = f'- "{named.axis}": {len(named.names):,} names, {", ".join(named.bearers)}'
+        bearers = (f"dimension {at} of {side}" if side in several else side for side, at in named.bearers)
+        text = f'- "{named.axis}": {len(named.names):,} names, {", ".join(bearers)}'
         lines += textwrap.wrap(text, WIDTH - 4, subsequent_indent="  ", break_long_words=False)
     return tuple(lines)
 
@@ -330,7 +399,7 @@ def _run_text(run: range | Shape) -> str:
 
 def stored_needs(plan: Plan, *, cached: bool = False) -> tuple[frozenset[str], frozenset[str]]:
     """Kernels and imports of what reads or restates edges and given values."""
-    names = {"names_of", "places_of"} if plan.graph.unit_names else set[str]()
+    names = {"names_of", "units_in_table"} if plan.graph.unit_names else set[str]()
     imports = {"from collections.abc import Sequence"} if names else set[str]()
     if names or (plan.stored and not plan.restated):
         names.add(f"{'cached' if cached else 'load'}_stored")
@@ -341,7 +410,9 @@ def stored_needs(plan: Plan, *, cached: bool = False) -> tuple[frozenset[str], f
     ]
     kernels = {"ends_of", *rule_kernels(texts)}
     kernels |= {"load_stored"} if plan.stored else set()
-    imports |= {"from functools import cache"} if cached else set()
+    if cached:
+        kernels.add("read_only")
+        imports |= {"from functools import cache", "from collections.abc import Mapping"}
     return frozenset(kernels | names), frozenset(imports)
 
 
@@ -399,7 +470,7 @@ def _start(parameter: Parameter, plan: Plan, shared: Collection[str]) -> str:
         case Given(value=value):
             if isinstance(value, float):
                 return f"{head}np.full({shape}, {value!r}, np.float32),"
-            return head + stored(f"{parameter.name}.start") + reshaped + ","
+            return f"{head}np.array({stored(f'{parameter.name}.start')}){reshaped},"
         case 0:
             return f"{head}np.zeros({length}, np.float32),"
         case 1:
@@ -427,11 +498,25 @@ def _fan_in(parameter: Parameter, plan: Plan, shared: Collection[str]) -> str:
             return f"{by_unit}[{stored(projection.connection + '.target')}]"
 
 
+def unit_biases(operation: AddBias) -> Indices:
+    """The entry of the bias that each unit has, (units,), -1 for none; what `bias_index` is the text of."""
+    if operation.per is None:
+        assert operation.index is not None
+        return operation.index
+    shape, kept = operation.output.shape, _kept(operation)
+    return np.broadcast_to(np.arange(math.prod(kept)).reshape(kept), shape).ravel()
+
+
+def _kept(operation: AddBias) -> tuple[int, ...]:
+    """The shape of the units with dimensions that share entries at length 1."""
+    per = operation.per or ()
+    return tuple(size if at in per else 1 for at, size in enumerate(operation.output.shape))
+
+
 def bias_index(operation: AddBias) -> str:
     """Source text of the entry of every unit: restated for `per`, stored for `only`."""
     if operation.per is None:
         return stored(f"{operation.bias.name}.index")
-    shape = operation.output.shape
-    kept = tuple(size if dimension in operation.per else 1 for dimension, size in enumerate(shape))
+    shape, kept = operation.output.shape, _kept(operation)
     entries = f"np.arange({math.prod(kept)}).reshape{shape_text(kept)}"
     return f"np.broadcast_to({entries}, {shape_text(shape)}).ravel()"

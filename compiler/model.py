@@ -169,11 +169,11 @@ class PenaltyTerm:
 
 @dataclass(frozen=True)
 class UnitNames:
-    """The names of an axis's units, and which inputs and layers have it as a dimension."""
+    """The names of an axis's units, and which inputs and layers have it as which dimension."""
 
     axis: str
     names: tuple[str, ...]
-    bearers: tuple[str, ...]
+    bearers: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)

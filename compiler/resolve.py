@@ -136,15 +136,13 @@ class Resolver:
 
     def _unit_names(self) -> tuple[UnitNames, ...]:
         """The named axes that inputs and layers have as dimensions, in the order of the spec."""
-        bearers: dict[str, list[str]] = {}
+        bearers: dict[str, list[tuple[str, int]]] = {}
         axes: dict[str, Axis] = {}
         for side in (*self.inputs, *self.layers):
             for dimension, axis in enumerate(self.side_axes[side]):
                 if axis is not None and axis.names is not None:
                     axes[axis.name] = axis
-                    several = len(self.shapes[side]) > 1
-                    text = f"dimension {dimension} of {side}" if several else side
-                    bearers.setdefault(axis.name, []).append(text)
+                    bearers.setdefault(axis.name, []).append((side, dimension))
         return tuple(UnitNames(n, axis.names or (), tuple(bearers[n])) for n, axis in axes.items())
 
     def _check_overrides(self) -> None:

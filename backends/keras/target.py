@@ -21,7 +21,7 @@ from ...compiler.graph import (
 )
 from ...compiler.model import LossTerm
 from ...compiler.plan import Plan
-from ..layout import chained, collection
+from ..layout import call, chained, collection
 from ..target import (
     Rendering,
     Target,
@@ -43,6 +43,7 @@ from ..target import (
     stored_edges,
     stored_needs,
     summary,
+    units_digests,
 )
 
 # A layer's constructor up to its last argument, the name; {parameters} by their catalogue names.
@@ -59,7 +60,7 @@ ACTIVATIONS: dict[str, str | Unsupported] = {
 
 # A value per sample, (batch, ...), of y_true and y_pred; the mean over what is left comes after.
 LOSSES: dict[str, str | Unsupported] = {
-    "cross_entropy": "keras.ops.sparse_categorical_crossentropy(codes, y_pred, from_logits=True)",
+    "cross_entropy": "keras.ops.sparse_categorical_crossentropy(codes, logits, from_logits=True)",
     "binary_cross_entropy": "keras.ops.binary_crossentropy(y_true, y_pred, from_logits=True)",
     "mse": "keras.ops.square(y_pred - y_true)",
     "squared_error": "keras.ops.square(y_pred - y_true)",
@@ -76,8 +77,9 @@ NORMS: dict[str, str | Unsupported] = {
 # The kernels that a saved model looks up by their registered names, as it does the loss functions.
 REGISTERED = frozenset(
     [
-        *("BandProjection", "BatchNorm", "Bias", "BlockProjection", "DenseSum", "Diagonal", "EdgeProjection"),
-        *("Gelu", "GeluTanh", "LeakyRectifier", "MaskedProjection", "Penalty", "Scale"),
+        *("BandProjection", "BatchNorm", "BatchedModel", "Bias", "BlockProjection", "DenseSum", "Diagonal"),
+        *("EdgeProjection", "Gelu", "GeluTanh", "LeakyRectifier", "MaskedProjection", "Penalty", "Scale"),
+        "Units",
     ]
 )
 
@@ -104,19 +106,20 @@ class _Writer:
     variables: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     digests: list[str] = field(default_factory=list[str])
     taken: set[str] = field(default_factory=set[str])
-    flat: dict[str, str] = field(default_factory=dict[str, str])
     penalties: dict[str, list[WeightPenalty]] = field(default_factory=dict[str, list[WeightPenalty]])
     outputs: set[str] = field(default_factory=set[str])
+    read: dict[str, str] = field(default_factory=dict[str, str])
 
     def rendering(self) -> Rendering:
         graph = self.plan.graph
-        self.kernels |= {"assign_arrays", *start_kernels(self.plan)}
+        self.kernels |= {"BatchedModel", "array_of", "assign_arrays", *start_kernels(self.plan)}
         self.taken |= {d.name for d in graph.inputs} | {op.output.name for op in graph.operations}
         self.taken |= {op.connection for op in graph.operations if isinstance(op, Project)}
         for penalty in graph.penalties:
             self.penalties.setdefault(penalty.parameter, []).append(penalty)
         self.outputs |= set(graph.outputs)
         build = [line for data in graph.inputs for line in self._input(data.name, data.shape)]
+        build += self._units()
         for layer in graph.layers:
             build += self._layer(layer, chain_of(graph, layer))
         outputs = [self._output(name) for name in graph.outputs]
@@ -134,7 +137,7 @@ class _Writer:
             "summary": summary(self.plan),
             "build": tuple(build),
             "stored": any("stored" in line for line in build),
-            "model": f'keras.Model({inputs_text}, {outputs_text}, name="{graph.name}")',
+            "model": f'BatchedModel({inputs_text}, {outputs_text}, name="{graph.name}")',
             "shapes": shapes_text(graph),
             "losses": tuple(losses),
             "loss_table": collection("losses = {", [f'"{n}": {n}_loss' for n, _, _ in losses], "}")
@@ -146,7 +149,12 @@ class _Writer:
             "registered": tuple(registered) + _loss_functions(losses),
             "model_name": graph.name,
         }
-        imports = {"import keras", "import numpy as np", "from collections.abc import Mapping"}
+        imports = {
+            "import keras",
+            "import random",
+            "import numpy as np",
+            "from collections.abc import Mapping",
+        }
         return Rendering(context, frozenset(self.kernels), frozenset(imports | imported))
 
     def _free(self, name: str) -> str:
@@ -165,13 +173,28 @@ class _Writer:
         lines = [f'{name} = keras.Input({shape_text(shape)}, name="{name}")']
         if len(shape) > 1:
             units = Value(name, shape).units
-            flat = self.flat[name] = self._free(f"{name}_flat")
+            flat = self.read[name] = self._free(f"{name}_flat")
             lines.append(f'{flat} = keras.layers.Reshape(({units},), name="{flat}")({name})')
         return lines
 
+    def _units(self) -> list[str]:
+        """The line that tells units apart, if anything does: on the way from the first input that is read."""
+        digests = units_digests(self.plan)
+        if not digests:
+            return []
+        self.kernels.add("Units")
+        projections = (op for op in self.plan.graph.operations if isinstance(op, Project))
+        data = {d.name for d in self.plan.graph.inputs}
+        first = next(op.input for op in projections if op.input.name in data)
+        x, units = self._read(first), self._free(f"{first.name}_units")
+        self.read[first.name] = units
+        self.digests.append(f'**model.get_layer("{units}").arrays(),')
+        table = collection("digests = {", [f'"{name}": "{text}"' for name, text in digests.items()], "}", 4)
+        return [table, f'{units} = Units(digests, name="{units}")({x})']
+
     def _read(self, value: Value) -> str:
         """The Keras tensor (batch, units) of a value."""
-        return self.flat.get(value.name, value.name)
+        return self.read.get(value.name, value.name)
 
     def _layer(self, layer: Value, chain: tuple[Operation, ...]) -> list[str]:
         """Lines for one layer: its projections, their sum, then one line a step, the last by its name."""
@@ -339,7 +362,12 @@ class _Writer:
             if len({term.target for term in terms}) > 1:
                 why = f"Keras compares an output with one target, but the loss compares `{name}` with several"
                 raise Unsupported(why, terms[1].span)
-            lines = ['codes = keras.ops.cast(y_true, "int32")'] if terms[0].loss.codes else []
+            target, shape = terms[0].target, shape_text(graph.value(name).shape)
+            check = "coded" if terms[0].loss.codes else "check_compared"
+            bound = "codes, logits = " if terms[0].loss.codes else ""
+            self.kernels.add(check)
+            arguments = [f'"{name}"', "y_pred", f'"{target}"', "y_true", shape]
+            lines = [call(f"{bound}{check}(", arguments, ")", 4)]
             parts: list[str] = []
             for term in terms:
                 text, pooled = self._per_sample(term.loss.name, graph.value(name))
@@ -360,7 +388,7 @@ class _Writer:
         """A loss by unit, and how it is pooled over all but the batch, so that Keras can weight samples."""
         rank = len(value.shape) - (loss == "cross_entropy")
         pool = "sum" if loss == "squared_error" else "mean"
-        axis = "-1" if rank == 1 else shape_text(tuple(range(1, rank + 1))) if rank else ""
+        axis = "-1" if rank == 1 else shape_text(tuple(range(-rank, 0))) if rank else ""
         return spelled(LOSSES, loss), f"keras.ops.{pool}({{}}, axis={axis})" if rank else "{}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ...compiler.connectivity.edge_set import Diagonal, Full, Listed, Product, Shifted
@@ -24,6 +25,7 @@ from ..target import (
     Rendering,
     Target,
     bias_index,
+    digest_lines,
     is_identity,
     is_sparse,
     loss_arguments,
@@ -64,13 +66,12 @@ class _Writer:
 
     def rendering(self) -> Rendering:
         graph = self.plan.graph
-        self.kernels |= {"checked", *start_kernels(self.plan)}
+        self.kernels |= {"batched", "checked", "unbatched", *start_kernels(self.plan)}
         self.data |= {d.name for d in (*graph.inputs, *graph.targets)}
         self.taken |= self.data | {op.output.name for op in graph.operations}
         for op in graph.operations:
             if isinstance(op, Project):
                 self.sources.setdefault(op.layer, {})[op.input.layer or op.input.name] = None
-        self.flattened = [d for d in graph.inputs if len(d.shape) > 1]
         forward = self._flatten() + [line for op in self._fused() for line in self._forward(op)]
         backward = self._backward()
         reads_values = any(re.search(r"\bv\.", line) for line in (*backward, self._gradients_return()))
@@ -89,17 +90,21 @@ class _Writer:
         ]
         if digests:
             self.kernels.add("edge_digest")
-        outputs = [self._shaped(f'values["{name}"]', graph.value(name)) for name in graph.outputs]
+        if units := digest_lines(self.plan):
+            self.kernels.add("digest_of")
+            digests += units
+        outputs = [self._returned(graph.value(name)) for name in graph.outputs]
         returned = "np.ndarray" if len(outputs) == 1 else "tuple[np.ndarray, ...]"
         computed = f"layers({', '.join(['parameters', *inputs, *passed])})"
         everything = [f'"{name}": {name}' for name in self.kept]
         context = {
-            **start_context(self.plan, "init", cached=True),
+            **start_context(self.plan, "init", cached=True, fresh=True),
             "summary": summary(self.plan),
             "layers_signature": call("def layers(", [*arrays, *options], ") -> dict[str, np.ndarray]:"),
+            "batched": self._batched(inputs, 1),
             "reads_edges": any("stored" in line for line in forward),
             "forward": tuple(forward),
-            "layers_return": collection("return {", everything, "}", 4),
+            "values": collection("values = {", everything, "}", 4),
             "forward_signature": call("def forward(", [*arrays, *options], f") -> {returned}:"),
             "forward_shapes": shapes_text(graph),
             "computed": computed,
@@ -107,6 +112,7 @@ class _Writer:
             "drops": "rng" in modes,
             "forward_return": "return " + ", ".join(outputs),
             "loss": returned_sum(losses, 4) if losses else (),
+            "loss_batched": self._batched(loss_arguments(graph)) if graph.losses else "",
             "loss_signature": call(
                 "def loss(",
                 ["parameters: dict[str, np.ndarray]", *(f"{n}: np.ndarray" for n in loss_arguments(graph))],
@@ -114,16 +120,19 @@ class _Writer:
             ),
             "compares": bool(graph.losses),
             "gradients_signature": self._gradients_signature(arrays, options),
+            "gradients_batched": self._gradients_batched(),
             "backward_signature": self._backward_signature(typed),
             "backward_trains": self._moves_statistics(),
+            "moves": self._moves_statistics(),
             "backward_reads_edges": any("stored" in line for line in backward),
             "backward_reads_values": reads_values,
             "backward": tuple(backward),
             "gradients_return": self._gradients_return(),
             "digests": tuple(digests),
+            "digests_stored": any("stored" in line for line in digests),
             "copied": "{name: np.array(array) for name, array in parameters.items()}"
             + " | digests()" * bool(digests),
-            "held": "init() | digests()" if digests else "init()",
+            "digests_of_model": "digests()" if digests else "{}",
         }
         imports = {"import numpy as np", "from collections.abc import Mapping"}
         needed, imported = stored_needs(self.plan, cached=True)
@@ -131,6 +140,7 @@ class _Writer:
         imports |= imported
         if reads_values:
             imports.add("from types import SimpleNamespace")
+            self.kernels |= set() if graph.losses else {"rebatched"}
         return Rendering(context, frozenset(self.kernels), frozenset(imports))
 
     # ---------------------------------------------------------------------------------------- names
@@ -159,7 +169,7 @@ class _Writer:
         return self.gradients[value.name]
 
     def _shaped(self, text: str, value: Value) -> str:
-        """Source text of a value in its declared shape."""
+        """Source text of a value (samples, units) in its declared shape."""
         if len(value.shape) == 1:
             return text
         return f"{text}.reshape(-1, {', '.join(map(str, value.shape))})"
@@ -178,10 +188,48 @@ class _Writer:
 
     # -------------------------------------------------------------------------------------- forward
 
+    def _batched(self, names: Sequence[str], first: int = 0) -> str:
+        """The line that checks the shapes of inputs and targets, or layers', and takes all samples together.
+
+        `batch` is bound to the batch's dimensions if `first` is 1.
+        """
+        graph = self.plan.graph
+        data = {d.name: d for d in (*graph.inputs, *graph.targets)}
+        given: list[str] = []
+        for name in names:
+            facts = [name]
+            if name in data and data[name].classes is not None:
+                facts += [shape_text(data[name].shape), str(data[name].classes)]
+            else:
+                facts.append(shape_text(data[name].shape if name in data else graph.value(name).shape))
+            given.append(f"{name}=({', '.join(facts)})")
+        bound = ["batch"] * first + list(names)
+        return call(f"{', '.join(bound)} = batched(", given, ")" if first else ")[1:]", 4)
+
+    def _gradients_batched(self) -> str:
+        """The same for the arguments of `gradients` or `backward`."""
+        graph = self.plan.graph
+        inputs = [d.name for d in graph.inputs]
+        if graph.losses:
+            others = [n for n in loss_arguments(graph) if n not in (*inputs, *self._layers())]
+            return self._batched([*inputs, *others], 1)
+        ds = {self._d(graph.value(name)): shape_text(graph.value(name).shape) for name in graph.outputs}
+        given = [f"{d.name}=({d.name}, {shape_text(d.shape)})" for d in graph.inputs]
+        given += [f"{d}=({d}, {shape})" for d, shape in ds.items()]
+        return call(f"{', '.join(['batch', *inputs, *ds])} = batched(", given, ")", 4)
+
     def _flatten(self) -> list[str]:
-        if self.flattened:
-            self.kernels.add("flat")
-        return [f"{d.name} = flat({d.name}, {shape_text(d.shape)})" for d in self.flattened]
+        """Lines that flatten inputs of several dimensions to (samples, units)."""
+        values = [Value(d.name, d.shape) for d in self.plan.graph.inputs if len(d.shape) > 1]
+        return [f"{value.name} = {value.name}.reshape(-1, {value.units})" for value in values]
+
+    def _returned(self, value: Value) -> str:
+        """Source text of an output, (*batch, units) among the values, in its declared shape."""
+        text = f'values["{value.name}"]'
+        if len(value.shape) == 1:
+            return text
+        self.kernels.add("in_shape")
+        return f"in_shape({text}, {shape_text(value.shape)})"
 
     def _fused(self) -> list[tuple[Operation, ...]]:
         """Operations, with the sum of a layer and its bias taken together as one step."""
@@ -202,6 +250,8 @@ class _Writer:
         op, output = step[-1], step[-1].output.name
         if isinstance(step[0], Project):
             terms = [self._term(part) for part in step if not isinstance(part, Add)]
+            if len(terms) == 1 and is_identity(step[0]):
+                terms[0] += ".copy()"  # what is returned is not what was given
             self.kept.append(output)
             return summed(output, terms, 4)
         x = step[0].inputs[0].name
@@ -313,10 +363,15 @@ class _Writer:
             return "return g"
         graph, layers = self.plan.graph, self._layers()
         read = [
-            self._shaped(f"v.{name}", graph.value(name)) if name in layers else name
+            self._shaped(f"v.{name}", graph.value(name)) if name in layers else self._target(name)
             for name in loss_arguments(graph)
         ]
         return f"return loss({', '.join(['p', *read])}), g"
+
+    def _target(self, name: str) -> str:
+        """Source text of what a loss compares with, in its declared shape: an input has been flattened."""
+        inputs = {d.name: d for d in self.plan.graph.inputs}
+        return self._shaped(name, Value(name, inputs[name].shape)) if name in inputs else name
 
     def _loss_kernel(self, text: str, kernels: tuple[str, ...]) -> None:
         self.kernels |= {kernel for kernel in kernels if f"{kernel}(" in text}
@@ -333,7 +388,7 @@ class _Writer:
             value = graph.value(term.prediction)
             self._loss_kernel(term.loss.derivative, term.loss.kernels)
             y = self._shaped(f"v.{value.name}", value)
-            text = term.loss.derivative.format(y=y, t=term.target)
+            text = term.loss.derivative.format(y=y, t=self._target(term.target))
             text = scaled(term.coefficient * term.loss.factor, text)
             if len(value.shape) > 1:
                 text = f"({text}).reshape(v.{value.name}.shape)"
@@ -358,8 +413,9 @@ class _Writer:
         for data in graph.inputs:
             value = Value(data.name, data.shape)
             read = self._d(value) in self.started
-            text = self._shaped(self._d(value) if read else f"np.zeros_like({data.name})", value)
-            lines.append(f'g["{data.name}"] = {text}')
+            text = self._d(value) if read else f"np.zeros_like({data.name})"
+            shape = ", ".join(["*batch", *map(str, value.shape)])
+            lines.append(f'g["{data.name}"] = {text}.reshape({shape})')
         return lines
 
     def _given(self) -> list[str]:
@@ -369,8 +425,7 @@ class _Writer:
             d = self._d(value)
             self.started.add(d)
             if len(value.shape) > 1:
-                self.kernels.add("flat")
-                lines.append(f"{d} = flat({d}, {shape_text(value.shape)})")
+                lines.append(f"{d} = {d}.reshape(-1, {value.units})")
         return lines
 
     def _accumulate(self, value: Value, text: str) -> str:
@@ -415,7 +470,8 @@ class _Writer:
     def _back_projection(self, op: Project, d: str) -> list[str]:
         x, d_x = self._read(op.input), op.input
         if is_identity(op):
-            return [self._accumulate(d_x, d)]
+            first = self._d(d_x) not in self.started
+            return [self._accumulate(d_x, d + ".copy()" * first)]
         sparse, dense = is_sparse(op), isinstance(op.edges, Full)
         trained = op.weight is not None and op.weight.trainable
         lines: list[str] = []

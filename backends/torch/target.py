@@ -38,6 +38,7 @@ from ..target import (
     stored_edges,
     stored_needs,
     summary,
+    units_digests,
 )
 
 # Modules, because what explains a network by its modules (captum, shap) sees nothing else. Source text in the
@@ -97,6 +98,10 @@ def render(plan: Plan) -> Rendering:
         chain = chain_of(graph, layer)
         constructor += _construct(layer, chain, plan, kernels)
         forward += [*_forward(layer, chain, plan), *_copies(layer.name, plan)]
+    if digests := units_digests(plan):
+        kernels.add("hold_units")
+        texts = [f'"{name}": "{digest}"' for name, digest in digests.items()]
+        constructor += [collection("digests = {", texts, "}", 8), "hold_units(self, digests)"]
     inputs = [data.name for data in graph.inputs]
     outputs = [_returned(graph.value(name), plan) for name in graph.outputs]
     converting = [line for line in (*forward, *outputs) if "_first(" in line]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,6 @@ def load_stored(module: str, name: str) -> dict[str, np.ndarray]:
         return dict(arrays)
 
 
-def edges_of(stored: dict[str, np.ndarray], connection: str) -> tuple[np.ndarray, np.ndarray]:
+def edges_of(stored: Mapping[str, np.ndarray], connection: str) -> tuple[np.ndarray, np.ndarray]:
     """Source and target unit of every edge of a connection, sorted by (target, source)."""
     return stored[f"{connection}.source"], stored[f"{connection}.target"]

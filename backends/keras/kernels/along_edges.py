@@ -101,7 +101,7 @@ class AlongEdges(keras.layers.Layer):
         """The SHA-256 of the edges as four int64."""
         if self._digest is None:
             self._digest = edge_digest(*self.edges(), self.shape)
-        return self._digest
+        return self._digest.copy()
 
     def compute_output_shape(self, input_shape):
         """(batch, target units)."""

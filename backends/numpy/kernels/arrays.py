@@ -1,36 +1,103 @@
-"""Checks on arrays that come from outside."""
+"""Arrays that come from outside and go back there: their shapes, and checks."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+from ...common.kernels.digests import check_digests
 
-def checked(arrays: Mapping[str, np.ndarray], held: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays that belong to a model, copied. Raises ValueError if names, shapes or edge digests differ.
 
-    `held` maps every name that is wanted to an array of its shape; names that end in `.digest` may be absent,
-    but if they are there they must be equal.
+def batched(**given: Any) -> list[Any]:
+    """Arrays with their leading dimensions, which are the batch, taken together as one.
+
+    Args:
+        given: by the name of an array, the array (*batch, *shape), `shape`, and where it holds codes, the
+            number of classes. The batch has any number of dimensions, none too, the same in all arrays.
+
+    Returns:
+        The batch's dimensions, then every array as (samples, *shape).
+
+    Raises:
+        ValueError: if an array has another shape, or holds anything else than codes below its classes.
     """
-    wanted = {name for name in held if not name.endswith(".digest")}
-    if missing := sorted(wanted - arrays.keys()):
+    first, batch, arrays = "", None, []
+    for name, (array, shape, *classes) in given.items():
+        array = np.asarray(array)
+        before = array.ndim - len(shape)
+        if before < 0 or array.shape[before:] != shape:
+            wanted = f"({', '.join(['...', *map(str, shape)])})"
+            raise ValueError(f"`{name}` must have the shape {wanted}, but has {array.shape}.")
+        if batch is None:
+            first, batch = name, array.shape[:before]
+        if array.shape[:before] != batch:
+            why = f"since the batch of `{first}` is {batch}"
+            raise ValueError(f"`{name}` must have the shape {batch + shape}, {why}, but has {array.shape}.")
+        for count in classes:
+            check_codes(name, array, count)
+        arrays.append(array.reshape(-1, *shape))
+    return [batch, *arrays]
+
+
+def check_codes(name: str, codes: np.ndarray, classes: int) -> None:
+    """Raises ValueError unless the array holds integers from 0 to `classes` - 1."""
+    wanted = f"`{name}` must hold integers from 0 to {classes - 1}"
+    if codes.dtype.kind not in "iu":
+        raise ValueError(f"{wanted}, but is an array of {codes.dtype}.")
+    wrong = codes[(codes < 0) | (codes >= classes)]
+    if wrong.size:
+        raise ValueError(f"{wanted}, but holds {wrong[0]}.")
+
+
+def unbatched(values: dict[str, Any], batch: tuple[int, ...]) -> dict[str, Any]:
+    """Values (samples, units) as (*batch, units); what is not there for every sample stays as it is."""
+    samples = math.prod(batch)
+    return {
+        name: value.reshape(*batch, value.shape[-1]) if np.ndim(value) and len(value) == samples else value
+        for name, value in values.items()
+    }
+
+
+def rebatched(values: dict[str, Any], batch: tuple[int, ...]) -> dict[str, Any]:
+    """What `unbatched` gave, as it was before. Raises ValueError if it was for another batch."""
+    samples = math.prod(batch)
+    rows = {name: v.reshape(-1, v.shape[-1]) if np.ndim(v) else v for name, v in values.items()}
+    for name, value in rows.items():
+        if np.ndim(value) and len(value) not in (1, samples):
+            raise ValueError(f"`values` are of another batch: `{name}` has {len(value)} samples.")
+    return rows
+
+
+def in_shape(value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(..., units) -> (..., *shape)."""
+    return value.reshape(*value.shape[:-1], *shape)
+
+
+def checked(
+    arrays: Mapping[str, np.ndarray], held: Mapping[str, np.ndarray], digests: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The arrays that belong to a model, copied.
+
+    Args:
+        arrays: what is to be loaded, by name.
+        held: an array of its shape by every name that is wanted.
+        digests: what tells for which edges and units arrays were made. They may be absent from `arrays`.
+
+    Raises:
+        ValueError: if a name, a shape or a digest differs.
+    """
+    check_digests(arrays, digests)
+    if missing := sorted(held.keys() - arrays.keys()):
         raise ValueError(f"missing: {', '.join(missing)}")
-    if unknown := sorted(arrays.keys() - held.keys()):
+    if unknown := sorted(arrays.keys() - held.keys() - digests.keys()):
         raise ValueError(f"unknown: {', '.join(unknown)}")
-    for name, array in arrays.items():
-        if np.shape(array) != held[name].shape:
-            raise ValueError(f"{name} has the shape {np.shape(array)}, not {held[name].shape}")
-        if name.endswith(".digest") and not np.array_equal(array, held[name]):
-            raise ValueError(f"{name}: these arrays were made for other edges")
-    return {name: np.array(arrays[name]) for name in held if name in wanted}
-
-
-def flat(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """(batch, *shape) -> (batch, units). Raises ValueError for any other shape."""
-    if x.shape[1:] != shape:
-        raise ValueError(f"expected an array of shape (batch, {', '.join(map(str, shape))}), got {x.shape}")
-    return x.reshape(len(x), -1)
+    for name, array in held.items():
+        if np.shape(arrays[name]) != array.shape:
+            raise ValueError(f"{name} has the shape {np.shape(arrays[name])}, not {array.shape}")
+    return {name: np.array(arrays[name]) for name in held}
 
 
 def spread(bias: np.ndarray, index: np.ndarray) -> np.ndarray:
@@ -39,5 +106,5 @@ def spread(bias: np.ndarray, index: np.ndarray) -> np.ndarray:
 
 
 def gathered(d: np.ndarray, index: np.ndarray, size: int) -> np.ndarray:
-    """Gradient (size,) of the bias of `spread`, from the gradient (batch, units) of what it was added to."""
+    """Gradient (size,) of the bias of `spread`, from that of what it was added to, (samples, units)."""
     return np.bincount(index + 1, d.sum(axis=0), minlength=size + 1)[1:].astype(d.dtype)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 
 import numpy as np
 
@@ -10,6 +12,13 @@ from ...common.kernels.stored import load_stored
 
 
 @cache
-def cached_stored(module: str, name: str) -> dict[str, np.ndarray]:
-    """All arrays of the file `name` in the folder of the module whose `__file__` is given."""
-    return load_stored(module, name)
+def cached_stored(module: str, name: str) -> Mapping[str, np.ndarray]:
+    """All arrays of the file `name` in the folder of the module whose `__file__` is given, read-only."""
+    return read_only(load_stored(module, name))
+
+
+def read_only(arrays: dict[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """The arrays, which nobody can change from here on: whoever asks for them gets the same ones."""
+    for array in arrays.values():
+        array.setflags(write=False)
+    return MappingProxyType(arrays)

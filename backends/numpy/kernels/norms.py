@@ -14,11 +14,11 @@ def batch_norm(
     momentum: float,
     training: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Batch normalisation (Ioffe and Szegedy 2015) of x (batch, units): y, x^ and std (units,).
+    """Batch normalisation (Ioffe and Szegedy 2015) of x (batch, units): y, x^ and std (1, units).
 
-    In training, mean and biased variance are those of the batch, and the running ones in `parameters` move by
-    `momentum`, the part of the new, with the unbiased variance. Raises ValueError for a batch of one, which
-    has none.
+    In training, mean and biased variance are those of the batch, and the running ones in `parameters` are
+    replaced by new arrays, moved by `momentum`, the part of the new, with the unbiased variance. Raises
+    ValueError for a batch of one, which has none.
     """
     running_mean, running_var = f"{name}.running_mean", f"{name}.running_var"
     mean, var = parameters[running_mean], parameters[running_var]
@@ -30,7 +30,7 @@ def batch_norm(
         parameters[running_mean] = ((1 - momentum) * mean + momentum * new_mean).astype(mean.dtype)
         parameters[running_var] = ((1 - momentum) * var + momentum * unbiased).astype(var.dtype)
         mean, var = new_mean, new_var
-    std = np.sqrt(var + eps)
+    std = np.sqrt(var + eps)[None]
     x_hat = (x - mean) / std
     return x_hat * parameters[f"{name}.weight"] + parameters[f"{name}.bias"], x_hat, std
 
@@ -58,5 +58,5 @@ def layer_norm_gradient(d_hat: np.ndarray, x_hat: np.ndarray, std: np.ndarray) -
 
 
 def dropout_mask(shape: tuple[int, ...], p: float, rng: np.random.Generator) -> np.ndarray:
-    """0 with probability p, else 1 / (1 - p)."""
+    """For each entry by itself, 0 with probability p, else 1 / (1 - p)."""
     return (rng.random(shape, np.float32) >= p) / np.float32(1 - p)
