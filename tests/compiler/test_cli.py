@@ -148,14 +148,55 @@ def test_several_specs_are_compiled_and_checked_at_once(spec: Path, tmp_path: Pa
 def test_errors_are_diagnostics_and_exit_with_1(spec: Path) -> None:
     spec.write_text(SPEC.replace("; outside = wrap", "").replace("layer out[3]", "layer out[3] : tanhh"))
     result = run("check", str(spec), "--format", "concise")
+    assert (result.exit_code, result.stderr) == (1, "")
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith(f"{spec}:6:16: error[E401]")
+    assert lines[1].startswith(f"{spec}:7:25: error[E204]")
+    assert lines[-1] == f"{spec}: 2 errors"
+    build = run(str(spec))
+    assert (build.exit_code, build.stdout) == (1, "")
+    assert build.stderr.endswith("\nsmall.nnspec: 2 errors\n")
+
+
+WARNED = SPEC.replace("input x[n]", "input x[n]\ninput z[3]")
+
+
+@pytest.mark.parametrize(
+    ("texts", "codes", "exit_code"),
+    [
+        ([SPEC], [], 0),
+        ([SPEC, SPEC.replace("; outside = wrap", "")], ["E204"], 1),
+        ([WARNED], ["W304"], 0),
+        (["model m\nlayer"], ["E101"], 1),
+        ([""], ["E113"], 1),
+        ([SPEC.replace("tanh", "tanhh"), SPEC, WARNED], ["E401", "W304"], 1),
+    ],
+)
+def test_check_prints_one_json_document(
+    texts: list[str], codes: list[str], exit_code: int, tmp_path: Path
+) -> None:
+    specs = [tmp_path / f"{number}.nnspec" for number in range(len(texts))]
+    for path, text in zip(specs, texts, strict=True):
+        path.write_text(text)
+    result = run("check", *map(str, specs), "--format", "json")
+    assert (result.exit_code, result.stderr) == (exit_code, "")
+    found = json.loads(result.stdout)
+    assert [entry["code"] for entry in found] == codes
+    for entry in found:
+        assert entry.keys() >= {"code", "severity", "message", "file", "start", "end", "label", "help"}
+        assert entry["severity"] == {"E": "error", "W": "warning"}[entry["code"][0]]
+        lines = Path(entry["file"]).read_text().split("\n")
+        assert 1 <= entry["start"]["line"] <= entry["end"]["line"] <= len(lines)
+        assert 1 <= entry["start"]["column"] <= len(lines[entry["start"]["line"] - 1]) + 1
+
+
+def test_check_shows_all_specs(spec: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.nnspec"
+    other.write_text(SPEC.replace("tanh", "tanhh"))
+    result = run("check", str(other), str(spec), str(other))
     assert result.exit_code == 1
-    lines = result.output.splitlines()
-    assert lines[0].startswith("small.nnspec:6:16: error[E401]")
-    assert lines[1].startswith("small.nnspec:7:25: error[E204]")
-    assert lines[-1] == "small.nnspec: 2 errors"
-    found = json.loads("\n".join(run("check", str(spec), "--format", "json").output.splitlines()[:-2]))
-    assert [entry["code"] for entry in found] == ["E401", "E204"]
-    assert run(str(spec)).exit_code == 1
+    assert result.stdout.count("error[E401]") == 2
+    assert f" --> {other}:5:14" in result.stdout
 
 
 @pytest.mark.parametrize("arguments", [["nowhere.nnspec"], ["check"], ["--nonsense"], ["x", "-t", "theano"]])
