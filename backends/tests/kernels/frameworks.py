@@ -23,7 +23,8 @@ def missing(model: Any) -> str | None:
 def require(model: Any) -> None:
     """Skip a test that an adapter's framework is missing for."""
     if package := missing(model):
-        pytest.skip(f"{model.name} needs {package}, which is not installed: pip install {package}")
+        needs = f"the target {model.name} needs the package {package}, which is not installed"
+        pytest.skip(f"{needs}: pip install {' '.join(model.needs)}")
 
 
 def installed(models: dict[str, Any]) -> list[str]:
