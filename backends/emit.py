@@ -85,7 +85,8 @@ def module(target: Target, rendering: Rendering) -> str:
     imports = set(rendering.imports) | {line for definition in copied for _, line in definition.imports}
     template = _environment(target.name).get_template("module.py.j2")
     kernels = "\n\n\n".join(definition.source for definition in copied)
-    return template.render(rendering.context, imports=import_block(imports), kernels=kernels)
+    block = import_block(imports, rendering.guarded)
+    return template.render(rendering.context, imports=block, kernels=kernels)
 
 
 # --------------------------------------------------------------------------------------------- headers

@@ -101,8 +101,16 @@ def closure(target: str, wanted: set[str]) -> list[Definition]:
     return list(ordered.values())
 
 
-def import_block(lines: set[str]) -> str:
-    """Import lines in two groups, standard library and the rest, sorted; `from` lines of a module joined."""
+def import_block(lines: set[str], guarded: frozenset[str] = frozenset()) -> str:
+    """Import lines in two groups, standard library and the rest, sorted; `from` lines of a module joined.
+
+    Those of `guarded` packages come last, and may fail.
+    """
+    tried = sorted((line for line in lines if _package(line) in guarded), key=_line_key)
+    if tried:
+        attempts = [f"with suppress(Exception):\n    {line}" for line in tried]
+        rest = import_block(lines.difference(tried) | {"from contextlib import suppress"})
+        return "\n".join([rest, "", _GUARD, *attempts])
     joined: dict[str, set[str]] = {}
     plain: set[str] = set()
     for line in lines:
@@ -121,6 +129,13 @@ def import_block(lines: set[str]) -> str:
     return "\n\n".join("\n".join(sorted(group, key=_line_key)) for group in groups if group)
 
 
+_GUARD = "# A framework that is missing skips the tests of its target, and one that is broken fails them."
+
+
+def _package(line: str) -> str:
+    return line.split()[1].partition(".")[0]
+
+
 def _line_key(line: str) -> tuple[bool, str]:
     return line.startswith("from "), line.split()[1].lower()
 
@@ -131,7 +146,7 @@ def _import_key(name: str) -> tuple[int, str]:
 
 
 def _is_standard(line: str) -> bool:
-    return line.split()[1].partition(".")[0] not in (
+    return _package(line) not in (
         "numpy",
         "torch",
         "keras",

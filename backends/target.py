@@ -63,11 +63,15 @@ Context: TypeAlias = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Rendering:
-    """What a target hands to its template: names to place, kernels to copy, import lines of its own."""
+    """What a target hands to its template: names to place, kernels to copy, import lines of its own.
+
+    Imports of `guarded` packages may fail when the module is imported.
+    """
 
     context: Context
     kernels: frozenset[str]
     imports: frozenset[str]
+    guarded: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

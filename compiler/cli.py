@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import difflib
+import io
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..dsl.diagnostics import Diagnostic, SpecError
-from ..dsl.render import Format, render
+from ..dsl.printing import printable
+from ..dsl.render import Format, as_object, json_text, render
 from ..dsl.source import Source
 from ..dsl.words import suggest
+from .console import encodable, is_coloured, open_streams, put, put_data, say
 from .defaults import BATCH
 from .resolve import UnknownParam
 from .version import VERSION
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
 
     from .connectivity.sides import Side
     from .edge_table import EndSummary, Summary
+    from .model import Connection, Model
     from .pipeline import Passage
 
 TARGET_NAMES = ("torch", "keras", "numpy")
@@ -36,16 +43,33 @@ TARGET_NAMES = ("torch", "keras", "numpy")
 class Commands(click.Group):
     """A group whose first word may be a spec instead of a command: then it is compiled."""
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the command line, whatever the standard streams are."""
+        open_streams()
+        return super().main(*args, **options)
+
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        """Read the options that stand before a command."""
+        with _usage_errors():
+            return super().make_context(*args, **options)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put `build` before a first word that is neither a command nor an option of the group."""
+        if not args:
+            put(ctx.get_help() + "\n", err=True)
+            ctx.exit(2)
         own = {"-h", "--help", "--version", "--explain"}
-        if args and args[0] not in self.commands and args[0].partition("=")[0] not in own:
+        if args[0] not in self.commands and args[0].partition("=")[0] not in own:
+            if not (args[0].startswith("-") or Path(args[0]).suffix or os.path.lexists(args[0])):
+                guess = suggest(args[0], self.commands)
+                hint = f"did you mean `{guess}`?" if guess else f"commands are {', '.join(self.commands)}"
+                raise click.UsageError(f"`{args[0]}` is neither a command nor a file; {hint}", ctx)
             args = ["build", *args]
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command. A file that it cannot read or write is wrong usage, and no fault of the compiler."""
-        try:
+        """Run a command."""
+        with _usage_errors():
             if not sys.stderr.isatty():
                 return super().invoke(ctx)
             from rich.console import Console
@@ -54,16 +78,28 @@ class Commands(click.Group):
 
             with search_progress(Console(stderr=True)):
                 return super().invoke(ctx)
-        except BrokenPipeError:
-            raise  # click ends the process quietly
-        except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            raise click.UsageError(f"{where}{error.strerror}") from None
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Show both forms."""
         formatter.write_usage("spec-compile", "FILE... [-t TARGET]... [-o FOLDER] [-D NAME=VALUE]...")
         formatter.write_usage("spec-compile", "COMMAND ...", prefix="       ")
+
+
+@contextmanager
+def _usage_errors() -> Generator[None]:
+    """Make messages fit for a terminal. A file that cannot be read or written is wrong usage, too."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # click ends the process quietly
+    except click.UsageError as error:
+        message, context = error.format_message(), error.ctx
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        message, context = f"{where}{error.strerror or error}", None
+    else:
+        return
+    raise click.UsageError(encodable(printable(message), sys.stderr), context)
 
 
 def _params(
@@ -130,7 +166,7 @@ def _explain(context: click.Context, parameter: click.Parameter, code: str | Non
         hint = f"; did you mean `{guess}`?" if guess else ""
         raise click.UsageError(f"no diagnostic has the code `{code}`{hint}")
     message = re.sub(r"\{[^}]*\}", "…", found.message)
-    click.echo(f"{found.severity}[{found.code}]: {message}\n{found.explanation}", nl=False)
+    put(f"{found.severity}[{found.code}]: {message}\n{found.explanation}")
     context.exit()
 
 
@@ -186,13 +222,13 @@ def build(
         from .show import show
 
         for spec in specs:
-            click.echo(show(getattr(_understand(spec, params, batch), emit)), nl=False)
+            put_data([show(getattr(_understand(spec, params, batch), emit))])
         return
     files = _compile(specs, targets, params, batch)
     if stdout:
         for name, content in files.items():
             if name.endswith(".py"):
-                click.echo(content.decode(), nl=False)
+                put_data([content.decode()])
     elif check or diff:
         sys.exit(_compare(files, output, show_diff=diff))
     else:
@@ -229,16 +265,15 @@ def _understand(file: Path, params: Mapping[str, int | float], batch: int = BATC
 class Reporting:
     """Turns what a compilation raises into diagnostics on stderr and an exit code."""
 
-    def __init__(self, params: Mapping[str, int | float], style: Format = "full") -> None:
+    def __init__(self, params: Mapping[str, int | float]) -> None:
         self.params = params
-        self.style: Format = style
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, SpecError):
-            _show(error.diagnostics, error.source, self.style)
+            _show(error.diagnostics, error.source)
             sys.exit(1)
         if isinstance(error, UnknownParam):
             guess = suggest(error.name, error.known)
@@ -246,18 +281,17 @@ class Reporting:
             raise click.UsageError(f"-D {error.name}: the spec has no param of that name{hint}")
 
 
-def _show(diagnostics: Sequence[Diagnostic], source: Source, style: Format = "full") -> None:
-    """Print diagnostics on stderr, in colour on a terminal, and how many there are."""
+def _show(
+    diagnostics: Sequence[Diagnostic], source: Source, style: Format = "full", *, err: bool = True
+) -> None:
+    """Print diagnostics, in colour on a terminal, and how many there are."""
     if not diagnostics:
         return
-    click.echo(render(diagnostics, source, style, colour=_colour(sys.stderr)), err=True)
+    stream = sys.stderr if err else sys.stdout
+    put(render(diagnostics, source, style, colour=is_coloured(stream)) + "\n\n", err=err)
     counts = [(sum(d.severity == kind for d in diagnostics), kind) for kind in ("error", "warning")]
     text = ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for count, kind in counts if count)
-    click.echo(f"\n{source.name}: {text}", err=True)
-
-
-def _colour(stream: object) -> bool:
-    return bool(getattr(stream, "isatty", lambda: False)()) and not os.environ.get("NO_COLOR")
+    say(f"{source.name}: {text}", err=err)
 
 
 def _write(files: Mapping[str, bytes], output: Path, force: bool) -> None:
@@ -267,12 +301,12 @@ def _write(files: Mapping[str, bytes], output: Path, force: bool) -> None:
         changed = write(files, output, force=force)
     except EditedByHand as error:
         names = ", ".join(str(path) for path in error.paths)
-        click.echo(f"not overwritten, because edited by hand: {names}", err=True)
-        click.echo("Move the change into the spec, or compile with --force. Nothing was written.", err=True)
+        say(f"not overwritten, because edited by hand: {names}", err=True)
+        say("Move the change into the spec, or compile with --force. Nothing was written.", err=True)
         sys.exit(1)
     for name in files:
         path = output / name
-        click.echo(f"{'wrote    ' if path in changed else 'unchanged'} {path}")
+        say(f"{'wrote    ' if path in changed else 'unchanged'} {path}")
 
 
 def _compare(files: Mapping[str, bytes], output: Path, *, show_diff: bool) -> int:
@@ -289,34 +323,55 @@ def _compare(files: Mapping[str, bytes], output: Path, *, show_diff: bool) -> in
         if show_diff and name.endswith(".py"):
             _show_diff(held.decode(errors="replace") if held else "", content.decode(), str(path))
         elif held is None:
-            click.echo(f"missing: {path}")
+            say(f"missing: {path}")
         elif name.endswith(".py") and is_edited(held):
-            click.echo(f"edited by hand: {path}")
+            say(f"edited by hand: {path}")
         else:
-            click.echo(f"stale: {path}")
+            say(f"stale: {path}")
     return different
 
 
-def _show_diff(before: str, after: str, name: str) -> None:
-    lines = difflib.unified_diff(
-        before.splitlines(), after.splitlines(), name, f"{name} (compiled)", lineterm=""
-    )
+def _show_diff(before: str, after: str, name: str, made: str = "compiled") -> None:
+    """Show how a file would change; `made` says what was done to make its other side."""
+    old, new = (list(io.StringIO(text, newline="\n")) for text in (before, after))
     colours = {"+": "green", "-": "red", "@": "cyan"}
-    for line in lines:
-        click.secho(line, fg=colours.get(line[:1]))
+    for line in difflib.unified_diff(old, new, name, f"{name} ({made})"):
+        say(line.removesuffix("\n"), colour=colours.get(line[:1]))
+        if not line.endswith("\n"):
+            say("\\ No newline at end of file")
 
 
 @main.command()
-@FILE
+@FILES
 @PARAMS
 @click.option("--format", "style", type=click.Choice(["full", "concise", "json"]), default="full")
-def check(file: Path, params: Mapping[str, int | float], style: Format) -> None:
-    """Show all errors and warnings of FILE, for every target."""
+def check(specs: Sequence[Path], params: Mapping[str, int | float], style: Format) -> None:
+    """Show all errors and warnings of each FILE, for every target, on standard output.
+
+    Exits with 1 if there is an error. `json` is one list, empty if nothing is found.
+    """
+    found = [_findings(spec, params) for spec in specs]
+    if style == "json":
+        objects = [as_object(diagnostic, source) for source, own in found for diagnostic in own]
+        put(json_text(objects) + "\n")
+    else:
+        for source, own in found:
+            _show(own, source, style, err=False)
+    if any(diagnostic.severity == "error" for _, own in found for diagnostic in own):
+        sys.exit(1)
+
+
+def _findings(spec: Path, params: Mapping[str, int | float]) -> tuple[Source, Sequence[Diagnostic]]:
+    """The source of a spec, under the path by which it was given, and what there is to say of it."""
     from .pipeline import compile_spec
 
-    with Reporting(params, style):
-        made = compile_spec(file, TARGET_NAMES, params)
-        _show(made.diagnostics, made.passage.tree.source, style)
+    with Reporting(params):
+        try:
+            made = compile_spec(spec, TARGET_NAMES, params)
+            source, found = made.passage.tree.source, made.diagnostics
+        except SpecError as error:
+            source, found = error.source, error.diagnostics
+    return replace(source, name=str(spec)), found
 
 
 @main.command()
@@ -334,7 +389,7 @@ def explain(file: Path, params: Mapping[str, int | float], batch: int, style: st
 
     explanation = explained(_understand(file, params, batch).plan)
     if style == "json":
-        click.echo(json.dumps(as_json(explanation), indent=2))
+        put(json.dumps(as_json(explanation), indent=2) + "\n")
         return
     from rich.console import Console
 
@@ -400,7 +455,7 @@ def _bytes(count: int) -> str:
 
 @main.command()
 @FILE
-@click.argument("connection")
+@click.argument("connection", required=False)
 @PARAMS
 @click.option(
     "-o",
@@ -410,7 +465,11 @@ def _bytes(count: int) -> str:
 )
 @click.option("--summary", is_flag=True, help="Print degrees, components and units without edges instead.")
 def edges(
-    file: Path, connection: str, params: Mapping[str, int | float], output: Path | None, summary: bool
+    file: Path,
+    connection: str | None,
+    params: Mapping[str, int | float],
+    output: Path | None,
+    summary: bool,
 ) -> None:
     """Print the edges of a CONNECTION of FILE as csv, in the order of its weights, source first.
 
@@ -425,28 +484,25 @@ def edges(
         raise click.UsageError(f"{output}: edges are written as .csv or .npz")
 
     model = _understand(file, params).model
-    found = next((c for c in model.connections if c.name == connection), None)
-    if found is None:
-        names = [c.name for c in model.connections]
-        guess = suggest(connection, names)
-        hint = f"; did you mean `{guess}`?" if guess else f"; connections are {', '.join(names)}"
-        raise click.UsageError(f"no connection is called `{connection}`{hint}")
+    found = _connection(model, connection)
     sides = model.side(found.source), model.side(found.target)
     try:
         if summary:
-            _print_summary(connection, sides, summarised(found.edges, sides))
+            _print_summary(found.name, sides, summarised(found.edges, sides))
             return
         columns = edge_columns(found.edges, sides)
     except TooManyEdges as error:
-        click.echo(f"`{connection}` has {error.count:,} edges, more than can be written out", err=True)
+        say(f"`{found.name}` has {error.count:,} edges, more than can be written out", err=True)
         sys.exit(1)
     if output is None:
-        for piece in csv_pieces(columns):
-            click.echo(piece, nl=False)
+        put_data(csv_pieces(columns))
         return
     from ..backends.emit import npz, replace_files
     from .plan import Stored
 
+    place = _place(output)
+    if any(os.path.realpath(file.parent / read.name) == str(place) for read in model.files):
+        raise click.UsageError(f"{output}: the spec reads this file; write the edges to another")
     if output.suffix == ".npz":
         try:
             arrays = edge_arrays(columns)
@@ -457,9 +513,32 @@ def edges(
         content = npz([Stored(name, array) for name, array in arrays.items()])
     else:
         content = b"".join(piece.encode() for piece in csv_pieces(columns))
-    with Reporting(params):
-        replace_files({output: content})
-    click.echo(f"wrote {output}")
+    replace_files({place: content})
+    say(f"wrote {output}")
+
+
+def _connection(model: Model, name: str | None) -> Connection:
+    """The connection of a name; wrong usage that says which there are if it has none, or no name is given."""
+    names = [connection.name for connection in model.connections]
+    if name in names:
+        return model.connections[names.index(name)]
+    guess = suggest(name or "", names)
+    hint = f"did you mean `{guess}`?" if guess else f"connections are {', '.join(names)}"
+    wrong = "which CONNECTION" if name is None else f"no connection is called `{name}`"
+    raise click.UsageError(f"{wrong}; {hint}")
+
+
+def _place(path: Path) -> Path:
+    """The ordinary file that a path leads to, there already or not: links are followed, never replaced."""
+    place = Path(os.path.realpath(path))
+    if os.path.lexists(place):
+        mode = place.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise click.UsageError(f"{path} is not an ordinary file, and is left alone")
+        # Who may write to everything, as root may, is asked to respect the mark as well.
+        if not mode & 0o222 or not os.access(place, os.W_OK):
+            raise click.UsageError(f"{path} is read-only")
+    return place
 
 
 def _print_summary(connection: str, sides: tuple[Side, Side], summary: Summary) -> None:
@@ -490,7 +569,7 @@ def _print_summary(connection: str, sides: tuple[Side, Side], summary: Summary) 
         ("without input", listed(summary.target)),
         ("unread", listed(summary.source)),
     ):
-        table.add_row(name, Text(value))
+        table.add_row(name, Text(printable(value)))
     Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(table)
 
 
@@ -499,7 +578,10 @@ def _print_summary(connection: str, sides: tuple[Side, Side], summary: Summary) 
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 if the layout is not canonical.")
 @click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
 def fmt(specs: Sequence[Path], check: bool, diff: bool) -> None:
-    """Lay out each FILE canonically, in place."""
+    """Lay out each FILE canonically, in place.
+
+    A link is followed. Other hard links to a file keep what it was before.
+    """
     different = [spec for spec in specs if _lay_out(spec, check, diff)]
     if different and (check or diff):
         sys.exit(1)
@@ -507,7 +589,6 @@ def fmt(specs: Sequence[Path], check: bool, diff: bool) -> None:
 
 def _lay_out(file: Path, check: bool, diff: bool) -> bool:
     """Lay out a spec canonically, or say what would change; whether it was laid out otherwise."""
-    from ..backends.emit import replace_files
     from ..dsl.formatter import format_spec
     from ..dsl.parser import parse
     from .pipeline import read
@@ -520,13 +601,27 @@ def _lay_out(file: Path, check: bool, diff: bool) -> bool:
     if formatted == source.text:
         return False
     if diff:
-        _show_diff(source.text, formatted, str(file))
+        _show_diff(source.text, formatted, str(file), "formatted")
     if check:
-        click.echo(f"not in canonical layout: {file}")
+        say(f"not in canonical layout: {file}")
     if not (check or diff):
-        replace_files({file: formatted.encode()})
-        click.echo(f"formatted {file}")
+        _replace(file, source, formatted)
     return True
+
+
+def _replace(file: Path, source: Source, formatted: str) -> None:
+    """Put a spec's layout in its place, unless it is another spec by now."""
+    from ..backends.emit import replace_files
+    from .pipeline import read
+
+    place = _place(file)
+    names = place.stat().st_nlink
+    with Reporting({}):
+        now, _ = read(file)
+    if now.text != source.text:
+        raise click.UsageError(f"{file} was changed at this moment, and is left alone; lay it out again")
+    replace_files({place: formatted.encode()})
+    say(f"formatted {file}{'; its other hard links keep the old layout' if names > 1 else ''}")
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
@@ -534,25 +629,32 @@ def _lay_out(file: Path, check: bool, diff: bool) -> bool:
 @TARGETS
 @PARAMS
 @BATCH_SIZE
+@click.option("--require", is_flag=True, help="Fail if tests are skipped because a framework is missing.")
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
 def test(
     file: Path,
     targets: tuple[str, ...],
     params: Mapping[str, int | float],
     batch: int,
+    require: bool,
     pytest_arguments: tuple[str, ...],
 ) -> None:
-    """Compile FILE into a scratch folder and run the generated tests with pytest."""
+    """Compile FILE into a scratch folder and run the generated tests with pytest.
+
+    Neither settings nor plugins of the folders around are read. Other arguments go to pytest, `-k torch` say.
+    Tests of a target whose framework is not installed are skipped, and counted in the last line.
+    """
     from ..backends.emit import write
 
     files = _compile([file], targets, params, batch)
     with tempfile.TemporaryDirectory(prefix="nnspec-") as folder:
         write(files, Path(folder))
         tests = next(name for name in files if name.startswith("test_"))
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, *pytest_arguments]
-        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-        finished = subprocess.run(command, cwd=folder, env=environment, check=False)
-    sys.exit(min(finished.returncode, 1))
+        runner = Path(__file__).with_name("run_tests.py")
+        command = [sys.executable, "-P", str(runner), str(Path(folder) / tests)]
+        command += ["require" if require else "skip", *pytest_arguments]
+        finished = subprocess.run(command, check=False)
+    sys.exit(finished.returncode if finished.returncode in (0, 2) else 1)
 
 
 if __name__ == "__main__":

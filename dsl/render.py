@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from .diagnostics import Diagnostic
+from .printing import printable
 from .source import Source, Span
 
 Format = Literal["full", "concise", "json"]
@@ -33,7 +34,7 @@ def render(
     """
     style = _coloured() if colour and format != "json" else _plain
     if format == "json":
-        return json.dumps([_as_object(diagnostic, source) for diagnostic in diagnostics], indent=2)
+        return json_text([as_object(diagnostic, source) for diagnostic in diagnostics])
     if format == "concise":
         return "\n".join(_concise(diagnostic, source, style) for diagnostic in diagnostics)
     return "\n\n".join(_full(diagnostic, source, style, width) for diagnostic in diagnostics)
@@ -64,23 +65,18 @@ def _coloured() -> Style:
 # ----------------------------------------------------------------------------------- concise and JSON
 
 
-def _printable(text: str) -> str:
-    """Text without characters that would move a terminal's cursor or change its colours."""
-    return "".join(c if c.isprintable() or c == " " else "\ufffd" for c in text)
-
-
 def _title(diagnostic: Diagnostic, style: Style) -> str:
     code = style(f"{diagnostic.severity}[{diagnostic.code.code}]", diagnostic.severity)
-    return code + style(f": {_printable(diagnostic.message)}", "title")
+    return code + style(f": {printable(diagnostic.message)}", "title")
 
 
 def _place(span: Span, source: Source) -> str:
     line, column = source.position(span.start)
-    return f"{source.name}:{line}:{column}"
+    return f"{printable(source.name)}:{line}:{column}"
 
 
 def _concise(diagnostic: Diagnostic, source: Source, style: Style) -> str:
-    place = _place(diagnostic.span, source) if diagnostic.span else source.name
+    place = _place(diagnostic.span, source) if diagnostic.span else printable(source.name)
     return f"{place}: {_title(diagnostic, style)}"
 
 
@@ -94,7 +90,14 @@ def _range(span: Span | None, source: Source) -> dict[str, dict[str, int]] | dic
     }
 
 
-def _as_object(diagnostic: Diagnostic, source: Source) -> dict[str, object]:
+def json_text(objects: Sequence[Mapping[str, object]]) -> str:
+    """A list of objects as JSON for a file or a terminal."""
+    text = json.dumps(objects, indent=2)
+    return text.replace("\x7f", "\\u007f")  # the one control character that JSON leaves alone
+
+
+def as_object(diagnostic: Diagnostic, source: Source) -> dict[str, object]:
+    """A diagnostic as plain values; places are None where it has none."""
     others = [{**_range(other.span, source), "label": other.text} for other in diagnostic.others]
     return {
         "code": diagnostic.code.code,
@@ -128,7 +131,7 @@ def _full(diagnostic: Diagnostic, source: Source, style: Style, width: int) -> s
     marks = _marks(diagnostic, source)
     gutter = len(str(max((mark.line for mark in marks), default=0))) if marks else 1
     bar = style(" " * gutter + " |", "frame")
-    place = _place(diagnostic.span, source) if diagnostic.span else source.name
+    place = _place(diagnostic.span, source) if diagnostic.span else printable(source.name)
     lines.append(style(" " * gutter + "-->", "frame") + " " + place)
     if marks:
         lines.append(bar)
@@ -137,7 +140,7 @@ def _full(diagnostic: Diagnostic, source: Source, style: Style, width: int) -> s
         lines.append(bar)
     for text in diagnostic.help:
         lines.append(
-            style(" " * gutter + " =", "frame") + " " + style("help", "title") + f": {_printable(text)}"
+            style(" " * gutter + " =", "frame") + " " + style("help", "title") + f": {printable(text)}"
         )
     return "\n".join(lines)
 
@@ -175,7 +178,7 @@ def _snippet(
             start = _cells(text[: mark.start - cut]) if mark.start >= cut else 0
             length = max(1, _cells(text[: max(0, mark.end - cut)]) - start)
             more = "..." if mark.continues else ""
-            underline = f"{mark.sign * length}{more} {_printable(mark.text)}".rstrip()
+            underline = f"{mark.sign * length}{more} {printable(mark.text)}".rstrip()
             yield (
                 style(" " * gutter + " |", "frame")
                 + " " * (start + 1)
@@ -199,8 +202,8 @@ def _cut(line: str, marks: list[_Mark], width: int) -> tuple[str, int]:
 
 
 def _expanded(text: str) -> str:
-    """Text as it is printed: tabs as blanks, and a sign in place of what cannot be printed."""
-    return "".join(" " * _TAB if c == "\t" else "" if _cells(c) == 0 else _printable(c) for c in text)
+    """Text as it is printed: tabs as blanks, without marks that combine, the rest escaped if it must be."""
+    return "".join(" " * _TAB if c == "\t" else "" if _cells(c) == 0 else printable(c) for c in text)
 
 
 def _cells(text: str) -> int:
@@ -213,6 +216,8 @@ def _cells(text: str) -> int:
 def _character_cells(character: str) -> int:
     if character == "\t":
         return _TAB
-    if unicodedata.combining(character) or unicodedata.category(character) == "Cf":
+    if not character.isprintable():
+        return len(printable(character))
+    if unicodedata.combining(character):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1

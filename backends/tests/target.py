@@ -28,6 +28,7 @@ from ..target import (
 )
 
 ADAPTERS = {"numpy": "NumpyModel", "torch": "TorchModel", "keras": "KerasModel"}
+FRAMEWORKS = frozenset({"keras", "tensorflow", "torch"})
 
 
 def render(plan: Plan, targets: Sequence[str]) -> Rendering:
@@ -37,7 +38,7 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     modes = training_options(graph)
     drops = "rng" in modes
     kernels = {"Expected", "load_module", "check_parameters", "check_start", "check_outputs"}
-    kernels |= {"check_gradients", "check_training"}
+    kernels |= {"check_gradients", "check_training", "require", "installed"}
     kernels |= {"check_stored"} if plan.stored or plan.restated else set()
     kernels |= {"check_wiring"} if plan.restated else set()
     kernels |= {"check_projections"} if sparse else set()
@@ -92,8 +93,11 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
         "several": len(targets) > 1,
     }
     imports = {
+        "from collections.abc import Callable",
+        "from functools import cache",
         "from itertools import combinations",
         "from pathlib import Path",
+        "from types import ModuleType",
         "from typing import Any",
         "import numpy as np",
         "import pytest",
@@ -103,7 +107,7 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     imports |= imported
     if len(targets) < 2:
         imports.discard("from itertools import combinations")
-    return Rendering(context, frozenset(kernels), frozenset(imports))
+    return Rendering(context, frozenset(kernels), frozenset(imports), FRAMEWORKS)
 
 
 def _sparse(plan: Plan) -> list[Project]:

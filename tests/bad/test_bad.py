@@ -18,14 +18,15 @@ CASES = sorted(path.stem for path in HERE.glob("*.nnspec"))
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_bad(case: str, request: pytest.FixtureRequest) -> None:
-    result = CliRunner().invoke(main, ["check", str(HERE / f"{case}.nnspec")])
+def test_bad(case: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(HERE)
+    result = CliRunner().invoke(main, ["check", f"{case}.nnspec"])
     held = HERE / f"{case}.expected"
     if request.config.getoption("--update-bad", default=False):
-        held.write_text(result.stderr, encoding="utf-8")
-    assert result.stderr == held.read_text(encoding="utf-8")
-    assert result.stdout == ""
-    found = re.findall(r"^(error|warning)\[([EW]\d+)\]: ", result.stderr, re.MULTILINE)
+        held.write_text(result.stdout, encoding="utf-8")
+    assert result.stdout == held.read_text(encoding="utf-8")
+    assert result.stderr == ""
+    found = re.findall(r"^(error|warning)\[([EW]\d+)\]: ", result.stdout, re.MULTILINE)
     assert result.exit_code == (1 if any(severity == "error" for severity, _ in found) else 0)
     code = case.partition("_")[0]
     if re.fullmatch(r"[EW]\d+", code):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import stat
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,7 @@ from rich.console import Console
 from nnspec.compiler.cli import main
 from nnspec.compiler.pipeline import understand
 from nnspec.compiler.progress import search_progress
+from nnspec.dsl.syntax import Spec
 
 SPEC = """model small
 param n = 4
@@ -148,14 +152,55 @@ def test_several_specs_are_compiled_and_checked_at_once(spec: Path, tmp_path: Pa
 def test_errors_are_diagnostics_and_exit_with_1(spec: Path) -> None:
     spec.write_text(SPEC.replace("; outside = wrap", "").replace("layer out[3]", "layer out[3] : tanhh"))
     result = run("check", str(spec), "--format", "concise")
+    assert (result.exit_code, result.stderr) == (1, "")
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith(f"{spec}:6:16: error[E401]")
+    assert lines[1].startswith(f"{spec}:7:25: error[E204]")
+    assert lines[-1] == f"{spec}: 2 errors"
+    build = run(str(spec))
+    assert (build.exit_code, build.stdout) == (1, "")
+    assert build.stderr.endswith("\nsmall.nnspec: 2 errors\n")
+
+
+WARNED = SPEC.replace("input x[n]", "input x[n]\ninput z[3]")
+
+
+@pytest.mark.parametrize(
+    ("texts", "codes", "exit_code"),
+    [
+        ([SPEC], [], 0),
+        ([SPEC, SPEC.replace("; outside = wrap", "")], ["E204"], 1),
+        ([WARNED], ["W304"], 0),
+        (["model m\nlayer"], ["E101"], 1),
+        ([""], ["E113"], 1),
+        ([SPEC.replace("tanh", "tanhh"), SPEC, WARNED], ["E401", "W304"], 1),
+    ],
+)
+def test_check_prints_one_json_document(
+    texts: list[str], codes: list[str], exit_code: int, tmp_path: Path
+) -> None:
+    specs = [tmp_path / f"{number}.nnspec" for number in range(len(texts))]
+    for path, text in zip(specs, texts, strict=True):
+        path.write_text(text)
+    result = run("check", *map(str, specs), "--format", "json")
+    assert (result.exit_code, result.stderr) == (exit_code, "")
+    found = json.loads(result.stdout)
+    assert [entry["code"] for entry in found] == codes
+    for entry in found:
+        assert entry.keys() >= {"code", "severity", "message", "file", "start", "end", "label", "help"}
+        assert entry["severity"] == {"E": "error", "W": "warning"}[entry["code"][0]]
+        lines = Path(entry["file"]).read_text().split("\n")
+        assert 1 <= entry["start"]["line"] <= entry["end"]["line"] <= len(lines)
+        assert 1 <= entry["start"]["column"] <= len(lines[entry["start"]["line"] - 1]) + 1
+
+
+def test_check_shows_all_specs(spec: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.nnspec"
+    other.write_text(SPEC.replace("tanh", "tanhh"))
+    result = run("check", str(other), str(spec), str(other))
     assert result.exit_code == 1
-    lines = result.output.splitlines()
-    assert lines[0].startswith("small.nnspec:6:16: error[E401]")
-    assert lines[1].startswith("small.nnspec:7:25: error[E204]")
-    assert lines[-1] == "small.nnspec: 2 errors"
-    found = json.loads("\n".join(run("check", str(spec), "--format", "json").output.splitlines()[:-2]))
-    assert [entry["code"] for entry in found] == ["E401", "E204"]
-    assert run(str(spec)).exit_code == 1
+    assert result.stdout.count("error[E401]") == 2
+    assert f" --> {other}:5:14" in result.stdout
 
 
 @pytest.mark.parametrize("arguments", [["nowhere.nnspec"], ["check"], ["--nonsense"], ["x", "-t", "theano"]])
@@ -218,6 +263,154 @@ def test_fmt_lays_out_several_specs(spec: Path, tmp_path: Path) -> None:
     assert formatted.exit_code == 0
     assert formatted.output == "".join(f"formatted {other}\n" for other in others)
     assert run("fmt", "--check", *files).exit_code == 0
+
+
+WIDE = SPEC.replace("layer h[n] : tanh", "layer   h[n]:tanh")
+
+
+def test_the_sides_of_a_difference_are_named_after_what_they_are(spec: Path) -> None:
+    spec.write_text(WIDE)
+    assert run("fmt", "--diff", str(spec)).output.splitlines()[:2] == [
+        f"--- {spec}",
+        f"+++ {spec} (formatted)",
+    ]
+    built = run(str(spec), "-t", "numpy", "-o", str(spec.parent), "--diff").output.splitlines()
+    assert built[1] == f"+++ {spec.parent / 'small_numpy.py'} (compiled)"
+
+
+def test_line_ends_show_in_a_difference(spec: Path) -> None:
+    spec.write_bytes(SPEC.replace("param n = 4\n", "param n = 4\r\n").encode())
+    assert "-param n = 4\\r\n+param n = 4\n" in run("fmt", "--diff", str(spec)).output
+    spec.write_text(SPEC.removesuffix("\n"))
+    assert "-loss mse(out, y)\n\\ No newline at end of file\n+loss" in run("fmt", "--diff", str(spec)).output
+
+
+def test_fmt_follows_links_and_keeps_the_mode(spec: Path, tmp_path: Path) -> None:
+    spec.write_text(WIDE)
+    spec.chmod(0o640)
+    (tmp_path / "elsewhere").mkdir()
+    link, chain = tmp_path / "elsewhere" / "link.nnspec", tmp_path / "chain.nnspec"
+    link.symlink_to(Path("..") / spec.name)
+    chain.symlink_to(link)
+    assert run("fmt", "--check", str(chain)).exit_code == 1
+    assert run("fmt", str(chain)).output == f"formatted {chain}\n"
+    assert link.is_symlink()
+    assert chain.is_symlink()
+    assert spec.read_text() == SPEC
+    assert stat.S_IMODE(spec.stat().st_mode) == 0o640
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [
+        "chain.nnspec",
+        "elsewhere",
+        "link.nnspec",
+        "small.nnspec",
+    ]
+
+
+def test_fmt_says_that_other_hard_links_keep_the_old_layout(spec: Path, tmp_path: Path) -> None:
+    spec.write_text(WIDE)
+    other = tmp_path / "other.nnspec"
+    other.hardlink_to(spec)
+    assert run("fmt", str(spec)).output == f"formatted {spec}; its other hard links keep the old layout\n"
+    assert (spec.read_text(), other.read_text()) == (SPEC, WIDE)
+
+
+def test_fmt_leaves_alone_what_is_read_only_or_changes_meanwhile(
+    spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nnspec.dsl import formatter
+
+    spec.write_text(WIDE)
+    spec.chmod(0o444)
+    refused = run("fmt", str(spec))
+    assert (refused.exit_code, spec.read_text()) == (2, WIDE)
+    assert f"{spec} is read-only" in refused.output
+    spec.chmod(0o644)
+    written = WIDE + "\n# written meanwhile\n"
+
+    def format_late(tree: Spec) -> str:
+        spec.write_text(written)
+        return format_spec(tree)
+
+    format_spec = formatter.format_spec
+    monkeypatch.setattr(formatter, "format_spec", format_late)
+    refused = run("fmt", str(spec))
+    assert (refused.exit_code, spec.read_text()) == (2, written)
+    assert "was changed at this moment" in refused.output
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pipes with names")
+def test_what_is_no_ordinary_file_is_left_alone(spec: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    device, linked = tmp_path / "null.csv", tmp_path / "null.nnspec"
+    for link in (device, linked):
+        link.symlink_to(os.devnull)
+    for path in (pipe, device):
+        refused = run("edges", str(spec), "x_h", "-o", str(path))
+        assert refused.exit_code == 2
+        assert f"{path} is not an ordinary file" in refused.output
+    assert run("fmt", str(linked)).exit_code == 1
+    assert run("fmt", str(pipe)).exit_code == 1
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
+    assert device.is_symlink()
+
+
+def test_edges_follow_links_and_spare_what_the_spec_reads(spec: Path, tmp_path: Path) -> None:
+    real, link, loop = tmp_path / "real.csv", tmp_path / "link.csv", tmp_path / "loop.csv"
+    link.symlink_to(real)
+    for _ in range(2):
+        assert run("edges", str(spec), "x_h", "-o", str(link)).exit_code == 0
+        assert link.is_symlink()
+        assert real.read_text() == "source,target\n3,0\n0,1\n1,2\n2,3\n"
+    loop.symlink_to(loop)
+    assert run("edges", str(spec), "x_h", "-o", str(loop)).exit_code == 2
+    spec.write_text(SPEC.replace("{ i -> i + 1 ; outside = wrap }", 'load("real.csv")'))
+    held = real.read_bytes()
+    for path in (real, link, tmp_path / "." / "real.csv"):
+        refused = run("edges", str(spec), "h_out", "-o", str(path))
+        assert refused.exit_code == 2
+        assert "the spec reads this file" in refused.output
+    assert real.read_bytes() == held
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["chekc", "small.nnspec"], "`chekc` is neither a command nor a file; did you mean `check`?"),
+        (["qqq"], "`qqq` is neither a command nor a file; commands are "),
+        (["smal.nnspec"], "'smal.nnspec' does not exist"),
+        (["folder"], "'folder' is a directory"),
+        (["check", "folder"], "'folder' is a directory"),
+        (["small.nnspec", "-o", "small.nnspec"], "'small.nnspec' is a file"),
+        (["small.nnspec", "-t", "pytorch"], "'torch', 'keras', 'numpy'"),
+        (["edges", "small.nnspec"], "which CONNECTION; connections are x_h, h_out"),
+        (["edges", "small.nnspec", "-o", "edges.csv"], "which CONNECTION; connections are x_h, h_out"),
+        (["edges", "small.nnspec", "x_h", "-o", "folder"], "'folder' is a directory"),
+        (["--explain", "E2044"], "no diagnostic has the code `E2044`; did you mean"),
+        ([], "Usage: spec-compile FILE..."),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_careless_calls_are_told_what_is_wrong(
+    arguments: list[str], said: str, spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(spec.parent)
+    Path("folder").mkdir()
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert said in result.stderr
+
+
+def test_an_empty_spec_is_told_how_to_begin(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.nnspec"
+    empty.touch()
+    for call in ([str(empty)], ["check", str(empty)], ["fmt", str(empty)], ["explain", str(empty)]):
+        result = run(*call)
+        assert result.exit_code == 1
+        assert "error[E113]" in result.output
+    assert empty.read_bytes() == b""
 
 
 @pytest.mark.parametrize("what", ["tree", "model", "graph", "plan"])

@@ -2,6 +2,8 @@
 
 import json
 import re
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -74,8 +76,25 @@ def test_tabs_and_wide_characters():
 
 
 def test_combining_and_unprintable_characters():
-    assert full("e\u0301\0 x\x1b", "x").split("\n")[3] == "1 | e\ufffd x\ufffd"
-    assert full("e\u0301\0 x", "x").split("\n")[4] == "  |    ^"
+    assert full("e\u0301\0 x\x1b", "x").split("\n")[3:] == [r"1 | e\x00 x\x1b", "  |       ^"]
+
+
+@pytest.mark.parametrize("style", ["full", "concise", "json"])
+def test_nothing_acts_on_a_terminal(style):
+    every = "".join(map(chr, [*range(32), *range(127, 160), *range(0x2028, 0x202F), *range(0x2066, 0x206A)]))
+    text = f"a{every} {{b\ud800".replace("\n", "")
+    _, diagnostic = found(text, "{", label=every, others=(("a", every),), help=(every,))
+    diagnostic = replace(diagnostic, message=every)
+    printed = render([diagnostic], Source(f"m{every}", text), style)
+    assert all(character.isprintable() for character in printed.replace("\n", ""))
+    assert ("\\u001b" if style == "json" else "\\x1b") in printed
+    if style == "json":
+        assert json.loads(printed)[0]["message"] == every
+        return
+    assert printed.count("\n") == {"full": 7, "concise": 0}[style]
+    if style == "full":
+        line, mark = next(pair for pair in pairwise(printed.split("\n")) if "^" in pair[1])
+        assert line[mark.index("^")] == "{"
 
 
 def test_a_long_line_is_cut_around_the_place():

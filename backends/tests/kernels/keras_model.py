@@ -31,6 +31,7 @@ class KerasModel:
     """Adapter of the generated Keras module. Layers are made in the precision asked for."""
 
     name = "keras"
+    needs = ("keras", "tensorflow")
 
     def __init__(self, module: ModuleType, expected: Expected, seed: int = 0, dtype: str = "float64") -> None:
         self.module, self.expected, self.dtype = module, expected, dtype

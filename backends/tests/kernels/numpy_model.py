@@ -15,6 +15,7 @@ class NumpyModel:
     """Adapter of the generated NumPy module."""
 
     name = "numpy"
+    needs = ()
 
     def __init__(self, module: ModuleType, expected: Expected, seed: int = 0, dtype: str = "float64") -> None:
         self.module, self.expected, self.dtype = module, expected, dtype

@@ -15,6 +15,7 @@ class TorchModel:
     """Adapter of the generated PyTorch module, on the CPU."""
 
     name = "torch"
+    needs = ("torch",)
 
     def __init__(self, module: ModuleType, expected: Expected, seed: int = 0, dtype: str = "float64") -> None:
         self.expected, self.dtype = expected, getattr(torch, dtype)

@@ -1,0 +1,182 @@
+"""`spec-compile test`: apart from what lies around, and with frameworks missing or broken."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nnspec.compiler
+
+SPEC = "model small\ninput x[2]\nlayer y[2]\nconnect x -> y : one_to_one\n"
+# Runs whenever Python starts: packages named in ABSENT cannot be imported, wherever they are.
+HIDING = """import importlib.abc
+import os
+import sys
+
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in os.environ["ABSENT"].split():
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, Absent())
+"""
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    (tmp_path / "hiding").mkdir()
+    (tmp_path / "hiding" / "sitecustomize.py").write_text(HIDING)
+    path = tmp_path / "project" / "small.nnspec"
+    path.parent.mkdir()
+    path.write_text(SPEC)
+    return path
+
+
+def run(
+    spec: Path, *arguments: str, absent: str = "", before: str = "", **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """The command in the folder of a spec, with packages hidden and a folder of others `before` the rest."""
+    package = Path(nnspec.compiler.__path__[0]).parent.parent
+    paths = [str(spec.parent.parent / "hiding"), before, str(package), os.environ.get("PYTHONPATH", "")]
+    environment = {
+        **os.environ,
+        "ABSENT": absent,
+        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+        **variables,
+    }
+    command = [sys.executable, "-P", "-m", "nnspec.compiler.cli", "test", spec.name, *arguments]
+    return subprocess.run(
+        command, cwd=spec.parent, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+# ------------------------------------------------------------------------------------------------- hostile
+
+
+SETTINGS = {
+    "pytest.ini": "[pytest]\naddopts = -p planted\n",
+    "pyproject.toml": '[tool.pytest.ini_options]\naddopts = "-p planted"\n',
+    "tox.ini": "[pytest]\naddopts = -p planted\n",
+    "setup.cfg": "[tool:pytest]\naddopts = -p planted\n",
+}
+MODULES = [
+    "conftest",
+    "planted",
+    "pytest",
+    "_pytest",
+    "numpy",
+    "json",
+    "sitecustomize",
+    "test_small",
+    "click",
+]
+
+
+def test_nothing_that_lies_around_is_run(spec: Path, tmp_path: Path) -> None:
+    """Not in the folder for temporary files, which everybody may write to, nor where the command is typed."""
+    shared, ran = tmp_path / "shared", tmp_path / "ran"
+    shared.mkdir()
+    planted = {f"{name}.py": f"open({str(ran)!r}, 'a').write(__file__)\n" for name in MODULES} | SETTINGS
+    for folder in (shared, spec.parent):
+        for name, text in planted.items():
+            (folder / name).write_text(text)
+    result = run(
+        spec,
+        "-t",
+        "numpy",
+        "--require",
+        TMPDIR=str(shared),
+        PYTEST_ADDOPTS="-p planted",
+        PYTEST_PLUGINS="planted",
+    )
+    assert not ran.exists(), ran.read_text()
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert " passed" in result.stdout
+    assert "skipped" not in result.stdout
+    assert {path.name for path in shared.iterdir()} == planted.keys()
+
+
+def test_arguments_of_the_user_reach_pytest(spec: Path) -> None:
+    plugin = "def pytest_unconfigure():\n    print('a plugin of their own')\n"
+    (spec.parent / "own.py").write_text(plugin)
+    result = run(
+        spec,
+        *("-t", "numpy", "-k", "gradients", "--junitxml=report.xml", "-p", "own"),
+        before=str(spec.parent),
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "1 passed" in result.stdout
+    assert "a plugin of their own" in result.stdout
+    assert "test_gradients" in (spec.parent / "report.xml").read_text()
+    wrong = run(spec, "-t", "numpy", "--nonsense")
+    assert wrong.returncode == 2
+    assert "unrecognized arguments: --nonsense" in wrong.stderr
+
+
+# ----------------------------------------------------------------------------------------------- frameworks
+
+
+def test_what_is_missing_is_skipped_by_name_and_counted(spec: Path) -> None:
+    """Keras brings no backend of its own: without TensorFlow it is there, and of no use."""
+    result = run(spec, "-rs", absent="torch tensorflow")
+    assert result.returncode == 0, result.stdout + result.stderr
+    *_, torch, keras = result.stdout.splitlines()
+    needs = "tests: the target {} needs the package {}, which is not installed: pip install {}"
+    assert torch == "skipped 9 " + needs.format("torch", "torch", "torch")
+    assert keras == "skipped 7 " + needs.format("keras", "tensorflow", "keras tensorflow")
+    assert "6 passed, 16 skipped" in result.stdout
+    assert "warning" not in result.stdout
+    required = run(spec, "--require", absent="torch tensorflow")
+    assert required.returncode == 1
+    assert required.stdout.splitlines()[-2:] == [torch, keras]
+
+
+def test_a_target_without_its_framework_is_skipped_whole(spec: Path) -> None:
+    result = run(spec, "-t", "keras", absent="keras tensorflow")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert " passed" not in result.stdout
+    assert result.stdout.splitlines()[-1].endswith(
+        " keras, which is not installed: pip install keras tensorflow"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import a_package_that_torch_needs\n",
+        "raise AttributeError('half installed')\n",
+        "",
+    ],
+)
+def test_what_is_broken_fails(text: str, spec: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken" / "torch").mkdir(parents=True)
+    (tmp_path / "broken" / "torch" / "__init__.py").write_text(text)
+    result = run(spec, "-t", "torch", "-t", "numpy", "-k", "parameters", before=str(tmp_path / "broken"))
+    assert result.returncode == 1
+    assert "1 passed, " in result.stdout
+    assert "1 error" in result.stdout
+    assert "skipped" not in result.stdout
+
+
+# --------------------------------------------------------------------------------------------------- pytest
+
+
+def test_without_pytest_the_line_that_installs_it_is_said(spec: Path) -> None:
+    result = run(spec, "-t", "numpy", absent="pytest")
+    assert result.returncode == 2
+    assert result.stderr == "Error: pytest runs the generated tests, and is missing: pip install pytest\n"
+    assert result.stdout == ""
+
+
+def test_a_broken_pytest_is_no_missing_one(spec: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "pytest.py").write_text("import a_package_that_pytest_needs\n")
+    result = run(spec, "-t", "numpy", before=str(tmp_path / "broken"))
+    assert result.returncode == 1
+    assert "a_package_that_pytest_needs" in result.stderr
