@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,23 +12,37 @@ from ..dsl import syntax
 from ..dsl.diagnostics import Report
 from . import codes
 from .arguments import Bound, bind, call_parts, name_of
+from .connectivity.by_name import places, refuse_strays
+from .connectivity.edge_set import Indices, TooManyEdges, distinct
 from .connectivity.files import Files
-from .connectivity.sides import Axis
+from .connectivity.policies import DUPLICATE, Policies
+from .connectivity.sides import Axis, Member, Side
 from .connectivity.tables import Column, Table, Texts
-from .expressions import Evaluator, Failed, fail
+from .expressions import Evaluator, Failed, called_name, fail, written
 from .scope import Declaration, Names
 
 # Files that hold names: a name a line, or a table.
 NAME_FILES = ("txt", "csv", "tsv", "parquet")
 
 
+_HAS_NAMES = "an axis with names is `names(...)`, or made of such axes"
+
+# What an axis of computed units is called, the end of a set's edges that it takes, and what bounds the other.
+REACHED = {"targets": ("target", "from"), "sources": ("source", "to")}
+
+
 @dataclass
 class Axes:
-    """The axes of a spec by name; None for one whose statement has an error, which is recorded."""
+    """The axes of a spec by name; None for one whose statement has an error, which is recorded.
+
+    `member` gives the named set that a reference stands for, with its sides.
+    """
 
     names: Names
     files: Files
+    member: Callable[[syntax.Expression, Mapping[str, int]], Member]
     known: dict[str, Axis | None] = field(default_factory=dict[str, "Axis | None"])
+    _listed: dict[object, Axis | None] = field(default_factory=dict[object, "Axis | None"])
 
     def find(self, declared: Declaration) -> Axis:
         """The axis that is declared. Raises `Failed` if it has an error, which is recorded."""
@@ -47,22 +61,168 @@ class Axes:
             raise Failed
         return axis
 
-    def _read(self, name: str, value: syntax.Expression, variables: Mapping[str, int]) -> Axis:
-        parts = call_parts(value)
-        if parts is None or parts[0] != "names" or not isinstance(value, syntax.Call):
-            return Axis(
-                name, self.names.evaluator(variables).integer(value, f"the size of `{name}`", least=1)
+    def listed(self, node: syntax.Call, variables: Mapping[str, int]) -> Axis | None:
+        """The axis of `names(...)` or another such call where it is no statement's; None for other calls."""
+        key = (node.span, tuple(variables.items()))
+        if key not in self._listed:
+            word = called_name(node)
+            self._listed[key] = (
+                self._from_file(word, node, variables, merges=True)
+                if word == "names"
+                else self._of_call(word, node, variables)
             )
-        bound = bind(self.names.report, value, ("file", "column", "where", "header"), 1)
+        return self._listed[key]
+
+    def _read(self, name: str, value: syntax.Expression, variables: Mapping[str, int]) -> Axis:
+        axis = self._of_names(name, value, variables)
+        if axis is not None:
+            return axis
+        return Axis(name, self.names.evaluator(variables).integer(value, f"the size of `{name}`", least=1))
+
+    # -------------------------------------------------------------------------------------------- of names
+
+    def _of_names(self, name: str, node: syntax.Expression, variables: Mapping[str, int]) -> Axis | None:
+        """The axis that an expression of names makes; None if it is one of numbers."""
+        match node:
+            case syntax.Parenthesised():
+                return self._of_names(name, node.inner, variables)
+            case syntax.Reference():
+                declared = self.names.declared.get(self.names.text(node.name, variables))
+                if declared is None or declared.kind != "axis":
+                    return None
+                return replace(self.find(declared), name=name)
+            case syntax.Binary(operator="|" | "&" | "-"):
+                return self._combined(name, node, variables)
+            case syntax.Call():
+                return self._of_call(name, node, variables)
+            case _:
+                return None
+
+    def _combined(self, name: str, node: syntax.Binary, variables: Mapping[str, int]) -> Axis | None:
+        """`A | B`, `A & B` and `A - B` of axes, in the order of A; what only B has comes after."""
+        sides = (node.left, node.right)
+        axes = [self._of_names(name, side, variables) for side in sides]
+        if axes == [None, None]:
+            return None
+        names: list[tuple[str, ...]] = []
+        for axis, side in zip(axes, sides, strict=True):
+            if axis is None or axis.names is None:
+                what = f"`{self._text(side, variables)}`"
+                raise fail(self.names.report, codes.NO_NAMES, side.span, what=what, help=_HAS_NAMES)
+            names.append(axis.names)
+        left, right = axes
+        assert left is not None
+        assert right is not None
+        if node.operator == "|":
+            added = [other for other in names[1] if other not in left.positions]
+            return (
+                Axis(name, left.size + len(added), (*names[0], *added)) if added else replace(left, name=name)
+            )
+        wanted = node.operator == "&"
+        units = [unit for unit, own in enumerate(names[0]) if (own in right.positions) == wanted]
+        if not units:
+            reason = f"{'no' if wanted else 'every'} name of `{self._text(node.left, variables)}` is in "
+            raise self._empty(name, node, reason + f"`{self._text(node.right, variables)}`", variables)
+        return _part(left, name, np.array(units))
+
+    def _of_call(self, name: str, node: syntax.Call, variables: Mapping[str, int]) -> Axis | None:
+        word = called_name(node)
+        if word in REACHED:
+            return self._reached(name, node, variables)
+        return self._from_file(name, node, variables) if word == "names" else None
+
+    def _empty(self, name: str, node: syntax.Expression, reason: str, variables: Mapping[str, int]) -> Failed:
+        turn = ", ".join(f"{variable} = {value}" for variable, value in variables.items())
+        help = "end the loop before: there is no such level any more" if turn else ()
+        fields = {"axis": name, "reason": reason}
+        return fail(self.names.report, codes.EMPTY_AXIS, node.span, label=turn, help=help, **fields)
+
+    def _text(self, node: syntax.Expression, variables: Mapping[str, int]) -> str:
+        """What stands in the spec, with the templates of a name filled in."""
+        if isinstance(node, syntax.Reference):
+            return self.names.text(node.name, variables)
+        return written(self.names.report, node)
+
+    # ------------------------------------------------------------------------------------ of a named set
+
+    def _reached(self, name: str, node: syntax.Call, variables: Mapping[str, int]) -> Axis:
+        """`targets(SET, from = AXIS)` and `sources(SET, to = AXIS)`."""
+        word = called_name(node)
+        end, bounding = REACHED[word]
+        bound = bind(self.names.report, node, ("set", bounding), 1)
+        if "set" not in bound:
+            raise fail(self.names.report, codes.MISSING_ARGUMENT, node.span, name=word, argument="set")
+        set_node = bound["set"].value
+        member = self.member(set_node, variables)
+        try:
+            source, target = member.edges.edges()
+        except TooManyEdges as error:
+            count = f"{error.count:,}"
+            raise fail(self.names.report, codes.TOO_MANY_EDGES, set_node.span, count=count) from None
+        ends = ((member.source, source), (member.target, target))
+        (side, units), (other, others) = ends if end == "source" else ends[::-1]
+        axis = self._only_axis(side, end, set_node)
+        if bounding in bound:
+            other_axis = self._only_axis(other, "target" if end == "source" else "source", set_node)
+            units = units[self._chosen(bound[bounding].value, other_axis, variables)[others]]
+        if not len(units):
+            reason = f"no edge of `{self._text(set_node, variables)}` leads "
+            reason += (
+                f"{bounding} `{self._text(bound[bounding].value, variables)}`"
+                if bounding in bound
+                else "anywhere"
+            )
+            raise self._empty(name, node, reason, variables)
+        return _part(axis, name, distinct(units))
+
+    def _only_axis(self, side: Side, end: str, node: syntax.Expression) -> Axis:
+        """The axis with names that a side of a set is, all of it."""
+        axis = side.axis(0) if len(side.shape) == 1 else None
+        if axis is None or axis.names is None:
+            what = f"the {end} of `{written(self.names.report, node)}`, `{side.name}`,"
+            raise fail(self.names.report, codes.NO_NAMES, node.span, what=what, help=_HAS_NAMES)
+        return axis
+
+    def _chosen(self, node: syntax.Expression, axis: Axis, variables: Mapping[str, int]) -> NDArray[np.bool_]:
+        """Which units of an axis another axis or a list of names has, (units,)."""
+        chosen = np.zeros(axis.size, bool)
+        if isinstance(node, syntax.List):
+            side = Side(axis.name, (axis.size,), (axis,))
+            for item in node.items:
+                named = column_name(item, self.names, variables, "a unit's name")
+                chosen[side.unit_of_name(0, named, self.names.report, item.span)] = True
+            return chosen
+        other = self._of_names(self._text(node, variables), node, variables)
+        if other is None or other.names is None:
+            what = f"`{self._text(node, variables)}`"
+            raise fail(self.names.report, codes.NO_NAMES, node.span, what=what, help=_HAS_NAMES)
+        refuse_strays(other, axis, self.names.report, node.span)
+        units = places(other, axis)
+        chosen[units[units >= 0]] = True
+        return chosen
+
+    # ------------------------------------------------------------------------------------------ of a file
+
+    def _from_file(
+        self, name: str, value: syntax.Call, variables: Mapping[str, int], *, merges: bool = False
+    ) -> Axis:
+        """`names(file, ...)`; with `merges`, a name that stands there twice counts once in any case."""
+        report = self.names.report
+        bound = bind(report, value, ("file", "column", "where", "header", "duplicate"), 1)
         file = file_name(value, bound, self.names, variables)
         suffix = file.rpartition(".")[2].lower()
         if suffix not in NAME_FILES:
-            raise unknown_kind(self.names.report, value, file, NAME_FILES)
+            raise unknown_kind(report, value, file, NAME_FILES)
+        if "duplicate" in bound:
+            given = bound["duplicate"]
+            policy = syntax.Attribution(given.span, "duplicate", given.span, "=", given.value)
+            policies = Policies.of((policy,), report, lambda n: self.names.text(n, variables), (DUPLICATE,))
+            merges = merges or policies.duplicate == "merge"
         if suffix == "txt":
-            return self._from_lines(name, file, value, bound)
-        return self._from_table(name, file, value, bound, variables)
+            return self._from_lines(name, file, value, bound, merges)
+        return self._from_table(name, file, value, bound, variables, merges)
 
-    def _from_lines(self, name: str, file: str, node: syntax.Call, bound: Bound) -> Axis:
+    def _from_lines(self, name: str, file: str, node: syntax.Call, bound: Bound, merges: bool) -> Axis:
         """A name a line, kept letter by letter."""
         for surplus in bound.keys() & {"column", "where", "header"}:
             help = f"`{surplus}` is for tables"
@@ -77,10 +237,17 @@ class Axes:
             help = f'a table is called `.tsv`, and a column named: `names("{stem}.tsv", column = "...")`'
             fields = {"name": file, "axis": name, "reason": f"{column.table.place_of(at)} has a tab"}
             raise fail(self.names.report, codes.BAD_NAMES, node.span, help=help, **fields)
-        return Axis(name, len(column.series), self._distinct(name, column))
+        names = self._distinct(name, column, merges)
+        return Axis(name, len(names), names)
 
     def _from_table(
-        self, name: str, file: str, node: syntax.Call, bound: Bound, variables: Mapping[str, int]
+        self,
+        name: str,
+        file: str,
+        node: syntax.Call,
+        bound: Bound,
+        variables: Mapping[str, int],
+        merges: bool,
     ) -> Axis:
         """A column of names; the others are fields."""
         if "column" not in bound:
@@ -91,29 +258,63 @@ class Axes:
             table = table.kept(rows_where(bound["where"].value, table, self.names, variables))
         wanted = column_name(bound["column"].value, self.names, variables)
         column = table.column(wanted)
-        names = self._distinct(name, column)
+        names = self._distinct(name, column, merges)
         others = {other for other, places in table.places.items() if other != wanted and len(places) == 1}
-        return Axis(name, len(names), names, {other: table.column(other) for other in sorted(others)})
+        fields = {other: table.column(other) for other in sorted(others)}
+        if len(names) < table.height:
+            first = np.flatnonzero(column.texts.is_first_distinct().to_numpy())
+            fields = {
+                n: _at(field, first) for n, field in fields.items() if _is_of(column, field, len(names))
+            }
+        return Axis(name, len(names), names, fields)
 
-    def _distinct(self, axis: str, column: Column) -> tuple[str, ...]:
-        """The names in a column. Raises `Failed` if one is empty or stands there twice, or there is none."""
+    def _distinct(self, axis: str, column: Column, merges: bool) -> tuple[str, ...]:
+        """The names in a column, each once. Raises `Failed` if one is empty, or there is none.
+
+        Without `merges`, a name that stands there twice is an error too.
+        """
         texts, table = column.texts, column.table
         reason = "" if len(texts) else "it has no names"
-        nul = texts.str.contains("\0", literal=True)
-        if nul.any():
-            reason = f"{table.place_of(nul.arg_max() or 0)} has a NUL character"
-        elif (texts == "").any():
+        help = ()
+        if (texts == "").any():
             reason = f"{table.place_of((texts == '').arg_max() or 0)} has an empty name"
-        elif texts.n_unique() < len(texts):
+        elif not merges and texts.n_unique() < len(texts):
             again = int(np.flatnonzero(~texts.is_first_distinct().to_numpy())[0])
             first = (texts == texts[again]).arg_max() or 0
             reason = (
                 f"`{texts[again]}` stands on {table.place_of(first)} and again on {table.place_of(again)}"
             )
+            help = "`duplicate = merge` takes each name once, where it stands first"
         if reason:
             fields = {"name": table.name, "axis": axis, "reason": reason}
-            raise fail(self.names.report, codes.BAD_NAMES, table.span, **fields)
-        return tuple(texts.to_list())
+            raise fail(self.names.report, codes.BAD_NAMES, table.span, help=help, **fields)
+        return tuple(texts.unique(maintain_order=True).to_list())
+
+
+def _at(column: Column, rows: Indices) -> Column:
+    """A column at some of its rows."""
+    table = column.table
+    table = replace(table, rows=rows if table.rows is None else table.rows[rows])
+    return Column(table, column.name, column.series.gather(rows), column.names)
+
+
+def _is_of(names: Column, field: Column, count: int) -> bool:
+    """Whether a column has one value for each of `count` names that may stand on several rows."""
+    import polars as pl
+
+    if field.series.dtype.is_nested():
+        return False
+    pairs = pl.DataFrame({"name": names.texts, "value": field.series})
+    return pairs.n_unique() == count
+
+
+def _part(axis: Axis, name: str, units: Indices) -> Axis:
+    """An axis of some units of another one, ascending, with its fields."""
+    assert axis.names is not None
+    names = axis.names
+    fields = {key: _at(field, units) for key, field in axis.fields.items()}
+    numbers: list[int] = units.tolist()
+    return Axis(name, len(units), tuple(names[unit] for unit in numbers), fields)
 
 
 def file_name(node: syntax.Expression, bound: Bound, names: Names, variables: Mapping[str, int]) -> str:
@@ -163,10 +364,12 @@ def has_header(node: syntax.Expression, bound: Bound, file: str, report: Report)
     return False
 
 
-def column_name(node: syntax.Expression, names: Names, variables: Mapping[str, int]) -> str:
-    """A column's name, templates filled in."""
+def column_name(
+    node: syntax.Expression, names: Names, variables: Mapping[str, int], what: str = "a column's name"
+) -> str:
+    """A name in quotes, of a column or whatever else, templates filled in."""
     if not isinstance(node, syntax.String):
-        raise fail(names.report, codes.NOT_A_STRING, node.span, what="a column's name")
+        raise fail(names.report, codes.NOT_A_STRING, node.span, what=what)
     return names.string(node, variables)
 
 

@@ -475,7 +475,8 @@ IN_WHAT = Code(
     """
 Behind `in` stands what an index runs over, or what it is compared with: a range, whose ends both belong to
 it, or a list. A single number is no range: from 0 up to 4 is `0..4`. The units of a layer need no `in`, an
-index that stands alone runs over them.
+index that stands alone runs over them. Names may also be those of an axis, as in `i in AXIS`, or of a file,
+as in `i in names("kept.txt")`, where the index runs over an axis with names.
 
 Wrong:
     model m
@@ -734,6 +735,64 @@ Right:
 """,
 )
 
+NO_NAMES = Code(
+    "E250",
+    "{what} has no names",
+    """
+With `targets`, `sources`, `|`, `&` and `-` a spec makes an axis of units that go by their names, so that a
+set of edges still finds them there. So the units that they start from must have names: those of an axis that
+is `names(...)`, or made of such axes. An axis that is a size has numbers alone, and a layer of several
+dimensions has no single list of names.
+
+Wrong:
+    model m
+    axis part = 4
+    edges above : part -> part = { i -> i // 2 }
+    axis upper = targets(above)
+    input x[part]
+    layer y[upper]
+    connect x -> y : all
+
+Right:
+    model m
+    axis part = names("names_good.txt")
+    edges above : part -> part = { i -> i // 2 }
+    axis upper = targets(above)
+    input x[part]
+    layer y[upper]
+    connect x -> y : all
+""",
+)
+
+EMPTY_AXIS = Code(
+    "E251",
+    "`{axis}` would be an axis without units: {reason}",
+    """
+An axis has at least one unit. `targets(SET, from = AXIS)` takes the units that edges of the set lead to from
+units of the axis, and `sources(SET, to = AXIS)` those that they come from; there has to be such an edge. An
+axis for every level of a hierarchy, made in a loop, ends with the deepest level that there is.
+
+Wrong:
+    model m
+    axis part = names("names_good.txt")
+    edges above : part -> part = { "BRCA1" -> "TP53" }
+    axis first = targets(above)
+    axis second = targets(above, from = first)
+    input x[part]
+    layer y[second]
+    connect x -> y : all
+
+Right:
+    model m
+    axis part = names("names_good.txt")
+    edges above : part -> part = { "BRCA1" -> "TP53" }
+    axis first = targets(above)
+    input x[part]
+    layer y[first]
+    connect x -> y : all
+""",
+)
+
 TEXT_ORDER = Code(
     "E242",
     "texts are compared by `==`, `!=` and `in [...]`, not by `{operator}`",
@@ -761,22 +820,22 @@ TEXT_AND_NUMBER = Code(
     "E243",
     "this is a number, and it is compared with a text",
     """
-A string in quotes can be the same as another one, as a value of a column or as a field of an axis. A number
-is none of these: `7` and `"7"` are never the same.
+A string in quotes can be the same as a value of a column, as a field of an axis, or as the name of the unit
+that an index stands for. What is computed is none of these: `7` and `"7"` are never the same.
 
 Wrong:
     model m
     axis cell = names("cells.csv", column = "id")
     input x[cell]
     layer y[3]
-    connect x -> y : { i -> j : i == "c1" }
+    connect x -> y : { i -> j : i + 1 == "c1" }
 
 Right:
     model m
     axis cell = names("cells.csv", column = "id")
     input x[cell]
     layer y[3]
-    connect x -> y : { i -> j : cell.type(i) == "on" }
+    connect x -> y : { i -> j : i == "c1" or cell.type(i) == "on" }
 """,
 )
 
@@ -934,6 +993,59 @@ Right:
     layer y[4]
     edges graph : x -> y = { 0 -> 0, 2 -> 3 }
     connect x -> y : all - graph
+""",
+)
+
+NAMES_DIFFER = Code(
+    "E351",
+    "units go by name here, and `{axis}` has {lacking} not on `{own}`: {first}",
+    """
+Where both the sides of a set and those that it is used between have names, units are found by name. So an
+axis of the one is to be a part of the axis of the other, such as `targets(...)` makes it: the set then has
+the edges between the units that both have. If each of the two has names that the other one lacks, one is
+misspelt or another list. In a membership, `{ i -> j : i -> j in NAME }`, some names in common are enough.
+
+Wrong:
+    model m
+    axis part = names("names_good.txt")
+    axis kind = names("kinds.txt")
+    edges above : part -> part = { "BRCA1" -> "TP53" }
+    input x[kind]
+    layer y[kind]
+    connect x -> y : above
+
+Right:
+    model m
+    axis part = names("names_good.txt")
+    axis kind = sources(above) | targets(above)
+    edges above : part -> part = { "BRCA1" -> "TP53" }
+    input x[kind]
+    layer y[kind]
+    connect x -> y : above
+""",
+)
+
+CLOSURE_SIDES = Code(
+    "E352",
+    "a closure follows paths, and `{name}` leads from `{source}` to `{target}`, where none goes on",
+    """
+`closure(NAME)` has an edge for every path in a named set: the target of one edge is the source of the next.
+So the set must lead from units to units of the same kind: between one axis and itself, or between shapes of
+the same sizes.
+
+Wrong:
+    model m
+    edges step : [3] -> [2] = { 0 -> 1, 1 -> 0 }
+    input x[3]
+    layer y[2]
+    connect x -> y : closure(step)
+
+Right:
+    model m
+    edges step : [3] -> [3] = { 0 -> 1, 1 -> 2 }
+    input x[3]
+    layer y[3]
+    connect x -> y : closure(step)
 """,
 )
 
@@ -2504,7 +2616,8 @@ BAD_NAMES = Code(
     """
 The names of an axis stand in a text file, one a line, or in a column of a table. Each has at least one
 letter and stands there once, because edges are looked up by them. Here two rows of the table have the same
-type.
+type. Where a column repeats its names, as that of a table of edges does, `duplicate = merge` takes each of
+them once, in the order in which they first appear.
 
 Wrong:
     model m

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
@@ -22,6 +22,7 @@ from ..dsl.words import suggest
 from . import codes
 
 if TYPE_CHECKING:
+    from .connectivity.sides import Axis
     from .connectivity.tables import Texts
 
 Array: TypeAlias = NDArray[Any]
@@ -167,11 +168,13 @@ class Surroundings:
     """What calls in an expression read of the rest of the spec; each raises `Failed` where there is nothing.
 
     `length` is for `len(NAME)`; `numbered` gives all of `AXIS.FIELD` or `SET.source`, of which the call takes
-    some; `column` is for `column("name")`, where there is a table.
+    some; `named` the axis whose names are meant after `in`, if it is one; `column` is for `column("name")`,
+    where there is a table.
     """
 
     length: Callable[[syntax.Reference], int]
     numbered: Callable[[syntax.Attribute], Texts | Array]
+    named: Callable[[syntax.Expression], Axis | None]
     column: Callable[[syntax.Call], Texts] | None = None
 
 
@@ -355,6 +358,8 @@ class Evaluator:
         items = (_bare(item) for items in lists for item in items)
         if any(isinstance(operand, syntax.String) for operand in (*operands, *items)):
             return True
+        if any(symbol == "in" and self._names(operand) is not None for symbol, operand in node.rest):
+            return True
         # Whether columns hold numbers is looked up only where it matters.
         if not all(isinstance(operand, syntax.Call) for operand in operands):
             return False
@@ -376,6 +381,8 @@ class Evaluator:
         if symbol == "in" and isinstance(_bare(operand), syntax.List):
             items = cast("syntax.List", _bare(operand)).items
             return _fold(np.logical_or, [False, *(_same(left, self._text(item)) for item in items)])
+        if symbol == "in" and (names := self._names(operand)) is not None:
+            return left in names if isinstance(left, str) else left.among(names)
         right = self._text(operand)
         if symbol not in ("==", "!="):
             raise fail(self.report, codes.TEXT_ORDER, node.span, operator=symbol)
@@ -394,6 +401,14 @@ class Evaluator:
             self._value(node)
             raise fail(self.report, codes.TEXT_AND_NUMBER, node.span)
         return texts
+
+    def _names(self, node: syntax.Expression) -> tuple[str, ...] | None:
+        """The names that `in AXIS` or `in names(...)` speaks of; None for anything else."""
+        node = _bare(node)
+        if self.surroundings is None or not isinstance(node, syntax.Reference | syntax.Call):
+            return None
+        axis = self.surroundings.named(node)
+        return axis.names if axis else None
 
     def _texts(self, node: syntax.Expression) -> Texts | None:
         """The texts that `column("name")` or `AXIS.FIELD(i)` stands for; None for anything else."""
@@ -565,6 +580,31 @@ def children(node: object) -> tuple[syntax.Expression, ...]:
             return node.items
         case _:
             return ()
+
+
+def mapped(
+    node: syntax.Expression, change: Callable[[syntax.Expression], syntax.Expression]
+) -> syntax.Expression:
+    """An expression with its parts changed."""
+    match node:
+        case syntax.Parenthesised():
+            return replace(node, inner=change(node.inner))
+        case syntax.Unary():
+            return replace(node, operand=change(node.operand))
+        case syntax.Binary():
+            return replace(node, left=change(node.left), right=change(node.right))
+        case syntax.Comparison():
+            rest = tuple((symbol, change(right)) for symbol, right in node.rest)
+            return replace(node, first=change(node.first), rest=rest)
+        case syntax.Range():
+            return replace(node, first=change(node.first), last=change(node.last))
+        case syntax.List() | syntax.Tuple():
+            return replace(node, items=tuple(change(item) for item in node.items))
+        case syntax.Call():
+            arguments = tuple(replace(argument, value=change(argument.value)) for argument in node.arguments)
+            return replace(node, arguments=arguments)
+        case _:
+            return node
 
 
 def names_in(node: object, text: Callable[[syntax.Name], str]) -> set[str]:

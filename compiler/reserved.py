@@ -360,7 +360,7 @@ CLASSES = frozenset(name for name in dir(builtins) if name[0].isupper()) | froze
 NUMBER_WORDS = frozenset(["none", "off", "true", "false", "fan_in", "fan_out"])
 
 # Rules of sets, those of later versions too: `connect a -> b : all` never means a set of that name.
-RULE_WORDS = frozenset(["all", "one_to_one", "window", "random", "load"])
+RULE_WORDS = frozenset(["all", "one_to_one", "window", "random", "load", "closure"])
 
 _IN_CODE = frozenset(["input", "target", "layer", "connection"])
 

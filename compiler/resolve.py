@@ -23,7 +23,7 @@ from .axes import Axes
 from .connectivity.degrees import End, unreached
 from .connectivity.edge_set import EdgeSet, Indices, Shape, TooManyEdges
 from .connectivity.files import Files
-from .connectivity.sides import Axis, Side, rank_text, unit_text
+from .connectivity.sides import Axis, Member, Side, rank_text, unit_text
 from .connectivity.tables import Texts
 from .expressions import Failed, Surroundings, fail
 from .loss import Network, resolve_loss
@@ -89,8 +89,8 @@ class Resolver:
     def __post_init__(self) -> None:
         self.names = Names(self.report, self.overrides, self._surroundings)
         self.files = Files(self.directory, self.report)
-        self.axes = Axes(self.names, self.files)
-        self.sets = SetResolver(self.names, self.files)
+        self.axes = Axes(self.names, self.files, self._reaching)
+        self.sets = SetResolver(self.names, self.files, self._declare_set)
 
     def read(self, spec: syntax.Spec) -> None:
         """Resolve all statements, in the order of what needs what."""
@@ -268,7 +268,27 @@ class Resolver:
         return Surroundings(
             lambda reference: self._length(reference, variables),
             lambda attribute: self._numbered(attribute, variables),
+            lambda node: self._named_axis(node, variables),
         )
+
+    def _named_axis(self, node: syntax.Expression, variables: Mapping[str, int]) -> Axis | None:
+        """The axis that stands behind `in`, or the one that `names(...)` there makes."""
+        if isinstance(node, syntax.Call):
+            return self.axes.listed(node, variables)
+        return self._axis_of(node, variables)
+
+    def _reaching(self, node: syntax.Expression, variables: Mapping[str, int]) -> Member:
+        """The named set whose ends are the units of an axis."""
+        if isinstance(node, syntax.Reference):
+            declared = self.names.declared.get(self.names.text(node.name, variables))
+            if declared is not None and declared.kind == "edge set":
+                self._named_set(declared, node.span)
+        return self.sets.member(node, variables)
+
+    def _declare_set(self, declared: Declaration) -> None:
+        """Read the statement of a named set whose turn has not come yet."""
+        with self.names.needing(declared):
+            self._read_edges(declared.placed)
 
     def _length(self, reference: syntax.Reference, variables: Mapping[str, int]) -> int:
         """Number of units of an axis, a layer or an input, or of edges in a set."""
@@ -321,10 +341,11 @@ class Resolver:
 
     def _named_set(self, declared: Declaration, span: Span) -> EdgeSet:
         """A named set, resolved when it is first asked for."""
-        if declared.name not in self.sets.named:
-            with self.names.needing(declared):
-                self._read_edges(declared.placed)
-        return self.sets.edges_of(declared.name, span)
+        if self.sets.resolved.get(declared.name) is not None:
+            return self.sets.edges_of(declared.name, span)
+        with self.names.needing(declared):
+            self._read_edges(declared.placed)
+            return self.sets.edges_of(declared.name, span)
 
     def _read_shapes(self, placed: Placed) -> None:
         statement = placed.statement
@@ -370,7 +391,7 @@ class Resolver:
         if name in self.sets.named:
             return
         sides = Sides(self._side(statement.source, placed), self._side(statement.target, placed), name)
-        self.sets.declare(name, NamedSet(sides, statement.set, placed))
+        self.sets.named[name] = NamedSet(sides, statement.set, placed)
 
     def _resolve_edges(self, placed: Placed) -> None:
         if not isinstance(placed.statement, syntax.EdgesStatement):

@@ -140,7 +140,7 @@ class Names:
         if found is None:
             if self.report.has(codes.UNKNOWN_NAME, name.span):
                 raise Failed  # in an earlier turn of a loop; to look for near names each time takes too long
-            guess = self._declared_as(kinds).nearest(text)
+            guess = self.declared_as(kinds).nearest(text)
             help = f"did you mean `{guess}`?" if guess else ()
             raise fail(self.report, codes.UNKNOWN_NAME, name.span, kind=wanted, name=text, help=help)
         if found.kind not in kinds and text in self._twice:
@@ -157,7 +157,7 @@ class Names:
             )
         return found
 
-    def _declared_as(self, kinds: tuple[str, ...]) -> KnownWords:
+    def declared_as(self, kinds: tuple[str, ...]) -> KnownWords:
         """The names of all that is of some kinds, for suggestions."""
         if kinds not in self._words:
             names = (declared.name for declared in self.declared.values() if declared.kind in kinds)
@@ -203,7 +203,7 @@ class Names:
         if found is None:
             if self.report.has(codes.UNKNOWN_NUMBER, reference.span):
                 raise Failed
-            guess = self._declared_as(("param",)).nearest(text, also=variables)
+            guess = self.declared_as(("param",)).nearest(text, also=variables)
             help = f"did you mean `{guess}`?" if guess else hint or ()
             raise fail(self.report, codes.UNKNOWN_NUMBER, reference.span, name=text, help=help)
         if found.kind != "param" and text in self._twice:

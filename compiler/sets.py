@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from ..dsl import syntax
 from ..dsl.diagnostics import Label
 from ..dsl.source import Span
-from ..dsl.words import KnownWords
 from . import codes
 from .arguments import Bound, bind, name_of
 from .axes import file_name
 from .connectivity import builders, random_rule
 from .connectivity.algebra import Partial, difference, intersection, settled, union
-from .connectivity.budget import Budget
+from .connectivity.budget import CANDIDATE_LIMIT, Budget, OverBudget
+from .connectivity.by_name import between, goes_by_name, is_placed, refuse_strays
+from .connectivity.closure import closure
 from .connectivity.edge_set import EDGE_LIMIT, Diagonal, EdgeSet, Full, Listed, TooManyEdges
 from .connectivity.files import Files
 from .connectivity.random_edges import seed_of
@@ -25,7 +26,7 @@ from .connectivity.structure import recognised
 from .connectivity.window_rule import window
 from .expressions import Failed, article, fail
 from .loading import Loader
-from .scope import Names, Placed
+from .scope import Declaration, Names, Placed
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class Sides:
     source: Side
     target: Side
     owner: str
+
+    @property
+    def both(self) -> tuple[Side, Side]:
+        """Source and target."""
+        return self.source, self.target
 
 
 @dataclass(frozen=True)
@@ -48,21 +54,19 @@ class NamedSet:
 
 @dataclass
 class SetResolver:
-    """Resolves set expressions. Named sets are resolved once, when first used."""
+    """Resolves set expressions. Named sets are resolved once, when first used.
+
+    `declare` reads an `edges` statement that is needed before its turn, as for an axis, into `named`.
+    """
 
     names: Names
     files: Files
+    declare: Callable[[Declaration], None]
     budget: Budget = field(default_factory=lambda: Budget())
     named: dict[str, NamedSet] = field(default_factory=dict[str, NamedSet])
     resolved: dict[str, EdgeSet | None] = field(default_factory=dict[str, "EdgeSet | None"])
     _resolving: list[str] = field(default_factory=list[str])
     _listed: Counter[str] = field(default_factory=Counter[str])
-    _words: KnownWords = field(default_factory=KnownWords)
-
-    def declare(self, name: str, named: NamedSet) -> None:
-        """Make a named set known, before its edges are."""
-        self.named[name] = named
-        self._words.add(name)
 
     def resolve(self, node: syntax.Expression, sides: Sides, variables: Mapping[str, int]) -> EdgeSet:
         """The edges of a whole set expression. Raises `Failed` after recording a diagnostic."""
@@ -126,7 +130,7 @@ class SetResolver:
             outer=lambda reference: self.names.number(reference, variables),
             declared=lambda name: self.names.declared[name].kind if name in self.names.declared else None,
             surroundings=self.names.surroundings(variables),
-            member=lambda node: self._member(node, variables),
+            member=lambda node: self.member(node, variables),
             seed=lambda: seed_of(sides.owner, place),
             budget=self.budget,
         )
@@ -142,7 +146,7 @@ class SetResolver:
             return RULES[name](self, node, sides, variables, place)
         if isinstance(node, syntax.Reference):
             text = self.names.text(node.name, variables)
-            if text in self.named:
+            if self._is_named(text):
                 return self._named(text, node, sides)
             declared = self.names.declared.get(text)
             if declared is not None and declared.kind == "edge set":
@@ -158,28 +162,44 @@ class SetResolver:
                     others=(Label(declared.span, "declared here"),),
                 )
             name = text
-        guess = self._words.nearest(name, also=RULES)
+        guess = self.names.declared_as(("edge set",)).nearest(name, also=RULES)
         help = f"did you mean `{guess}`?" if guess else "rules are " + ", ".join(f"`{r}`" for r in RULES)
         raise fail(report, codes.UNKNOWN_RULE, node.span, name=name, help=help)
 
+    def _is_named(self, name: str) -> bool:
+        """Whether there is a named set of this name; its statement is read if it has not been yet."""
+        declared = self.names.declared.get(name)
+        if name not in self.named and declared is not None and declared.kind == "edge set":
+            self.declare(declared)
+        return name in self.named
+
     def _named(self, name: str, node: syntax.Reference, sides: Sides) -> EdgeSet:
-        report = self.names.report
-        named = self.named[name]
-        wanted = (sides.source.shape, sides.target.shape)
-        if (named.sides.source.shape, named.sides.target.shape) != wanted:
-            turned = (named.sides.target.shape, named.sides.source.shape) == wanted
+        own = self.named[name].sides
+        self._refuse_sides(name, node, sides)
+        edges, ends, wanted = self.edges_of(name, node.span), own.both, sides.both
+        return between(edges, ends, wanted) if is_placed(ends, wanted) else edges
+
+    def _refuse_sides(self, name: str, node: syntax.Reference, sides: Sides) -> None:
+        """Refuse to use a named set between sides that have neither its shapes nor names of its own."""
+        report, own = self.names.report, self.named[name].sides
+        source, target = sides.both
+        if not all(map(_fits, own.both, sides.both)):
+            turned = all(map(_fits, own.both[::-1], sides.both))
             raise fail(
                 report,
                 codes.SIDES_DIFFER,
                 node.span,
                 name=name,
-                shapes=f"{list(named.sides.source.shape)} -> {list(named.sides.target.shape)}",
-                wanted=f"`{sides.source.name}` -> `{sides.target.name}` is "
-                f"{list(sides.source.shape)} -> {list(sides.target.shape)}",
+                shapes=f"{list(own.source.shape)} -> {list(own.target.shape)}",
+                wanted=f"`{source.name}` -> `{target.name}` is {list(source.shape)} -> {list(target.shape)}",
                 others=(Label(self.names.declared[name].span, "declared here"),),
                 help="it leads the other way round" if turned else (),
             )
-        return self.edges_of(name, node.span)
+        for side, other in zip(own.both, sides.both, strict=True):
+            for at in range(len(side.shape)):
+                axis, wanted_axis = side.axis(at), other.axis(at)
+                if axis is not None and wanted_axis is not None and goes_by_name(axis, wanted_axis):
+                    refuse_strays(wanted_axis, axis, report, node.span)
 
     def edges_of(self, name: str, span: Span) -> EdgeSet:
         """The edges of a named set where it is used. Raises `Failed` if it has errors, or needs itself."""
@@ -190,12 +210,12 @@ class SetResolver:
             raise Failed
         return edges
 
-    def _member(self, node: syntax.Expression, variables: Mapping[str, int]) -> Member:
-        """The named set of a membership."""
+    def member(self, node: syntax.Expression, variables: Mapping[str, int]) -> Member:
+        """The named set that stands where only one can stand, as in a membership."""
         report = self.names.report
         text = self.names.text(node.name, variables) if isinstance(node, syntax.Reference) else ""
-        if text not in self.named:
-            guess = self._words.nearest(text) if text else None
+        if not self._is_named(text):
+            guess = self.names.declared_as(("edge set",)).nearest(text) if text else None
             help = f"did you mean `{guess}`?" if guess else "declare it: `edges NAME : A -> B = ...`"
             raise fail(report, codes.NOT_A_NAMED_SET, node.span, help=help)
         if text in self._resolving:
@@ -248,6 +268,37 @@ class SetResolver:
             )
         return Diagonal(sides.source.shape, sides.target.shape)
 
+    def rule_closure(
+        self, node: syntax.Expression, sides: Sides, variables: Mapping[str, int], place: str
+    ) -> EdgeSet:
+        """`closure(NAME)`: an edge for every path in a named set."""
+        report = self.names.report
+        bound = bind(report, node, ("set",))
+        if "set" not in bound:
+            raise fail(report, codes.MISSING_ARGUMENT, node.span, name="closure", argument="set")
+        inner = bound["set"].value
+        member = self.member(inner, variables)
+        source, target = member.source, member.target
+        assert isinstance(inner, syntax.Reference)
+        if source.shape != target.shape or is_placed((source, source), (target, target)):
+            raise fail(
+                report,
+                codes.CLOSURE_SIDES,
+                inner.span,
+                name=(name := self.names.text(inner.name, variables)),
+                source=source.name,
+                target=target.name,
+                others=(Label(self.names.declared[name].span, "declared here"),),
+            )
+        self._refuse_sides(self.names.text(inner.name, variables), inner, sides)
+        try:
+            found = closure(member.edges, self.budget)
+        except OverBudget:
+            count, help = f"{CANDIDATE_LIMIT:,}", "the paths of this set are too many to follow"
+            raise fail(report, codes.TOO_MANY_CANDIDATES, node.span, limit=count, help=help) from None
+        ends, wanted = (source, target), sides.both
+        return between(found, ends, wanted) if is_placed(ends, wanted) else found
+
     def rule_random(
         self, node: syntax.Expression, sides: Sides, variables: Mapping[str, int], place: str
     ) -> EdgeSet:
@@ -299,4 +350,13 @@ RULES: dict[str, Rule] = {
     "window": SetResolver.rule_window,
     "random": SetResolver.rule_random,
     "load": SetResolver.rule_load,
+    "closure": SetResolver.rule_closure,
 }
+
+
+def _fits(own: Side, wanted: Side) -> bool:
+    """Whether a set on one side can be used on another: of one size along each dimension, or by name."""
+    return len(own.shape) == len(wanted.shape) and all(
+        own.shape[at] == wanted.shape[at] or goes_by_name(own.axis(at), wanted.axis(at))
+        for at in range(len(own.shape))
+    )

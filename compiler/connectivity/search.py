@@ -11,7 +11,7 @@ the assignment out: `{ i -> j : i % j == 0, j != 0 }` is every divisor, whicheve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -30,13 +30,15 @@ from ..expressions import (
     children,
     fail,
     is_integer,
+    mapped,
     names_in,
 )
 from .budget import Budget, OverBudget
+from .by_name import between, goes_by_name, is_placed, no_common_name, places
 from .edge_set import Indices, distinct
 from .narrowing import WHOLE, Ends, Interval, narrow
 from .random_edges import pair_uniforms
-from .sides import Scope, Side, rank_text
+from .sides import Member, Scope, Side, rank_text
 
 # Candidates held in memory at once.
 CHUNK = 1 << 20
@@ -122,6 +124,84 @@ def numbered(index: syntax.Expression, side: Side, scope: Scope) -> syntax.Expre
     return replace(index, items=tuple(units)) if isinstance(index, syntax.Tuple) else units[0]
 
 
+def owners_of(arrow: syntax.Arrow, node: syntax.Builder, scope: Scope) -> dict[str, tuple[Side, int]]:
+    """The side and dimension that each index name runs over: of an arrow, or of a membership's set."""
+    owners = dict(scope.owners)
+    ends = [(arrow.source, scope.source), (arrow.target, scope.target)]
+    for clause in node.clauses:
+        if isinstance(clause, syntax.Membership):
+            member = scope.member(clause.set)
+            ends += [(clause.edge.source, member.source), (clause.edge.target, member.target)]
+    for index, side in ends:
+        for dimension, part in enumerate(components(index)[: len(side.shape)]):
+            name = bare(part, scope)
+            if name is not None:
+                owners.setdefault(name, (side, dimension))
+    return owners
+
+
+def with_units(
+    node: syntax.Expression, scope: Scope, owners: Mapping[str, tuple[Side, int]]
+) -> syntax.Expression:
+    """A condition with the numbers of units in place of names that an index name is compared with."""
+    if not isinstance(node, syntax.Comparison):
+        return mapped(node, lambda part: with_units(part, scope, owners))
+    operands = (node.first, *(operand for _, operand in node.rest))
+    names = (bare(operand, scope) or "" for operand in operands)
+    owner = next((owners[name] for name in names if name in owners), None)
+    if owner is None:
+        return node
+    side, dimension = owner
+
+    def numbered_part(part: syntax.Expression) -> syntax.Expression:
+        if isinstance(part, syntax.String):
+            unit = side.unit_of_name(dimension, scope.string(part), scope.report, part.span)
+            return syntax.Number(part.span, unit, str(unit))
+        if isinstance(part, syntax.List | syntax.Parenthesised):
+            return mapped(part, numbered_part)
+        return part
+
+    def contained(operand: syntax.Expression) -> syntax.Expression:
+        listed, axis = scope.surroundings and scope.surroundings.named(operand), side.axis(dimension)
+        if not listed or axis is None or axis.names is None or listed.names is None:
+            return numbered_part(operand)
+        units = [unit for unit in places(listed, axis).tolist() if unit >= 0]
+        if not units:
+            raise no_common_name(listed, axis, scope.report, operand.span)
+        items = (syntax.Number(operand.span, unit, str(unit)) for unit in units)
+        return syntax.List(operand.span, tuple(items))
+
+    rest = tuple(
+        (symbol, contained(part) if symbol == "in" else numbered_part(part)) for symbol, part in node.rest
+    )
+    return replace(node, first=numbered_part(node.first), rest=rest)
+
+
+def member_of(membership: syntax.Membership, scope: Scope, owners: Mapping[str, tuple[Side, int]]) -> Member:
+    """The named set of a membership, its units as the index names number them that stand for whole indices.
+
+    Where such a name runs over an axis with other names than that of the set, units are matched by name.
+    """
+    member = scope.member(membership.set)
+    sides = (member.source, member.target)
+    wanted: list[Side] = []
+    for index, side in zip((membership.edge.source, membership.edge.target), sides, strict=True):
+        axes, shape = [side.axis(at) for at in range(len(side.shape))], list(side.shape)
+        for at, part in enumerate(components(index)[: len(shape)]):
+            owner = owners.get(bare(part, scope) or "")
+            own, other = axes[at], owner[0].axis(owner[1]) if owner else None
+            if own is None or other is None or not goes_by_name(own, other):
+                continue
+            if own.positions.keys().isdisjoint(other.positions):
+                raise no_common_name(other, own, scope.report, part.span)
+            axes[at], shape[at] = other, other.size
+        wanted.append(Side(side.name, tuple(shape), tuple(axes)))
+    source, target = wanted
+    if not is_placed(sides, (source, target)):
+        return member
+    return Member(source, target, between(member.edges, sides, (source, target)))
+
+
 def bare(expression: syntax.Expression, scope: Scope) -> str | None:
     """The index name that stands alone in an index position, if one does."""
     if isinstance(expression, syntax.Parenthesised):
@@ -143,6 +223,12 @@ class Search:
         self._free: dict[str, Domain] = {}
         self._given: dict[str, list[str]] = {}
         self.arrow = arrow
+        self._owners = owners_of(arrow, node, scope)
+        clauses = (
+            clause if isinstance(clause, syntax.Membership) else with_units(clause, scope, self._owners)
+            for clause in node.clauses
+        )
+        node = replace(node, clauses=tuple(clauses))
         self.evaluator = Evaluator(scope.report, self._lookup, {"chance": self._chance}, scope.surroundings)
         self._drawing = {id(call): at for at, call in enumerate(calls(node, "chance"))}
         generated, conditions = self._clauses(node)
@@ -267,7 +353,7 @@ class Search:
 
         The ends of the first set are run over; where names are known from another one, they give the ends.
         """
-        member = self.scope.member(clause.set)
+        member = member_of(clause, self.scope, self._owners)
         names = (f"#{at}s", f"#{at}t")
         used: list[set[str]] = []
         equations: list[syntax.Expression] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -128,6 +128,12 @@ def shortened(name: str) -> str:
     return name if len(name) <= NAME_SHOWN else f"{name[: NAME_SHOWN - 3]}..."
 
 
+def named_first(names: Sequence[str], most: int = 3) -> str:
+    """The first of some names, in quotes."""
+    listed = ", ".join(f'"{name[:60]}"' for name in names[:most])
+    return f"{listed}, ..." if len(names) > most else listed
+
+
 def unit_text(unit: int, side: Side) -> str:
     """How a unit is written: its number or name, or its indices in parentheses."""
     indices: list[str] = []
@@ -157,7 +163,8 @@ class Scope:
     """What a builder sees of its surroundings: names in full, `for` variables, numbers, what is declared.
 
     `declared` gives the kind of thing that a name stands for, if there is one; `surroundings` is for the
-    `Evaluator` of its expressions.
+    `Evaluator` of its expressions. `owners` has the side and dimension that index names run over where the
+    sides themselves no longer say so.
     """
 
     report: Report
@@ -172,3 +179,4 @@ class Scope:
     seed: Callable[[], int]
     budget: Budget
     surroundings: Surroundings | None = None
+    owners: Mapping[str, tuple[Side, int]] = field(default_factory=dict[str, "tuple[Side, int]"])

@@ -20,12 +20,12 @@ import numpy as np
 
 from ...dsl import syntax
 from ...dsl.diagnostics import Report
-from ..expressions import Failed, Value, called_name, children, names_in
+from ..expressions import FUNCTIONS, Failed, Value, called_name, children, mapped, names_in
 from .budget import Budget, OverBudget
 from .edge_set import EdgeSet, Full, Shape, TooManyEdges, listed, nothing, product, shifted
 from .narrowing import summands_of
 from .policies import Policies
-from .search import Search, bare, calls, components, conjuncts, generator_of
+from .search import Search, bare, calls, components, conjuncts, generator_of, member_of, owners_of, with_units
 from .sides import Scope, Side
 from .structure import is_worth, recognised
 
@@ -94,6 +94,8 @@ class _Form:
             raise _NotSymbolic
         if any(calls(node, "chance")):
             raise _NotSymbolic  # every pair of units draws for itself
+        # The digits of an index, and sides of digits, do not say any longer which axis they run over.
+        self.scope = replace(scope, owners=owners_of(arrow, node, scope))
         self.ranges: dict[str, syntax.Comparison] = {}
         self.conditions: list[syntax.Expression] = []
         self.memberships: list[syntax.Membership] = []
@@ -101,7 +103,7 @@ class _Form:
             if isinstance(clause, syntax.Membership):
                 self.memberships.append(clause)
                 continue
-            for part in conjuncts(clause):
+            for part in conjuncts(with_units(clause, self.scope, self.scope.owners)):
                 self._clause(part)
         self.source = list(self._digits(arrow.source, scope.source))
         self.target = list(self._digits(arrow.target, scope.target))
@@ -179,7 +181,7 @@ class _Form:
         def renamed(node: syntax.Expression) -> syntax.Expression:
             if isinstance(node, syntax.Binary) and bare(node.left, self.scope) == name:
                 return syntax.Reference(node.span, syntax.Name(node.span, (f"{name}{node.operator}",)))
-            return _mapped(node, renamed)
+            return mapped(node, renamed)
 
         for digit in (*self.source, *self.target):
             if digit.name is None and digit.computed is not None:
@@ -323,7 +325,7 @@ class _Form:
         shared = {digit.name for digit in source} & {digit.name for digit in target}
         if others or group.conditions or group.ranges or shared:
             raise _NotSymbolic  # `{ i -> i : i -> i in g }` are the loops of g alone
-        member = self.scope.member(membership.set)
+        member = member_of(membership, self.scope, self.scope.owners)
         for digits, index, side in (
             (source, membership.edge.source, member.source),
             (target, membership.edge.target, member.target),
@@ -519,8 +521,9 @@ def _comes_first(places: list[tuple[int, int] | None], other: list[tuple[int, in
 def _is_deterministic(node: syntax.Expression) -> bool:
     """Whether an expression has no function in it that draws, or looks anything up."""
     if isinstance(node, syntax.Call):
-        plain = called_name(node) in ("abs", "min", "max", "floor", "sqrt", "exp", "log")
-        return plain and all(_is_deterministic(argument.value) for argument in node.arguments)
+        return called_name(node) in FUNCTIONS and all(
+            _is_deterministic(argument.value) for argument in node.arguments
+        )
     return all(_is_deterministic(child) for child in children(node))
 
 
@@ -531,31 +534,6 @@ def _plus_zero(node: syntax.Expression) -> syntax.Expression:
 def _number(value: int, span: syntax.Span) -> syntax.Expression:
     number = syntax.Number(span, abs(value), str(abs(value)))
     return number if value >= 0 else syntax.Unary(span, "-", number)
-
-
-def _mapped(
-    node: syntax.Expression, change: Callable[[syntax.Expression], syntax.Expression]
-) -> syntax.Expression:
-    """An expression with its parts changed."""
-    match node:
-        case syntax.Parenthesised():
-            return replace(node, inner=change(node.inner))
-        case syntax.Unary():
-            return replace(node, operand=change(node.operand))
-        case syntax.Binary():
-            return replace(node, left=change(node.left), right=change(node.right))
-        case syntax.Comparison():
-            rest = tuple((symbol, change(right)) for symbol, right in node.rest)
-            return replace(node, first=change(node.first), rest=rest)
-        case syntax.Range():
-            return replace(node, first=change(node.first), last=change(node.last))
-        case syntax.List() | syntax.Tuple():
-            return replace(node, items=tuple(change(item) for item in node.items))
-        case syntax.Call():
-            arguments = tuple(replace(argument, value=change(argument.value)) for argument in node.arguments)
-            return replace(node, arguments=arguments)
-        case _:
-            return node
 
 
 def _uses(node: syntax.Expression | None, name: str, scope: Scope) -> Iterator[syntax.Expression]:

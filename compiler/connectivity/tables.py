@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -266,6 +266,12 @@ class Texts:
         both = pl.concat([self.column.texts, other.column.texts])
         ours, theirs = codes_of(self.column.texts, both), codes_of(other.column.texts, both)
         return np.equal(self._taken(ours), other._taken(theirs))
+
+    def among(self, names: Sequence[str]) -> Any:
+        """Where the texts are some of these."""
+        import polars as pl
+
+        return self._taken(self.column.texts.is_in(pl.Series(names, dtype=pl.String).implode()).to_numpy())
 
     def __len__(self) -> int:
         return len(self.column.series)
