@@ -46,11 +46,14 @@ def load_into(module: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
 
 def check_shape(name: str, x: Tensor, batch: tuple[int, ...], shape: tuple[int, ...]) -> None:
     """Raise a `ValueError` unless `x` is (*batch, *shape)."""
-    if x.shape != (*batch, *shape):
-        raise ValueError(
-            f"`{name}` must have the shape {(*batch, *shape)}, which is {tuple(batch)} for the batch and "
-            f"{shape} as declared, but has the shape {tuple(x.shape)}"
-        )
+    if x.shape == (*batch, *shape):
+        return
+    given = tuple(x.shape)
+    if len(given) < len(shape) or given[len(given) - len(shape) :] != shape:
+        wanted = f"({', '.join(['...', *map(str, shape)])})"
+        raise ValueError(f"`{name}` must have the shape {wanted}, but has {given}.")
+    why = f"since the batch is {tuple(batch)}"
+    raise ValueError(f"`{name}` must have the shape {(*batch, *shape)}, {why}, but has {given}.")
 
 
 def flat(
@@ -64,7 +67,7 @@ def flat(
     check_shape(name, x, batch, shape)
     if not torch.is_floating_point(x):
         if dtype is None or x.is_complex():
-            raise ValueError(f"`{name}` must be floating, not {x.dtype}")
+            raise ValueError(f"`{name}` must hold floating-point numbers, but is a tensor of {x.dtype}.")
         x = x.to(dtype)
     return x if len(batch) == len(shape) == 1 else x.reshape(-1, math.prod(shape))
 
@@ -82,8 +85,9 @@ def class_codes(
         ValueError: `codes` has another shape, or holds no integers, or one that is no class.
     """
     check_shape(name, codes, batch, shape)
+    wanted = f"`{name}` must hold integers from 0 to {classes - 1}"
     if torch.is_floating_point(codes) or codes.is_complex() or codes.dtype == torch.bool:
-        raise ValueError(f"`{name}` must hold class codes, which are integers, not {codes.dtype}")
+        raise ValueError(f"{wanted}, but is a tensor of {codes.dtype}.")
     codes = codes.reshape(-1).long()
     unseen = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
     if unseen or codes.device.type != "cpu":
@@ -91,8 +95,7 @@ def class_codes(
     if len(codes):
         low, high = (int(code) for code in codes.aminmax())
         if low < 0 or high >= classes:
-            wrong = low if low < 0 else high
-            raise ValueError(f"`{name}` must hold class codes from 0 to {classes - 1}, but has {wrong}")
+            raise ValueError(f"{wanted}, but holds {low if low < 0 else high}.")
     return codes
 
 
