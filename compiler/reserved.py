@@ -130,6 +130,7 @@ GENERATED = frozenset(
         "warnings",
         "weakref",
         "wiring",
+        "zipfile",
         "zlib",
     ]
 )
@@ -172,6 +173,7 @@ KERNELS = frozenset(
         "TransposedCopy",
         "WithTables",
         "added_onto",
+        "archive_digest",
         "array_hash",
         "arrays_of",
         "assign_arrays",

@@ -10,6 +10,6 @@ from ...common.kernels.stored import load_stored
 
 
 @cache
-def cached_stored(module: str, name: str) -> dict[str, np.ndarray]:
-    """All arrays of the file `name` in the folder of the module whose `__file__` is given."""
-    return load_stored(module, name)
+def cached_stored(module: str, name: str, digest: str) -> dict[str, np.ndarray]:
+    """All arrays of the file `name`, as `load_stored` gives them."""
+    return load_stored(module, name, digest)
