@@ -3,7 +3,8 @@
 A target meets these rules, which `backends/emit.py` and the tests rely on:
 
 - it emits one Python module, `<model>_<target>.py`, that imports its framework and numpy alone;
-- the module reads `<model>.npz` beside it if the plan stores arrays, and nothing else;
+- the module reads `<model>.npz` beside it if the plan stores arrays, and nothing else; it refuses
+  one with other arrays than it was compiled with;
 - parameters have the names of the graph, weights the canonical order, whatever the framework calls them;
 - the arrays that go in and come out have the declared shapes, batch first;
 - what the framework cannot do is an `Unsupported`, never an approximation.
@@ -42,6 +43,7 @@ from ..compiler.kernels import blocks_of
 from ..compiler.model import Drawn, DrawnByFanIn, Given
 from ..compiler.plan import FanIn, Plan, part_name
 from ..dsl.source import Span
+from .archive import archived
 from .layout import WIDTH, call
 
 
@@ -323,7 +325,8 @@ def _axes_text(plan: Plan) -> tuple[str, ...]:
 
 
 def _load_stored(plan: Plan, *, cached: bool) -> str:
-    return f'{"cached" if cached else "load"}_stored(__file__, "{plan.graph.name}.npz")'
+    given = f'__file__, "{plan.graph.name}.npz", "{archived(plan.stored)[1]}"'
+    return f"{'cached' if cached else 'load'}_stored({given})"
 
 
 def _wiring_line(projection: Project) -> str:

@@ -11,7 +11,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from .version import VERSION
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from ..backends.emit import Found
     from .connectivity.sides import Side
     from .edge_table import EndSummary, Summary
     from .model import Connection, Model
@@ -199,7 +200,7 @@ def main() -> None:
 @click.option("--stdout", is_flag=True, help="Print the modules instead of writing files.")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 if files are stale, edited or missing.")
 @click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
-@click.option("--force", is_flag=True, help="Overwrite files that were edited by hand.")
+@click.option("--force", is_flag=True, help="Overwrite files that were edited by hand, or made otherwise.")
 @click.option(
     "--emit",
     type=click.Choice(["tree", "model", "graph", "plan"]),
@@ -224,24 +225,25 @@ def build(
         for spec in specs:
             put_data([show(getattr(_understand(spec, params, batch), emit))])
         return
-    files = _compile(specs, targets, params, batch)
+    files, reads = _compile(specs, targets, params, batch)
     if stdout:
         for name, content in files.items():
             if name.endswith(".py"):
                 put_data([content.decode()])
     elif check or diff:
-        sys.exit(_compare(files, output, show_diff=diff))
+        sys.exit(_compare(files, reads, output, show_diff=diff))
     else:
-        _write(files, output, force)
+        _write(files, reads, output, force)
 
 
 def _compile(
     specs: Sequence[Path], targets: Sequence[str], params: Mapping[str, int | float], batch: int
-) -> Mapping[str, bytes]:
-    """The files of all specs by name; a wrong usage if two specs make the same file."""
-    from .pipeline import compile_spec
+) -> tuple[Mapping[str, bytes], Collection[Path]]:
+    """The files of all specs by name, and those that specs read; wrong usage if two make the same file."""
+    from .pipeline import compile_spec, read_by
 
     files: dict[str, bytes] = {}
+    reads: list[Path] = []
     for spec in specs:
         with Reporting(params):
             made = compile_spec(spec, targets or TARGET_NAMES, params, batch)
@@ -250,7 +252,8 @@ def _compile(
         if twice:
             raise click.UsageError(f"{spec}: a FILE before it makes `{twice[0]}` too; rename a model")
         files.update(made.files)
-    return files
+        reads += read_by(spec, made.passage.model)
+    return files, reads
 
 
 def _understand(file: Path, params: Mapping[str, int | float], batch: int = BATCH) -> Passage:
@@ -294,41 +297,61 @@ def _show(
     say(f"{source.name}: {text}", err=err)
 
 
-def _write(files: Mapping[str, bytes], output: Path, force: bool) -> None:
-    from ..backends.emit import EditedByHand, write
+def _write(files: Mapping[str, bytes], reads: Collection[Path], output: Path, force: bool) -> None:
+    """Write a build, or say which files there are not to be lost, and why."""
+    from ..backends.emit import Refused, State, left_over, write
 
     try:
-        changed = write(files, output, force=force)
-    except EditedByHand as error:
-        names = ", ".join(str(path) for path in error.paths)
-        say(f"not overwritten, because edited by hand: {names}", err=True)
-        say("Move the change into the spec, or compile with --force. Nothing was written.", err=True)
+        changed = {*write(files, output, force=force, reads=reads)}
+    except Refused as error:
+        reasons: dict[str, list[str]] = {}
+        for found in error.found:
+            reasons.setdefault(_reason(found), []).append(str(found.path))
+        for reason, paths in reasons.items():
+            say(f"not overwritten, because {reason}: {', '.join(paths)}", err=True)
+        states = {found.state for found in error.found}
+        ways = ["move the change into the spec"] if State.EDITED in states else []
+        ways += ["rename the model", "compile into another folder with -o"] if states - {State.EDITED} else []
+        ways += [] if State.READ in states else ["compile with --force"]
+        text = f"{', '.join(ways[:-1])}, or {ways[-1]}. Nothing was written."
+        say(text[0].upper() + text[1:], err=True)
         sys.exit(1)
     for name in files:
         path = output / name
         say(f"{'wrote    ' if path in changed else 'unchanged'} {path}")
+    if old := left_over(files, output):
+        say(f"{_LEFT_OVER}: {', '.join(map(str, old))}", err=True)
+        say("Compile for all targets that are in use, and remove what is not in use.", err=True)
 
 
-def _compare(files: Mapping[str, bytes], output: Path, *, show_diff: bool) -> int:
-    """Say which files are missing, edited or stale, or show the differences; 1 if there are any."""
-    from ..backends.emit import is_edited
+_LEFT_OVER = "left over from an earlier build"
 
-    different = 0
-    for name, content in files.items():
-        path = output / name
-        held = path.read_bytes() if path.exists() else None
-        if held == content:
-            continue
-        different = 1
+
+def _reason(found: Found) -> str:
+    """What is the matter with a file at a place, and what it was made from where that is it."""
+    from ..backends.emit import State
+
+    if found.state is State.OTHER and found.held and found.ours:
+        return f"made from {found.held.network}, and not from {found.ours.network}"
+    return found.state.value
+
+
+def _compare(files: Mapping[str, bytes], reads: Collection[Path], output: Path, *, show_diff: bool) -> int:
+    """Say which files differ and how, or show it, and which are left over; 1 if there are any."""
+    from ..backends.emit import State, find, left_over
+
+    different = [found for found in find(files, output, reads) if found.state is not State.CURRENT]
+    for found in different:
+        name = found.path.name
         if show_diff and name.endswith(".py"):
-            _show_diff(held.decode(errors="replace") if held else "", content.decode(), str(path))
-        elif held is None:
-            say(f"missing: {path}")
-        elif name.endswith(".py") and is_edited(held):
-            say(f"edited by hand: {path}")
+            held = b"" if found.state is State.MISSING else found.path.read_bytes()
+            _show_diff(held.decode(errors="replace"), files[name].decode(), str(found.path))
         else:
-            say(f"stale: {path}")
-    return different
+            say(f"{_reason(found)}: {found.path}")
+    old = left_over(files, output)
+    for path in old:
+        say(f"{_LEFT_OVER}: {path}")
+    return 1 if different or old else 0
 
 
 def _show_diff(before: str, after: str, name: str, made: str = "compiled") -> None:
@@ -497,18 +520,20 @@ def edges(
     if output is None:
         put_data(csv_pieces(columns))
         return
-    from ..backends.emit import npz, replace_files
+    from ..backends.archive import npz
+    from ..backends.emit import replace_files
+    from .pipeline import read_by
     from .plan import Stored
 
     place = _place(output)
-    if any(os.path.realpath(file.parent / read.name) == str(place) for read in model.files):
-        raise click.UsageError(f"{output}: the spec reads this file; write the edges to another")
+    if place.exists() and any(place.samefile(read) for read in read_by(file, model)):
+        raise click.UsageError(f"{output}: the spec reads this file, so it is not overwritten")
     if output.suffix == ".npz":
         try:
             arrays = edge_arrays(columns)
         except NamesTooLong as error:
             lines = f"the names of `{error.axis}` would take {error.size:,} bytes as an array; write a .csv"
-            click.echo(lines, err=True)
+            say(lines, err=True)
             sys.exit(1)
         content = npz([Stored(name, array) for name, array in arrays.items()])
     else:
@@ -646,7 +671,7 @@ def test(
     """
     from ..backends.emit import write
 
-    files = _compile([file], targets, params, batch)
+    files, _ = _compile([file], targets, params, batch)
     with tempfile.TemporaryDirectory(prefix="nnspec-") as folder:
         write(files, Path(folder))
         tests = next(name for name in files if name.startswith("test_"))

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..backends.emit import Made, emit
+from ..backends.emit import emit
+from ..backends.headers import Made
 from ..backends.registry import TARGETS
 from ..backends.target import Unsupported
 from ..dsl.diagnostics import Diagnostic, Report
@@ -62,7 +63,9 @@ def understand(path: Path, params: Mapping[str, int | float] | None = None, batc
     model = resolve(tree, report, path.parent, params or {})
     graph = check(lower(model))
     planned = plan(graph, batch)
-    return Passage(tree, model, graph, planned, made_of(source, model, batch), report.diagnostics)
+    return Passage(
+        tree, model, graph, planned, made_of(source, model, params or {}, batch), report.diagnostics
+    )
 
 
 def compile_spec(
@@ -112,10 +115,18 @@ def read(path: Path) -> tuple[Source, Report]:
     return source, report
 
 
-def made_of(source: Source, model: Model, batch: int) -> Made:
-    """The header's account of what generated files were made of."""
+def read_by(path: Path, model: Model) -> tuple[Path, ...]:
+    """The spec and the files that it loads, which nothing may overwrite."""
+    return (path, *(path.parent / file.name for file in model.files))
+
+
+def made_of(source: Source, model: Model, params: Mapping[str, int | float], batch: int) -> Made:
+    """The header's account of what generated files were made of, `params` being those that override.
+
+    The batch is no part of the hash of inputs: modules for several batches are of one network.
+    """
     hasher = hashlib.sha256()
     files = (f"{file.name}\0{file.sha256}" for file in model.files)
-    for part in (VERSION, source.text, repr(model.params), str(batch), *files):
+    for part in (VERSION, source.text, repr(model.params), *files):
         hasher.update(f"{len(part)}\0{part}".encode())
-    return Made(VERSION, source.name, hasher.hexdigest(), batch)
+    return Made(VERSION, source.name, model.name, tuple(params.items()), hasher.hexdigest(), batch)

@@ -133,6 +133,7 @@ GENERATED = frozenset(
         "warnings",
         "weakref",
         "wiring",
+        "zipfile",
         "zlib",
     ]
 )
@@ -182,6 +183,7 @@ KERNELS = frozenset(
         "View",
         "WithTables",
         "added_onto",
+        "archive_digest",
         "array_hash",
         "array_of",
         "arrays_of",

@@ -93,7 +93,7 @@ def test_kernels_are_planned_for_the_batch_that_is_asked_for(tmp_path: Path) -> 
     assert "PyTorch transposes x to units first, 1,000 units: read so by x_h" in told
     assert run(str(spec), "-t", "torch", "-o", out).exit_code == 0
     module = tmp_path / "out" / "crossing_torch.py"
-    assert module.read_text().splitlines()[2] == "# planned for   batches of 64"
+    assert module.read_text().splitlines()[2].endswith(", model crossing, for batches of 64")
     assert "self.x_h = EdgeProjection(" in module.read_text()
     other = ("--batch", "1024", "-t", "torch", "-o", out)
     assert "stale" in run(str(spec), "--check", *other).output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import os
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnspec.backends.emit import EditedByHand, is_edited, npz, write
+from nnspec.backends.archive import npz
+from nnspec.backends.emit import Refused, write
+from nnspec.backends.headers import origin_of
 from nnspec.compiler import compile_spec
 from nnspec.compiler.plan import Stored
 
@@ -82,10 +85,17 @@ def test_bytes_do_not_depend_on_folder_locale_or_hash_seed(files: dict[str, byte
 
 
 def test_the_header_tells_of_stale_input_and_edited_body(files: dict[str, bytes], tmp_path: Path) -> None:
-    text = files["graph_mlp_torch.py"]
-    assert not is_edited(text)
-    assert is_edited(text.replace(b"torch.tanh", b"torch.relu"))
-    assert is_edited(b"x = 1\n")
+    def edited(content: bytes) -> bool | None:
+        origin = origin_of(io.BytesIO(content))
+        return origin and origin.edited
+
+    text, arrays = files["graph_mlp_torch.py"], files["graph_mlp.npz"]
+    assert edited(text) is False
+    assert edited(text.replace(b"torch.tanh", b"torch.relu")) is True
+    assert edited(b"x = 1\n") is None
+    assert edited(arrays) is False
+    assert edited(arrays.replace(b"source", b"sorcue")) is True
+    assert edited(arrays + b"more") is None
     other = compile_spec(GRAPH_MLP, ["torch"], {"penalty": 0.5}).files["graph_mlp_torch.py"]
     assert text.splitlines()[1] != other.splitlines()[1]
 
@@ -96,7 +106,7 @@ def test_a_file_edited_by_hand_is_not_overwritten(files: dict[str, bytes], tmp_p
     edited = tmp_path / "graph_mlp_numpy.py"
     edited.write_text(edited.read_text() + "# mine\n")
     stale = {**files, "graph_mlp_torch.py": files["graph_mlp_keras.py"]}
-    with pytest.raises(EditedByHand, match="graph_mlp_numpy"):
+    with pytest.raises(Refused, match="graph_mlp_numpy"):
         write(stale, tmp_path)
     assert edited.read_text().endswith("# mine\n")
     assert (tmp_path / "graph_mlp_torch.py").read_bytes() == files["graph_mlp_torch.py"], "all files or none"
@@ -116,7 +126,7 @@ def test_a_failed_write_leaves_everything_as_it_was(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        write(changed, tmp_path)
+        write(changed, tmp_path, force=True)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
@@ -130,7 +140,7 @@ def test_an_npz_depends_on_its_arrays_alone(tmp_path: Path) -> None:
         assert np.array_equal(loaded["a.source"], np.arange(5))
 
 
-@pytest.mark.parametrize("name", [".nnspec-99999999999999999999-x", ".nnspec-²-x", ".nnspec-x"])
+@pytest.mark.parametrize("name", [".nnspec-99999999999999999999-x", ".nnspec-²-x", ".nnspec-Mine1234"])
 def test_a_folder_that_only_looks_like_scratch_is_left_alone(
     name: str, files: dict[str, bytes], tmp_path: Path
 ) -> None:

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from nnspec.backends.emit import _LOCK, _remove_abandoned, replace_files
 
 # Writes two sets of five files in turn, for ever. A file's content names its set.
 WRITER = """
 import sys
 from pathlib import Path
-from nnspec.backends.emit import write
+from nnspec.backends.emit import replace_files
 folder = Path(sys.argv[1])
-sets = [{f"part{n}.npz": (which * 200_000).encode() for n in range(5)} for which in "ab"]
+sets = [{folder / f"part{n}.npz": (which * 200_000).encode() for n in range(5)} for which in "ab"]
 print("ready", flush=True)
 while True:
     for files in sets:
-        write(files, folder)
+        replace_files(files)
 """
 
 
@@ -36,7 +41,7 @@ def test_killing_leaves_a_whole_set(kills: int, tmp_path: Path) -> None:
         )
         assert process.stdout is not None
         process.stdout.readline()
-        time.sleep(rng.uniform(0.0, 0.15))
+        time.sleep(rng.uniform(0.0, 0.25))
         process.send_signal(signal.SIGKILL)
         process.wait()
         process.stdout.close()
@@ -50,11 +55,89 @@ def test_killing_leaves_a_whole_set(kills: int, tmp_path: Path) -> None:
     assert len(seen) == 2, "the kills came too early to see both sets"
 
 
-def test_what_killed_compilers_left_behind_is_removed(tmp_path: Path) -> None:
-    from nnspec.backends.emit import write
+# Writes a file slowly: before it is renamed, it prints a line and then waits for `seconds`.
+SLOW = """
+import sys
+from pathlib import Path
+from nnspec.backends import emit
+folder, seconds = Path(sys.argv[1]), sys.argv[2]
+emit._RENAME = f"import time; time.sleep({seconds}); {emit._RENAME}"
+flushed = emit._write_flushed
+def told(path, content):
+    flushed(path, content)
+    print(path, flush=True)
+emit._write_flushed = told
+emit.replace_files({folder / "slow.txt": b"whole", folder / "other.txt": b"whole"})
+"""
 
-    finished = subprocess.Popen([sys.executable, "-c", ""])
-    finished.wait()
-    (tmp_path / f".nnspec-{finished.pid}-abc").mkdir()
-    write({"part.npz": b"x"}, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["part.npz"]
+
+def test_what_killed_compilers_left_behind_is_removed(tmp_path: Path) -> None:
+    for name, files in ((".nnspec-abcd_123", [_LOCK, "0"]), (".nnspec-abcd_124", []), ("mine", ["0"])):
+        (tmp_path / name).mkdir()
+        for file in files:
+            (tmp_path / name / file).write_bytes(b"")
+    replace_files({tmp_path / "part.npz": b"x"})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "part.npz"]
+
+
+def test_a_scratch_folder_is_kept_while_anybody_needs_it(tmp_path: Path) -> None:
+    """By its compiler, and, once that is killed, by what renames: it is no matter what processes are seen."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW, str(tmp_path), "1.5"], stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    replace_files({tmp_path / "part.txt": b"1"})
+    assert process.stdout.readline(), "both files are written"
+    time.sleep(0.3)  # until the renaming has begun
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    replace_files({tmp_path / "part.txt": b"2"})
+    (scratch,) = tmp_path.glob(".nnspec-*")
+    assert not (tmp_path / "slow.txt").exists()
+    deadline = time.monotonic() + 30
+    while not ((tmp_path / "slow.txt").exists() and (tmp_path / "other.txt").exists()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    while scratch.exists():
+        assert time.monotonic() < deadline
+        replace_files({tmp_path / "part.txt": b"3"})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.txt", "part.txt", "slow.txt"]
+
+
+def test_a_folder_that_vanishes_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another compiler takes a folder without a lock for abandoned, and may be as quick as that."""
+    made, opened, calls = tempfile.mkdtemp, os.open, list[str]()
+
+    def swept(*arguments: Any, **options: Any) -> str:
+        folder = made(*arguments, **options)
+        calls.append(folder)
+        if len(calls) == 1:
+            _remove_abandoned(tmp_path)
+        return folder
+
+    def swept_later(*arguments: Any, **options: Any) -> int:
+        file = opened(*arguments, **options)
+        if len(calls) == 2 and not calls[1].startswith("gone"):
+            calls[1] = "gone"
+            _remove_abandoned(tmp_path)
+        return file
+
+    monkeypatch.setattr(tempfile, "mkdtemp", swept)
+    monkeypatch.setattr(os, "open", swept_later)
+    replace_files({tmp_path / "part.txt": b"x"})
+    assert len(calls) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["part.txt"]
+
+
+def test_more_files_are_written_than_fit_a_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda file: None)
+    files = {tmp_path / f"{n:0>240}": b"x" for n in range(5_000)}
+    assert sum(2 * len(str(path)) for path in files) > 2 << 20, "what Linux takes with a stack of 8 MiB"
+    replace_files(files)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files

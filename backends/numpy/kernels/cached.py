@@ -12,9 +12,9 @@ from ...common.kernels.stored import load_stored
 
 
 @cache
-def cached_stored(module: str, name: str) -> Mapping[str, np.ndarray]:
-    """All arrays of the file `name` in the folder of the module whose `__file__` is given, read-only."""
-    return read_only(load_stored(module, name))
+def cached_stored(module: str, name: str, digest: str) -> Mapping[str, np.ndarray]:
+    """All arrays of the file `name`, as `load_stored` gives them, read-only."""
+    return read_only(load_stored(module, name, digest))
 
 
 def read_only(arrays: dict[str, np.ndarray]) -> Mapping[str, np.ndarray]:
