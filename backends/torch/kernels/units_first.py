@@ -19,16 +19,21 @@ class TransposedCopy(torch.autograd.Function):
         rows, columns = matrix.shape
         if torch.compiler.is_compiling() or matrix.device.type != "cpu" or matrix.numel() < 2**16:
             return matrix.t().contiguous()
-        # `contiguous` would use one core. Few parallel steps, because each waits for the slowest core.
+        # `contiguous` would use one core.
         copy = matrix.new_empty(columns, rows)
         if rows < columns:
             # The third dimension keeps the copy off the routine for one core.
             copy.unsqueeze(0).copy_(matrix.t().unsqueeze(0))
             return copy
-        # Transpose tiles of 128 rows, which the cache holds, and then lay the tiles side by side.
-        tiled = rows - rows % 128
-        tiles = matrix[:tiled].unflatten(0, (-1, 128)).transpose(1, 2).contiguous()
-        copy[:, :tiled].unflatten(1, (-1, 128)).copy_(tiles.transpose(0, 1))
+        # Transpose tiles, 16 at a time, and lay them side by side while the cache holds them. A tile is a
+        # pixel to `channel_shuffle`, which alone transposes many matrices, and by vector instructions.
+        height = min(rows, max(16, 2**14 // columns))
+        tiled = rows - rows % height
+        steps = zip(matrix[:tiled].split(16 * height), copy[:, :tiled].split(16 * height, 1), strict=True)
+        for some, place in steps:
+            pixels = some.contiguous().view(1, 1, -1, height * columns).permute(0, 3, 1, 2)
+            tiles = torch.channel_shuffle(pixels, height).permute(0, 2, 3, 1).reshape(-1, columns, height)
+            place.unflatten(1, (-1, height)).copy_(tiles.transpose(0, 1))
         copy[:, tiled:].copy_(matrix[tiled:].t())
         return copy
 
