@@ -131,7 +131,8 @@ def _edges(op: Project) -> str:
 
 def _compared(plan: Plan) -> list[Data]:
     """The targets that the loss reads, inputs that it reads as targets left out."""
-    return [target for target in plan.graph.targets if target.name in loss_arguments(plan.graph)]
+    read = set(loss_arguments(plan.graph))
+    return [target for target in plan.graph.targets if target.name in read]
 
 
 def _cotangents(plan: Plan) -> dict[str, str]:

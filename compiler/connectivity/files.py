@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...dsl.diagnostics import Report
 from ...dsl.source import Span
-from ...dsl.words import suggest
+from ...dsl.words import KnownWords
 from .. import codes
 from ..expressions import Failed, fail
 from .tables import Column, Table, read_lines, read_table
@@ -37,6 +37,7 @@ class Files:
     # What `once` keeps, and how many bytes more it may.
     kept: dict[tuple[str, str], Any] = field(default_factory=dict[tuple[str, str], Any])
     room: int = 256 << 20
+    folders: dict[Path, KnownWords] = field(default_factory=dict[Path, KnownWords])
     digests: dict[str, str] = field(default_factory=dict[str, str])
     _tables: dict[str, Table] = field(default_factory=dict[str, Table])
 
@@ -45,9 +46,7 @@ class Files:
         path = self.directory / name
         try:
             if not path.exists():
-                near = suggest(
-                    path.name, [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-                )
+                near = self._beside(path.parent).nearest(path.name)
                 help = f"did you mean `{near}`?" if near else "files are looked for beside the spec"
                 raise fail(self.report, codes.NO_FILE, span, name=name, help=help)
             if not path.is_file():
@@ -60,6 +59,14 @@ class Files:
             raise fail(self.report, codes.UNREADABLE, span, name=name, reason=reason) from None
         self.digests[name] = hashlib.sha256(content).hexdigest()
         return content
+
+    def _beside(self, folder: Path) -> KnownWords:
+        """The names of the files in a folder, which is looked into once."""
+        if folder not in self.folders:
+            self.folders[folder] = (
+                KnownWords(p.name for p in folder.iterdir()) if folder.is_dir() else KnownWords()
+            )
+        return self.folders[folder]
 
     def once(self, what: str, name: str, make: Callable[[], T], size: Callable[[T], int]) -> T:
         """What is made of a file's content, made once, and kept as long as there is room for its bytes."""
