@@ -55,7 +55,9 @@ def lower(model: Model) -> Graph:
     )
 
 
-def _layer(layer: Layer, model: Model, values: dict[str, Value], taken: dict[str, int]) -> Iterator[Operation]:
+def _layer(
+    layer: Layer, model: Model, values: dict[str, Value], taken: dict[str, int]
+) -> Iterator[Operation]:
     """The sum of what enters a layer, then its operations; the last one makes the layer's own value."""
     incoming = model.into(layer.name)
     remaining = len(layer.operations) + (len(incoming) > 1)

@@ -15,18 +15,17 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))  # `python -m benchmarks` is run from there; it is not in the package
 
 from benchmarks.growth import SHAPES, measure  # noqa: E402
-
 from nnspec.dsl import words  # noqa: E402
 
 SIZES = (15, 30, 45)
 # A long statement is looked through for its depth; these are long enough for that from the first size on.
-LATER = {name: (60, 80, 100) for name in ("long sum", "terms of a loss", "union in one set")}
+LATER = dict.fromkeys(("long sum", "terms of a loss", "union in one set"), (60, 80, 100))
 # Chains that are declared backwards end, at some length, in a diagnostic, which is no growth.
 BACKWARDS = [name for name in SHAPES if name.endswith("backwards") and name != "chain declared backwards"]
 
 
 def lines_run(action: Callable[[], Any]) -> tuple[int, Any]:
-    """How many lines of Python an action runs, each turn of a loop or comprehension counting, and its result."""
+    """How many lines of Python an action runs, counting each turn of a loop, and the action's result."""
     count = 0
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:
