@@ -212,10 +212,10 @@ class _Network:
 def cheapest(prefers: dict[str, int], bonds: dict[str, dict[str, int]]) -> set[str]:
     """Which names to choose so that it costs least; where two choices cost the same, the smallest set.
 
-    `prefers` is what it costs to choose a name, which may be negative, and `bonds[a][b]` what it costs to choose
-    `a` and not `b`; who has a bond with another stands in the bonds of both. Names with at most two others are
-    taken out first, their best answers becoming costs of those, which solves trees and chains with parallel
-    paths in one pass; what is left is solved by a minimal cut. Both dicts are used up.
+    `prefers` is what it costs to choose a name, which may be negative, and `bonds[a][b]` what it costs to
+    choose `a` and not `b`; two names between which there is a bond stand in each other's bonds. Names with at
+    most two others are taken out first, their best answers becoming costs of those, which solves trees and
+    chains with parallel paths in one pass; what is left is solved by a minimal cut. Both dicts are used up.
     """
     taken: list[tuple[str, int, dict[str, tuple[int, int]]]] = []
     waiting = [name for name in bonds if len(bonds[name]) <= 2]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ...dsl.diagnostics import Report
 from ...dsl.source import Span
-from ...dsl.words import suggest
+from ...dsl.words import KnownWords
 from .. import codes
 from ..expressions import fail
 from . import limits
@@ -43,6 +43,7 @@ class Files:
     # What `once` keeps, and how many bytes more it may.
     kept: dict[tuple[str, str], Any] = field(default_factory=dict[tuple[str, str], Any])
     room: int = 256 << 20
+    folders: dict[Path, KnownWords] = field(default_factory=dict[Path, KnownWords])
     digests: dict[str, str] = field(default_factory=dict[str, str])
     _tables: dict[tuple[str, bool], Table] = field(default_factory=dict[tuple[str, bool], Table])
 
@@ -51,7 +52,7 @@ class Files:
         path = self.directory / name
         try:
             if not path.exists():
-                raise fail(self.report, codes.NO_FILE, span, name=name, help=_where(name, path))
+                raise fail(self.report, codes.NO_FILE, span, name=name, help=self._where(name, path))
             # What is opened is looked at once more: it may be another file by then.
             if not stat.S_ISREG(path.stat().st_mode):
                 raise fail(self.report, codes.NOT_A_FILE, span, name=name)
@@ -72,6 +73,22 @@ class Files:
             raise fail(self.report, codes.UNREADABLE, span, name=name, reason=reason) from None
         self.digests[name] = hashlib.sha256(content).hexdigest()
         return content
+
+    def _where(self, name: str, path: Path) -> str:
+        """What helps to find a file that is not there."""
+        if "\\" in name:
+            return f'folders are parted by `/` on every system: `"{name.replace(chr(92), "/")}"`'
+        near = self._beside(path.parent).nearest(path.name)
+        if near:
+            return f"did you mean `{PurePosixPath(name).with_name(near)}`?"
+        return "files are looked for beside the spec"
+
+    def _beside(self, folder: Path) -> KnownWords:
+        """The names of the files in a folder, which is looked into once."""
+        if folder not in self.folders:
+            found = islice(folder.iterdir(), _FILES_COMPARED) if folder.is_dir() else ()
+            self.folders[folder] = KnownWords(path.name for path in found)
+        return self.folders[folder]
 
     def once(self, what: str, name: str, make: Callable[[], T], size: Callable[[T], int]) -> T:
         """What is made of a file's content, made once, and kept as long as there is room for its bytes."""
@@ -175,14 +192,3 @@ def _size_limit(name: str) -> int:
     if suffix in _LINES:
         return limits.LINES_SIZE_LIMIT
     return limits.TEXT_SIZE_LIMIT if suffix in _TEXTS else limits.FILE_SIZE_LIMIT
-
-
-def _where(name: str, path: Path) -> str:
-    """What helps to find a file that is not there."""
-    if "\\" in name:
-        return f'folders are parted by `/` on every system: `"{name.replace(chr(92), "/")}"`'
-    beside = islice(path.parent.iterdir(), _FILES_COMPARED) if path.parent.is_dir() else ()
-    near = suggest(path.name, (file.name for file in beside))
-    if near:
-        return f"did you mean `{PurePosixPath(name).with_name(near)}`?"
-    return "files are looked for beside the spec"

@@ -92,7 +92,7 @@ def test_no_assignment_transposes_fewer_numbers(tmp_path_factory: pytest.TempPat
 
 @st.composite
 def choices(draw: st.DrawFn) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
-    """What `cheapest` takes: up to six names, as many bonds as may be, small numbers so that many are equal."""
+    """What `cheapest` takes: up to six names, any bonds, and small numbers, so that many choices tie."""
     names = [f"v{i}" for i in range(draw(st.integers(1, 6)))]
     prefers = {name: draw(st.integers(-4, 4)) for name in names}
     bonds: dict[str, dict[str, int]] = {name: {} for name in names}
