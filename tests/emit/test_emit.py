@@ -84,7 +84,7 @@ def test_bytes_do_not_depend_on_folder_locale_or_hash_seed(files: dict[str, byte
 def test_the_header_tells_of_stale_input_and_edited_body(files: dict[str, bytes], tmp_path: Path) -> None:
     text = files["graph_mlp_torch.py"]
     assert not is_edited(text)
-    assert is_edited(text.replace(b"torch.tanh", b"torch.relu"))
+    assert is_edited(text.replace(b"nn.Tanh", b"nn.ReLU"))
     assert is_edited(b"x = 1\n")
     other = compile_spec(GRAPH_MLP, ["torch"], {"penalty": 0.5}).files["graph_mlp_torch.py"]
     assert text.splitlines()[1] != other.splitlines()[1]
