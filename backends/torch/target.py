@@ -87,8 +87,7 @@ def render(plan: Plan) -> Rendering:
     graph = plan.graph
     kernels = {"arrays_of", "load_into", "flat", "unflat", *start_kernels(plan)}
     constructor: list[str] = []
-    forward: list[str] = []
-    forward.append(_batch_line(graph.inputs[0].name, graph.inputs[0].shape))
+    forward = [_batch_line(graph.inputs[0].name, graph.inputs[0].shape)]
     for data in graph.inputs:
         forward.append(_flat_line(data.name, data.shape))
         if plan.layouts.of(data.name) == "units first":
@@ -153,8 +152,7 @@ def _batch_line(name: str, shape: tuple[int, ...]) -> str:
 
 def _flat_line(name: str, shape: tuple[int, ...], *dtype: str) -> str:
     """An array as (batch, units); `dtype` is what its numbers are turned into if they are not floating."""
-    given = ", ".join([f'"{name}"', name, "batch", shape_text(shape), *dtype])
-    return f"{name} = flat({given})"
+    return call(f"{name} = flat(", [f'"{name}"', name, "batch", shape_text(shape), *dtype], ")", 8)
 
 
 def _returned(layer: Value, plan: Plan) -> str:
@@ -186,8 +184,8 @@ def _loss_checks(graph: Graph) -> tuple[str, ...]:
         if not term.loss.codes:
             lines.setdefault(t, _flat_line(t, shape, f"{y}.dtype"))
             continue
-        given = f'"{t}", {t}, batch, {_tuple_text(shape[:-1])}, {shape[-1]}'
-        lines.setdefault(t, f"{t} = class_codes({given})")
+        given = [f'"{t}"', t, "batch", _tuple_text(shape[:-1]), str(shape[-1])]
+        lines.setdefault(t, call(f"{t} = class_codes(", given, ")", 8))
     return (_batch_line(first, graph.value(first).shape), *lines.values())
 
 

@@ -25,8 +25,6 @@ from .tables import Column, Table, read_lines, read_table
 
 T = TypeVar("T")
 
-# Tables from larger files are not kept: to read one again costs less than the memory.
-KEPT_SIZE_LIMIT = 64 << 20
 # Files that are text; those that are read line by line, always.
 _TEXTS = ("csv", "tsv", "mtx", "gmt", "txt")
 _LINES = ("gmt", "txt")

@@ -114,8 +114,8 @@ def test_check_and_diff_tell_stale_edited_and_missing_files(spec: Path, tmp_path
     assert "stale: " in stale.output
     difference = run(str(spec), "-o", out, "--diff")
     assert difference.exit_code == 1
-    assert "-        h = torch.tanh(self.x_h(x, self.h.bias))" in difference.output
-    assert "+        h = torch.relu(self.x_h(x, self.h.bias))" in difference.output
+    assert "-        self.h = Layer(bias=4, tanh=nn.Tanh())" in difference.output
+    assert "+        self.h = Layer(bias=4, relu=nn.ReLU())" in difference.output
     edited = tmp_path / "out" / "small_torch.py"
     edited.write_text(edited.read_text().replace("tanh", "sin"))
     assert f"edited by hand: {edited}" in run(str(spec), "-o", out, "--check").output

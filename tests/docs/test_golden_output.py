@@ -90,7 +90,7 @@ def test_the_check_hook_fails_for_all_that_is_not_as_built() -> None:
     changes = [
         ("specs/net.nnspec", "<= 1", "<= 2", "stale: generated/net_torch.py"),
         ("specs/readout.csv", "2,0", "2,1", "stale: generated/net.npz"),
-        ("generated/net_torch.py", "= torch.tanh(", "= torch.sin(", "edited by hand: generated/"),
+        ("generated/net_torch.py", "=nn.Tanh()", "=nn.ReLU()", "edited by hand: generated/"),
     ]
     for path, before, after, message in changes:
         edit(path, before, after)
@@ -148,6 +148,6 @@ def test_generated_files_are_built_after_a_merge(monkeypatch: pytest.MonkeyPatch
     assert "stale: generated/net_torch.py" in run_hook("spec-compile-check").stdout
     commit()
     text = Path("generated/net_torch.py").read_text()
-    assert "F.gelu(" in text
+    assert "nn.GELU(" in text
     assert "24 edges" in text
     assert run_hook("spec-compile-check").returncode == 0
