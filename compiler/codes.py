@@ -2285,7 +2285,7 @@ FILE_TOO_LARGE = Code(
     "{name} has {size} bytes, and {limit} are the most",
     """
 A spec may come from a stranger, and one file of it may not fill the memory. A file has at most 4 GiB, one
-that is text 2 GiB, and one that is read line by line (`.txt`, `.gmt`) 256 MiB. Edges of such a number are
+that is text 3 GiB, and one that is read line by line (`.txt`, `.gmt`) 256 MiB. Edges of such a number are
 better given by a rule, or split over several connections.
 
 Wrong:

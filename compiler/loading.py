@@ -359,10 +359,10 @@ class Loader:
         """Say which names are not on their axes. Raises `Failed` if no row is left."""
         report, rows = self.names.report, table.height
         count = int(np.count_nonzero(np.logical_or.reduce([one.where for one in unknown])))
-        fields = {"rows": counted(rows, "row"), "file": table.name}
+        every = counted(rows, "row")
         if count == rows:
             helps = tuple(one.told() for one in unknown)
-            raise fail(report, codes.ALL_SKIPPED, self.node.span, help=helps, **fields)
+            raise fail(report, codes.ALL_SKIPPED, self.node.span, help=helps, rows=every, file=table.name)
         for one in unknown:
             report.add(
                 codes.SKIPPED,
@@ -370,7 +370,8 @@ class Loader:
                 count=int(np.count_nonzero(one.where)),
                 axis=one.axis.name,
                 help=one.told(),
-                **fields,
+                rows=every,
+                file=table.name,
             )
 
     # ------------------------------------------------------------------------------------ a number a unit

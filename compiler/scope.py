@@ -45,8 +45,8 @@ def refuse_long(name: str, span: Span, report: Report, help: str | tuple[()] = (
     """Record, and say, that a name is too long for what it becomes a part of."""
     if len(name) <= NAME_LENGTH_LIMIT:
         return False
-    fields = {"name": f"{name[:20]}...", "count": f"{len(name):,}", "limit": NAME_LENGTH_LIMIT}
-    report.add(codes.NAME_TOO_LONG, span, help=help, **fields)
+    shown, count = f"{name[:20]}...", f"{len(name):,}"
+    report.add(codes.NAME_TOO_LONG, span, help=help, name=shown, count=count, limit=NAME_LENGTH_LIMIT)
     return True
 
 

@@ -48,6 +48,9 @@ _STRING_PIECE = re.compile(r"\\.|\{\{|\}\}|\{[^{}]*\}|[{}]|[^\\{}]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _ESCAPES = {'\\"': '"', "\\\\": "\\", "{{": "{", "}}": "}"}
 
+# More are in no spec with mistakes, but in some other kind of file, and each takes time.
+_MOST_ILLEGAL = 10_000
+
 Lexer = Callable[[str, int, int], Iterable[Token]]
 """Tokens of `text[start:end]`, with positions in the whole text."""
 
@@ -70,14 +73,21 @@ def _piece(kind: str, value: str, start: int, end: int) -> Token:
 
 
 def read_tokens(text: str, lex: Lexer) -> Tokens:
-    """All tokens of a file; templates and strings with holes are cut into their parts."""
+    """All tokens of a file; templates and strings with holes are cut into their parts.
+
+    What is behind `_MOST_ILLEGAL` characters without a meaning is not read.
+    """
     tokens: list[Token] = []
     comments: list[Comment] = []
+    illegal = 0
     for token in lex(text, 0, len(text)):
         if token.type == "COMMENT":
             comments.append(Comment(span_of(token), str(token)))
         else:
             tokens.extend(_cut(token, text, lex))
+        illegal += token.type == "ILLEGAL"
+        if illegal == _MOST_ILLEGAL:
+            break
     return Tokens(tuple(tokens), tuple(comments))
 
 

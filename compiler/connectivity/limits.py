@@ -7,7 +7,7 @@ from __future__ import annotations
 
 # Bytes of a file, and of one that is text.
 FILE_SIZE_LIMIT = 4 << 30
-TEXT_SIZE_LIMIT = 2 << 30
+TEXT_SIZE_LIMIT = 3 << 30
 # Bytes of a text that is read line by line in Python, which takes many times its size.
 LINES_SIZE_LIMIT = 256 << 20
 # Bytes that a file may unpack to: the first whatever its size, a hundred times its size up to the second.

@@ -86,7 +86,7 @@ def _pages(content: bytes, chunk: dict[int, Any]) -> Iterator[tuple[int, int]]:
         packed = header[3]
         if packed < 0 or header[2] < 0:
             raise ValueError("a page has a negative size")
-        page = header.get(5) or header.get(8) or header.get(7) or {}
+        page: dict[int, Any] = header.get(5) or header.get(8) or header.get(7) or {}
         yield header[2], page.get(1, 0)
         left -= after - at + packed
         at = after + packed

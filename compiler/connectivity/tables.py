@@ -427,10 +427,10 @@ def _csv_rows(content: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]
 
 def _about_width(row: list[str], first: list[str]) -> str | tuple[()]:
     """What ends the search for what is wrong with a row that is longer or shorter than the first."""
-    if len(first) == 1 and (separator := _about_separator(first[0])):
-        return separator
     if row[0].startswith("#") or first[0].startswith("#"):
         return "a table has no comments: leave the line out"
+    if len(first) == 1 and (separator := _about_separator(first[0])):
+        return separator
     if len(row) > len(first) and not any(row[len(first) :]):
         return "there are commas at the end of the line that the header does not have"
     if len(row) > len(first):

@@ -64,6 +64,14 @@ def test_many_mistakes(mistakes, text):
     assert len(mistakes("model m\n" + text)) == 100
 
 
+@pytest.mark.parametrize("character", ["\0", "@", "\u20ac", "\U0010ffff"])
+def test_files_of_another_kind(mistakes, character):
+    """Of a file as large as a spec may be, not every character is looked at."""
+    started = time.process_time()
+    assert [found.code.code for found in mistakes("model m\n" + character * (16 << 20))] == ["E106"]
+    assert time.process_time() - started < 5
+
+
 def test_what_the_limit_allows_survives_the_formatter(tree, formatted):
     depth = 195
     for text in (
