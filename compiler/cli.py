@@ -674,7 +674,8 @@ def test(
         runner = Path(__file__).with_name("run_tests.py")
         command = [sys.executable, "-P", str(runner), str(Path(folder) / tests)]
         command += ["require" if require else "skip", *pytest_arguments]
-        finished = subprocess.run(command, check=False)
+        # Processes that plugins of pytest start keep the current folder off their path, too.
+        finished = subprocess.run(command, env={**os.environ, "PYTHONSAFEPATH": "1"}, check=False)
     sys.exit(finished.returncode if finished.returncode in (0, 2) else 1)
 
 
