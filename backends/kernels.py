@@ -14,6 +14,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 
+FRAMEWORKS = frozenset({"keras", "tensorflow", "torch"})
 # Where a target's kernels are, in the order in which they are copied. The tests' reference is numpy too.
 FOLDERS = {"tests": ("common", "numpy", "tests")}
 
@@ -146,10 +147,4 @@ def _import_key(name: str) -> tuple[int, str]:
 
 
 def _is_standard(line: str) -> bool:
-    return _package(line) not in (
-        "numpy",
-        "torch",
-        "keras",
-        "pytest",
-        "tensorflow",
-    )
+    return _package(line) not in {"numpy", "pytest", *FRAMEWORKS}

@@ -1,4 +1,4 @@
-"""The command `spec-compile`. Exit codes: 0 fine, 1 findings, 2 wrong usage."""
+"""The command `spec-compile`. Exit codes: 0 fine, or warnings alone; 1 findings; 2 wrong usage."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Commands(click.Group):
         own = {"-h", "--help", "--version", "--explain"}
         if args[0] not in self.commands and args[0].partition("=")[0] not in own:
             if not (args[0].startswith("-") or Path(args[0]).suffix or os.path.lexists(args[0])):
-                guess = suggest(args[0], self.commands)
+                guess = suggest(args[0], self.commands) or _near(Path(args[0]))
                 hint = f"did you mean `{guess}`?" if guess else f"commands are {', '.join(self.commands)}"
                 raise click.UsageError(f"`{args[0]}` is neither a command nor a file; {hint}", ctx)
             args = ["build", *args]
@@ -123,7 +123,29 @@ def _is_integer(text: str) -> bool:
     return text.strip().lstrip("+-").isdigit()
 
 
-PATH = click.Path(exists=True, dir_okay=False, path_type=Path)
+class SpecPath(click.Path):
+    """A spec that is there. Of one that is not, the nearest is named that is in the same folder."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path of a spec."""
+        path = Path(value)
+        if not os.path.lexists(path) and (near := _near(path)):
+            self.fail(f"file '{path}' does not exist; did you mean `{near}`?", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def _near(path: Path) -> Path | None:
+    """The spec whose name is most like that of a path, in the folder where that would be."""
+    folder = path.parent
+    specs = {spec.name: spec for spec in folder.glob("*.nnspec")} if folder.is_dir() else {}
+    guess = path.name + ".nnspec" if path.name + ".nnspec" in specs else suggest(path.name, specs)
+    return specs[guess] if guess else None
+
+
+PATH = SpecPath()
 FILE = click.argument("file", type=PATH)
 FILES = click.argument("specs", nargs=-1, required=True, type=PATH, metavar="FILE...")
 PARAMS = click.option(
@@ -219,6 +241,9 @@ def build(
     emit: str | None,
 ) -> None:
     """Compile each FILE to one module for every target, their tests, and a .npz of edges if there are any."""
+    asked = {"--emit": emit, "--stdout": stdout, "--check or --diff": check or diff, "--force": force}
+    if len(given := [option for option, value in asked.items() if value]) > 1:
+        raise click.UsageError(f"{given[0]} and {given[1]} are two different things to do; give one of them")
     if emit is not None:
         from .show import show
 
@@ -671,6 +696,8 @@ def test(
     """
     from ..backends.emit import write
 
+    if several := [text for text in pytest_arguments if text.endswith(".nnspec")]:
+        raise click.UsageError(f"one FILE at a time is tested, and `{several[0]}` is another")
     files, _ = _compile([file], targets, params, batch)
     with tempfile.TemporaryDirectory(prefix="nnspec-") as folder:
         write(files, Path(folder))
@@ -678,7 +705,8 @@ def test(
         runner = Path(__file__).with_name("run_tests.py")
         command = [sys.executable, "-P", str(runner), str(Path(folder) / tests)]
         command += ["require" if require else "skip", *pytest_arguments]
-        finished = subprocess.run(command, check=False)
+        # Processes that plugins of pytest start keep the current folder off their path, too.
+        finished = subprocess.run(command, env={**os.environ, "PYTHONSAFEPATH": "1"}, check=False)
     sys.exit(finished.returncode if finished.returncode in (0, 2) else 1)
 
 

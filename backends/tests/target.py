@@ -10,6 +10,7 @@ from ...compiler.graph import Add, AddBias, Apply, ApplyNorm, Drop, Multiply, Op
 from ...compiler.model import Data
 from ...compiler.plan import Plan, Stored, compact
 from ..common.kernels.array_hash import array_hash
+from ..kernels import FRAMEWORKS
 from ..layout import call, collection
 from ..target import (
     Rendering,
@@ -28,7 +29,6 @@ from ..target import (
 )
 
 ADAPTERS = {"numpy": "NumpyModel", "torch": "TorchModel", "keras": "KerasModel"}
-FRAMEWORKS = frozenset({"keras", "tensorflow", "torch"})
 
 
 def render(plan: Plan, targets: Sequence[str]) -> Rendering:

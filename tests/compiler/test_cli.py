@@ -377,7 +377,13 @@ def test_edges_follow_links_and_spare_what_the_spec_reads(spec: Path, tmp_path: 
     [
         (["chekc", "small.nnspec"], "`chekc` is neither a command nor a file; did you mean `check`?"),
         (["qqq"], "`qqq` is neither a command nor a file; commands are "),
-        (["smal.nnspec"], "'smal.nnspec' does not exist"),
+        (["small"], "`small` is neither a command nor a file; did you mean `small.nnspec`?"),
+        (["smal.nnspec"], "file 'smal.nnspec' does not exist; did you mean `small.nnspec`?"),
+        (["check", "folder/../smal.nnspe"], "does not exist; did you mean `folder/../small.nnspec`?"),
+        (["check", "quite-other.nnspec"], "'quite-other.nnspec' does not exist"),
+        (["small.nnspec", "--stdout", "--check"], "--stdout and --check or --diff are two different things"),
+        (["small.nnspec", "--check", "--force"], "--check or --diff and --force are two different things"),
+        (["test", "small.nnspec", "other.nnspec"], "one FILE at a time is tested"),
         (["folder"], "'folder' is a directory"),
         (["check", "folder"], "'folder' is a directory"),
         (["small.nnspec", "-o", "small.nnspec"], "'small.nnspec' is a file"),
@@ -398,7 +404,7 @@ def test_careless_calls_are_told_what_is_wrong(
     result = run(*arguments)
     assert result.exit_code == 2
     assert result.stdout == ""
-    assert said in result.stderr
+    assert said in " ".join(result.stderr.split())
 
 
 def test_an_empty_spec_is_told_how_to_begin(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import ast
 import csv
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -59,13 +60,13 @@ class Terminal(io.TextIOWrapper):
         return self.buffer.getvalue().decode(self.encoding)
 
 
-def on_terminal(*arguments: str, encoding: str = "utf-8") -> tuple[int, str]:
-    """The exit code and everything that is shown on a terminal without colours."""
+def on_terminal(*arguments: str, encoding: str = "utf-8", colours: bool = False) -> tuple[int, str]:
+    """The exit code and everything that is shown on a terminal."""
     screen = Terminal(encoding)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdout", screen)
         patch.setattr(sys, "stderr", screen)
-        patch.setenv("NO_COLOR", "1")
+        patch.setenv("NO_COLOR", "" if colours else "1")
         patch.setenv("TERM", "dumb")
         with pytest.raises(SystemExit) as ended:
             cli.main(list(arguments), prog_name="spec-compile")
@@ -161,6 +162,20 @@ def test_nothing_of_a_stranger_acts_on_a_terminal(what: str, folder: Path) -> No
     code, shown = on_terminal(*arguments)
     assert harmless(shown), shown
     assert code == result.exit_code or what.startswith("a file that is laid out")
+
+
+@pytest.mark.parametrize("arguments", [["fmt", "--diff"], ["check"], ["check", "--format", "concise"], []])
+def test_colours_are_the_only_characters_that_act(arguments: list[str], folder: Path) -> None:
+    text = SPEC.replace("layer y[gene]", f"layer   y[gene]  # {HOSTILE}")
+    Path("spec.nnspec").write_text(
+        text if "fmt" in arguments else text + "loss mse(y, tt)\n", encoding="utf-8"
+    )
+    code, plain = on_terminal(*arguments, "spec.nnspec")
+    coloured_code, coloured = on_terminal(*arguments, "spec.nnspec", colours=True)
+    assert code == coloured_code == 1
+    assert coloured != plain
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain
+    assert harmless(plain)
 
 
 # ---------------------------------------------------------------------------------------------------- data
