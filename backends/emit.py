@@ -266,11 +266,15 @@ def _rename(renames: Sequence[bytes], scratch: Sequence[tuple[Path, int]]) -> No
         pairs.write_bytes(b"\0".join(renames))
     command = [sys.executable, "-I", "-S", "-c", _RENAME, str(pairs)]
     locks = [] if sys.platform == "win32" else [lock for _, lock in scratch]
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, pass_fds=locks)
     try:
-        subprocess.run(command, check=True, start_new_session=True, capture_output=True, pass_fds=locks)
-    except subprocess.CalledProcessError as error:
-        reason = error.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise OSError(errno.EIO, reason or "the files could not be renamed") from None
+        _, errors = process.communicate()
+    except BaseException:  # an interrupt from the keyboard, say: what has begun is finished before
+        process.wait()
+        raise
+    if process.returncode:
+        reason = errors.decode(errors="replace").strip().rpartition("\n")[2]
+        raise OSError(errno.EIO, reason or "the files could not be renamed")
 
 
 _RENAME = (

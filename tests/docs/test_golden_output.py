@@ -105,7 +105,7 @@ def test_the_check_hook_fails_for_all_that_is_not_as_built() -> None:
         Path(name).rename(f"generated/{name}")
     with Path("generated/net.npz").open("ab") as file:
         file.write(b"more")
-    assert run_hook("spec-compile-check").stdout == "stale: generated/net.npz\n"
+    assert run_hook("spec-compile-check").stdout == "not written by spec-compile: generated/net.npz\n"
 
 
 @pytest.mark.usefixtures("project")

@@ -92,6 +92,7 @@ def test_the_header_tells_of_stale_input_and_edited_body(files: dict[str, bytes]
     text, arrays = files["graph_mlp_torch.py"], files["graph_mlp.npz"]
     assert edited(text) is False
     assert edited(text.replace(b"nn.Tanh", b"nn.ReLU")) is True
+    assert edited(text.replace(b"\n", b"\r\n")) is True
     assert edited(b"x = 1\n") is None
     assert edited(arrays) is False
     assert edited(arrays.replace(b"source", b"sorcue")) is True

@@ -55,13 +55,16 @@ def test_killing_leaves_a_whole_set(kills: int, tmp_path: Path) -> None:
     assert len(seen) == 2, "the kills came too early to see both sets"
 
 
-# Writes a file slowly: before it is renamed, it prints a line and then waits for `seconds`.
+# Writes two files slowly: it prints a line for each, and the renaming waits for some seconds, then renames
+# each and waits again.
 SLOW = """
 import sys
 from pathlib import Path
 from nnspec.backends import emit
 folder, seconds = Path(sys.argv[1]), sys.argv[2]
-emit._RENAME = f"import time; time.sleep({seconds}); {emit._RENAME}"
+emit._RENAME = f"import time; time.sleep({seconds}); " + emit._RENAME.replace(
+    "os.replace(*pair)", f"(os.replace(*pair), time.sleep({seconds}))"
+)
 flushed = emit._write_flushed
 def told(path, content):
     flushed(path, content)
@@ -83,7 +86,7 @@ def test_what_killed_compilers_left_behind_is_removed(tmp_path: Path) -> None:
 def test_a_scratch_folder_is_kept_while_anybody_needs_it(tmp_path: Path) -> None:
     """By its compiler, and, once that is killed, by what renames: it is no matter what processes are seen."""
     process = subprocess.Popen(
-        [sys.executable, "-c", SLOW, str(tmp_path), "1.5"], stdout=subprocess.PIPE, start_new_session=True
+        [sys.executable, "-c", SLOW, str(tmp_path), "1"], stdout=subprocess.PIPE, start_new_session=True
     )
     assert process.stdout is not None
     process.stdout.readline()
@@ -104,6 +107,19 @@ def test_a_scratch_folder_is_kept_while_anybody_needs_it(tmp_path: Path) -> None
         assert time.monotonic() < deadline
         replace_files({tmp_path / "part.txt": b"3"})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other.txt", "part.txt", "slow.txt"]
+
+
+def test_an_interrupt_leaves_a_whole_set(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", SLOW, str(tmp_path), "0.5"], stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    while not (tmp_path / "slow.txt").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert b"KeyboardInterrupt" in process.stderr.read()
+    assert process.wait() != 0
+    process.stderr.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.txt", "slow.txt"]
 
 
 def test_a_folder_that_vanishes_before_it_is_locked_is_made_again(
