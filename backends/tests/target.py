@@ -43,6 +43,7 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     kernels |= {"check_wiring"} if plan.restated else set()
     kernels |= {"check_projections"} if sparse else set()
     kernels |= {"check_dropout"} if drops else set()
+    kernels |= {"check_dropped_gradients"} if drops and "numpy" in targets else set()
     kernels |= {"check_agreement"} if len(targets) > 1 else set()
     kernels |= start_kernels(plan) | {ADAPTERS[target] for target in targets}
     lines = _reference(plan, kernels)
@@ -90,6 +91,7 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
         "has_stored": bool(plan.stored or plan.restated),
         "sparse": sparse,
         "dropout": drops,
+        "dropped_gradients": drops and "numpy" in targets,
         "several": len(targets) > 1,
     }
     imports = {
@@ -222,7 +224,10 @@ def _step(op: Operation, kernels: set[str]) -> list[str]:
             return _norm(op, kernels)
         case Multiply():
             return [f"x = {op.factor} * x"]
-        case Drop() | Project() | Add():
+        case Drop():
+            kept = f'data["{op.output.name} kept"]'
+            return [f'if "{op.output.name} kept" in data:', f"    x = x * {kept} / (1 - {op.p})"]
+        case Project() | Add():
             return []
 
 

@@ -307,6 +307,37 @@ FAULTS: tuple[Fault, ...] = (
     InText("norm's momentum changed", "numpy", r"momentum=0\.1", "momentum=0.9"),
     InText("norm's variance biased", "numpy", r"unbiased = new_var \* [^\n]*", "unbiased = new_var"),
     InText("dropout changed", "numpy", r"dropout_mask\((\w+\.shape), 0\.\d+", r"dropout_mask(\1, 0.4"),
+    InText("dropout's factor missing", "numpy", r"\) / np\.float32\(1 - p\)", ") / np.float32(1)"),
+    InText("dropout's factor missing", "numpy", r"( = \w+ \* )(\w+_keep)\n", r"\1(\2 != 0)\n"),
+    InText("dropout's factor missing", "numpy", r"( = d_\w+ \* )(v\.\w+_keep)\n", r"\1(\2 != 0)\n"),
+    InText(
+        "dropout's mask constant", "numpy", r"rng\.random\(shape", "np.random.default_rng(5).random(shape"
+    ),
+    InText(
+        "dropout's mask constant",
+        "numpy",
+        r"\(rng\.random\(shape, np\.float32\)",
+        "(rng.random((1, shape[1]), np.float32).repeat(shape[0], 0)",
+    ),
+    InText(
+        "dropout's mask constant",
+        "numpy",
+        r"\(rng\.random\(shape, np\.float32\)",
+        "(rng.random((shape[0], 1), np.float32).repeat(shape[1], 1)",
+    ),
+    InText("dropout's mask differs", "numpy", r"\* (v\.\w+_keep)\n", r"* np.roll(\1, 1)\n"),
+    InText(
+        "dropout's mask differs",
+        "numpy",
+        r"\* v\.\w+_keep\n",
+        "* 1\n",
+    ),
+    InText(
+        "norm's statistics moved twice",
+        "numpy",
+        r"SimpleNamespace\(\*\*(layers\([^\n]*\))\)",
+        r"SimpleNamespace(**(\1, \1)[1])",
+    ),
 )
 
 # Rules that restate edges are the same text in every target.

@@ -22,8 +22,12 @@ NOT_IN = {
     ("layers exchanged", "keras"),
     ("derivative's term dropped", "torch"),
     ("derivative's term dropped", "keras"),
+    # In the frameworks, what drops units and what differentiates that are their own.
+    *((kind, target) for kind in KINDS if kind.startswith("dropout's") for target in ("torch", "keras")),
+    ("norm's statistics moved twice", "torch"),
+    ("norm's statistics moved twice", "keras"),
 }
-DERIVATIVES = [kind for kind in KINDS if kind.startswith("derivative")]
+DERIVATIVES = [kind for kind in KINDS if kind.startswith(("derivative's", "dropout's"))]
 
 
 Preferring = Callable[[str], AbstractContextManager[None]]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from nnspec.backends import target as rendering
 from nnspec.backends.common.kernels import rules
-from nnspec.backends.common.kernels.names import places_of
+from nnspec.backends.common.kernels.names import places_of, units_in_table
 from nnspec.backends.common.kernels.stored import edges_of
 from nnspec.backends.emit import write
 from nnspec.compiler import compile_spec
@@ -261,3 +261,35 @@ def test_in_order_of_a_module(tmp_path):
         module.in_order(["EGFR", "TP53", "brca1"], "gene")
     with pytest.raises(ValueError, match="two columns for TP53"):
         module.in_order(["TP53", "EGFR", "TP53", "BRCA1"], "gene")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("missing", [0, 0.0, np.nan, 2.5])
+def test_a_table_in_order_is_filled_where_it_lacks_units(dtype, missing):
+    names, columns = np.array(["a", "b", "c", "d"]), ["c", "other", "a"]
+    table = np.arange(12).reshape(2, 2, 3).astype(dtype)
+    filled = units_in_table(names, columns, table, missing)
+    wanted = np.stack([table[..., 2], *[np.full((2, 2), missing)] * 3], -1).astype(filled.dtype)
+    wanted[..., 2] = table[..., 0]
+    np.testing.assert_array_equal(filled, wanted)
+    assert filled.dtype == (np.float64 if dtype == np.int64 and isinstance(missing, float) else dtype)
+    # Where nothing lacks, it is what indexing gives, which a table by itself gives too.
+    whole = units_in_table(names[[0, 2]], columns, table, missing)
+    np.testing.assert_array_equal(whole, table[..., [2, 0]])
+    np.testing.assert_array_equal(units_in_table(names[[0, 2]], columns, table, None), whole)
+
+
+def test_tables_that_cannot_be_filled():
+    names, table = np.array(["a", "b"]), np.ones((2, 3))
+    with pytest.raises(ValueError, match="lacks b"):
+        units_in_table(names, ["a", "x", "y"], table, None)
+    with pytest.raises(ValueError, match="lacks all 2 units"):
+        units_in_table(names, ["x", "y", "z"], table, 0.0)
+    with pytest.raises(ValueError, match="two columns for a"):
+        units_in_table(names, ["a", "x", "a"], table, 0.0)
+    with pytest.raises(ValueError, match=r"`table` has the shape \(2, 3\), but there are 2 `columns`"):
+        units_in_table(names, ["a", "b"], table, 0.0)
+    with pytest.raises(ValueError, match="must hold numbers"):
+        units_in_table(names, ["a", "x", "y"], table.astype(str), 0.0)
+    with pytest.raises(ValueError, match="give the `table` too"):
+        units_in_table(names, ["a", "b"], None, 0.0)

@@ -21,8 +21,8 @@ def coded(prediction, y_pred, target, y_true, shape):
     """Class codes (*batch, ...) as int32, and logits (*batch, ..., classes) to compare them with.
 
     Keras makes codes floats on their way here, and gives them a last dimension of 1 by custom: both are
-    taken. Logits whose code is out of range become NaN where it is not known what the codes are, in a
-    function that is being traced; some backends raise an error of their own there.
+    taken. In a function that is being traced, it is not known what the codes are: there the logits of a code
+    that is out of range become NaN, unless TensorFlow stops at it with an error of its own.
 
     Raises:
         ValueError: if a shape differs, or if codes are known, and are not integers from 0 to classes - 1.
@@ -41,6 +41,8 @@ def coded(prediction, y_pred, target, y_true, shape):
         known, all_right = np.asarray(y_true), np.asarray(right)
     except (NotImplementedError, TypeError, RuntimeError):
         mark = keras.ops.where(right, 0.0, float("nan"))
+        if keras.backend.backend() != "tensorflow":  # JAX would leave the sample out
+            codes = keras.ops.clip(codes, 0, classes - 1)
         return codes, y_pred + keras.ops.cast(mark, y_pred.dtype)[..., None]
     if not all_right.all():
         raise ValueError(f"{wanted}, but holds {known[~all_right][0]}.")

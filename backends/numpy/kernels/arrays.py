@@ -65,9 +65,9 @@ def rebatched(values: dict[str, Any], batch: tuple[int, ...]) -> dict[str, Any]:
     """What `unbatched` gave, as it was before. Raises ValueError if it was for another batch."""
     samples = math.prod(batch)
     rows = {name: v.reshape(-1, v.shape[-1]) if np.ndim(v) else v for name, v in values.items()}
-    for name, value in rows.items():
-        if np.ndim(value) and len(value) not in (1, samples):
-            raise ValueError(f"`values` are of another batch: `{name}` has {len(value)} samples.")
+    lengths = {len(value) for value in rows.values() if np.ndim(value)}
+    if samples not in lengths or lengths - {1, samples}:
+        raise ValueError(f"`values` are of another batch than the inputs, which have {samples} samples.")
     return rows
 
 

@@ -105,8 +105,8 @@ class KerasModel:
         """One sparse connection by itself."""
         return self.model.get_layer(connection)(tf.constant(x, self.dtype)).numpy()
 
-    def dropped(self, layer: str) -> np.ndarray:
-        """What a layer's dropout makes of ones."""
+    def dropped(self, layer: str, seed: int) -> np.ndarray:
+        """What a layer's dropout makes of ones; it draws on from where it is, whatever the seed."""
         part = self.model.get_layer(self.expected.dropout[layer][0])
         part.rate = self.rates[part.name]
         dropped = part(tf.ones((500, 50)), training=True).numpy()

@@ -39,8 +39,9 @@ class NumpyModel:
     def _inputs(self, data: dict[str, np.ndarray]) -> list[np.ndarray]:
         return [self._cast(data)[name] for name in self.expected.inputs]
 
-    def _mode(self, training: bool) -> dict[str, bool]:
-        return {"training": training} if "training" in self.expected.modes else {}
+    def _mode(self, training: bool, rng: np.random.Generator | None = None) -> dict[str, Any]:
+        options = {"training": training, "rng": rng}
+        return {name: options[name] for name in self.expected.modes}
 
     def layers(self, data: dict[str, np.ndarray], training: bool) -> dict[str, np.ndarray]:
         """Every layer's value; dropout is off without a generator."""
@@ -52,14 +53,14 @@ class NumpyModel:
         return list(result) if isinstance(result, tuple) else [result]
 
     def differentiate(
-        self, data: dict[str, np.ndarray], training: bool = True
+        self, data: dict[str, np.ndarray], training: bool = True, rng: np.random.Generator | None = None
     ) -> tuple[Any, dict[str, np.ndarray]]:
-        """The loss, or that of the tests, and all gradients."""
+        """The loss, or that of the tests, and all gradients. Dropout is off without a generator."""
         cast, inputs = self._cast(data), self._inputs(data)
         if not self.expected.cotangents:
             targets = [cast[name] for name in self.expected.targets if name not in self.expected.inputs]
-            return self.module.gradients(self.parameters, *inputs, *targets, **self._mode(training))
-        values = self.module.layers(self.parameters, *inputs, **self._mode(training))
+            return self.module.gradients(self.parameters, *inputs, *targets, **self._mode(training, rng))
+        values = self.module.layers(self.parameters, *inputs, **self._mode(training, rng))
         cotangents = {y: cast[d] for y, d in self.expected.cotangents.items()}
         loss = sum(np.vdot(values[y], d) for y, d in cotangents.items())
         if hasattr(self.module, "loss"):
@@ -75,9 +76,25 @@ class NumpyModel:
             x.astype(self.dtype), weight, *edges_of(self.expected.stored, connection), targets
         )
 
-    def dropped(self, layer: str) -> np.ndarray:
+    def differentiate_dropped(
+        self, data: dict[str, np.ndarray], seed: int
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Any, dict[str, np.ndarray]]:
+        """Masks by the step that drops, layers, loss and gradients, all of the same generator's draws."""
+        before = self.parameters.copy()
+        values = self.module.layers(
+            self.parameters, *self._inputs(data), **self._mode(True, np.random.default_rng(seed))
+        )
+        self.parameters = before
+        loss, gradients = self.differentiate(data, True, np.random.default_rng(seed))
+        return self._masks(values), values, loss, gradients
+
+    def _masks(self, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What each dropout multiplies its input by, by its step."""
+        steps = [step for step, _ in self.expected.dropout.values()]
+        return {s: value for s in steps for name, value in values.items() if name.rstrip("_") == f"{s}_keep"}
+
+    def dropped(self, layer: str, seed: int) -> np.ndarray:
         """What a layer's dropout makes of ones."""
-        rng, inputs = np.random.default_rng(0), self._inputs(draw_data(self.expected, 0, batch=500))
+        rng, inputs = np.random.default_rng(seed), self._inputs(draw_data(self.expected, 0, batch=500))
         values = self.module.layers(self.parameters, *inputs, training=True, rng=rng)
-        step = self.expected.dropout[layer][0]
-        return next(value for name, value in values.items() if name.rstrip("_") == f"{step}_keep")
+        return self._masks(values)[self.expected.dropout[layer][0]]

@@ -81,11 +81,11 @@ class TorchModel:
         with torch.no_grad():
             return getattr(self.model, connection)(torch.tensor(x, dtype=self.dtype)).numpy()
 
-    def dropped(self, layer: str) -> np.ndarray:
+    def dropped(self, layer: str, seed: int) -> np.ndarray:
         """What a layer's dropout makes of ones."""
         part = getattr(self.model, layer).dropout
         part.p = self.rates[part]
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         dropped = part.train()(torch.ones(500, 50)).numpy()
         part.p = 0.0
         return dropped
