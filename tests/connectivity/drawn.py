@@ -205,14 +205,8 @@ def builder(draw, source: Sequence[int], target: Sequence[int], wild: bool = Tru
         [function(part) for part in sides[1]],
     )
     edges, errors = oracle.edges_of([rule], source, target, AROUND, outside or "error", duplicates or "error")
-    parts = [*sides[0], *sides[1]]
-    alone = {*parts} <= {*pool} and len({*parts}) == len(parts)
-    if (
-        outside == "wrap"
-        and alone
-        and not any(clause.startswith(f"{n} in ") for n in parts for clause in clauses)
-    ):
-        errors = errors | {oracle.NOTHING_WRAPS}
+    if outside == "wrap":
+        errors |= oracle.nothing_wraps([*sides[0], *sides[1]], clauses)
     return Case(_text(sides, clauses, outside, duplicates), edges, errors)
 
 

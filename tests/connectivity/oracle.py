@@ -96,6 +96,13 @@ def edges_of(
     return set(made), errors
 
 
+def nothing_wraps(index: Sequence[str], clauses: Sequence[str]) -> set[str]:
+    """The error of `outside = wrap` where each part of the arrow, as text, just runs over its dimension."""
+    generated = {clause.partition(" in ")[0] for clause in clauses}
+    alone = all(part.isidentifier() for part in index) and len({*index}) == len(index)
+    return {NOTHING_WRAPS} if alone and not generated & {*index} else set()
+
+
 def _unit(
     index: Sequence[Function], shape: Sequence[int], env: Env, outside: str, errors: set[str]
 ) -> int | None:
