@@ -8,7 +8,7 @@ from ..dsl import syntax
 from ..dsl.diagnostics import Report
 from ..dsl.words import suggest
 from . import codes
-from .expressions import called_name, fail, written
+from .expressions import Failed, called_name, fail, written
 
 Bound = dict[str, syntax.Argument]
 
@@ -32,6 +32,16 @@ def name_of(report: Report, node: syntax.Expression) -> str:
     if parts is not None and parts[0]:
         return parts[0]
     return written(report, node.function if isinstance(node, syntax.Call) else node)
+
+
+def no_choice(report: Report, node: syntax.Expression, name: str, choices: Collection[str]) -> Failed:
+    """Record that a value is none of the words that it can be, and return the exception to raise."""
+    word = name_of(report, node)
+    # What is left when a choice loses its beginning means something else: `positive`, `nonpositive`.
+    guess = suggest(word, [choice for choice in choices if not choice.endswith(word)])
+    help = f"did you mean `{guess}`?" if guess else ()
+    listed = ", ".join(choice if " " in choice else f"`{choice}`" for choice in choices)
+    return fail(report, codes.UNKNOWN_CHOICE, node.span, name=name, choices=listed, help=help)
 
 
 def bind(

@@ -412,8 +412,9 @@ UNKNOWN_FUNCTION = Code(
     "E219",
     "no function of numbers is called `{name}`",
     """
-Numbers are computed with `abs`, `min`, `max`, `floor`, `sqrt`, `exp` and `log`. Rules such as `random`,
-distributions such as `normal` and losses are no functions of numbers and stand in places of their own.
+Numbers are computed with `abs`, `min`, `max`, `floor`, `sqrt`, `exp`, `log`, `sin`, `cos` and `tan`. Rules
+such as `random`, distributions such as `normal` and losses are no functions of numbers and stand in places of
+their own.
 
 Wrong:
     model m
@@ -1205,6 +1206,29 @@ Right:
 """,
 )
 
+CANNOT_WRAP = Code(
+    "E350",
+    "nothing goes around here: every index is a name of the units that are there",
+    """
+`outside = wrap` takes an index modulo the size of its side, so it acts where an index is computed and may lie
+outside: `i + 1` at the last unit is the first one. Where both sides are bare names, as in `{ i -> j : ... }`,
+every unit is there, and a condition such as `abs(i - j) == 1` does not go around: the set would be an open
+chain. Write one side as a function of the other.
+
+Wrong:
+    model m
+    input x[8]
+    layer y[8]
+    connect x -> y : { i -> j : abs(i - j) == 1 ; outside = wrap }
+
+Right:
+    model m
+    input x[8]
+    layer y[8]
+    connect x -> y : { i -> i + d : d in [-1, 1] ; outside = wrap }
+""",
+)
+
 TOO_MANY_CANDIDATES = Code(
     "E313",
     "these clauses leave more than {limit} pairs to look at",
@@ -1276,7 +1300,8 @@ CYCLE = Code(
     """
 Each layer is computed once, after all that feeds it, so connections cannot lead back to where they come
 from. The message names the layers on the way round. A network that runs for several steps is written step
-by step, with a `for` that makes the layers of each.
+by step, a layer for each; the connections between them then have weights of their own. Weights that several
+steps share, as those of a recurrent network, cannot be written yet.
 
 Wrong:
     model m
@@ -1549,6 +1574,28 @@ Right:
       layer h{k}[6]
       connect h{k-1} -> h{k} : random(fan_in = 5, seed = 7 + k)
     }
+""",
+)
+
+IDLE_POLICY = Code(
+    "W340",
+    "`{policy}` has no effect here: {why}",
+    """
+A policy says what happens to an edge outside its side, to one that is made twice, or to a name that is not on
+an axis. Here none of that can happen, whatever the sizes and params are, so the policy says something that
+does not hold: it was meant for another form of the set, or can be left out.
+
+Wrong:
+    model m
+    input x[8]
+    layer y[8]
+    connect x -> y : { i -> j : abs(i - j) <= 1 ; outside = skip }
+
+Right:
+    model m
+    input x[8]
+    layer y[8]
+    connect x -> y : { i -> j : abs(i - j) <= 1 }
 """,
 )
 
@@ -1895,8 +1942,9 @@ COLUMN_WITHOUT_TABLE = Code(
     "`column` needs a set that is exactly one `load` of a table",
     """
 `column` takes the weights from the table that the edges come from, row by row. So the set has to be one
-`load` of a table: in a union or a difference it would not be clear which row an edge belongs to. A matrix of
-zeros and ones has no values; what a `.mtx` or sparse `.npz` matrix holds is `column("value")`.
+`load` of a table, or the name of an `edges` statement that is one: in a union or a difference it would not be
+clear which row an edge belongs to. A matrix of zeros and ones has no values; what a `.mtx` or sparse `.npz`
+matrix holds is `column("value")`.
 
 Wrong:
     model m

@@ -78,7 +78,12 @@ FUNCTIONS: dict[str, tuple[int | None, Callable[..., Outcome]]] = {
     "sqrt": (1, _whole(np.sqrt)),
     "exp": (1, _whole(np.exp)),
     "log": (1, _whole(np.log)),
+    "sin": (1, _whole(np.sin)),
+    "cos": (1, _whole(np.cos)),
+    "tan": (1, _whole(np.tan)),
 }
+# Numbers with a name, unless the spec gives it to something of its own.
+CONSTANTS = {"pi": np.pi}
 
 
 def _extent(value: Value) -> tuple[int, int]:
@@ -485,7 +490,8 @@ class Evaluator:
             return texts.numbers()
         if name not in FUNCTIONS:
             known = (*FUNCTIONS, *self.functions)
-            guess = suggest(name, known)
+            written_out = (function for function in known if name.startswith(function))  # `cosine`, `minimum`
+            guess = next(written_out, None) or suggest(name, known)
             raise fail(
                 self.report,
                 codes.UNKNOWN_FUNCTION,

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from ..dsl import syntax
 from ..dsl.words import counted
 from . import codes
-from .arguments import Bound, bind, call_parts
+from .arguments import Bound, bind, call_parts, no_choice
 from .axes import column_name, file_name, has_header, rows_where, unknown_kind
 from .connectivity.edge_set import EDGE_LIMIT, EdgeSet, Indices, TooManyEdges, distinct, from_keys, pair_keys
 from .connectivity.files import Files
+from .connectivity.idle import warn_of_idle
 from .connectivity.matrices import BadMatrix, Entries, is_scipy, matrix_market, scipy_matrix
 from .connectivity.policies import DUPLICATE, OUTSIDE, UNKNOWN, Policies, refuse_duplicates, size_text
 from .connectivity.sides import Axis, Side, about_unknown, rank_text, shortened, unit_text, unknown_name
@@ -114,13 +115,16 @@ class Loader:
         del keys
         return from_keys(once, self.source.shape, self.target.shape)
 
-    def numbers(self, call: syntax.Call) -> NDArray[np.float64]:
-        """What `column("name")` stands for: a number for every edge, in canonical order."""
+    def numbers(self, call: syntax.Call, variables: Mapping[str, int]) -> NDArray[np.float64]:
+        """What `column("name")` stands for: a number for every edge, in canonical order.
+
+        `variables` are those of the loops around the call.
+        """
         report = self.names.report
         bound = bind(report, call, ("name",))
         if "name" not in bound:
             raise fail(report, codes.MISSING_ARGUMENT, call.span, name="column", argument="name")
-        name = column_name(bound["name"].value, self.names, self.variables)
+        name = column_name(bound["name"].value, self.names, variables)
         loaded = self._loaded()
         if loaded.table is not None:
             values = replace(loaded.table, span=call.span).column(name).numbers()
@@ -232,6 +236,7 @@ class Loader:
         if "where" in bound:
             table = table.kept(rows_where(bound["where"].value, table, self.names, self.variables))
         policies = self._policies(bound)
+        warn_of_idle(policies, bound, (self.source, self.target), report)
         kept: NDArray[np.bool_] | None = None
         unknown: list[Unknown] = []
         units: list[Indices] = []
@@ -437,11 +442,13 @@ class Loader:
                 raise fail(report, codes.SURPLUS_ARGUMENT, bound[surplus].span, name="load", help=help)
         rows = bound.get("rows")
         word = call_parts(rows.value) if rows else None
-        if word is None or word[0] not in ("source", "target"):
+        if rows and (word is None or word[1] or word[0] not in ("source", "target")):
+            raise no_choice(report, rows.value, "rows", ("source", "target"))
+        if word is None:
             raise fail(
                 report,
                 codes.ORIENTATION,
-                rows.span if rows else node.span,
+                node.span,
                 name=name,
                 help="`rows = source` for an (in, out) matrix, `rows = target` for an (out, in) matrix",
             )

@@ -85,6 +85,7 @@ class Resolver:
     _edge_ends: dict[str, tuple[Indices, Indices]] = field(default_factory=dict[str, tuple[Indices, Indices]])
     _default_bias: dict[str, bool] = field(default_factory=dict[str, bool])
     _name_span: Span | None = None
+    _given_up: bool = False
 
     def __post_init__(self) -> None:
         self.names = Names(self.report, self.overrides, self._surroundings)
@@ -112,9 +113,11 @@ class Resolver:
                 try:
                     step(placed)
                 except Failed:
-                    continue
+                    self._given_up = True
         self.names.refuse_shadowing()
-        if not self.report.failed:
+        if self._given_up or self.names.given_up:
+            self._cycle()  # what is wrong besides may be for want of a statement that was given up
+        else:
             self._check_network()
 
     def model(self) -> Model:
@@ -424,14 +427,12 @@ class Resolver:
         operations: list[Operation] = []
         spans: list[Span] = []
         has_bias = False
-        failed = False
         for node in statement.operations:
             parts = call_parts(node)
             has_bias = has_bias or (parts is not None and parts[0] == "bias")
             try:
                 operation = resolve_operation(node, side, self.sets, placed.variables)
             except Failed:
-                failed = True
                 continue
             if operation is not None:
                 operations.append(operation)
@@ -439,8 +440,6 @@ class Resolver:
         self._refuse_repeats(operations, spans)
         self.layers[name] = Layer(name, shape, tuple(operations), statement.name.span)
         self._default_bias[name] = not has_bias
-        if failed:
-            raise Failed
 
     def _refuse_repeats(self, operations: list[Operation], spans: list[Span]) -> None:
         """What an operation holds is named after the layer and the operation, so each kind can stand once."""
@@ -577,7 +576,11 @@ class Resolver:
             spans[-1],
             chain=" -> ".join(cycle),
             others=tuple(Label(span, "and this") for span in spans[:-1]),
-            help="unroll it with `for`: a layer for each step",
+            help=(
+                f"write each step as a layer of its own, `{cycle[0]}_next` say; its connections have weights "
+                "of their own",
+                "steps that share weights, as those of a recurrent network, cannot be written yet",
+            ),
         )
         return True
 

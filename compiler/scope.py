@@ -11,7 +11,7 @@ from ..dsl.diagnostics import Label, Report
 from ..dsl.source import Span
 from ..dsl.words import KnownWords
 from . import codes
-from .expressions import INT_LIMIT, Evaluator, Failed, Surroundings, Value, article, fail
+from .expressions import CONSTANTS, INT_LIMIT, Evaluator, Failed, Surroundings, Value, article, fail
 from .reserved import NUMBER_WORDS, refusal
 
 # A `for` of a billion turns is a mistake or an attack; no network is written with this many statements.
@@ -52,7 +52,10 @@ def refuse_long(name: str, span: Span, report: Report, help: str | tuple[()] = (
 
 @dataclass
 class Names:
-    """The one namespace of a spec, and the numbers in it; `surroundings` is for its expressions."""
+    """The one namespace of a spec, and the numbers in it; `surroundings` is for its expressions.
+
+    `given_up` says that a declaration or a loop has been left out for an error.
+    """
 
     report: Report
     overrides: Mapping[str, int | float]
@@ -61,6 +64,7 @@ class Names:
     params: dict[str, int | float] = field(default_factory=dict[str, "int | float"])
     loop_variables: dict[str, Span] = field(default_factory=dict[str, Span])
     broken_loops: set[Span] = field(default_factory=set[Span])
+    given_up: bool = False
     _evaluating: list[str] = field(default_factory=list[str])
     _broken: set[str] = field(default_factory=set[str])
     _twice: set[str] = field(default_factory=set[str])
@@ -95,6 +99,7 @@ class Names:
         if text in self.declared:
             first = self.declared[text]
             self._twice.add(text)
+            self.given_up = True
             inside = f"within `for`, a name that is new each time holds its variable: `{text}{{{variable}}}`"
             self.report.add(
                 codes.DECLARED_TWICE,
@@ -200,6 +205,8 @@ class Names:
         if text in variables:
             return variables[text]
         found = self.declared.get(text)
+        if found is None and text in CONSTANTS:
+            return CONSTANTS[text]
         if found is None:
             if self.report.has(codes.UNKNOWN_NUMBER, reference.span):
                 raise Failed
@@ -268,7 +275,7 @@ def unroll(spec: syntax.Spec, names: Names) -> list[Placed]:
     """
     for statement in spec.statements:
         if isinstance(statement, syntax.ParamStatement | syntax.AxisStatement):
-            _attempt(lambda s=statement: names.declare(s.name, _KINDS[type(s)], Placed(s, {})))
+            _attempt(names, lambda s=statement: names.declare(s.name, _KINDS[type(s)], Placed(s, {})))
     result: list[Placed] = []
     for turn, placed in enumerate(_placed(spec.statements, {}, names)):
         if turn >= STATEMENT_LIMIT:
@@ -278,7 +285,7 @@ def unroll(spec: syntax.Spec, names: Names) -> list[Placed]:
             continue
         statement = placed.statement
         if isinstance(statement, syntax.ParamStatement | syntax.AxisStatement) and placed.variables:
-            _attempt(lambda s=statement, p=placed: names.declare(s.name, _KINDS[type(s)], p))
+            _attempt(names, lambda s=statement, p=placed: names.declare(s.name, _KINDS[type(s)], p))
         result.append(placed)
     return result
 
@@ -286,12 +293,12 @@ def unroll(spec: syntax.Spec, names: Names) -> list[Placed]:
 _KINDS: dict[type, str] = {syntax.ParamStatement: "param", syntax.AxisStatement: "axis"}
 
 
-def _attempt(action: Callable[[], object]) -> None:
+def _attempt(names: Names, action: Callable[[], object]) -> None:
     """Run an action whose failure has been recorded and concerns its own statement alone."""
     try:
         action()
     except Failed:
-        return
+        names.given_up = True
 
 
 def _placed(
@@ -310,6 +317,7 @@ def _placed(
             values = _loop_values(statement, variables, names)
         except Failed:
             names.broken_loops.add(statement.span)
+            names.given_up = True
             continue
         for value in values:
             yield Placed(statement, variables)
@@ -328,8 +336,11 @@ def _check_variable(
             name=variable,
             others=(Label(names.loop_variables[variable], "the loop around this one"),),
         )
-    if variable in NUMBER_WORDS:
-        raise fail(names.report, codes.RESERVED_NAME, span, name=variable, why="it is a word of the language")
+    if variable in NUMBER_WORDS:  # what stands in the loop is looked at all the same
+        help = f"`{variable}_` would do"
+        names.report.add(
+            codes.RESERVED_NAME, span, name=variable, why="it is a word of the language", help=help
+        )
     names.loop_variables[variable] = span
 
 

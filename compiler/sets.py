@@ -10,7 +10,7 @@ from ..dsl import syntax
 from ..dsl.diagnostics import Label
 from ..dsl.source import Span
 from . import codes
-from .arguments import Bound, bind, name_of
+from .arguments import Bound, bind, name_of, no_choice
 from .axes import file_name
 from .connectivity import builders, random_rule
 from .connectivity.algebra import Partial, difference, intersection, settled, union
@@ -323,6 +323,13 @@ class SetResolver:
         self, node: syntax.Expression, sides: Sides, variables: Mapping[str, int], place: str
     ) -> EdgeSet:
         """`window(...)`: what slides over the last dimensions."""
+        arguments = node.arguments if isinstance(node, syntax.Call) else ()
+        for argument in arguments:
+            word = argument.value
+            if argument.name == "pad" and isinstance(word, syntax.Reference):
+                text = self.names.text(word.name, variables)
+                if text not in ("valid", "same") and not self.names.is_number(text, variables):
+                    raise no_choice(self.names.report, word, "pad", ("valid", "same", "a number"))
         return window(node, sides.source, sides.target, self.names.evaluator(variables))
 
     # --------------------------------------------------------------------------------------- files

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dsl import syntax
+from ..dsl.diagnostics import Label
 from ..dsl.words import counted, suggest
 from . import codes
-from .arguments import bind, call_parts, name_of
+from .arguments import bind, call_parts, name_of, no_choice
 from .catalogue.initialisers import DISTRIBUTIONS
 from .connectivity import builders
+from .connectivity.by_name import is_placed, placed
 from .connectivity.degrees import degrees
 from .connectivity.edge_set import EdgeSet, Full, Indices, Listed, TooManyEdges, occurrences
 from .expressions import FLOAT32_MAX, Evaluator, Value, fail, written
@@ -22,7 +24,12 @@ from .model import Drawn, DrawnByFanIn, Given, Start, Weight
 from .sets import SetResolver, Sides
 
 ATTRIBUTES = ("weight", "trainable")
-LATER = ("share", "sign", "reduce")
+# Attributes of the language that this version does not have, with the words that they can be, if it is words.
+LATER = {
+    "share": (),
+    "sign": ("nonnegative", "nonpositive"),
+    "reduce": ("sum", "mean", "max", "min", "product"),
+}
 
 
 def resolve_weight(
@@ -38,8 +45,8 @@ def resolve_weight(
     for attribution in statement.attributes:
         name = attribution.name
         if name in LATER:
-            raise fail(report, codes.NOT_YET, attribution.span, what=f"the attribute `{name}`")
-        if name not in ATTRIBUTES:
+            _refuse_later(attribution, sets)
+        elif name not in ATTRIBUTES:
             guess = suggest(name, (*ATTRIBUTES, *LATER))
             help = f"did you mean `{guess}`?" if guess else "attributes are `weight` and `trainable`"
             raise fail(report, codes.UNKNOWN_ATTRIBUTE, attribution.name_span, name=name, help=help)
@@ -64,16 +71,23 @@ def resolve_weight(
         raise fail(report, codes.TOO_MANY_EDGES, value.span, count=f"{error.count:,}") from None
 
 
+def _refuse_later(attribution: syntax.Attribution, sets: SetResolver) -> None:
+    """Refuse what the language has and this version has not, and what the language has not either."""
+    report, name, value = sets.names.report, attribution.name, attribution.value
+    choices = LATER[name]
+    parts = call_parts(value)
+    if choices and (attribution.operator != "=" or parts is None or parts[1] or parts[0] not in choices):
+        raise no_choice(report, value, name, choices)
+    if parts == ("sum", ()):
+        return  # what a unit does anyway
+    given = f"`{name} = {parts[0]}`" if choices and parts else f"the attribute `{name}`"
+    raise fail(report, codes.NOT_YET, attribution.span, what=given)
+
+
 def _truth(attribution: syntax.Attribution, sets: SetResolver) -> bool:
     parts = call_parts(attribution.value)
     if attribution.operator != "=" or parts not in (("true", ()), ("false", ())):
-        raise fail(
-            sets.names.report,
-            codes.UNKNOWN_CHOICE,
-            attribution.value.span,
-            name=attribution.name,
-            choices="`true`, `false`",
-        )
+        raise no_choice(sets.names.report, attribution.value, attribution.name, ("true", "false"))
     return parts[0] == "true"
 
 
@@ -172,12 +186,33 @@ class _Start:
         )
 
     def _column(self, node: syntax.Call) -> NDArray[np.float64]:
-        """A column of the file that the set was loaded from, in the order of the edges."""
-        loaded = self.statement.set
+        """A column of the file that the set was loaded from, perhaps by way of its name, in edge order."""
+        loaded, sides, variables = self._loads()
         parts = call_parts(loaded)
         if not (isinstance(loaded, syntax.Call) and parts and parts[0] == "load"):
-            raise fail(self.sets.names.report, codes.COLUMN_WITHOUT_TABLE, node.span)
-        return self.sets.loader(loaded, self.sides, self.variables).numbers(node)
+            others = () if loaded is self.statement.set else (Label(loaded.span, "this is not one `load`"),)
+            help = "give each `load` a connection of its own: several into one layer add up"
+            raise fail(
+                self.sets.names.report, codes.COLUMN_WITHOUT_TABLE, node.span, others=others, help=help
+            )
+        values = self.sets.loader(loaded, sides, variables).numbers(node, self.variables)
+        if is_placed(sides.both, self.sides.both):
+            edges = self.sets.loader(loaded, sides, variables).edges()
+            return values[placed(edges, sides.both, self.sides.both).origin]
+        return values
+
+    def _loads(self) -> tuple[syntax.Expression, Sides, Mapping[str, int]]:
+        """The set of the connection, or what the named set that it is stands for, with what surrounds it."""
+        node, sides, variables = self.statement.set, self.sides, self.variables
+        while isinstance(node, syntax.Parenthesised | syntax.Reference):
+            if isinstance(node, syntax.Parenthesised):
+                node = node.inner
+                continue
+            named = self.sets.named.get(self.sets.names.text(node.name, variables))
+            if named is None:
+                break
+            node, sides, variables = named.node, named.sides, named.placed.variables
+        return node, sides, variables
 
     def _per_edge(self, node: syntax.Expression) -> float | NDArray[np.float64]:
         """A number, or one per edge where the expression speaks of the edge."""
@@ -198,7 +233,12 @@ class _Start:
                 return columns[name]()
             if not self.sets.names.is_number(name, self.variables) and name in self._index_columns:
                 return self._index_columns[name]
-            return self.sets.names.number(reference, self.variables, hint)
+            if self.sets.names.is_number(name, self.variables):
+                return self.sets.names.number(reference, self.variables)
+            guess = suggest(name, ("none", *columns, *self._index_columns))
+            return self.sets.names.number(
+                reference, self.variables, f"did you mean `{guess}`?" if guess else hint
+            )
 
         functions = {"column": self._column}
         surroundings = self.sets.names.surroundings(self.variables)

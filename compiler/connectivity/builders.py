@@ -22,6 +22,7 @@ from .edge_set import (
     from_keys,
     pair_keys,
 )
+from .idle import refuse_idle
 from .policies import DUPLICATE, OUTSIDE, Policies, apply_outside, refuse_duplicates
 from .search import Rows, Search, calls, components, numbered
 from .sides import Scope, Side
@@ -30,7 +31,9 @@ from .symbolic import symbolic
 
 def build(node: syntax.Builder, scope: Scope) -> EdgeSet:
     """The edges of a builder. Raises `Failed` after recording a diagnostic, or `TooManyEdges`."""
-    node, (scope, policies) = with_numbers(node, scope), seeded(node, scope)
+    scope, policies = seeded(node, scope)
+    node, written = with_numbers(node, scope), node
+    refuse_idle(written, scope, policies, lambda: symbolic(node, scope, Policies(), _edge_by_edge))
     form = symbolic(node, scope, policies, _edge_by_edge)
     if form is not None:
         return form

@@ -278,6 +278,12 @@ class _Pass:
             case "log":
                 low, high = (np.log(np.maximum(end, 1e-300)) for end in arguments[0])
                 return self._result(low, high, lows[0] <= 0)
+            case "cos":
+                return self._result(*_cosine(arguments[0]))
+            case "sin":
+                return self._result(*_cosine(Interval(lows[0] - np.pi / 2, highs[0] - np.pi / 2)))
+            case "tan":
+                return self._result(*_tangent(arguments[0]))
             case _:
                 self.doubtful = True
                 return WHOLE
@@ -447,6 +453,31 @@ def _quotient(a: Interval, b: Interval) -> Interval:
     unknown = _has_zero(b) | reduce(np.logical_or, map(np.isnan, corners))
     low = np.where(unknown, -np.inf, _least(corners))
     return Interval(low, np.where(unknown, np.inf, _most(corners)))
+
+
+# Beyond this an angle is no longer exact to a small part of a turn.
+ANGLES = 2.0**20
+
+
+def _cosine(a: Interval) -> Interval:
+    """Where the cosine of angles in an interval lies."""
+    low, high = _widened(np.asarray(a.low, float), np.asarray(a.high, float), 1e-9)
+    ends = np.cos(low), np.cos(high)
+    unknown = (low < -ANGLES) | (high > ANGLES) | (low > high)
+    # 1 is reached at every whole turn, -1 half a turn later.
+    most = np.floor(high / (2 * np.pi)) >= np.ceil(low / (2 * np.pi))
+    least = np.floor((high - np.pi) / (2 * np.pi)) >= np.ceil((low - np.pi) / (2 * np.pi))
+    return Interval(
+        np.where(unknown | least, -1.0, np.minimum(*ends)), np.where(unknown | most, 1.0, np.maximum(*ends))
+    )
+
+
+def _tangent(a: Interval) -> Interval:
+    """Where the tangent of angles in an interval lies: it rises from one pole to the next."""
+    low, high = _widened(np.asarray(a.low, float), np.asarray(a.high, float), 1e-9)
+    pole = np.floor(high / np.pi - 0.5) >= np.ceil(low / np.pi - 0.5)
+    unknown = pole | (low < -ANGLES) | (high > ANGLES) | (low > high)
+    return Interval(np.where(unknown, -LARGE, np.tan(low)), np.where(unknown, LARGE, np.tan(high)))
 
 
 def _root(value: Ends, exponent: int) -> Ends:

@@ -13,6 +13,7 @@ from ...dsl.diagnostics import Report
 from ...dsl.source import Span
 from ...dsl.words import suggest
 from .. import codes
+from ..arguments import no_choice
 from ..expressions import fail
 from .edge_set import Indices
 from .sides import Scope, Side, unit_text
@@ -57,13 +58,7 @@ class Policies:
             if attribution.name in chosen:
                 raise fail(report, codes.ARGUMENT_TWICE, attribution.span, name=attribution.name)
             if word not in choices:
-                raise fail(
-                    report,
-                    codes.UNKNOWN_CHOICE,
-                    value.span,
-                    name=attribution.name,
-                    choices=", ".join(f"`{choice}`" for choice in choices),
-                )
+                raise no_choice(report, value, attribution.name, choices)
             chosen[attribution.name] = word
         return Policies(**chosen)
 

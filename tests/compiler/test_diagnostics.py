@@ -140,6 +140,25 @@ def test_the_network_is_checked_only_when_its_parts_are_right(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
+    ("name", "codes_of_names"),
+    [
+        ("layer forward[3]\nconnect x -> forward : all\noutput forward", ["E205"]),
+        ("param none = 3", ["E205"]),
+        ("layer a__b[3]\nconnect x -> a__b : all\noutput a__b", ["E206"]),
+        ("layer h[3] : tahn\nconnect x -> h : all\noutput h", ["E401"]),
+        ("for off in 1..2 { layer h{off}[off]\nconnect x -> h{off} : all\noutput h{off} }", ["E205"]),
+    ],
+)
+def test_a_name_that_is_refused_hides_nothing(name: str, codes_of_names: list[str], tmp_path: Path) -> None:
+    text = f"model m\ninput x[3]\n{name}\nlayer y[3]\noutput y"
+    errors = [d.code.code for d in found(tmp_path, text) if d.severity == "error"]
+    assert sorted(errors) == sorted([*codes_of_names, "E317"])
+    text += "\nlayer z[3]\nlayer w[0]\nconnect x -> y : all\nconnect y -> z : all\nconnect z -> y : all"
+    errors = [d.code.code for d in found(tmp_path, text) if d.severity == "error"]
+    assert sorted(errors) == sorted([*codes_of_names, "E214", "E316"])
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "layer gene[3]\nconnect x -> gene : all\nlayer gene[4]",

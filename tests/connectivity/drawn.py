@@ -13,9 +13,20 @@ from . import oracle
 from .oracle import Condition, Edges, Env, Rule
 
 NAMES = ("i", "j", "k", "u")
+WAVES = ("sin", "cos", "tan")
 # What a spec sees besides index names: `param p = 3` and `for t in 2..2`.
 AROUND = {"p": 3, "t": 2}
-FUNCTIONS = {"abs": abs, "min": min, "max": max, "floor": math.floor, "__builtins__": {}}
+FUNCTIONS = {
+    "abs": abs,
+    "min": min,
+    "max": max,
+    "floor": math.floor,
+    "sin": math.sin,
+    "cos": math.cos,
+    "tan": math.tan,
+    "pi": math.pi,
+    "__builtins__": {},
+}
 
 
 def function(text: str) -> Callable[[Env], float]:
@@ -59,6 +70,7 @@ def number(names: tuple[str, ...], deep: int = 2) -> st.SearchStrategy[str]:
         st.builds("({}) ** 2".format, leaf),
         st.builds("{}({}, {})".format, st.sampled_from(["min", "max"]), inner, leaf),
         st.builds("floor(({}) / 2)".format, leaf),
+        st.builds("floor({} * {}({}))".format, st.sampled_from("25"), st.sampled_from(WAVES), leaf),
         st.builds("{} {} {}".format, leaf, st.sampled_from(["+", "-"]), inner),
         st.builds("-({})".format, inner),
     )
@@ -193,6 +205,8 @@ def builder(draw, source: Sequence[int], target: Sequence[int], wild: bool = Tru
         [function(part) for part in sides[1]],
     )
     edges, errors = oracle.edges_of([rule], source, target, AROUND, outside or "error", duplicates or "error")
+    if outside == "wrap":
+        errors |= oracle.nothing_wraps([*sides[0], *sides[1]], clauses)
     return Case(_text(sides, clauses, outside, duplicates), edges, errors)
 
 
@@ -215,7 +229,7 @@ def explicit(
     """Explicit pairs, and lists of sources or targets, by number or by name."""
     arrows: list[str] = []
     rules: list[Rule] = []
-    unknown = False
+    unknown, numbered = False, False
     for _ in range(draw(st.integers(1, 4))):
         ends: list[list[list[str]]] = []
         texts: list[str] = []
@@ -230,6 +244,7 @@ def explicit(
                         parts[dimension] = f'"{known[number[dimension]]}"'
                     elif draw(st.integers(0, 80)) == 0:
                         parts[dimension], unknown = '"nobody"', True
+                numbered = numbered or not all(part.startswith('"') for part in parts)
                 written.append(parts[0] if len(parts) == 1 else f"({', '.join(parts)})")
             one = len(units) == 1 and draw(st.booleans())
             texts.append(written[0] if one else f"[{', '.join(written)}]")
@@ -243,6 +258,7 @@ def explicit(
     policies = [f"outside = {outside}"] * bool(outside) + [f"duplicate = {duplicates}"] * bool(duplicates)
     text = "{ " + ", ".join(arrows) + (" ; " + ", ".join(policies) if policies else "") + " }"
     edges, errors = oracle.edges_of(rules, source, target, AROUND, outside or "error", duplicates or "error")
+    errors |= {oracle.NOTHING_WRAPS} if outside == "wrap" and not numbered else set()
     return Case(text, edges, errors | (oracle.UNKNOWN_NAMES if unknown else set()))
 
 

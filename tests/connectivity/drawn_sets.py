@@ -366,6 +366,8 @@ def structured(draw, source: Shape, target: Shape) -> Case:
         holds.append(chance(function(p), positive, seed_of_this, ends, (source, target)))
     rule = Rule(build.names, holds, ends[0], ends[1])
     edges, errors = oracle.edges_of([rule], source, target, AROUND, outside or "error", duplicate or "error")
+    if outside == "wrap":
+        errors |= oracle.nothing_wraps([*build.ends[0], *build.ends[1]], [clause.text for clause in clauses])
     text = f"{{ {index_text(build.ends[0])} -> {index_text(build.ends[1])}"
     text += " : " + ", ".join(clause.text for clause in clauses) if clauses else ""
     text += " ; " + ", ".join(policies) if policies else ""

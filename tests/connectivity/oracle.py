@@ -18,6 +18,7 @@ Edges = set[tuple[int, int]]
 
 OUTSIDE, NOT_INTEGER, DUPLICATE, DIVISION = "E204", "E310", "E311", "E217"
 NOT_A_PROBABILITY, TOO_FEW, SIDES, PLACES = "E341", "E315", "E343", "E342"
+NOTHING_WRAPS = "E350"
 # A name that is on no axis, or one where there is no axis with names.
 UNKNOWN_NAMES = {"E331", "E332"}
 
@@ -93,6 +94,13 @@ def edges_of(
     if not errors and duplicates == "error" and len(set(made)) < len(made):
         errors.add(DUPLICATE)
     return set(made), errors
+
+
+def nothing_wraps(index: Sequence[str], clauses: Sequence[str]) -> set[str]:
+    """The error of `outside = wrap` where each part of the arrow, as text, just runs over its dimension."""
+    generated = {clause.partition(" in ")[0] for clause in clauses}
+    alone = all(part.isidentifier() for part in index) and len({*index}) == len(index)
+    return {NOTHING_WRAPS} if alone and not generated & {*index} else set()
 
 
 def _unit(

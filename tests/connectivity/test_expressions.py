@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from nnspec.compiler.connectivity.narrowing import Interval, _cosine, _tangent
 
 from .specs import Refused, model, pairs, refusal
 
@@ -74,6 +77,10 @@ def test_integers_are_exact(a, first, b, second, c):
         ("1 - 2 - 3", -4),
         ("10 / 4", 2.5),
         ("exp(0) + log(1) + sqrt(9)", 4.0),
+        ("sin(0) + cos(0) + tan(0)", 1.0),
+        ("2 * pi", 2 * math.pi),
+        ("floor(1000 * cos(pi / 3 + 0.001))", 499),
+        ("sin(1) ** 2 + tan(0.5)", math.sin(1) ** 2 + math.tan(0.5)),
     ],
 )
 def test_values(text, value):
@@ -188,3 +195,48 @@ def test_large_numbers_are_compared_exactly():
 )
 def test_clauses_refused(clauses, expected):
     assert refusal(f"{{ i -> j : {clauses} }}").code.code == expected
+
+
+# ------------------------------------------------------------------------------------------------- angles
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    st.sampled_from(["sin", "cos", "tan"]),
+    st.sampled_from(["j <= {} and j >= 0", "{} > 0.3", "abs({}) < 0.5", "floor({}) == j - 4", "{} * j < i"]),
+    st.sampled_from(["1", "4", "-3", "0.5"]),
+    st.sampled_from(
+        ["i / 3", "(i - j) * pi / 7", "i * j / 5 - 2", "-i", "i + 2**18", "(i + 1) * pi / 2 + 0.1"]
+    ),
+)
+def test_angles_in_conditions(function, condition, factor, angle):
+    text = condition.format(f"({factor} * {function}({angle}))")
+    known = {"abs": abs, "floor": math.floor, "pi": math.pi, function: getattr(math, function)}
+    holds = eval(f"lambda i, j: {text}", known)
+    found = pairs(f"{{ i -> j : {text} }}", 11, 13)
+    assert found == {(i, j) for i in range(11) for j in range(13) if holds(i, j)}
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(
+    st.sampled_from(["sin", "cos", "tan"]),
+    st.floats(-50, 50),
+    st.one_of(st.floats(0, 0.01), st.floats(0, 4), st.floats(0, 9)),
+)
+def test_enclosed_angles(function, low, width):
+    """No angle in an interval has a value outside of what it is enclosed by."""
+    enclose = _tangent if function == "tan" else _cosine
+    turn = math.pi / 2 if function == "sin" else 0.0
+    found = enclose(Interval(low - turn, low + width - turn))
+    values = getattr(np, function)(np.linspace(low, low + width, 1001))
+    assert np.all(values >= found.low - 1e-9 * np.abs(values))
+    assert np.all(values <= found.high + 1e-9 * np.abs(values))
+    if function != "tan" and width < 0.5:
+        assert found.high - found.low < width + 1e-6
+
+
+def test_pi_may_be_something_else():
+    assert param("pi") == math.pi
+    assert pairs("{ pi -> pi + 1 ; outside = skip }", 3, 3) == {(0, 1), (1, 2)}
+    assert pairs("{ i -> pi + 0 }", 3, 3, before="param pi = 2") == {(0, 2), (1, 2), (2, 2)}
+    assert pairs("{ i -> j : j < pi }", 1, 9) == {(0, j) for j in range(4)}

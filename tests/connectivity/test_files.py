@@ -251,8 +251,8 @@ def test_turned(refuse):
     ("edges", "code"),
     [
         ('load("m.npy")', "E611"),
-        ('load("m.npy", rows = columns)', "E611"),
-        ('load("m.npy", rows = "source")', "E611"),
+        ('load("m.npy", rows = columns)', "E227"),
+        ('load("m.npy", rows = "source")', "E227"),
         ('load("m.npy", rows = source, outside = skip)', "E224"),
         ('load("m.npy", rows = source, source = "a")', "E224"),
     ],

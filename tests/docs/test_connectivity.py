@@ -238,6 +238,7 @@ FORMS = {
     "torus": Form(lambda r, c, p, q: math.hypot(around(p - r), around(q - c)) <= 2 + 1e-9, every),
     "spherical": Form(lambda a, b, c, d, e, f: math.dist((a, b, c), (d, e, f)) <= 2 + 1e-9, every),
     "onto_coarser": Form(lambda r, c, p, q: within(2)(r, c, 2 * p + 1, 2 * q + 1), every),
+    "gabor": Form(within(3), every),
     "half_of_circle": Form(within(4), by_chance(lambda *edge: 0.5)),
     "gaussian": Form(within(4), by_chance(lambda *edge: math.exp(-squared(*edge) / 2))),
     "exponential": Form(anywhere, by_chance(lambda *edge: math.exp(-math.sqrt(squared(*edge)) / 1.5))),
@@ -271,6 +272,7 @@ FORMS = {
     "block_sparse": Form(lambda k, q: (k // 15, q // 15) in BLOCKS, every),
     # Paths of two edges
     "two_steps": Form(lambda i, j: j - i in (2, 5, 8), every),
+    "any_steps": Form(lambda i, j: j > i and j - i not in (1, 2, 5), every),
     # What it costs
     "fading": Form(differ, by_chance(lambda i, j: math.exp(-abs(i - j) / 10))),
     "natten": Form(lambda r, c, p, q: abs(clamped(p) - r) <= 1 and abs(clamped(q) - c) <= 1, every),
