@@ -7,6 +7,7 @@ time is the lower quartile of many, since most of what a busy machine adds comes
 
     python -m benchmarks.transposes            64 x 100,000, float32: about a minute
     python -m benchmarks.transposes --docs     writes the table into docs/performance.md too
+    OMP_NUM_THREADS=1 python -m benchmarks.transposes     on one core, in its own time
 """
 
 from __future__ import annotations
@@ -135,10 +136,11 @@ def forms() -> list[tuple[str, str, Form]]:
 
 
 def milliseconds(run: Callable[[], object]) -> float:
-    """How long a call takes."""
-    start = time.perf_counter()
+    """How long a call takes; of a single thread its own time, which a busy machine changes less."""
+    clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
+    start = clock()
     run()
-    return 1000 * (time.perf_counter() - start)
+    return 1000 * (clock() - start)
 
 
 def quartile(times: Sequence[float]) -> float:
@@ -175,7 +177,7 @@ def setting(batch: int, units: int) -> str:
     """What was measured where, in a sentence."""
     return (
         f"{batch} x {units:,}, float32, {torch.get_num_threads()} threads, torch {torch.__version__}, "
-        f"lower quartile of {ROUNDS}; {machine.described()}"
+        f"lower quartile of {ROUNDS};\n{machine.described()}"
     )
 
 
