@@ -7,7 +7,8 @@ says so.
 
     python -m benchmarks            the evidence: about six minutes on two cores
     python -m benchmarks --quick    smaller problems, nothing compiled: about one minute, and no evidence
-    python -m benchmarks --docs     writes the tables into docs/performance.md too
+    python -m benchmarks --docs     writes the tables into docs/performance.md too, as those of a processor of
+                                    this maker
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ import argparse
 import importlib.metadata
 import os
 import platform
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from . import report
+from . import machine, report
 from .evidence import findings, planned_kernels
 from .harness import QUICK, ROOT, Sizes, in_process
 
@@ -39,7 +42,7 @@ def about(sizes: Sizes) -> dict[str, Any]:
         except importlib.metadata.PackageNotFoundError:
             packages[name] = "not installed"
     return {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "machine": f"{platform.machine()}, {machine.described()}",
         "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "python": platform.python_version(),
         "packages": packages,
@@ -54,7 +57,7 @@ def setting(facts: dict[str, Any]) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in facts["packages"].items())
     return (
         f"{facts['units']:,} units, batch {facts['batch']}, float32, {facts['rounds']} rounds, "
-        f"{facts['machine']}, load before {facts['load']};\n{packages}."
+        f"load before {facts['load']};\n{facts['machine']};\n{packages}."
     )
 
 
@@ -83,6 +86,8 @@ def main() -> None:
     sizes, console = QUICK if chosen.quick else Sizes(), Console(width=None if os.isatty(1) else 120)
 
     facts = about(sizes)
+    transposing = [sys.executable, "-m", "benchmarks.transposes", "--units", str(sizes.units)]
+    subprocess.run([*transposing, *["--docs"] * chosen.docs], cwd=ROOT, check=True)
     cases, problems = measure(sizes, console)
     try:
         planned = planned_kernels(sizes)
@@ -106,7 +111,7 @@ def main() -> None:
     console.print(f"results: {chosen.out / 'results.json'}")
     console.print(report.plot(chosen.out / "plot.png", cases))
     if chosen.docs:
-        tables = report.page_tables(cases, found, planned, setting(facts))
+        tables = report.page_tables(cases, found, planned, setting(facts), machine.maker())
         PAGE.write_text(report.filled_in(PAGE.read_text(encoding="utf-8"), tables), encoding="utf-8")
         console.print(f"page: {PAGE}")
 

@@ -22,6 +22,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from . import machine
+
 DECADES = [10_000, 100_000, 1_000_000, 10_000_000]
 
 
@@ -126,7 +128,8 @@ def slope(runs: list[Run]) -> float:
 def main() -> None:
     """Print the table."""
     more = "--units" in sys.argv[1:]
-    table = Table("set", "units", "edges", "s", "MB", "slope", title="spec-compile -t numpy: spec to files")
+    title = f"spec-compile -t numpy: spec to files; {machine.described()}"
+    table = Table("set", "units", "edges", "s", "MB", "slope", title=title)
     for case in CASES:
         sizes = [edges // case.fan_in for edges in DECADES]
         if case.symbolic or more:

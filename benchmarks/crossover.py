@@ -30,6 +30,8 @@ from nnspec.backends.torch.kernels.edges import EdgeProjection
 from nnspec.backends.torch.kernels.masked import MaskedProjection
 from nnspec.backends.torch.kernels.units_first import to_batch_first
 
+from . import machine
+
 ROUNDS = 5
 BATCHES = (1, 16, 64, 256, 1024)
 MEASURED = Path(__file__).parents[1] / "compiler" / "measured.py"
@@ -131,7 +133,7 @@ def main() -> None:
     torch.manual_seed(0)
     rows: dict[tuple[str, int], list[list[float]]] = {}
     found: dict[tuple[str, int], list[float]] = {}
-    table = Table("set", "batch", "kernel", "us", "of edges", title="training steps")
+    table = Table("set", "batch", "kernel", "us", "of edges", title=f"training steps; {machine.described()}")
     lines = ["set,batch,kernel,microseconds"]
     for problem in track(list(problems()), "measuring"):
         for batch in BATCHES:

@@ -24,6 +24,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from . import machine
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 BATCH, ROUNDS = 64, 9
 
@@ -225,7 +227,9 @@ def main() -> None:
         peaks = {name: peak_megabytes(folder, name) for name in (COMPILED, *WRITTEN, WITHOUT)}
         layers, steps = measured_layers(folder), measured_steps(folder)
     console.print(f"from the spec to the files of three targets: {', '.join(f'{s:.1f}' for s in seconds)} s")
-    setting = f"batch {BATCH}, float32, {torch.get_num_threads()} threads, {ROUNDS} rounds"
+    setting = (
+        f"batch {BATCH}, float32, {torch.get_num_threads()} threads, {ROUNDS} rounds; {machine.described()}"
+    )
     console.print(table(f"The layer alone: {setting}", layers))
     console.print(table(f"A training step of the larger model: {setting}", steps, peaks))
     plain = statistics.median(steps.pop(WITHOUT))

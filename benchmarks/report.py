@@ -195,25 +195,29 @@ def markdown(headings: Sequence[str], rows: Sequence[Cells]) -> str:
 
 
 def page_tables(
-    cases: Cases, found: Sequence[Finding], planned: Mapping[str, str], setting: str
+    cases: Cases, found: Sequence[Finding], planned: Mapping[str, str], setting: str, maker: str
 ) -> dict[str, str]:
-    """What stands between the markers of the page, by the marker's name."""
+    """What stands between the markers of the page, by the marker's name; it ends with a maker's."""
     tables = {"setting": setting, "evidence": markdown(EVIDENCE, evidence_cells(found))}
     for name, case in cases.items():
         if not by_density(name):
             tables[name] = f"{case['framework']}:\n\n{markdown(VERSIONS, version_cells(case))}"
     tables["density"] = markdown(DENSITY, density_cells(cases, planned))
-    return tables
+    return {f"{name}, {maker}": table for name, table in tables.items()}
 
 
 def filled_in(page: str, tables: Mapping[str, str]) -> str:
     """A page with new text between `<!-- benchmarks: NAME -->` and `<!-- end -->`.
 
-    Raises KeyError for a marker of which nothing was measured.
+    What no table is given for stays, such as what another machine measured. Raises KeyError where the page
+    has no place for any of the tables.
     """
+    places = re.findall(r"<!-- benchmarks: ([^>]+) -->", page)
+    if not set(places) & set(tables):
+        raise KeyError(f"the page has no place for any of {', '.join(tables)}")
     return re.sub(
-        r"(<!-- benchmarks: ([^>]+) -->\n).*?(<!-- end -->)",
-        lambda found: f"{found[1]}{tables[found[2]]}\n{found[3]}",
+        r"(<!-- benchmarks: ([^>]+) -->\n)(.*?)(<!-- end -->)",
+        lambda found: f"{found[1]}{tables[found[2]]}\n{found[4]}" if found[2] in tables else found[0],
         page,
         flags=re.DOTALL,
     )

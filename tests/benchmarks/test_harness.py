@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))  # `python -m benchmarks` is run from there; it is not in the package
 
-from benchmarks import report  # noqa: E402
+from benchmarks import machine, report, transposes  # noqa: E402
 from benchmarks.evidence import findings, worst_plan  # noqa: E402
 from benchmarks.harness import TOY, Case, Made, Version, in_process, measured, reason  # noqa: E402
 from benchmarks.problems import Layer, block_edges, copies, drawn_edges  # noqa: E402
@@ -72,10 +72,14 @@ def test_json_tables_plot_and_page_are_written(cases: dict[str, Any], tmp_path: 
     assert report.versions_table(cases, "").row_count == rows
     said = report.plot(tmp_path / "plot.png", cases)
     assert (tmp_path / "plot.png").exists() or "not installed" in said
-    tables = report.page_tables(cases, found, {}, "setting")
-    page = "before\n<!-- benchmarks: layer -->\nold\n<!-- end -->\nafter\n"
+    tables = report.page_tables(cases, found, {}, "setting", "AMD")
+    other = "<!-- benchmarks: layer, Intel -->\nstays\n<!-- end -->\n"
+    page = f"before\n<!-- benchmarks: layer, AMD -->\nold\n<!-- end -->\n{other}after\n"
     filled = report.filled_in(page, tables)
     assert "old" not in filled
+    assert filled.endswith(f"{other}after\n")
+    with pytest.raises(KeyError, match="no place"):
+        report.filled_in(other, tables)
     assert "nnspec edges" in filled
     assert report.filled_in(filled, tables) == filled
 
@@ -142,3 +146,28 @@ def test_a_framework_is_measured_in_a_process_of_its_own() -> None:
     assert not problems
     assert "layer" in {case["case"] for case in done}
     assert asdict(TOY)["units"] < 100
+
+
+def test_headings_name_the_processor_and_its_caches(tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text("vendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC(TM)  Processor\n")
+    caches = [("1", "Data", "32K", "0"), ("1", "Instruction", "32K", "0"), ("2", "Unified", "1024K", "0")]
+    for number, facts in enumerate([*caches, ("3", "Unified", "32768K", "0-1")]):
+        folder = tmp_path / "cpu0" / "cache" / f"index{number}"
+        folder.mkdir(parents=True)
+        for name, fact in zip(("level", "type", "size", "shared_cpu_list"), facts, strict=True):
+            (folder / name).write_text(f"{fact}\n")
+    said = machine.described(tmp_path / "cpuinfo", tmp_path)
+    assert re.fullmatch(r"AMD EPYC Processor, \d+ cores, L1d 32 kB a core, L2 1 MB a core, L3 32 MB", said)
+    assert machine.maker(tmp_path / "cpuinfo") == "AMD"
+    assert machine.described(tmp_path / "none", tmp_path / "none").endswith("caches unknown")
+
+
+def test_every_form_transposes_and_has_a_row(tmp_path: Path) -> None:
+    """Sizes that no tile divides; `measured` compares every form with `x.t()`."""
+    rows = transposes.measured(9, 7777, 2)
+    assert [len(cells) for cells in rows] == [len(transposes.HEADINGS)] * (1 + len(transposes.forms()))
+    page = tmp_path / "page.md"
+    page.write_text(f"<!-- benchmarks: transposes, {machine.maker()} -->\nold\n<!-- end -->\n")
+    transposes.write_page(page, 9, 7777, rows)
+    assert "what a layer does" in page.read_text()
+    assert "old" not in page.read_text()

@@ -172,19 +172,32 @@ def test_chain_stays_units_first():
 
 
 @pytest.mark.parametrize(
-    "shape", [(3, 400_001), (400_001, 3), (512, 512), (700, 690), (0, 5), (5, 0), (1, 4)]
+    "shape",
+    [(3, 400_001), (400_001, 3), (512, 512), (700, 690), (9001, 64), (4096, 16), (0, 5), (5, 0), (1, 4)],
 )
-def test_transposed_copy(shape):
-    matrix = torch.randn(shape)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_transposed_copy(shape, dtype):
+    matrix = torch.randn(shape).to(dtype)
     for source in (
         matrix,
         matrix.t(),
-        torch.randn(shape[0], 2 * shape[1])[:, ::2],
+        torch.randn(shape[0], 2 * shape[1]).to(dtype)[:, ::2],
         matrix[:, :1].expand(shape),
     ):
         transpose = transposed_copy(source)
         assert transpose.is_contiguous()
         assert torch.equal(transpose, source.t())
+
+
+@pytest.mark.parametrize("shape", [(32, 60_000), (60_000, 32)])
+def test_a_transposed_copy_takes_one_array(shape):
+    """Beside the result there are a few tiles, never a second array."""
+    matrix = torch.randn(shape)
+    with torch.profiler.profile(profile_memory=True) as profile:
+        transposed_copy(matrix)
+    events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    held = np.cumsum([event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())])
+    assert matrix.nbytes <= held.max() <= 1.5 * matrix.nbytes
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
