@@ -39,6 +39,7 @@ bench: .venv/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r benchmarks/requirements.txt
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.connectivity
+	$(BIN)/python -m benchmarks.growth
 
 clean:
 	rm -rf .venv build
