@@ -28,7 +28,7 @@ class Layer(WithTables):
 
     def unit_bias(self) -> Tensor:
         """The bias of every unit, (units,): entry `bias_index[unit]`, or 0 where that is -1."""
-        if not self.table_names:
+        if "bias_index" not in self.table_names:
             return self.bias
         return torch.cat([self.bias, self.bias.new_zeros(1)])[self.bias_index]
 
