@@ -248,6 +248,26 @@ def test_many_names_are_not_all_told():
         places_of(names, [])
 
 
+def test_biases_of_a_module_start_as_their_file_says(tmp_path):
+    (tmp_path / "genes.txt").write_text("TP53\nBRCA1\nEGFR\n")
+    (tmp_path / "t.csv").write_text("unit,value\nEGFR,1\nTP53,2\nBRCA1,3\n")
+    np.save(tmp_path / "only.npy", [1, 0, 1])
+    _, module = compiled(
+        'axis gene = names("genes.txt")\ninput x[gene]\nconnect x -> y : one_to_one\nconnect y -> z : all\n'
+        'layer y[gene] : bias(start = load("t.csv"))\n'
+        'layer z[gene, 2] : bias(per = 0, start = load("t.csv"))\n'
+        'layer w[gene] : bias(start = load("t.csv"), only = load("only.npy"))\nconnect y -> w : all\n',
+        tmp_path,
+    )
+    start = module.init()
+    assert {name: start[f"{name}.bias"].tolist() for name in "yzw"} == {
+        "y": [2, 3, 1],
+        "z": [2, 3, 1],
+        "w": [2, 1],
+    }
+    assert all(start[f"{name}.bias"].dtype == np.float32 for name in "yzw")
+
+
 def test_in_order_of_a_module(tmp_path):
     (tmp_path / "genes.txt").write_text("TP53\nBRCA1\nEGFR\n")
     _, module = compiled(
