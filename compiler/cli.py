@@ -24,7 +24,7 @@ from ..dsl.printing import printable
 from ..dsl.render import Format, as_object, json_text, render
 from ..dsl.source import Source
 from ..dsl.words import suggest
-from .console import encodable, is_coloured, open_streams, put, put_data, say
+from .console import REMOVE_BAR, encodable, is_coloured, open_streams, put, put_data, say, table_console
 from .defaults import BATCH
 from .resolve import UnknownParam
 from .version import VERSION
@@ -439,9 +439,7 @@ def explain(file: Path, params: Mapping[str, int | float], batch: int, style: st
     if style == "json":
         put(json.dumps(as_json(explanation), indent=2) + "\n")
         return
-    from rich.console import Console
-
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = table_console()
     facts = explanation.connections
     rows = [
         (
@@ -593,7 +591,6 @@ def _place(path: Path) -> Path:
 
 def _print_summary(connection: str, sides: tuple[Side, Side], summary: Summary) -> None:
     """The numbers of a connection as a table."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -620,7 +617,7 @@ def _print_summary(connection: str, sides: tuple[Side, Side], summary: Summary) 
         ("unread", listed(summary.source)),
     ):
         table.add_row(name, Text(printable(value)))
-    Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(table)
+    table_console().print(table, highlight=False)
 
 
 @main.command()
@@ -705,6 +702,7 @@ def test(
         runner = Path(__file__).with_name("run_tests.py")
         command = [sys.executable, "-P", str(runner), str(Path(folder) / tests)]
         command += ["require" if require else "skip", *pytest_arguments]
+        REMOVE_BAR.get()()
         # Processes that plugins of pytest start keep the current folder off their path, too.
         finished = subprocess.run(command, env={**os.environ, "PYTHONSAFEPATH": "1"}, check=False)
     sys.exit(finished.returncode if finished.returncode in (0, 2) else 1)

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
-from typing import TextIO
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from ..dsl.printing import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Takes a bar of progress off the terminal, if there is one: it goes before anything is printed.
+REMOVE_BAR: ContextVar[Callable[[], None]] = ContextVar("REMOVE_BAR", default=lambda: None)
 
 
 def open_streams() -> None:
@@ -47,6 +54,7 @@ def say(line: str, *, err: bool = False, colour: str | None = None) -> None:
 
 def put(text: str, *, err: bool = False) -> None:
     """Print text that holds nothing but what is meant for a terminal, line breaks and colours as they are."""
+    REMOVE_BAR.get()()
     click.echo(encodable(text, sys.stderr if err else sys.stdout), nl=False, err=err)
 
 
@@ -58,6 +66,7 @@ def encodable(text: str, stream: TextIO) -> str:
 
 def put_data(pieces: Iterable[str]) -> None:
     """Print data: in UTF-8, to the byte, to a file or a program; to a terminal as text for people."""
+    REMOVE_BAR.get()()
     if sys.stdout.isatty():
         for piece in pieces:
             put(printable(piece, keep="\n\t"))
@@ -65,3 +74,11 @@ def put_data(pieces: Iterable[str]) -> None:
     sys.stdout.flush()
     for piece in pieces:
         click.echo(piece.encode(), nl=False)
+
+
+def table_console() -> Console:
+    """A console of rich on standard output, for tables; of a fixed width where that is no terminal."""
+    from rich.console import Console
+
+    REMOVE_BAR.get()()
+    return Console(width=None if sys.stdout.isatty() else 120)

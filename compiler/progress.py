@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .connectivity.budget import WATCHER
+from .console import REMOVE_BAR
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,27 +19,38 @@ PATIENCE = 1.0
 
 @contextmanager
 def search_progress(console: Console) -> Generator[None]:
-    """Show on a console how much of what may be searched has been, where that takes longer than a second."""
-    started = time.monotonic()
+    """Show on a console how much of what may be searched has been, where that takes longer than a second.
+
+    The bar is removed before anything is printed, and no stream is led to the console: one may be a file.
+    """
+    started: float | None = None
     bar: Progress | None = None
     task: TaskID | None = None
 
     def watch(done: int, limit: int) -> None:
-        nonlocal bar, task
+        nonlocal started, bar, task
+        if started is None:
+            started = time.monotonic()
         if time.monotonic() - started < PATIENCE:
             return
         if bar is None or task is None:
             from rich.progress import Progress
 
-            bar = Progress(console=console, transient=True)
+            bar = Progress(console=console, transient=True, redirect_stdout=False, redirect_stderr=False)
             task = bar.add_task("pairs tried one by one, of those that may be", total=limit)
             bar.start()
         bar.update(task, completed=done)
 
-    token = WATCHER.set(watch)
+    def remove() -> None:
+        nonlocal started, bar
+        if bar is not None:
+            bar.stop()
+        started = bar = None
+
+    watcher, removed = WATCHER.set(watch), REMOVE_BAR.set(remove)
     try:
         yield
     finally:
-        WATCHER.reset(token)
-        if bar is not None:
-            bar.stop()
+        WATCHER.reset(watcher)
+        REMOVE_BAR.reset(removed)
+        remove()

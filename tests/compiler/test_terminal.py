@@ -208,6 +208,35 @@ def test_printed_modules_are_those_that_are_written(folder: Path) -> None:
     assert harmless(on_terminal("named.nnspec", "-t", "numpy", "--stdout")[1])
 
 
+SEARCHED = "model named\ninput x[30]\nlayer y[30]\nconnect x -> y : { i -> j : (i * j) % 30 == 1 }\n"
+
+
+@pytest.mark.parametrize("command", ["explain", "edges", "check", "build"])
+def test_a_bar_of_progress_is_in_nobodys_way(
+    command: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Standard output may be a file while the bar is on the terminal; where both are one, the bar goes."""
+    monkeypatch.setattr("nnspec.compiler.progress.PATIENCE", 0)
+    monkeypatch.setenv("TERM", "xterm")
+    Path("named.nnspec").write_text(SEARCHED)
+    arguments = {
+        "build": ["named.nnspec", "-t", "numpy", "-o", "out"],
+        "edges": ["edges", "named.nnspec", "x_y"],
+    }
+    call = arguments.get(command, [command, "named.nnspec"])
+    plain = CliRunner().invoke(cli.main, call).stdout
+    assert plain != "" or command == "check"
+    screen, file = Terminal(), io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(sys, "stdout", file)
+    with pytest.raises(SystemExit):
+        cli.main(call)
+    file.flush()
+    assert file.buffer.getvalue().decode().replace("unchanged", "wrote    ") == plain
+    assert "pairs tried" in screen.shown()
+    assert "%" not in screen.shown().rpartition("\x1b[2K")[2]
+
+
 # ------------------------------------------------------------------------------------------------- streams
 
 
