@@ -119,8 +119,11 @@ def test_backward_takes_any_batch(generated: Generated, batch: tuple[int, ...], 
         (((8, 6), (8, 2, 3)), "`a` must have the shape (..., 5), but has (8, 6)."),
         (((8,), (8, 2, 3)), "`a` must have the shape (..., 5), but has (8,)."),
         (((8, 5, 1), (8, 2, 3)), "`a` must have the shape (..., 5), but has (8, 5, 1)."),
-        (((8, 5), (8, 6)), "`gr` must have the shape (..., 2, 3), but has (8, 6)."),
-        (((8, 5), (3,)), "`gr` must have the shape (..., 2, 3), but has (3,)."),
+        (
+            ((8, 5, 5), (8, 6)),
+            "`gr` must have the shape (8, 5, 2, 3), since the batch of `a` is (8, 5), but has (8, 6).",
+        ),
+        (((8, 5), (3,)), "`gr` must have the shape (8, 2, 3), since the batch of `a` is (8,), but has (3,)."),
         (
             ((8, 5), (1, 2, 3)),
             "`gr` must have the shape (8, 2, 3), since the batch of `a` is (8,), but has (1, 2, 3).",

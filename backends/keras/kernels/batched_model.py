@@ -75,13 +75,13 @@ def batch_of(given):
     first, batch = "", None
     for name, shape, declared in given:
         shape, declared = tuple(shape), tuple(declared)
-        before = len(shape) - len(declared)
-        if before < 0 or not same_sizes(shape[before:], declared):
+        before = max(len(shape) - len(declared), 0)
+        if batch is None and not same_sizes(shape[before:], declared):
             wanted = f"({', '.join(['...', *map(str, declared)])})"
             raise ValueError(f"`{name}` must have the shape {wanted}, but has {shape}.")
         if batch is None:
             first, batch = name, shape[:before]
-        if not same_sizes(batch, shape[:before]):
+        if not same_sizes(shape, batch + declared):
             why = f"since the batch of `{first}` is {batch}"
             raise ValueError(f"`{name}` must have the shape {batch + declared}, {why}, but has {shape}.")
     return batch

@@ -27,13 +27,13 @@ def batched(**given: Any) -> list[Any]:
     first, batch, arrays = "", None, []
     for name, (array, shape, *classes) in given.items():
         array = np.asarray(array)
-        before = array.ndim - len(shape)
-        if before < 0 or array.shape[before:] != shape:
+        before = max(array.ndim - len(shape), 0)
+        if batch is None and array.shape[before:] != shape:
             wanted = f"({', '.join(['...', *map(str, shape)])})"
             raise ValueError(f"`{name}` must have the shape {wanted}, but has {array.shape}.")
         if batch is None:
             first, batch = name, array.shape[:before]
-        if array.shape[:before] != batch:
+        if array.shape != batch + shape:
             why = f"since the batch of `{first}` is {batch}"
             raise ValueError(f"`{name}` must have the shape {batch + shape}, {why}, but has {array.shape}.")
         for count in classes:

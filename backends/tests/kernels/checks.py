@@ -1,8 +1,8 @@
 """The checks: every target against the reference and its central differences, and targets against each other.
 
 A target is an adapter (`NumpyModel`, `TorchModel`, `KerasModel`): `load(arrays)`, `arrays()`, `layers(data,
-training)`, `outputs(data)`, `differentiate(data)`, `project(connection, x)` and `dropped(layer, seed)`; that of
-NumPy, whose derivatives are written out, has `differentiate_dropped(data, seed)` too.
+training)`, `outputs(data)`, `differentiate(data)`, `project(connection, x)` and `dropped(layer, seed)`; that
+of NumPy, whose derivatives are written out, has `differentiate_dropped(data, seed)` too.
 """
 
 from __future__ import annotations
@@ -283,7 +283,7 @@ def check_training(expected: Expected, models: Sequence[Any], steps: int = 20) -
 
 
 def check_dropout(expected: Expected, model: Any) -> None:
-    """Dropout makes zeros of its share of ones, each by itself and anew each time, and 1 / (1 - p) of the rest.
+    """Dropout makes zeros of its share of ones, each by itself, anew each time, and 1 / (1 - p) of the rest.
 
     Right code fails each of these with a probability of less than 1e-12: the share is held against Chernoff's
     bound, P(KL(share, p) >= x) <= 2 exp(-n x), and what could be equal by chance is not looked at.
