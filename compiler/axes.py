@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..dsl import syntax
 from ..dsl.diagnostics import Report
+from ..dsl.words import suggest
 from . import codes
 from .arguments import Bound, bind, call_parts, name_of
 from .connectivity.by_name import places, refuse_strays
@@ -18,7 +19,8 @@ from .connectivity.files import Files
 from .connectivity.policies import DUPLICATE, Policies
 from .connectivity.sides import Axis, Member, Side
 from .connectivity.tables import Column, Table, Texts
-from .expressions import Evaluator, Failed, called_name, fail, written
+from .expressions import FUNCTIONS, Evaluator, Failed, called_name, fail, written
+from .reserved import RULE_WORDS
 from .scope import Declaration, Names
 
 # Files that hold names: a name a line, or a table.
@@ -77,7 +79,23 @@ class Axes:
         axis = self._of_names(name, value, variables)
         if axis is not None:
             return axis
+        self._refuse_call(value)
         return Axis(name, self.names.evaluator(variables).integer(value, f"the size of `{name}`", least=1))
+
+    def _refuse_call(self, node: syntax.Expression) -> None:
+        """Refuse a call that is meant to be names, or a set of edges."""
+        word = called_name(node) if isinstance(node, syntax.Call) else ""
+        if not word or word in FUNCTIONS or word == "len":
+            return
+        guess = suggest(word, ("names", *REACHED))
+        help = f"did you mean `{guess}`?" if guess else ()
+        if word in RULE_WORDS:
+            help = (
+                f"`{word}` makes a set, whose units an axis takes: `edges NAME : A -> B = {word}(...)` and "
+            )
+            help += "`targets(NAME)`"
+        if help:
+            raise fail(self.names.report, codes.UNKNOWN_FUNCTION, node.span, name=word, help=help)
 
     # -------------------------------------------------------------------------------------------- of names
 
@@ -104,6 +122,9 @@ class Axes:
         axes = [self._of_names(name, side, variables) for side in sides]
         if axes == [None, None]:
             return None
+        for side, axis in zip(sides, axes, strict=True):
+            if axis is None and isinstance(side, syntax.Reference):
+                self.names.find(side.name, variables, "axis")
         names: list[tuple[str, ...]] = []
         for axis, side in zip(axes, sides, strict=True):
             if axis is None or axis.names is None:
@@ -192,6 +213,8 @@ class Axes:
                 named = column_name(item, self.names, variables, "a unit's name")
                 chosen[side.unit_of_name(0, named, self.names.report, item.span)] = True
             return chosen
+        if isinstance(node, syntax.Reference):
+            self.names.find(node.name, variables, "axis")
         other = self._of_names(self._text(node, variables), node, variables)
         if other is None or other.names is None:
             what = f"`{self._text(node, variables)}`"

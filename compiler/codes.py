@@ -1418,7 +1418,7 @@ Right:
 
 NOT_A_NAMED_SET = Code(
     "E340",
-    "a membership needs the name of an `edges` statement",
+    "the name of an `edges` statement is needed here",
     """
 `u -> v in NAME` in a builder holds for the edges of a set that an `edges` statement names. The set is
 declared by itself, so that several connections can use the same graph, each with channels of its own.

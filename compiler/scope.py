@@ -96,6 +96,8 @@ class Names:
         span = name.span if name else placed.statement.span
         text = self.text(name, placed.variables) if name else text
         variable = list(placed.variables)[-1] if placed.variables else ""
+        if text in self.declared and self.declared[text].placed is placed:
+            return text
         if text in self.declared:
             first = self.declared[text]
             self._twice.add(text)
@@ -270,12 +272,12 @@ def _ends_of(connection: str) -> Iterator[str]:
 def unroll(spec: syntax.Spec, names: Names) -> list[Placed]:
     """All statements outside and inside loops, in order, with params and axes declared as they are met.
 
-    Those outside loops are declared first, so that a loop's bounds may use one that stands below it. Raises
-    `SpecError` if there is no end to the statements.
+    What stands outside loops is declared first, so that a loop's bounds may use it, and it may stand below.
+    Raises `SpecError` if there is no end to the statements.
     """
-    for statement in spec.statements:
-        if isinstance(statement, syntax.ParamStatement | syntax.AxisStatement):
-            _attempt(names, lambda s=statement: names.declare(s.name, _KINDS[type(s)], Placed(s, {})))
+    outside = {id(statement): Placed(statement, {}) for statement in spec.statements}
+    for placed in outside.values():
+        _attempt(names, lambda p=placed: _declare_early(p, names))
     result: list[Placed] = []
     for turn, placed in enumerate(_placed(spec.statements, {}, names)):
         if turn >= STATEMENT_LIMIT:
@@ -284,6 +286,7 @@ def unroll(spec: syntax.Spec, names: Names) -> list[Placed]:
         if isinstance(placed.statement, syntax.ForStatement):
             continue
         statement = placed.statement
+        placed = outside.get(id(statement), placed)
         if isinstance(statement, syntax.ParamStatement | syntax.AxisStatement) and placed.variables:
             _attempt(names, lambda s=statement, p=placed: names.declare(s.name, _KINDS[type(s)], p))
         result.append(placed)
@@ -291,6 +294,21 @@ def unroll(spec: syntax.Spec, names: Names) -> list[Placed]:
 
 
 _KINDS: dict[type, str] = {syntax.ParamStatement: "param", syntax.AxisStatement: "axis"}
+
+
+def _declare_early(placed: Placed, names: Names) -> None:
+    """Declare what the size of something may depend on."""
+    match placed.statement:
+        case syntax.ParamStatement(name=name) | syntax.AxisStatement(name=name):
+            names.declare(name, _KINDS[type(placed.statement)], placed)
+        case syntax.DataStatement(name=name, keyword=keyword):
+            names.declare(name, keyword, placed)
+        case syntax.LayerStatement(name=name):
+            names.declare(name, "layer", placed)
+        case syntax.EdgesStatement(name=name):
+            names.declare(name, "edge set", placed)
+        case _:
+            return
 
 
 def _attempt(names: Names, action: Callable[[], object]) -> None:

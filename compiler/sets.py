@@ -215,6 +215,10 @@ class SetResolver:
         report = self.names.report
         text = self.names.text(node.name, variables) if isinstance(node, syntax.Reference) else ""
         if not self._is_named(text):
+            declared = self.names.declared.get(text)
+            if isinstance(node, syntax.Reference) and declared is not None:
+                self.names.find(node.name, variables, "edge set")
+                raise Failed  # its own statement has an error, which is recorded
             guess = self.names.declared_as(("edge set",)).nearest(text) if text else None
             help = f"did you mean `{guess}`?" if guess else "declare it: `edges NAME : A -> B = ...`"
             raise fail(report, codes.NOT_A_NAMED_SET, node.span, help=help)

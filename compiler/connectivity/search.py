@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -152,6 +153,9 @@ def with_units(
     if owner is None:
         return node
     side, dimension = owner
+    for (left, right), (symbol, _) in zip(pairwise(operands), node.rest, strict=True):
+        if symbol[0] in "<>" and (isinstance(left, syntax.String) or isinstance(right, syntax.String)):
+            raise fail(scope.report, codes.TEXT_ORDER, node.span, operator=symbol)
 
     def numbered_part(part: syntax.Expression) -> syntax.Expression:
         if isinstance(part, syntax.String):

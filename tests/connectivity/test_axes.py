@@ -190,6 +190,8 @@ def test_a_numeric_field_as_weight(folder):
         ("cell.type(i) + 1 == 2", "E610"),
         ('cell.type(i) >= "on"', "E242"),
         ('i == "on"', "E331"),
+        ('i < "c1"', "E242"),
+        ('"c1" <= j == i', "E242"),
         ('i + 1 == "c1"', "E243"),
         ('i // 2 in ["c1"]', "E243"),
         ('i in ["c1", "c9"]', "E331"),

@@ -241,6 +241,20 @@ def test_circles(folder):
     )
 
 
+def test_loops_over_the_units_of_a_set(folder):
+    text = (
+        "model m\n"
+        + write(folder, "p", "abcd")
+        + "for k in 1..len(a) { layer h{k}[k]\nconnect x -> h{k} : all }\n"
+    )
+    text += 'input x[p]\naxis a = targets(e)\nedges e : x -> p = { "a" -> "b", "b" -> "d" }\n'
+    assert [layer.shape for layer in model(text, folder).layers] == [(1,), (2,)]
+    assert codes_of(text.replace("targets(e)", "targets(p)"), folder) == ["E202"]
+    assert codes_of(text.replace("targets(e)", "tragets(e)"), folder) == ["E219"]
+    assert codes_of(text.replace("targets(e)", "closure(e)"), folder) == ["E219"]
+    assert codes_of(text.replace("targets(e)", "targets(e, from = q)"), folder) == ["E201"]
+
+
 # ------------------------------------------------------------------------------------------------ closure
 
 
