@@ -171,12 +171,21 @@ def test_chain_stays_units_first():
     assert x.grad.is_contiguous()
 
 
+@pytest.fixture
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize(
     "shape",
     [(3, 400_001), (400_001, 3), (512, 512), (700, 690), (9001, 64), (4096, 16), (0, 5), (5, 0), (1, 4)],
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_transposed_copy(shape, dtype):
+@pytest.mark.parametrize("threads", [1, 2], indirect=True)
+def test_transposed_copy(shape, dtype, threads):
     matrix = torch.randn(shape).to(dtype)
     for source in (
         matrix,
@@ -190,7 +199,8 @@ def test_transposed_copy(shape, dtype):
 
 
 @pytest.mark.parametrize("shape", [(32, 60_000), (60_000, 32)])
-def test_a_transposed_copy_takes_one_array(shape):
+@pytest.mark.parametrize("threads", [1, 2], indirect=True)
+def test_a_transposed_copy_takes_one_array(shape, threads):
     """Beside the result there are a few tiles, never a second array."""
     matrix = torch.randn(shape)
     with torch.profiler.profile(profile_memory=True) as profile:

@@ -19,14 +19,18 @@ class TransposedCopy(torch.autograd.Function):
         rows, columns = matrix.shape
         if torch.compiler.is_compiling() or matrix.device.type != "cpu" or matrix.numel() < 2**16:
             return matrix.t().contiguous()
+        if torch.get_num_threads() == 1 and matrix.dtype == torch.float32:
+            # `channel_shuffle` takes this for one pixel: on one core, and by vector instructions.
+            pixel = matrix.contiguous().view(1, 1, 1, -1).permute(0, 3, 1, 2)
+            return torch.channel_shuffle(pixel, rows).reshape(columns, rows)
         # `contiguous` would use one core.
         copy = matrix.new_empty(columns, rows)
         if rows < columns:
             # The third dimension keeps the copy off the routine for one core.
             copy.unsqueeze(0).copy_(matrix.t().unsqueeze(0))
             return copy
-        # Transpose tiles, 16 at a time, and lay them side by side while the cache holds them. A tile is a
-        # pixel to `channel_shuffle`, which alone transposes many matrices, and by vector instructions.
+        # Transpose tiles, 16 at a time, and lay them side by side while the cache holds them. Here each tile
+        # is a pixel, so all cores have some.
         height = min(rows, max(16, 2**14 // columns))
         tiled = rows - rows % height
         steps = zip(matrix[:tiled].split(16 * height), copy[:, :tiled].split(16 * height, 1), strict=True)
