@@ -198,7 +198,7 @@ def test_transposed_copy(shape, dtype, threads):
         assert torch.equal(transpose, source.t())
 
 
-@pytest.mark.parametrize("shape", [(32, 60_000), (60_000, 32)])
+@pytest.mark.parametrize("shape", [(32, 120_000), (120_000, 32)])
 @pytest.mark.parametrize("threads", [1, 2], indirect=True)
 def test_a_transposed_copy_takes_one_array(shape, threads):
     """Beside the result there are a few tiles, never a second array."""
@@ -207,7 +207,7 @@ def test_a_transposed_copy_takes_one_array(shape, threads):
         transposed_copy(matrix)
     events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
     held = np.cumsum([event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())])
-    assert matrix.nbytes <= held.max() <= 1.5 * matrix.nbytes
+    assert matrix.nbytes <= held.max() <= 1.4 * matrix.nbytes
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

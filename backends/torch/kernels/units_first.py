@@ -29,11 +29,11 @@ class TransposedCopy(torch.autograd.Function):
             # The third dimension keeps the copy off the routine for one core.
             copy.unsqueeze(0).copy_(matrix.t().unsqueeze(0))
             return copy
-        # Transpose tiles, 16 at a time, and lay them side by side while the cache holds them. Here each tile
-        # is a pixel, so all cores have some.
-        height = min(rows, max(16, 2**14 // columns))
+        # Transpose tiles, 32 at a time, and lay them side by side while the cache holds them. Here each tile
+        # is a pixel, so all cores have some. Few parallel steps, because each waits for the slowest core.
+        height = min(rows, max(16, 2**15 // columns))
         tiled = rows - rows % height
-        steps = zip(matrix[:tiled].split(16 * height), copy[:, :tiled].split(16 * height, 1), strict=True)
+        steps = zip(matrix[:tiled].split(32 * height), copy[:, :tiled].split(32 * height, 1), strict=True)
         for some, place in steps:
             pixels = some.contiguous().view(1, 1, -1, height * columns).permute(0, 3, 1, 2)
             tiles = torch.channel_shuffle(pixels, height).permute(0, 2, 3, 1).reshape(-1, columns, height)
