@@ -36,8 +36,9 @@ class TransposedCopy(torch.autograd.Function):
         steps = zip(matrix[:tiled].split(32 * height), copy[:, :tiled].split(32 * height, 1), strict=True)
         for some, place in steps:
             pixels = some.contiguous().view(1, 1, -1, height * columns).permute(0, 3, 1, 2)
-            tiles = torch.channel_shuffle(pixels, height).permute(0, 2, 3, 1).reshape(-1, columns, height)
-            place.unflatten(1, (-1, height)).copy_(tiles.transpose(0, 1))
+            turned = torch.channel_shuffle(pixels, height).permute(0, 2, 3, 1)
+            place.unflatten(1, (-1, height)).copy_(turned.reshape(-1, columns, height).transpose(0, 1))
+            del turned  # before the next is made
         copy[:, tiled:].copy_(matrix[tiled:].t())
         return copy
 
