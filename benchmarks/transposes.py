@@ -129,7 +129,7 @@ def forms() -> list[tuple[str, str, Form]]:
         found.append(("slices into padded rows", f"{units}", lambda x, n=units: padded_rows(x, n)))
     for units in (64, 128, 512):
         found.append(("tiles side by side", f"{units}", lambda x, n=units: side_by_side(x, n)))
-    for units, at_once in ((128, 32), (256, 4), (256, 16), (256, 64), (512, 8), (1024, 8), (2048, 4)):
+    for units, at_once in ((128, 32), (256, 4), (256, 16), (512, 8), (512, 32), (512, 128), (1024, 16)):
         name = f"channel_shuffle, {at_once} tiles at a time"
         found.append((name, f"{units}", lambda x, n=units, k=at_once: pixels(x, n, k)))
     return found

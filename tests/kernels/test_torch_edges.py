@@ -171,12 +171,21 @@ def test_chain_stays_units_first():
     assert x.grad.is_contiguous()
 
 
+@pytest.fixture
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize(
     "shape",
     [(3, 400_001), (400_001, 3), (512, 512), (700, 690), (9001, 64), (4096, 16), (0, 5), (5, 0), (1, 4)],
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_transposed_copy(shape, dtype):
+@pytest.mark.parametrize("threads", [1, 2], indirect=True)
+def test_transposed_copy(shape, dtype, threads):
     matrix = torch.randn(shape).to(dtype)
     for source in (
         matrix,
@@ -189,15 +198,16 @@ def test_transposed_copy(shape, dtype):
         assert torch.equal(transpose, source.t())
 
 
-@pytest.mark.parametrize("shape", [(32, 60_000), (60_000, 32)])
-def test_a_transposed_copy_takes_one_array(shape):
+@pytest.mark.parametrize("shape", [(32, 120_000), (120_000, 32)])
+@pytest.mark.parametrize("threads", [1, 2], indirect=True)
+def test_a_transposed_copy_takes_one_array(shape, threads):
     """Beside the result there are a few tiles, never a second array."""
     matrix = torch.randn(shape)
     with torch.profiler.profile(profile_memory=True) as profile:
         transposed_copy(matrix)
     events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
     held = np.cumsum([event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())])
-    assert matrix.nbytes <= held.max() <= 1.5 * matrix.nbytes
+    assert matrix.nbytes <= held.max() <= 1.4 * matrix.nbytes
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

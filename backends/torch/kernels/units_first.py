@@ -19,21 +19,26 @@ class TransposedCopy(torch.autograd.Function):
         rows, columns = matrix.shape
         if torch.compiler.is_compiling() or matrix.device.type != "cpu" or matrix.numel() < 2**16:
             return matrix.t().contiguous()
+        if torch.get_num_threads() == 1 and matrix.dtype == torch.float32:
+            # `channel_shuffle` takes this for one pixel: on one core, and by vector instructions.
+            pixel = matrix.contiguous().view(1, 1, 1, -1).permute(0, 3, 1, 2)
+            return torch.channel_shuffle(pixel, rows).reshape(columns, rows)
         # `contiguous` would use one core.
         copy = matrix.new_empty(columns, rows)
         if rows < columns:
             # The third dimension keeps the copy off the routine for one core.
             copy.unsqueeze(0).copy_(matrix.t().unsqueeze(0))
             return copy
-        # Transpose tiles, 16 at a time, and lay them side by side while the cache holds them. A tile is a
-        # pixel to `channel_shuffle`, which alone transposes many matrices, and by vector instructions.
-        height = min(rows, max(16, 2**14 // columns))
+        # Transpose tiles, 32 at a time, and lay them side by side while the cache holds them. Here each tile
+        # is a pixel, so all cores have some. Few parallel steps, because each waits for the slowest core.
+        height = min(rows, max(16, 2**15 // columns))
         tiled = rows - rows % height
-        steps = zip(matrix[:tiled].split(16 * height), copy[:, :tiled].split(16 * height, 1), strict=True)
+        steps = zip(matrix[:tiled].split(32 * height), copy[:, :tiled].split(32 * height, 1), strict=True)
         for some, place in steps:
             pixels = some.contiguous().view(1, 1, -1, height * columns).permute(0, 3, 1, 2)
-            tiles = torch.channel_shuffle(pixels, height).permute(0, 2, 3, 1).reshape(-1, columns, height)
-            place.unflatten(1, (-1, height)).copy_(tiles.transpose(0, 1))
+            turned = torch.channel_shuffle(pixels, height).permute(0, 2, 3, 1)
+            place.unflatten(1, (-1, height)).copy_(turned.reshape(-1, columns, height).transpose(0, 1))
+            del turned  # before the next is made
         copy[:, tiled:].copy_(matrix[tiled:].t())
         return copy
 
