@@ -299,7 +299,10 @@ class Axes:
         texts, table = column.texts, column.table
         reason = "" if len(texts) else "it has no names"
         help = ()
-        if (texts == "").any():
+        nul = texts.str.contains("\0", literal=True)
+        if nul.any():
+            reason = f"{table.place_of(nul.arg_max() or 0)} has a NUL character"
+        elif (texts == "").any():
             reason = f"{table.place_of((texts == '').arg_max() or 0)} has an empty name"
         elif not merges and texts.n_unique() < len(texts):
             again = int(np.flatnonzero(~texts.is_first_distinct().to_numpy())[0])

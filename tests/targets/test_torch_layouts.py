@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -123,6 +124,7 @@ def test_explain_tells_the_memory_that_modules_hold(tmp_path: Path, monkeypatch:
     made = compile_spec(spec, ["torch"])
     write(made.files, tmp_path / "out")
     monkeypatch.syspath_prepend(str(tmp_path / "out"))
+    sys.modules.pop("many_torch", None)
     model = importlib.import_module("many_torch").Many()
     kernels = set()
     for facts in explained(made.passage.plan).connections:
