@@ -23,7 +23,7 @@ from typing import TypeAlias, TypeGuard
 
 import numpy as np
 
-from ..compiler.connectivity.edge_set import Diagonal, EdgeSet, Full, Indices, Listed, Product, Shape, Shifted
+from ..compiler.connectivity.edge_set import Diagonal, EdgeSet, Full, Listed, Product, Shape, Shifted
 from ..compiler.connectivity.restated import offset_runs
 from ..compiler.connectivity.structure import described
 from ..compiler.graph import (
@@ -157,16 +157,24 @@ def _shares_biases(op: Operation) -> TypeGuard[AddBias]:
     """Whether units share biases, or some have none."""
     if not isinstance(op, AddBias) or op.by_unit:
         return False
-    return not np.array_equal(unit_biases(op), np.arange(op.output.units))
+    if op.index is None:
+        return op.bias.shape != (op.output.units,)
+    return not np.array_equal(op.index, np.arange(op.output.units))
 
 
 def _units_digest(value: Value, names: Mapping[int, tuple[str, ...]], bias: AddBias | None) -> str:
-    """The SHA-256 of lines of JSON: the shape, then each dimension's names, then each unit's bias."""
+    """The SHA-256 of lines of JSON: the shape, then each dimension's names, then each unit's bias.
+
+    Biases that are shared along dimensions are said by the shape that is left, with 1 for these dimensions:
+    such a layer may have more units than could be written out.
+    """
     digest = hashlib.sha256(json.dumps(value.shape).encode())
     for dimension in range(len(value.shape)):
         digest.update(b"\n" + json.dumps(names.get(dimension)).encode())
-    index = None if bias is None else unit_biases(bias).tolist()
-    digest.update(b"\n" + json.dumps(index).encode())
+    entries: object = None
+    if bias is not None:
+        entries = {"per": _kept(bias)} if bias.index is None else bias.index.tolist()
+    digest.update(b"\n" + json.dumps(entries).encode())
     return digest.hexdigest()
 
 
@@ -503,15 +511,6 @@ def _fan_in(parameter: Parameter, plan: Plan, shared: Collection[str]) -> str:
             return by_unit
         case Listed() | Shifted() | Product():
             return f"{by_unit}[{stored(projection.connection + '.target')}]"
-
-
-def unit_biases(operation: AddBias) -> Indices:
-    """The entry of the bias that each unit has, (units,), -1 for none; what `bias_index` is the text of."""
-    if operation.per is None:
-        assert operation.index is not None
-        return operation.index
-    shape, kept = operation.output.shape, _kept(operation)
-    return np.broadcast_to(np.arange(math.prod(kept)).reshape(kept), shape).ravel()
 
 
 def _kept(operation: AddBias) -> tuple[int, ...]:
