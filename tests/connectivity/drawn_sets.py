@@ -503,10 +503,11 @@ def table(draw, source: Shape, target: Shape, names: tuple[Names, Names] | None 
     rows: list[str] = []
     made: list[tuple[int, int]] = []
     errors: set[str] = set()
+    strangers: list[bool] = []  # whether each row that is taken has a name of nobody
     for _ in range(draw(st.integers(0, 6))):
         cells: list[str] = []
         units: list[int] = []
-        kept, wrong = True, set[str]()
+        kept, wrong, stranger = True, set[str](), False
         for shape, known in zip((source, target), names or ((), ()), strict=True):
             index: list[int] = []
             for dimension, size in enumerate(shape):
@@ -515,6 +516,7 @@ def table(draw, source: Shape, target: Shape, names: tuple[Names, Names] | None 
                 if dimension < len(known) and known[dimension]:
                     cells.append(known[dimension][digit] if inside else f"nobody{digit}")
                     kept = kept and inside
+                    stranger = stranger or not inside
                     if not inside and policies["unknown"] == "error":
                         wrong |= oracle.UNKNOWN_NAMES
                 else:
@@ -527,8 +529,11 @@ def table(draw, source: Shape, target: Shape, names: tuple[Names, Names] | None 
         chosen = not where or draw(st.booleans())
         rows.append(",".join([*cells, "yes" if chosen else "no"]))
         if chosen:
+            strangers.append(stranger)
             errors |= wrong
             made += [(units[0], units[1])] * kept
+    if policies["unknown"] == "skip" and strangers and all(strangers):
+        errors.add(oracle.ALL_SKIPPED)
     if not errors and policies["duplicate"] == "error" and len({*made}) < len(made):
         errors.add(oracle.DUPLICATE)
     header: list[str] = []

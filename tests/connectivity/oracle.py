@@ -19,6 +19,7 @@ Edges = set[tuple[int, int]]
 OUTSIDE, NOT_INTEGER, DUPLICATE, DIVISION = "E204", "E310", "E311", "E217"
 NOT_A_PROBABILITY, TOO_FEW, SIDES, PLACES = "E341", "E315", "E343", "E342"
 NOTHING_WRAPS = "E350"
+ALL_SKIPPED = "E632"
 # A name that is on no axis, or one where there is no axis with names.
 UNKNOWN_NAMES = {"E331", "E332"}
 

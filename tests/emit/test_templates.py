@@ -43,7 +43,7 @@ def test_a_template_has_no_calls_comparisons_or_assignments(path: Path) -> None:
         if isinstance(node, nodes.Tuple):
             assert node.ctx == "store", f"line {node.lineno}: a tuple is made"
         pending.extend(node.iter_child_nodes())
-    assert len(path.read_text().splitlines()) <= 140
+    assert len(path.read_text().splitlines()) <= 150
 
 
 def test_all_targets_have_the_same_templates() -> None:
