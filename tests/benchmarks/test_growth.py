@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -42,7 +42,30 @@ def lines_run(action: Callable[[], Any]) -> tuple[int, Any]:
     return count, result
 
 
-@pytest.mark.parametrize("name", [name for name in SHAPES if name not in BACKWARDS])
+# Shapes that between them go through every pass; the others take two minutes more.
+NORMALLY = (
+    "chain, mixed kernels",
+    "side by side, joined",
+    "sparse, into one layer, in a loop",
+    "outputs",
+    "losses",
+    "penalties",
+    "axes of names",
+    "named sets",
+    "loads with a condition",
+    "misspelt layers",
+    "units without an edge",
+)
+
+
+def shapes() -> Iterator[Any]:
+    assert SHAPES.keys() >= set(NORMALLY)
+    for name in SHAPES:
+        if name not in BACKWARDS:
+            yield pytest.param(name, marks=[] if name in NORMALLY else [pytest.mark.slow])
+
+
+@pytest.mark.parametrize("name", shapes())
 def test_the_next_part_of_a_spec_takes_as_much_work_as_the_one_before(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,7 @@ def blocks(page: Path) -> Iterator[Block]:
 def test_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    imported = set(sys.modules)
+    forget_generated()  # of other tests, under names that a page may use
     namespace: dict[str, object] = {"__name__": page.stem}
     frame = ""
     try:
@@ -101,9 +102,14 @@ def test_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.
                 code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")
                 exec(code, namespace)
     finally:
-        for name in set(sys.modules) - imported:
-            if (getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path)):
-                del sys.modules[name]
+        forget_generated()
+
+
+def forget_generated() -> None:
+    """Forget imported modules that tests have made."""
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(tempfile.gettempdir()):
+            del sys.modules[name]
 
 
 def change(block: Block) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -242,3 +243,19 @@ def test_digests_of_many_names_are_quick(tmp_path: Path) -> None:
     begun = time.process_time()
     assert len(units_digests(plan)["h"]) == 64
     assert time.process_time() - begun < 2
+
+
+def test_a_layer_larger_than_memory_has_its_digest_all_the_same(tmp_path: Path) -> None:
+    """Biases that are shared along a dimension are said by a shape, for any number of units."""
+    spec = tmp_path / "huge.nnspec"
+    spec.write_text(
+        "model huge\ninput x[1000000000, 3]\nlayer y[1000000000, 3] : bias(per = 0)\n"
+        "connect x -> y : one_to_one\n"
+    )
+    tracemalloc.start()
+    try:
+        compile_spec(spec)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 100 << 20
