@@ -20,7 +20,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,10 +77,16 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examples_of_a_page_run(
+    page: Path,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    forget_generated()  # of other tests, under names that a page may use
+    made = tmp_path_factory.getbasetemp()
+    forget_generated(made)  # by other tests, under names that a page may use
     namespace: dict[str, object] = {"__name__": page.stem}
     frame = ""
     try:
@@ -102,13 +107,13 @@ def test_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.
                 code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")
                 exec(code, namespace)
     finally:
-        forget_generated()
+        forget_generated(made)
 
 
-def forget_generated() -> None:
-    """Forget imported modules that tests have made."""
+def forget_generated(folder: Path) -> None:
+    """Forget imported modules that tests have made somewhere below a folder."""
     for name, module in list(sys.modules.items()):
-        if (getattr(module, "__file__", None) or "").startswith(tempfile.gettempdir()):
+        if (getattr(module, "__file__", None) or "").startswith(f"{folder}{os.sep}"):
             del sys.modules[name]
 
 
