@@ -1,0 +1,64 @@
+"""The checks of dropout: its masks, and the derivatives that it leaves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .checks import assert_close
+from .expected import Expected, draw_data, draw_parameters
+from .gradients import check_directions, check_running, loss_scale
+
+
+def check_dropout(expected: Expected, model: Any) -> None:
+    """Dropout makes zeros of its share of ones, each by itself, anew each time, and 1 / (1 - p) of the rest.
+
+    Right code fails each of these with a probability of less than 1e-12: the share is held against Chernoff's
+    bound, P(KL(share, p) >= x) <= 2 exp(-n x), and what could be equal by chance is not looked at.
+    """
+    never = np.log(1e-12)
+    for name, (_, p) in expected.dropout.items():
+        dropped = np.asarray(model.dropped(name, 0))
+        kept, what = dropped != 0, f"{model.name}: dropout of {name}"
+        assert_close(dropped[kept] * (1 - p), np.ones(kept.sum()), 1e-5, f"{what}: what it keeps")
+        share = 1 - kept.mean()
+        message = f"{what} drops {share:.3f} of its units, not {p}"
+        assert kept.size * divergence(share, p) <= np.log(2) - never, message
+        again = np.asarray(model.dropped(name, 1)) != 0
+        if kept.size * np.log(p**2 + (1 - p) ** 2) < never:
+            assert not np.array_equal(kept, again), f"{what} drops the same units each time"
+        for axis, along in enumerate(("in all samples", "throughout a sample")):
+            length = kept.shape[axis]
+            if kept.size / length * np.log(p**length + (1 - p) ** length) < never:
+                first = kept.take([0], axis)
+                assert not np.array_equal(kept, np.broadcast_to(first, kept.shape)), f"{what} is one {along}"
+
+
+def divergence(share: float, p: float) -> float:
+    """KL(share, p) of two coins, infinite where a share is there that has no probability."""
+    parts = [(share, p), (1 - share, 1 - p)]
+    return sum(a * (np.log(a) - np.log(b)) if b > 0 else np.inf for a, b in parts if a > 0)
+
+
+def check_dropped_gradients(expected: Expected, model: Any, tolerance: float) -> None:
+    """With some units dropped, layers, loss and derivatives are the reference's without the same units."""
+    parameters, data = draw_parameters(expected, 10), draw_data(expected, 11, batch=32)
+    model.load(parameters)
+    masks, layers, loss, gradients = model.differentiate_dropped(data, 12)
+    kept: dict[str, np.ndarray] = {}
+    for step, p in expected.dropout.values():
+        kept[f"{step} kept"] = masks[step] != 0
+        wanted = kept[f"{step} kept"] / (1 - p)
+        assert_close(masks[step], wanted, 1e-6, f"{model.name}: mask of {step}")
+    data = data | kept
+    values, wanted_loss, _, running = expected.reference(parameters, data, True)
+    for name in expected.layers:
+        wanted = values[name]
+        assert_close(layers[name].reshape(wanted.shape), wanted, 1e-6, f"{model.name}: layer {name}, dropped")
+    scale = loss_scale(expected, data)
+    what = f"{model.name}: loss with dropout"
+    assert_close(np.asarray(loss), np.asarray(wanted_loss), max(tolerance, 1e-6), what, scale)
+    check_running(expected, model, running, 1e-6)
+    size = max(abs(float(wanted_loss)), scale)
+    check_directions(expected, f"{model.name} with dropout", parameters, data, gradients, True, 1e-6, size)
