@@ -117,7 +117,7 @@ def find(files: Mapping[str, bytes], folder: Path, reads: Iterable[Path] = ()) -
 
 
 def _found(path: Path, content: bytes, read: Collection[tuple[int, int]]) -> Found:
-    place = _place(path)
+    place = ordinary_file(path)
     if not place.exists():
         return Found(path, State.MISSING)
     ours = origin_of(io.BytesIO(content))
@@ -206,7 +206,7 @@ def replace_files(files: Mapping[Path, bytes]) -> None:
     """
     places: dict[Path, Path] = {}
     for path in files:
-        place = _place(path)
+        place = ordinary_file(path)
         if place in places:
             raise OSError(errno.EEXIST, f"is the same file as {places[place]}", str(path))
         places[place] = path
@@ -234,8 +234,11 @@ def _blaming(path: Path) -> Generator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from None
 
 
-def _place(path: Path) -> Path:
-    """Where a file is or would be, with links followed. Raises OSError if anything but a file is there."""
+def ordinary_file(path: Path) -> Path:
+    """The ordinary file that a path leads to, there already or not: links are followed, never replaced.
+
+    Raises OSError if anything but a file is there.
+    """
     place = Path(os.path.realpath(path))
     try:
         mode = path.stat().st_mode
@@ -244,7 +247,7 @@ def _place(path: Path) -> Path:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "is a folder, where a file is to be written", str(path))
     if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, "is no regular file, and never replaced", str(path))
+        raise OSError(errno.EINVAL, "is not an ordinary file, and is left alone", str(path))
     return place
 
 

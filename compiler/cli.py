@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-import stat
 import subprocess
 import sys
 import tempfile
@@ -548,7 +547,7 @@ def edges(
     from .pipeline import read_by
     from .plan import Stored
 
-    place = _place(output)
+    place = _writable(output)
     if place.exists() and any(place.samefile(read) for read in read_by(file, model)):
         raise click.UsageError(f"{output}: the spec reads this file, so it is not overwritten")
     if output.suffix == ".npz":
@@ -576,16 +575,14 @@ def _connection(model: Model, name: str | None) -> Connection:
     raise click.UsageError(f"{wrong}; {hint}")
 
 
-def _place(path: Path) -> Path:
-    """The ordinary file that a path leads to, there already or not: links are followed, never replaced."""
-    place = Path(os.path.realpath(path))
-    if os.path.lexists(place):
-        mode = place.stat().st_mode
-        if not stat.S_ISREG(mode):
-            raise click.UsageError(f"{path} is not an ordinary file, and is left alone")
-        # Who may write to everything, as root may, is asked to respect the mark as well.
-        if not mode & 0o222 or not os.access(place, os.W_OK):
-            raise click.UsageError(f"{path} is read-only")
+def _writable(path: Path) -> Path:
+    """The ordinary file that a path leads to, there already or not, unless it may not be written to."""
+    from ..backends.emit import ordinary_file
+
+    place = ordinary_file(path)
+    # Who may write to everything, as root may, is asked to respect the mark as well.
+    if place.exists() and not (place.stat().st_mode & 0o222 and os.access(place, os.W_OK)):
+        raise click.UsageError(f"{path} is read-only")
     return place
 
 
@@ -661,7 +658,7 @@ def _replace(file: Path, source: Source, formatted: str) -> None:
     from ..backends.emit import replace_files
     from .pipeline import read
 
-    place = _place(file)
+    place = _writable(file)
     names = place.stat().st_nlink
     with Reporting({}):
         now, _ = read(file)

@@ -346,7 +346,7 @@ def test_what_is_no_ordinary_file_is_left_alone(spec: Path, tmp_path: Path) -> N
     for path in (pipe, device):
         refused = run("edges", str(spec), "x_h", "-o", str(path))
         assert refused.exit_code == 2
-        assert f"{path} is not an ordinary file" in refused.output
+        assert f"{path}: is not an ordinary file" in refused.output
     assert run("fmt", str(linked)).exit_code == 1
     assert run("fmt", str(pipe)).exit_code == 1
     assert stat.S_ISFIFO(pipe.stat().st_mode)
