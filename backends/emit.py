@@ -185,16 +185,30 @@ def write(
     unless `force`; and even so if it is one of `reads`, the files that specs read. Raises OSError if
     something else than a regular file is there, or a file cannot be written.
     """
-    found = find(files, folder, reads)
+    return write_folders({folder: files}, force=force, reads=reads)
+
+
+def write_folders(
+    builds: Mapping[Path, Mapping[str, bytes]], *, force: bool = False, reads: Iterable[Path] = ()
+) -> list[Path]:
+    """Write builds into their folders, all files or none: `write` for several folders."""
+    reads = tuple(reads)
+    found = {folder: find(files, folder, reads) for folder, files in builds.items()}
     replaced = {State.MISSING, State.CURRENT, State.STALE}
     if force:
         replaced |= {State.EDITED, State.FOREIGN, State.OTHER}
-    if refused := [each for each in found if each.state not in replaced]:
+    if refused := [each for own in found.values() for each in own if each.state not in replaced]:
         raise Refused(refused)
-    changed = [each.path for each in found if each.state is not State.CURRENT]
-    folder.mkdir(parents=True, exist_ok=True)
-    replace_files({path: files[path.name] for path in changed})
-    return changed
+    changed = {
+        each.path: builds[folder][each.path.name]
+        for folder, own in found.items()
+        for each in own
+        if each.state is not State.CURRENT
+    }
+    for folder in builds:
+        folder.mkdir(parents=True, exist_ok=True)
+    replace_files(changed)
+    return list(changed)
 
 
 def replace_files(files: Mapping[Path, bytes]) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-import io
 import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,24 +18,23 @@ import click
 
 from ..dsl.diagnostics import Diagnostic, SpecError
 from ..dsl.printing import printable
-from ..dsl.render import Format, as_object, json_text, render
+from ..dsl.render import Format, as_object, json_text
 from ..dsl.source import Source
 from ..dsl.words import suggest
-from .console import REMOVE_BAR, encodable, is_coloured, open_streams, put, put_data, say, table_console
-from .defaults import BATCH
-from .resolve import UnknownParam
+from .building import compare, compiled, orders_of, show_difference, watched, write_builds
+from .console import REMOVE_BAR, encodable, open_streams, put, put_data, say, table_console
+from .defaults import BATCH, TARGET_NAMES
+from .reporting import Reporting, fails, settings, show, wanted
+from .settings import Order
 from .version import VERSION
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..backends.emit import Found
     from .connectivity.sides import Side
     from .edge_table import EndSummary, Summary
     from .model import Connection, Model
     from .pipeline import Passage
-
-TARGET_NAMES = ("torch", "keras", "numpy")
 
 
 class Commands(click.Group):
@@ -56,8 +53,10 @@ class Commands(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put `build` before a first word that is neither a command nor an option of the group."""
         if not args:
-            put(ctx.get_help() + "\n", err=True)
-            ctx.exit(2)
+            if settings() is None:
+                put(ctx.get_help() + "\n", err=True)
+                ctx.exit(2)
+            args = ["build"]
         own = {"-h", "--help", "--version", "--explain"}
         if args[0] not in self.commands and args[0].partition("=")[0] not in own:
             if not (args[0].startswith("-") or Path(args[0]).suffix or os.path.lexists(args[0])):
@@ -118,6 +117,12 @@ def _params(
     return params
 
 
+def _model_name(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
+    if name is not None and not (name.isascii() and name.isidentifier()):
+        raise click.BadParameter(f"`{name}` is no name: letters, digits and `_` make one", context, parameter)
+    return name
+
+
 def _is_integer(text: str) -> bool:
     return text.strip().lstrip("+-").isdigit()
 
@@ -147,6 +152,7 @@ def _near(path: Path) -> Path | None:
 PATH = SpecPath()
 FILE = click.argument("file", type=PATH)
 FILES = click.argument("specs", nargs=-1, required=True, type=PATH, metavar="FILE...")
+OWN_FILES = click.argument("specs", nargs=-1, type=PATH, metavar="[FILE]...")
 PARAMS = click.option(
     "-D",
     "params",
@@ -163,6 +169,7 @@ TARGETS = click.option(
     type=click.Choice(TARGET_NAMES),
     help="A target to compile for; may be given again. All of them by default.",
 )
+QUIET = click.option("-q", "--quiet", is_flag=True, help="Say nothing but what is wrong.")
 
 
 BATCH_SIZE = click.option(
@@ -207,77 +214,78 @@ def main() -> None:
 
 
 @main.command(short_help="Compile specs (the default).")
-@FILES
+@OWN_FILES
 @TARGETS
 @click.option(
     "-o",
     "--output",
-    default=".",
     type=click.Path(file_okay=False, path_type=Path),
     help="The folder to write to; this one by default.",
 )
 @PARAMS
-@BATCH_SIZE
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1, max=2**31 - 1),
+    metavar="N",
+    help=f"The batch that kernels are chosen for, {BATCH} by default; any other works as well.",
+)
+@click.option(
+    "--name", callback=_model_name, metavar="NAME", help="A name for the model, not the spec's own."
+)
 @click.option("--stdout", is_flag=True, help="Print the modules instead of writing files.")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 if files are stale, edited or missing.")
 @click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
 @click.option("--force", is_flag=True, help="Overwrite files that were edited by hand, or made otherwise.")
+@click.option("--watch", is_flag=True, help="Write, and write again whenever a spec or its data changes.")
 @click.option(
     "--emit",
     type=click.Choice(["tree", "model", "graph", "plan"]),
     help="Print what stands between two steps of the compiler, and write nothing.",
 )
+@QUIET
 def build(
     specs: Sequence[Path],
     targets: tuple[str, ...],
-    output: Path,
+    output: Path | None,
     params: Mapping[str, int | float],
-    batch: int,
+    batch: int | None,
+    name: str | None,
     stdout: bool,
     check: bool,
     diff: bool,
     force: bool,
+    watch: bool,
     emit: str | None,
+    quiet: bool,
 ) -> None:
-    """Compile each FILE to one module for every target, their tests, and a .npz of edges if there are any."""
-    asked = {"--emit": emit, "--stdout": stdout, "--check or --diff": check or diff, "--force": force}
+    """Compile each FILE to one module for every target, their tests, and a .npz of edges if there are any.
+
+    Without a FILE, what the settings of the project name is compiled: the table tool.nnspec of the nearest
+    pyproject.toml. They hold for a FILE too, where no option says otherwise.
+    """
+    asked = {"--emit": emit, "--stdout": stdout, "--check or --diff": check or diff, "--watch": watch}
+    asked["--force"] = force and not watch
     if len(given := [option for option, value in asked.items() if value]) > 1:
         raise click.UsageError(f"{given[0]} and {given[1]} are two different things to do; give one of them")
+    orders = orders_of(specs, Order(Path(), targets, output, batch, params, name))
     if emit is not None:
         from .show import show
 
-        for spec in specs:
-            put_data([show(getattr(_understand(spec, params, batch), emit))])
+        for order in orders:
+            passage = _understand(order.spec, order.params or {}, order.batch or BATCH)
+            put_data([show(getattr(passage, emit))])
         return
-    files, reads = _compile(specs, targets, params, batch)
+    if watch:
+        watched(orders, force=force, quiet=quiet)
+        return
+    builds = compiled(orders)
     if stdout:
-        for name, content in files.items():
-            if name.endswith(".py"):
-                put_data([content.decode()])
+        for files in builds.files.values():
+            put_data([content.decode() for name, content in files.items() if name.endswith(".py")])
     elif check or diff:
-        sys.exit(_compare(files, reads, output, show_diff=diff))
+        sys.exit(compare(builds, show_diff=diff))
     else:
-        _write(files, reads, output, force)
-
-
-def _compile(
-    specs: Sequence[Path], targets: Sequence[str], params: Mapping[str, int | float], batch: int
-) -> tuple[Mapping[str, bytes], Collection[Path]]:
-    """The files of all specs by name, and those that specs read; wrong usage if two make the same file."""
-    from .pipeline import compile_spec, read_by
-
-    files: dict[str, bytes] = {}
-    reads: list[Path] = []
-    for spec in specs:
-        with Reporting(params):
-            made = compile_spec(spec, targets or TARGET_NAMES, params, batch)
-            _show(made.diagnostics, made.passage.tree.source)
-        twice = sorted(files.keys() & made.files.keys())
-        if twice:
-            raise click.UsageError(f"{spec}: a FILE before it makes `{twice[0]}` too; rename a model")
-        files.update(made.files)
-        reads += read_by(spec, made.passage.model)
-    return files, reads
+        write_builds(builds, force=force, quiet=quiet)
 
 
 def _understand(file: Path, params: Mapping[str, int | float], batch: int = BATCH) -> Passage:
@@ -285,140 +293,72 @@ def _understand(file: Path, params: Mapping[str, int | float], batch: int = BATC
 
     with Reporting(params):
         passage = understand(file, params, batch)
-        _show(passage.diagnostics, passage.tree.source)
+        show(passage.diagnostics, passage.tree.source)
         return passage
 
 
-class Reporting:
-    """Turns what a compilation raises into diagnostics on stderr and an exit code."""
+class Checked(SpecPath):
+    """A spec, a folder of specs, or `-` for standard input."""
 
-    def __init__(self, params: Mapping[str, int | float]) -> None:
-        self.params = params
+    def __init__(self) -> None:
+        super().__init__()
+        self.dir_okay = True
 
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, SpecError):
-            _show(error.diagnostics, error.source)
-            sys.exit(1)
-        if isinstance(error, UnknownParam):
-            guess = suggest(error.name, error.known)
-            hint = f"; did you mean `{guess}`?" if guess else ""
-            raise click.UsageError(f"-D {error.name}: the spec has no param of that name{hint}")
-
-
-def _show(
-    diagnostics: Sequence[Diagnostic], source: Source, style: Format = "full", *, err: bool = True
-) -> None:
-    """Print diagnostics, in colour on a terminal, and how many there are."""
-    if not diagnostics:
-        return
-    stream = sys.stderr if err else sys.stdout
-    put(render(diagnostics, source, style, colour=is_coloured(stream)) + "\n\n", err=err)
-    counts = [(sum(d.severity == kind for d in diagnostics), kind) for kind in ("error", "warning")]
-    text = ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for count, kind in counts if count)
-    say(f"{source.name}: {text}", err=err)
-
-
-def _write(files: Mapping[str, bytes], reads: Collection[Path], output: Path, force: bool) -> None:
-    """Write a build, or say which files there are not to be lost, and why."""
-    from ..backends.emit import Refused, State, left_over, write
-
-    try:
-        changed = {*write(files, output, force=force, reads=reads)}
-    except Refused as error:
-        reasons: dict[str, list[str]] = {}
-        for found in error.found:
-            reasons.setdefault(_reason(found), []).append(str(found.path))
-        for reason, paths in reasons.items():
-            say(f"not overwritten, because {reason}: {', '.join(paths)}", err=True)
-        states = {found.state for found in error.found}
-        ways = ["move the change into the spec"] if State.EDITED in states else []
-        ways += ["rename the model", "compile into another folder with -o"] if states - {State.EDITED} else []
-        ways += [] if State.READ in states else ["compile with --force"]
-        text = f"{', '.join(ways[:-1])}, or {ways[-1]}. Nothing was written."
-        say(text[0].upper() + text[1:], err=True)
-        sys.exit(1)
-    for name in files:
-        path = output / name
-        say(f"{'wrote    ' if path in changed else 'unchanged'} {path}")
-    if old := left_over(files, output):
-        say(f"{_LEFT_OVER}: {', '.join(map(str, old))}", err=True)
-        say("Compile for all targets that are in use, and remove what is not in use.", err=True)
-
-
-_LEFT_OVER = "left over from an earlier build"
-
-
-def _reason(found: Found) -> str:
-    """What is the matter with a file at a place, and what it was made from where that is it."""
-    from ..backends.emit import State
-
-    if found.state is State.OTHER and found.held and found.ours:
-        return f"made from {found.held.network}, and not from {found.ours.network}"
-    return found.state.value
-
-
-def _compare(files: Mapping[str, bytes], reads: Collection[Path], output: Path, *, show_diff: bool) -> int:
-    """Say which files differ and how, or show it, and which are left over; 1 if there are any."""
-    from ..backends.emit import State, find, left_over
-
-    different = [found for found in find(files, output, reads) if found.state is not State.CURRENT]
-    for found in different:
-        name = found.path.name
-        if show_diff and name.endswith(".py"):
-            held = b"" if found.state is State.MISSING else found.path.read_bytes()
-            _show_diff(held.decode(errors="replace"), files[name].decode(), str(found.path))
-        else:
-            say(f"{_reason(found)}: {found.path}")
-    old = left_over(files, output)
-    for path in old:
-        say(f"{_LEFT_OVER}: {path}")
-    return 1 if different or old else 0
-
-
-def _show_diff(before: str, after: str, name: str, made: str = "compiled") -> None:
-    """Show how a file would change; `made` says what was done to make its other side."""
-    old, new = (list(io.StringIO(text, newline="\n")) for text in (before, after))
-    colours = {"+": "green", "-": "red", "@": "cyan"}
-    for line in difflib.unified_diff(old, new, name, f"{name} ({made})"):
-        say(line.removesuffix("\n"), colour=colours.get(line[:1]))
-        if not line.endswith("\n"):
-            say("\\ No newline at end of file")
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path of what is checked."""
+        return Path("-") if value == "-" else super().convert(value, param, ctx)
 
 
 @main.command()
-@FILES
+@click.argument("specs", nargs=-1, type=Checked(), metavar="[FILE]...")
 @PARAMS
 @click.option("--format", "style", type=click.Choice(["full", "concise", "json"]), default="full")
-def check(specs: Sequence[Path], params: Mapping[str, int | float], style: Format) -> None:
+@QUIET
+def check(specs: Sequence[Path], params: Mapping[str, int | float], style: Format, quiet: bool) -> None:
     """Show all errors and warnings of each FILE, for every target, on standard output.
 
-    Exits with 1 if there is an error. `json` is one list, empty if nothing is found.
+    A folder stands for all specs in it and below, `-` for standard input. Without a FILE, the specs that the
+    settings of the project name are checked. Exits with 1 if there is an error. `json` is one list, empty if
+    nothing is found. With --quiet, warnings are not shown.
     """
-    found = [_findings(spec, params) for spec in specs]
+    orders = orders_of([spec for path in specs for spec in _specs_in(path)], Order(Path(), params=params))
+    found = [_findings(order) for order in orders]
+    if quiet:
+        found = [(source, [d for d in own if fails([d])]) for source, own in found]
     if style == "json":
-        objects = [as_object(diagnostic, source) for source, own in found for diagnostic in own]
+        objects = [as_object(diagnostic, source) for source, own in found for diagnostic in wanted(own)]
         put(json_text(objects) + "\n")
     else:
         for source, own in found:
-            _show(own, source, style, err=False)
-    if any(diagnostic.severity == "error" for _, own in found for diagnostic in own):
+            show(own, source, style, err=False)
+    if any(fails(own) for _, own in found):
         sys.exit(1)
 
 
-def _findings(spec: Path, params: Mapping[str, int | float]) -> tuple[Source, Sequence[Diagnostic]]:
-    """The source of a spec, under the path by which it was given, and what there is to say of it."""
-    from .pipeline import compile_spec
+def _specs_in(path: Path) -> Sequence[Path]:
+    """The specs in a folder and below; anything else as it is."""
+    if not path.is_dir():
+        return [path]
+    found = sorted(path.rglob("*.nnspec"))
+    if not found:
+        raise click.UsageError(f"{path}: there is no .nnspec file in this folder or below")
+    return found
 
-    with Reporting(params):
+
+def _findings(order: Order) -> tuple[Source, Sequence[Diagnostic]]:
+    """The source of a spec, under the path by which it was given, and what there is to say of it."""
+    from .pipeline import SPEC_SIZE_LIMIT, compile_spec
+
+    text = None
+    if order.spec == Path("-"):
+        text = sys.stdin.buffer.read(SPEC_SIZE_LIMIT + 1).decode("utf-8-sig", errors="replace")
+    with Reporting(order.params or {}):
         try:
-            made = compile_spec(spec, TARGET_NAMES, params)
+            made = compile_spec(order.spec, TARGET_NAMES, order.params, text=text, name=order.name)
             source, found = made.passage.tree.source, made.diagnostics
         except SpecError as error:
             source, found = error.source, error.diagnostics
-    return replace(source, name=str(spec)), found
+    return replace(source, name=str(order.spec)), found
 
 
 @main.command()
@@ -645,7 +585,7 @@ def _lay_out(file: Path, check: bool, diff: bool) -> bool:
     if formatted == source.text:
         return False
     if diff:
-        _show_diff(source.text, formatted, str(file), "formatted")
+        show_difference(source.text, formatted, str(file), "formatted")
     if check:
         say(f"not in canonical layout: {file}")
     if not (check or diff):
@@ -692,7 +632,7 @@ def test(
 
     if several := [text for text in pytest_arguments if text.endswith(".nnspec")]:
         raise click.UsageError(f"one FILE at a time is tested, and `{several[0]}` is another")
-    files, _ = _compile([file], targets, params, batch)
+    (files,) = compiled([Order(file, targets, None, batch, params)]).files.values()
     with tempfile.TemporaryDirectory(prefix="nnspec-") as folder:
         write(files, Path(folder))
         tests = next(name for name in files if name.startswith("test_"))

@@ -40,8 +40,8 @@ def open_streams() -> None:
 
 
 def is_coloured(stream: TextIO) -> bool:
-    """Whether a stream is a terminal that may have colours."""
-    return stream.isatty() and not os.environ.get("NO_COLOR")
+    """Whether a stream is a terminal that may have colours, or the environment asks for them."""
+    return not os.environ.get("NO_COLOR") and (bool(os.environ.get("FORCE_COLOR")) or stream.isatty())
 
 
 def say(line: str, *, err: bool = False, colour: str | None = None) -> None:

@@ -2,3 +2,5 @@
 
 # The batch that kernels are chosen for.
 BATCH = 64
+# The targets, all of which are built.
+TARGET_NAMES = ("torch", "keras", "numpy")

@@ -29,6 +29,8 @@ from .version import VERSION
 
 # A spec is written by people; beyond this it is data, and belongs in a file that the spec loads.
 SPEC_SIZE_LIMIT = 16 << 20
+# The name of a spec that is no file.
+TEXT = "text.nnspec"
 
 
 @dataclass(frozen=True)
@@ -52,15 +54,23 @@ class Build:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def understand(path: Path, params: Mapping[str, int | float] | None = None, batch: int = BATCH) -> Passage:
-    """From a file to its plan for batches of a size, without a target.
+def understand(
+    path: Path,
+    params: Mapping[str, int | float] | None = None,
+    batch: int = BATCH,
+    *,
+    text: str | None = None,
+    name: str | None = None,
+) -> Passage:
+    """From a file, or a text that stands for it, to its plan for batches of a size, without a target.
 
-    Raises `SpecError` with everything that is wrong.
+    `name` is a name for the model instead of the spec's own. Raises `SpecError` with everything that is
+    wrong.
     """
-    source, report = read(path)
+    source, report = read(path) if text is None else as_read(path, text)
     tree = parse(source, report)
     report.check()
-    model = resolve(tree, report, path.parent, params or {})
+    model = resolve(tree, report, path.parent, params or {}, name)
     graph = check(lower(model))
     planned = plan(graph, batch)
     return Passage(
@@ -69,18 +79,26 @@ def understand(path: Path, params: Mapping[str, int | float] | None = None, batc
 
 
 def compile_spec(
-    path: str | Path,
+    path: str | Path = TEXT,
     targets: Sequence[str] = tuple(TARGETS),
     params: Mapping[str, int | float] | None = None,
     batch: int = BATCH,
+    *,
+    text: str | None = None,
+    name: str | None = None,
 ) -> Build:
     """Compile the spec at `path` for `targets`: the files by name, nothing written.
 
-    `params` override those of the spec; kernels are chosen for batches of `batch`. Raises `SpecError` with
-    all errors of the spec, `UnknownParam` for an override that the spec does not declare, and KeyError for
-    an unknown target.
+    With `text`, that is the spec, and no file is read at `path`: what the spec loads is beside it all the
+    same, or in the current folder without a `path`. `params` override those of the spec, and `name` its
+    model's name, so that one spec gives modules of several sizes. Kernels are chosen for batches of `batch`.
+
+    Raises `SpecError` with all errors of the spec, `UnknownParam` for an override that the spec does not
+    declare, ValueError for a `name` that is no identifier, and KeyError for an unknown target.
     """
-    passage = understand(Path(path), params, batch)
+    if name is not None and not (name.isascii() and name.isidentifier()):
+        raise ValueError(f"{name!r} is no name for a model: letters, digits and underscores make one")
+    passage = understand(Path(path), params, batch, text=text, name=name)
     report = Report(passage.tree.source, list(passage.diagnostics))
     files: Mapping[str, bytes] = {}
     try:
@@ -99,10 +117,8 @@ def read(path: Path) -> tuple[Source, Report]:
     if path.is_file():  # a pipe would be waited for, and a device may never end
         with path.open("rb") as file:
             content = file.read(SPEC_SIZE_LIMIT + 1)
-    # The name is printed on terminals and into generated code, and a file's name may hold line breaks.
-    name = "".join(character if character.isprintable() else "\ufffd" for character in path.name)
-    source = Source(name, content.decode("utf-8-sig", errors="replace"))
-    report = Report(source)
+    source = Source(_shown(path), content.decode("utf-8-sig", errors="replace"))
+    name, report = source.name, Report(source)
     if not path.is_file():
         report.add(codes.NOT_A_FILE, None, name=name)
     if len(content) > SPEC_SIZE_LIMIT:
@@ -113,6 +129,21 @@ def read(path: Path) -> tuple[Source, Report]:
         report.add(codes.NOT_TEXT, None, name=name, reason=f"byte {error.start} does not fit")
     report.check()
     return source, report
+
+
+def as_read(path: Path, text: str) -> tuple[Source, Report]:
+    """A text that stands for the spec at `path`, held to what `read` holds a file to."""
+    source = Source(_shown(path), text.removeprefix("\ufeff"))
+    report = Report(source)
+    if len(text) > SPEC_SIZE_LIMIT:
+        report.add(codes.SPEC_TOO_LARGE, None, limit=f"{SPEC_SIZE_LIMIT:,}")
+    report.check()
+    return source, report
+
+
+def _shown(path: Path) -> str:
+    """A file's name, which is printed on terminals and into generated code: it may hold line breaks."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in path.name)
 
 
 def read_by(path: Path, model: Model) -> tuple[Path, ...]:

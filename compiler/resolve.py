@@ -52,13 +52,18 @@ UNIT_LIMIT = 10**10
 
 
 def resolve(
-    spec: syntax.Spec, report: Report, directory: Path, overrides: Mapping[str, int | float]
+    spec: syntax.Spec,
+    report: Report,
+    directory: Path,
+    overrides: Mapping[str, int | float],
+    name: str | None = None,
 ) -> Model:
     """The model of a spec. Raises `SpecError` with all errors found.
 
-    `directory` is where the spec stands, `overrides` the params given on the command line.
+    `directory` is where the spec stands, `overrides` the params given on the command line, and `name` what
+    the model is called if not as the spec says.
     """
-    resolver = Resolver(report, directory, overrides)
+    resolver = Resolver(report, directory, overrides, name)
     resolver.read(spec)
     report.check()
     return resolver.model()
@@ -71,6 +76,7 @@ class Resolver:
     report: Report
     directory: Path
     overrides: Mapping[str, int | float]
+    renamed: str | None
     name: str = ""
     inputs: dict[str, Data] = field(default_factory=dict[str, Data])
     targets: dict[str, Data] = field(default_factory=dict[str, Data])
@@ -158,7 +164,7 @@ class Resolver:
     def _declare(self, placed: Placed) -> None:
         match placed.statement:
             case syntax.ModelStatement(name=name):
-                self.name = self.names.text(name, placed.variables)
+                self.name = self.renamed or self.names.text(name, placed.variables)
                 self._check_model_name(name.span)
             case syntax.DataStatement(name=name, keyword=keyword):
                 self.names.declare(name, keyword, placed)

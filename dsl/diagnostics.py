@@ -112,4 +112,10 @@ class SpecError(Exception):
     def __init__(self, source: Source, diagnostics: tuple[Diagnostic, ...]) -> None:
         self.source = source
         self.diagnostics = diagnostics
-        super().__init__("\n\n".join(f"{d.severity}[{d.code.code}]: {d.message}" for d in diagnostics))
+        super().__init__(source, diagnostics)
+
+    def __str__(self) -> str:
+        """All diagnostics with their lines, as the command shows them."""
+        from .render import render
+
+        return "\n\n" + render(self.diagnostics, self.source)
