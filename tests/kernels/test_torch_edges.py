@@ -273,7 +273,7 @@ def fresh_compiler():
     torch._dynamo.reset()
 
 
-@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize("dynamic", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_compiled_equals_eager(fresh_compiler, dynamic):
     layer = layer_from_mask(random_mask(50, 40, 0.2), torch.float32)
     after = torch.nn.Linear(50, 3)

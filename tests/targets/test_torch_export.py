@@ -67,15 +67,19 @@ def onnx_model(
     return lambda *arrays: session.run(None, dict(zip(names, arrays, strict=True)))
 
 
-@pytest.mark.parametrize("kernel", ["edges", "masked"])
-@pytest.mark.parametrize(
-    ("name", "class_name", "shapes"),
-    [
-        ("graph_mlp", "GraphMlp", [(64,)]),
-        ("masked_dense", "MaskedDense", [(20,)]),
-        ("zoo", "Zoo", [(6,), (2, 3)]),
-    ],
-)
+ONNX = [
+    ("zoo", "Zoo", [(6,), (2, 3)], "edges"),
+    ("graph_mlp", "GraphMlp", [(64,)], "masked"),
+    ("masked_dense", "MaskedDense", [(20,)], "edges"),
+]
+# The other kernel of each: to export takes seconds.
+OTHERS = [
+    pytest.param(*case[:3], "masked" if case[3] == "edges" else "edges", marks=pytest.mark.slow)
+    for case in ONNX
+]
+
+
+@pytest.mark.parametrize(("name", "class_name", "shapes", "kernel"), [*ONNX, *OTHERS])
 def test_onnx_runtime_computes_the_same(
     generated: Callable[[str], ModuleType],
     tmp_path: Path,

@@ -69,14 +69,16 @@ def test_what_is_returned_is_contiguous(model: nn.Module, inputs: tuple[Tensor, 
     assert inputs[0].grad.is_contiguous()
 
 
+# In the usual tests what is traced runs as it was traced: to generate code takes a quarter of a minute.
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 @KERNELS
 def test_it_traces_without_a_break_and_computes_the_same(
-    model: nn.Module, inputs: tuple[Tensor, Tensor]
+    model: nn.Module, inputs: tuple[Tensor, Tensor], backend: str
 ) -> None:
     torch._dynamo.reset()
     model, inputs = model.double(), tuple(x.detach().double() for x in inputs)
     found = {}
-    for way, run in (("eager", model), ("compiled", torch.compile(model, fullgraph=True))):
+    for way, run in (("eager", model), ("compiled", torch.compile(model, fullgraph=True, backend=backend))):
         results = run(*inputs)
         trained(model, results)
         grads = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
