@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from ..dsl.diagnostics import Diagnostic, SpecError
 from ..dsl.printing import printable
@@ -52,6 +53,8 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put `build` before a first word that is neither a command nor an option of the group."""
+        if not args and ctx.resilient_parsing:
+            return super().parse_args(ctx, args)
         if not args:
             if settings() is None:
                 put(ctx.get_help() + "\n", err=True)
@@ -65,6 +68,14 @@ class Commands(click.Group):
                 raise click.UsageError(f"`{args[0]}` is neither a command nor a file; {hint}", ctx)
             args = ["build", *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a first word: a command, a spec, or an option of either the group or `build`."""
+        found = super().shell_complete(ctx, incomplete)
+        if incomplete.startswith("-"):
+            build = self.commands["build"]
+            return [*found, *build.shell_complete(click.Context(build, ctx), incomplete)]
+        return [*found, CompletionItem(incomplete, type="file")]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""

@@ -452,3 +452,32 @@ def test_a_long_search_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with search_progress(quiet):
         understand(path)
     assert quiet.file.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("spec-compile exp", {"explain", "exp"}),
+        ("spec-compile --st", {"--stdout"}),
+        ("spec-compile net.nnspec --em", {"--emit"}),
+        ("spec-compile net.nnspec -t ke", {"keras"}),
+        ("spec-compile fmt --d", {"--diff"}),
+    ],
+)
+def test_the_shell_completes_commands_options_and_files(
+    words: str, found: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+    result = CliRunner().invoke(
+        main, env={"_SPEC_COMPILE_COMPLETE": "bash_complete"}, prog_name="spec-compile"
+    )
+    assert {line.partition(",")[2] for line in result.output.splitlines()} == found
+
+
+def test_colours_can_be_forced_and_forbidden(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec.write_text("model m\ninput x[q]\n")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b[" in CliRunner().invoke(main, ["check", str(spec)], color=True).output
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[" not in CliRunner().invoke(main, ["check", str(spec)], color=True).output
