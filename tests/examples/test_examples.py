@@ -46,18 +46,23 @@ def test_generated_tests_pass(compiled: Callable[[Path], Path]) -> None:
     run_generated_tests([compiled(spec) for spec in SPECS if spec.stem != LARGE])
 
 
+PREFERRED = [
+    ("edges", ("zoo",)),
+    ("band", ("ring",)),
+    ("blocks", ("zoo",)),
+    pytest.param("edges", ("layouts", "graph_mlp"), marks=pytest.mark.slow),
+    pytest.param("band", ("zoo",), marks=pytest.mark.slow),
+    pytest.param("blocks", ("les_miserables",), marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("kernel", "names"), PREFERRED)
 def test_generated_tests_pass_whichever_kernel_computes_what_it_can(
-    compiled: Callable[[Path, str], Path],
+    compiled: Callable[[Path, str], Path], kernel: str, names: tuple[str, ...]
 ) -> None:
     """Small networks are planned with `masked`; here they have the others, and the layouts of those."""
     specs = {spec.stem: spec for spec in SPECS}
-    preferred = {
-        "edges": ("zoo", "layouts", "graph_mlp"),
-        "band": ("zoo", "ring"),
-        "blocks": ("zoo", "les_miserables"),
-    }
-    for kernel, names in preferred.items():
-        run_generated_tests([compiled(specs[name], kernel) for name in names])
+    run_generated_tests([compiled(specs[name], kernel) for name in names])
 
 
 def test_more_edges_of_a_rule_than_have_a_hash_are_no_fault(tmp_path: Path) -> None:
