@@ -385,7 +385,7 @@ def test_edges_follow_links_and_spare_what_the_spec_reads(spec: Path, tmp_path: 
         (["small.nnspec", "--check", "--force"], "--check or --diff and --force are two different things"),
         (["test", "small.nnspec", "other.nnspec"], "one FILE at a time is tested"),
         (["folder"], "'folder' is a directory"),
-        (["check", "folder"], "'folder' is a directory"),
+        (["check", "folder"], "folder: there is no .nnspec file in this folder or below"),
         (["small.nnspec", "-o", "small.nnspec"], "'small.nnspec' is a file"),
         (["small.nnspec", "-t", "pytorch"], "'torch', 'keras', 'numpy'"),
         (["edges", "small.nnspec"], "which CONNECTION; connections are x_h, h_out"),
