@@ -1,4 +1,4 @@
-"""What the exact tests are told: connections, how integers are drawn, and which part of the network is exact."""
+"""What the exact tests are told: connections, how integers are drawn, and what of the network is exact."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BITS = {"float64": 53, "float32": 24}
 CHANCE = 1e-12
 
 # Edges times samples of the first draw, at most.
-WORK = 4_000_000
+WORK = 2_000_000
 
 
 def exact_context(plan: Plan, targets: Sequence[str]) -> tuple[dict[str, object], set[str]]:
@@ -172,7 +172,7 @@ def _layer(plan: Plan, layer: Value) -> str:
 
 
 def _step(op: Operation) -> str:
-    """A step of a layer: a bias with the entries that units have, or a function and its derivative."""
+    """A step of a layer: a bias with the entries that units have, or a function and how it goes back."""
     match op:
         case AddBias():
             index = "None" if op.by_unit else f"lambda stored: {bias_index(op)}"
@@ -182,9 +182,9 @@ def _step(op: Operation) -> str:
             assert op.activation.derivative is not None
             derivative = op.activation.derivative.format(x="x", y="y", **given)
             function = op.activation.formula.format(x="x", **given)
-            return _item([f"lambda x: {function}", f"lambda x, y: {derivative}"], 16, '"function"')
+            return _item([f"lambda x: {function}", f"lambda d, x, y: d * {derivative}"], 16, '"function"')
         case Multiply():
-            return _item([f"lambda x: {op.factor} * x", f"lambda x, y: {op.factor}"], 16, '"function"')
+            return _item([f"lambda x: {op.factor} * x", f"lambda d, x, y: {op.factor} * d"], 16, '"function"')
         case _:
             return ""
 
