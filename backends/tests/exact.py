@@ -28,7 +28,7 @@ BITS = {"float64": 53, "float32": 24}
 # A wrong connection passes with at most this probability, as right code fails tests of what is random.
 CHANCE = 1e-12
 
-# Edges times samples of the first draw, at most.
+# Edges times samples of the largest batch, at most.
 WORK = 2_000_000
 
 
@@ -81,7 +81,7 @@ def _kind(projection: Project) -> str:
 
 
 def _draws(plan: Plan, projections: list[Project], bits: int) -> tuple[int, int, int]:
-    """The batch of the first draw, the largest integer that is drawn, and how many draws there are.
+    """The largest batch, the largest integer that is drawn, and how many draws there are.
 
     The batch is beyond that which the kernels were chosen for, if that is not too much work.
     """

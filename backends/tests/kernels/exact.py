@@ -81,8 +81,8 @@ def check_linear_parts(
 ) -> None:
     """The sums and both gradients of every connection are those of integer arithmetic over its edges.
 
-    `connections` are their kinds, targets and sources; `draws` the batch of the first draw, which the others
-    halve, the largest integer drawn, and how many draws there are.
+    `connections` are their kinds, targets and sources; `draws` the largest batch, the largest integer drawn,
+    and how many draws there are, of batches of several sizes down to one sample.
     """
     check_stored(expected)
     batch, most, count = draws
@@ -95,7 +95,7 @@ def check_linear_parts(
             if f"{name}.weight" in expected.parameters
         }
         model.load(start | {name: array.astype(np.float64) for name, array in weights.items()})
-        samples = max(1, (batch >> draw) - draw % 2)
+        samples = max(1, (batch >> 2 * draw) - draw % 2) if draw < count - 1 else 1
         for name, structure in connections.items():
             weight = weights.get(f"{name}.weight")
             if structure[0] == "one to one" and weight is None:
@@ -183,7 +183,7 @@ class ExactNetwork:
 
     It is interpreted from its facts, apart from the reference and from every target: `layers` maps each layer
     to the connections that enter it, with what they come from, and its steps; `losses` and `penalties` have
-    functions and derivatives, coefficients included, and `inexact` names the parameters whose penalties have a
+    functions and derivatives, coefficients included, and `inexact` are parameters whose penalties have a
     coefficient that rounds. Sums are taken edge by edge.
     """
 
