@@ -27,6 +27,7 @@ from ..target import (
     summary,
     training_options,
 )
+from .exact import exact_context
 
 ADAPTERS = {"numpy": "NumpyModel", "torch": "TorchModel", "keras": "KerasModel"}
 
@@ -46,6 +47,8 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     kernels |= {"check_dropped_gradients"} if drops and "numpy" in targets else set()
     kernels |= {"check_agreement"} if len(targets) > 1 else set()
     kernels |= start_kernels(plan) | {ADAPTERS[target] for target in targets}
+    exact, exact_kernels = exact_context(plan, targets)
+    kernels |= exact_kernels
     lines = _reference(plan, kernels)
     start = start_context(plan, "start_values", cached=True)
     loaded = start["load_stored"]
@@ -93,6 +96,7 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
         "dropout": drops,
         "dropped_gradients": drops and "numpy" in targets,
         "several": len(targets) > 1,
+        **exact,
     }
     imports = {
         "from collections.abc import Callable",

@@ -3,6 +3,8 @@
 Formulas are numpy source in `x` (what goes in), `y` (what comes out) and the parameters' names; a
 derivative is the factor on the incoming gradient. An entry whose formula calls a function needs the NumPy
 kernel of that name. `kinks` are the places where the derivative jumps, which gradient checks keep away from.
+An entry is `exact` if value and derivative of a number with few bits have few bits, and so are not rounded,
+provided that its parameters have few.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ class Activation:
     derivative: str | None
     kinks: tuple[float, ...] = ()
     kernels: tuple[str, ...] = ()
+    exact: bool = False
 
 
 ACTIVATIONS = {
@@ -27,13 +30,14 @@ ACTIVATIONS = {
     for entry in (
         Activation("tanh", (), "np.tanh({x})", "1 - {y}**2"),
         Activation("sigmoid", (), "sigmoid({x})", "{y} * (1 - {y})", kernels=("sigmoid",)),
-        Activation("relu", (), "np.maximum({x}, 0)", "({x} > 0)", kinks=(0.0,)),
+        Activation("relu", (), "np.maximum({x}, 0)", "({x} > 0)", kinks=(0.0,), exact=True),
         Activation(
             "leaky_relu",
             (("slope", 0.01),),
             "np.where({x} > 0, {x}, {slope} * {x})",
-            "np.where({x} > 0, 1, {slope})",
+            "np.where({x} > 0, 1, {slope}).astype({x}.dtype)",
             kinks=(0.0,),
+            exact=True,
         ),
         # Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016: x Phi(x), and its tanh form.
         Activation("gelu", (), "gelu({x})", "gelu_derivative({x})", kernels=("gelu", "gelu_derivative")),

@@ -3,7 +3,9 @@
 A loss is the mean over the batch of a value per sample. `formula` is the loss in numpy source, of a
 prediction `y` and a target `t` of one shape (batch, ...), and `factor * derivative` is d loss / d y: the
 factor stands apart so that it can be multiplied with the term's coefficient. Where they call a function, it
-is the NumPy kernel of that name.
+is the NumPy kernel of that name. An entry is `exact` if it and its derivative are not rounded for numbers
+with few bits, provided that what it divides by is a power of two: the batch and, where it `averages_units`,
+their number.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ class Loss:
     codes: bool = False
     kink_at_target: bool = False
     kernels: tuple[str, ...] = ()
+    exact: bool = False
+    averages_units: bool = True
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,22 @@ LOSSES = {
             "(sigmoid({y}) - {t}) / {y}.size",
             kernels=("sigmoid",),
         ),
-        Loss("mse", "np.mean(({y} - {t}) ** 2)", "({y} - {t}) / {y}.size", factor=2),
-        Loss("squared_error", "np.sum(({y} - {t}) ** 2) / len({y})", "({y} - {t}) / len({y})", factor=2),
-        Loss("mae", "np.mean(np.abs({y} - {t}))", "np.sign({y} - {t}) / {y}.size", kink_at_target=True),
+        Loss("mse", "np.mean(({y} - {t}) ** 2)", "({y} - {t}) / {y}.size", factor=2, exact=True),
+        Loss(
+            "squared_error",
+            "np.sum(({y} - {t}) ** 2) / len({y})",
+            "({y} - {t}) / len({y})",
+            factor=2,
+            exact=True,
+            averages_units=False,
+        ),
+        Loss(
+            "mae",
+            "np.mean(np.abs({y} - {t}))",
+            "np.sign({y} - {t}) / {y}.size",
+            kink_at_target=True,
+            exact=True,
+        ),
     )
 }
 

@@ -200,6 +200,17 @@ def check_targets(path: Path, targets: tuple[str, ...]) -> None:
         tests.check_start(expected, lambda seed, target=target: tests.build(target, seed))
         for training in (False, True):
             tests.check_outputs(expected, model, training, 1e-10)
+        check_exactly(tests, target, model, "float64")
+        check_exactly(tests, target, tests.build(target, 0, "float32"), "float32")
     first, *others = models.values()
     for other in others:
         tests.check_agreement(expected, first, other, 1e-10, 1e-8)
+
+
+def check_exactly(tests: ModuleType, target: str, model: Any, dtype: str) -> None:
+    """What the exact tests say of a target, as far as the spec has them."""
+    if hasattr(tests, "test_linear_parts_are_exact"):
+        draws = tests.DRAWS[dtype]
+        tests.check_linear_parts(tests.EXPECTED, tests.CONNECTIONS, draws, model, dtype)
+    if hasattr(tests, "NETWORK"):
+        tests.check_network_exactly(tests.EXPECTED, tests.NETWORK, model, dtype)

@@ -1,6 +1,7 @@
 """Prints which planted faults the generated tests catch: `python tests/faults/table.py [SPEC]...`.
 
 Without a spec these are all examples, at their full size, a network of everything and one without a loss.
+The last columns are linear faults in a network that does not round, run against the exact tests alone.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 sys.path.insert(0, str(Path(__file__).parent))
 
-from planting import KINDS, Outcome, plant_all
+from planting import EXACT, KINDS, LINEAR, Outcome, plant_all
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 ROOT = Path(__file__).parent.parent.parent
 TARGETS = ("numpy", "torch", "keras")
+DYADIC = ROOT / "tests" / "specs" / "dyadic.nnspec"
 
 
 def cell(outcomes: list[Outcome]) -> str:
@@ -37,16 +39,18 @@ def cell(outcomes: list[Outcome]) -> str:
 def main(specs: list[Path]) -> int:
     """Plant everything in every spec, print the table, and return 1 if a fault was missed."""
     begun = time.perf_counter()
-    found: list[Outcome] = []
-    builds = [(spec, target) for spec in specs for target in TARGETS]
-    for spec, target in track(builds, description="planting"):
+    builds = [(spec, target, KINDS, "") for spec in specs for target in TARGETS]
+    builds += [(DYADIC, target, LINEAR, EXACT) for target in TARGETS]
+    columns: list[list[Outcome]] = []
+    for spec, target, kinds, chosen in track(builds, description="planting"):
         with tempfile.TemporaryDirectory() as scratch:
-            found += plant_all(spec, target, Path(scratch))
-    table = Table("fault", *(f"{spec.stem}\n{target}" for spec, target in builds))
+            columns.append(plant_all(spec, target, Path(scratch), kinds, chosen))
+    heads = [f"{spec.stem}\n{target}" + "\nexact alone" * bool(chosen) for spec, target, _, chosen in builds]
+    table = Table("fault", *heads)
     for kind in KINDS:
-        rows = [[o for o in found if (o.kind, o.spec, o.target) == (kind, s.stem, t)] for s, t in builds]
-        table.add_row(kind, *map(cell, rows))
+        table.add_row(kind, *(cell([o for o in column if o.kind == kind]) for column in columns))
     Console(width=40 + 19 * len(builds)).print(table)
+    found = [outcome for column in columns for outcome in column]
     missed = sum(outcome.result == "MISSED" for outcome in found)
     caught = sum(outcome.result == "caught" for outcome in found)
     print(f"{caught} faults caught, {missed} missed, in {time.perf_counter() - begun:.0f} s")

@@ -7,11 +7,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from planting import FAULTS, KINDS, RULES, InText, Outcome, plant_all
+from planting import EXACT, FAULTS, KINDS, LINEAR, RULES, InData, InText, Outcome, plant_all
 
 ROOT = Path(__file__).parent.parent.parent
 ZOO = ROOT / "tests" / "specs" / "zoo.nnspec"
 PART = ROOT / "tests" / "specs" / "part.nnspec"
+DYADIC = ROOT / "tests" / "specs" / "dyadic.nnspec"
 EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("*.nnspec"))
 TARGETS = ("numpy", "torch", "keras")
 # PyTorch has a batch norm of its own, whose variance is not ours to get wrong, and both frameworks add
@@ -81,6 +82,36 @@ def test_every_fault_in_a_restated_ring_is_caught(target: str, tmp_path: Path) -
     assert not missed(outcomes)
     planted = {outcome.kind for outcome in outcomes if outcome.result == "caught"}
     assert planted == {"offset moved by one", "stride changed", "ring opened"}
+
+
+SHARED = {fault.kind for fault in FAULTS if isinstance(fault, InData)} | {kind for kind, *_ in RULES}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_linear_fault_is_caught_by_the_exact_tests_alone(
+    target: str, tmp_path: Path, preferring: Preferring
+) -> None:
+    """Data and rules are the same for all targets, so that these faults are planted for one of them."""
+    kinds = LINEAR if target == "numpy" else LINEAR - SHARED
+    with preferring("edges"):
+        outcomes = plant_all(DYADIC, target, tmp_path, kinds, EXACT)
+    assert not missed(outcomes)
+    planted = {outcome.kind for outcome in outcomes if outcome.result == "caught"}
+    assert planted == {kind for kind in kinds if (kind, target) not in NOT_IN}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["torch", "keras"])
+@pytest.mark.parametrize("kernel", ["edges", "blocks", "band", "masked"])
+def test_every_linear_fault_of_a_kernel_is_caught_by_the_exact_tests_alone(
+    kernel: str, target: str, tmp_path: Path, preferring: Preferring
+) -> None:
+    """A module restates rules also where no kernel reads them: another test looks at those."""
+    kinds = LINEAR if kernel == "edges" else LINEAR - {kind for kind, *_ in RULES}
+    with preferring(kernel):
+        outcomes = plant_all(DYADIC, target, tmp_path, kinds, EXACT)
+    assert not missed(outcomes)
+    assert sum(outcome.result == "caught" for outcome in outcomes) >= 6
 
 
 def test_there_are_at_least_twelve_kinds_and_every_target_has_them() -> None:

@@ -98,3 +98,22 @@ class NumpyModel:
         rng, inputs = np.random.default_rng(seed), self._inputs(draw_data(self.expected, 0, batch=500))
         values = self.module.layers(self.parameters, *inputs, training=True, rng=rng)
         return self._masks(values)[self.expected.dropout[layer][0]]
+
+    def differentiate_projection(
+        self, connection: str, x: np.ndarray, g: np.ndarray
+    ) -> tuple[Any, Any, Any] | None:
+        """One connection by itself: its sums, the gradients of input and weights; None for frozen weights.
+
+        None alone for what has no function of its own: `all` and `one_to_one` are written into `layers`.
+        Gradients are None where the module has none, because no loss reads what comes of a connection.
+        """
+        if connection not in self.expected.edges:
+            return None
+        name, edges = f"{connection}.weight", edges_of(self.expected.stored, connection)
+        x, g, weight = x.astype(self.dtype), g.astype(self.dtype), self.parameters.get(name)
+        y = self.module.project(x, weight, *edges, g.shape[1])
+        if not hasattr(self.module, "project_back"):
+            return y, None, None
+        of_x = self.module.project_back(g, weight, *edges, x.shape[1])
+        trained = name in self.expected.trained and hasattr(self.module, "project_weight")
+        return y, of_x, self.module.project_weight(x, g, *edges) if trained else None

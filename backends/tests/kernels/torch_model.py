@@ -89,3 +89,13 @@ class TorchModel:
         dropped = part.train()(torch.ones(500, 50)).numpy()
         part.p = 0.0
         return dropped
+
+    def differentiate_projection(self, connection: str, x: np.ndarray, g: np.ndarray) -> tuple[Any, Any, Any]:
+        """One connection by itself: its sums, the gradients of input and weights; None for frozen weights."""
+        part = getattr(self.model, connection)
+        leaf = torch.tensor(x, dtype=self.dtype, requires_grad=True)
+        trained = [weight for weight in part.parameters() if weight.requires_grad]
+        y = part(leaf)
+        gradients = torch.autograd.grad(y, [leaf, *trained], torch.tensor(g, dtype=self.dtype))
+        of_x, of_weight, *_ = *(gradient.numpy() for gradient in gradients), None
+        return y.detach().numpy(), of_x, of_weight

@@ -1,0 +1,360 @@
+"""The exact checks: numbers so whole and so small that every sum of them is exact, in whatever order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ...common.kernels.stored import edges_of
+from .checks import check_stored
+from .expected import Expected
+
+
+def assert_exact(got: Any, wanted: np.ndarray, dtype: str, what: str) -> None:
+    """Fail unless an array has this dtype and shape and every number is the same, zeros of either sign."""
+    assert got.dtype == dtype, f"{what} is of {got.dtype}, not of {dtype}"
+    assert got.shape == wanted.shape, f"{what}: shape {got.shape}, expected {wanted.shape}"
+    wrong = np.argwhere(got != wanted)  # what is not a number is not equal to any
+    if len(wrong):
+        at = tuple(wrong[0].tolist())
+        message = f"{what}{list(at)} is {got[at]:.17g}, not {wanted[at]:.17g}"
+        raise AssertionError(f"{message}; {len(wrong)} of {got.size} differ")
+
+
+def largest_whole(dtype: str) -> int:
+    """Up to this, a floating type holds every integer: what is added up below it is exact in any order."""
+    return 2 ** (np.finfo(dtype).nmant + 1)
+
+
+def edges_between(
+    expected: Expected, connection: str, structure: tuple[str, int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Source and target of every edge of any connection, in the order of its weights."""
+    kind, targets, sources = structure
+    if kind == "edges":
+        source, target = edges_of(expected.stored, connection)
+        return source.astype(np.int64), target.astype(np.int64)
+    if kind == "one to one":
+        return np.arange(sources), np.arange(targets)
+    return np.tile(np.arange(sources), targets), np.repeat(np.arange(targets), sources)
+
+
+def carried(
+    x: np.ndarray, weight: np.ndarray, edges: tuple[np.ndarray, np.ndarray], targets: int
+) -> np.ndarray:
+    """What each edge carries, added at its target one by one: (batch, targets), of the type of x.
+
+    x is (batch, sources), weight (edges,), and `edges` where they begin and end.
+    """
+    source, target = edges
+    y = np.zeros((len(x), targets), x.dtype)
+    for sums, sample in zip(y, x, strict=True):
+        np.add.at(sums, target, weight * sample[source])
+    return y
+
+
+def paired(
+    x: np.ndarray, g: np.ndarray, edges: tuple[np.ndarray, np.ndarray], shape: tuple[int, ...]
+) -> np.ndarray:
+    """The product of both ends of each edge, added up over the batch, in the shape of the weights."""
+    source, target = edges
+    total = np.zeros(len(source), x.dtype)
+    for at_source, at_target in zip(x, g, strict=True):
+        total += at_source[source] * at_target[target]
+    return total.reshape(shape)
+
+
+# ------------------------------------------------------------------------------- every connection by itself
+
+
+def check_linear_parts(
+    expected: Expected,
+    connections: dict[str, tuple[str, int, int]],
+    draws: tuple[int, int, int],
+    model: Any,
+    dtype: str,
+) -> None:
+    """The sums and both gradients of every connection are those of integer arithmetic over its edges.
+
+    `connections` are their kinds, targets and sources; `draws` the largest batch, the largest integer drawn,
+    and how many draws there are, of batches of several sizes down to one sample.
+    """
+    check_stored(expected)
+    batch, most, count = draws
+    start = {name: array.astype(np.float64) for name, array in expected.start(0).items()}
+    for draw in range(count):
+        rng = np.random.default_rng(draw)
+        weights = {
+            f"{name}.weight": rng.integers(-most, most, expected.parameters[f"{name}.weight"], endpoint=True)
+            for name in connections
+            if f"{name}.weight" in expected.parameters
+        }
+        model.load(start | {name: array.astype(np.float64) for name, array in weights.items()})
+        samples = max(1, (batch >> 2 * draw) - draw % 2) if draw < count - 1 else 1
+        for name, structure in connections.items():
+            weight = weights.get(f"{name}.weight")
+            if structure[0] == "one to one" and weight is None:
+                continue  # it is the value itself, and nothing computes it
+            _, targets, sources = structure
+            x, g = (rng.integers(-most, most, (samples, n), endpoint=True) for n in (sources, targets))
+            check_linear_part(expected, name, structure, model, dtype, weight, x, g)
+
+
+def check_linear_part(
+    expected: Expected,
+    name: str,
+    structure: tuple[str, int, int],
+    model: Any,
+    dtype: str,
+    weight: np.ndarray | None,
+    x: np.ndarray,
+    g: np.ndarray,
+) -> None:
+    """One draw: W x, W'g and the gradient of the weights, to the bit, and that they belong together."""
+    found = model.differentiate_projection(name, x.astype(np.float64), g.astype(np.float64))
+    if found is None:
+        return  # the module has no function for it: it is a part of the whole network alone
+    source, target = edges_between(expected, name, structure)
+    ones = np.ones(len(source), np.int64) if weight is None else weight.ravel()
+    _, targets, sources = structure
+    longest = max(np.bincount(ends).max(initial=len(x)) for ends in (source, target))
+    largest = max(int(np.abs(array).max(initial=1)) for array in (x, g, ones))
+    assert longest * largest**2 <= largest_whole(dtype), f"{name}: these integers are too large for {dtype}"
+    y, of_x, of_weight = found
+    what = f"{model.name}, {dtype}: {name} of a batch of {len(x)}"
+    assert_exact(y, carried(x, ones, (source, target), targets), dtype, f"{what}: sum ")
+    assert_exact(of_x, carried(g, ones, (target, source), sources), dtype, f"{what}: gradient of input ")
+    products = {inner(g, y), inner(of_x, x)}
+    trained = f"{name}.weight" in expected.trained
+    assert (of_weight is not None) == trained, f"{what}: weights are {'' if trained else 'not '}trained"
+    if of_weight is not None and weight is not None:
+        wanted = paired(x, g, (source, target), weight.shape)
+        assert_exact(of_weight, wanted, dtype, f"{what}: gradient of weights ")
+        products.add(inner(weight, of_weight))
+    assert len(products) == 1, f"{what}: <g, Wx>, <W'g, x> and <w, dw> are {sorted(products)}"
+
+
+def inner(a: np.ndarray, b: np.ndarray) -> int:
+    """<a, b> of whole numbers, modulo 2^64."""
+    return int(np.vdot(a.astype(np.int64), b.astype(np.int64)))
+
+
+# ------------------------------------------------------------------------------------------ the whole network
+
+
+class Inexact(Exception):
+    """A sum is so large that the order of its terms could be seen."""
+
+
+def grain(x: np.ndarray) -> float:
+    """The largest power of two that all numbers are multiples of; infinite if all are zeros."""
+    fractions, exponents = np.frexp(x[x != 0].astype(np.float64))
+    whole = np.ldexp(fractions, 53).astype(np.int64)
+    return float(np.ldexp((whole & -whole).astype(np.float64), exponents - 53).min(initial=np.inf))
+
+
+class ExactSum:
+    """A sum of products, of which every partial sum is exact in any order, in a type that holds `largest`.
+
+    That is so if the terms are multiples of a power of two, their `grain`, and their absolute values add up
+    to at most `largest` grains. `value` and `total`, the sum of absolute values, are arrays of one shape.
+    """
+
+    def __init__(self, largest: int, shape: tuple[int, ...]) -> None:
+        self.largest, self.value, self.total = largest, np.zeros(shape), np.zeros(shape)
+        self.grain = np.inf
+
+    def add(self, function: Callable[..., Any], *factors: np.ndarray) -> None:
+        """Add a function that is linear in each of its factors. Raises `Inexact`."""
+        self.value = self.value + function(*factors)
+        self.total = self.total + function(*map(np.abs, factors))
+        self.grain = min(self.grain, float(np.prod([grain(factor) for factor in factors])))
+        if self.total.max(initial=0.0) > self.largest * self.grain:
+            raise Inexact
+
+
+class ExactNetwork:
+    """A network in numbers that are integers over a power of two, and its gradients, or `Inexact`.
+
+    It is interpreted from its facts, apart from the reference and from every target: `layers` maps each layer
+    to the connections that enter it, with what they come from, and its steps; `losses` and `penalties` have
+    functions and derivatives, coefficients included, and `inexact` are parameters whose penalties have a
+    coefficient that rounds. Sums are taken edge by edge.
+    """
+
+    def __init__(self, expected: Expected, facts: dict[str, Any], largest: int) -> None:
+        self.expected, self.facts, self.largest = expected, facts, largest
+        self.edges = {
+            name: edges_between(expected, name, facts["connections"][name])
+            for connections, _ in facts["layers"].values()
+            for name in connections
+        }
+
+    def held(self, x: np.ndarray) -> np.ndarray:
+        """An array whose numbers are exact, each by itself. Raises `Inexact`."""
+        result = ExactSum(self.largest, x.shape)
+        result.add(np.positive, x)
+        return x
+
+    def weight(self, p: dict[str, np.ndarray], connection: str) -> np.ndarray:
+        """A weight for every edge; ones where there are none."""
+        weight = p.get(f"{connection}.weight")
+        return np.ones(len(self.edges[connection][0])) if weight is None else weight.ravel()
+
+    def entries(self, index: Any, bias: np.ndarray) -> np.ndarray:
+        """The entry of a bias that each unit has, -1 for none."""
+        return np.arange(len(bias)) if index is None else np.asarray(index(self.expected.stored), np.int64)
+
+    def forward(
+        self, p: dict[str, np.ndarray], data: dict[str, np.ndarray]
+    ) -> tuple[dict[str, np.ndarray], dict[str, list[tuple[np.ndarray, np.ndarray]]]]:
+        """Values by input and layer, (batch, units); by layer, what goes into each step and comes out."""
+        v = {name: data[name].reshape(len(data[name]), -1) for name in self.expected.inputs}
+        passed: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+        for layer, (connections, steps) in self.facts["layers"].items():
+            units = self.facts["connections"][next(iter(connections))][1]
+            x = ExactSum(self.largest, (len(next(iter(v.values()))), units))
+            for name, read in connections.items():
+                along = partial(carried, edges=self.edges[name], targets=units)
+                x.add(along, v[read], self.weight(p, name))
+            passed[layer] = []
+            for kind, what, how in steps:
+                before = x.value
+                if kind == "bias":
+                    entries = self.entries(how, p[what])
+                    x.add(lambda bias, entries=entries: np.append(bias, 0.0)[entries], p[what])
+                else:
+                    x = ExactSum(self.largest, before.shape)
+                    x.add(np.positive, what(before))
+                passed[layer].append((before, x.value))
+            v[layer] = x.value
+        return v, passed
+
+    def backward(
+        self,
+        p: dict[str, np.ndarray],
+        data: dict[str, np.ndarray],
+        v: dict[str, np.ndarray],
+        passed: dict[str, list[tuple[np.ndarray, np.ndarray]]],
+    ) -> tuple[float, dict[str, np.ndarray]]:
+        """The loss and its gradients by name, but for penalties that are not exact."""
+        loss = ExactSum(self.largest, ())
+        of_value = {name: ExactSum(self.largest, x.shape) for name, x in v.items()}
+        of_parameter = {name: ExactSum(self.largest, p[name].shape) for name in self.expected.trained}
+        for y, t, formula, derivative in self.facts["losses"]:
+            shaped = v[y].reshape(data[t].shape)
+            self.squared(shaped, -data[t])
+            loss.add(np.positive, self.held(np.asarray(formula(shaped, data[t]))))
+            of_value[y].add(np.positive, derivative(shaped, data[t]).reshape(v[y].shape))
+        for y, name in self.expected.cotangents.items():
+            loss.add(np.vdot, v[y], data[name])
+            of_value[y].add(np.positive, data[name].reshape(v[y].shape))
+        for name, formula, derivative in self.facts["penalties"]:
+            self.squared(p[name])
+            loss.add(np.positive, self.held(np.asarray(formula(p[name]))))
+            of_parameter[name].add(np.positive, derivative(p[name]))
+        for layer, (connections, steps) in reversed(self.facts["layers"].items()):
+            d = of_value[layer].value
+            for (kind, what, how), (x, y) in zip(reversed(steps), reversed(passed[layer]), strict=True):
+                if kind == "bias":
+                    entries = self.entries(how, p[what])
+                    of_parameter[what].add(partial(gathered_at, entries=entries, size=len(p[what])), d)
+                else:
+                    d = self.held(how(d, x, y))
+            for name, read in connections.items():
+                source, target = self.edges[name]
+                back = partial(carried, edges=(target, source), targets=v[read].shape[1])
+                of_value[read].add(back, d, self.weight(p, name))
+                if f"{name}.weight" in of_parameter:
+                    of_weight = of_parameter[f"{name}.weight"]
+                    pairing = partial(paired, edges=(source, target), shape=of_weight.value.shape)
+                    of_weight.add(pairing, v[read], d)
+        gradients = {name: each.value for name, each in of_parameter.items()}
+        gradients |= {name: of_value[name].value.reshape(data[name].shape) for name in self.expected.inputs}
+        return float(loss.value), gradients
+
+    def squared(self, *terms: np.ndarray) -> None:
+        """See to it that the squares of a sum of arrays can be added up, and so can absolute values."""
+        total = ExactSum(self.largest, terms[0].shape)
+        for term in terms:
+            total.add(np.positive, term)
+        squares = ExactSum(self.largest, ())
+        squares.add(np.vdot, total.value, total.value)
+
+
+def gathered_at(d: np.ndarray, entries: np.ndarray, size: int) -> np.ndarray:
+    """The gradient of each of `size` biases from that of the units, (batch, units); -1 is none."""
+    total = np.zeros(size + 1)
+    for sample in d:
+        np.add.at(total, entries, sample)
+    return total[:size]
+
+
+def draw_exactly(
+    network: ExactNetwork, seed: int, most: int, arriving: float, batch: int, zeros: Sequence[str] = ()
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray], Any]:
+    """Parameters, data, and for these the network's values, loss and gradients: integers up to `most`.
+
+    Of the weights that arrive at a unit all but about `arriving` are zeros, and so are all of `zeros`; what
+    the loss compares with is as many less than the prediction. Raises `Inexact` where this is too much.
+    """
+    expected, facts, rng = network.expected, network.facts, np.random.default_rng(seed)
+
+    def drawn(shape: tuple[int, ...]) -> np.ndarray:
+        return rng.integers(-most, most, shape, endpoint=True).astype(np.float64)
+
+    p = {name: array.astype(np.float64) for name, array in expected.start(0).items()}
+    for connections, steps in facts["layers"].values():
+        for name in connections:
+            if (key := f"{name}.weight") in p:
+                share = arriving * facts["connections"][name][1] / max(1, p[key].size)
+                p[key] = drawn(p[key].shape) * (rng.random(p[key].shape) < share) * (key not in zeros)
+        p |= {what: drawn(p[what].shape) for kind, what, _ in steps if kind == "bias"}
+    data = {name: drawn((batch, *shape)) for name, shape in expected.inputs.items()}
+    v, passed = network.forward(p, data)
+    for y, t, *_ in facts["losses"]:
+        shape = (batch, *expected.targets[t][0])
+        if t not in data:
+            data[t] = v[y].reshape(shape) - drawn(shape)
+    data |= {name: drawn((batch, *expected.outputs[y])) for y, name in expected.cotangents.items()}
+    return p, data, v, network.backward(p, data, v, passed) if facts["whole"] else None
+
+
+def check_network_exactly(expected: Expected, facts: dict[str, Any], model: Any, dtype: str) -> None:
+    """Layers, and if all functions are exact loss and gradients, are to the bit those of whole numbers.
+
+    What is drawn is made smaller, and more of it zeros, until no sum can be rounded. Where even few small
+    numbers give sums that can, the test is skipped. Of a weight whose penalty has a coefficient that rounds,
+    the gradient is held where the weight is zero.
+    """
+    check_stored(expected)
+    network = ExactNetwork(expected, facts, largest_whole(dtype))
+    ranges = [(3, 16.0), (2, 8.0), (1, 8.0), (1, 4.0), (1, 2.0), (1, 1.0), (1, 0.5), (1, 0.25)]
+    batch = 8 if sum(len(source) for source, _ in network.edges.values()) < 10**5 else 2
+    draws = max(3, min(16, len(facts["inexact"])))
+    for seed in range(draws):
+        zeros = facts["inexact"][seed::draws]
+        while ranges:
+            with suppress(Inexact):
+                p, data, v, wanted = draw_exactly(network, seed, *ranges[0], batch, zeros)
+                break
+            ranges.pop(0)
+        else:
+            pytest.skip(f"{model.name}: sums through the whole network are too large to be exact in {dtype}")
+        model.load(p)
+        what, layers = f"{model.name}, {dtype}", model.layers(data, False)
+        for name in facts["layers"]:
+            got = layers[name].reshape(v[name].shape)
+            assert_exact(got, v[name], dtype, f"{what}: layer {name}, the first that differs, ")
+        if wanted is None:
+            continue
+        loss, gradients = model.differentiate(data)
+        rounded = {*facts["inexact"]} - {*zeros}
+        for name in gradients.keys() - rounded:
+            assert_exact(gradients[name], wanted[1][name], dtype, f"{what}: gradient of {name} ")
+        assert rounded or float(loss) == wanted[0], f"{what}: loss is {loss}, not {wanted[0]}"
