@@ -395,7 +395,7 @@ class ReachedNames:
     bound: AxisNames | tuple[str, ...] | None
 
 
-AxisNames: TypeAlias = FileNames | SameNames | CombinedNames | ReachedNames
+AxisNames: TypeAlias = FileNames | SameNames | CombinedNames | ReachedNames | Unstated
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,11 @@ def statements(
         if axis is not None and axis.names is not None:
             declared = names.declared[name].placed
             assert isinstance(declared.statement, syntax.AxisStatement)
-            reader.axis_statements[name] = reader.axis(declared.statement.value, declared.variables)
+            try:
+                made = reader.axis(declared.statement.value, declared.variables)
+            except _NoStatement as error:
+                made = stated.Unstated(str(error))
+            reader.axis_statements[name] = made
     return stated.Statements(
         {name: reader.stated(c.sides, c.node, c.variables) for name, c in connections.items()},
         {name: reader.stated(own.sides, own.node, own.placed.variables) for name, own in sets.items()},
@@ -185,11 +189,8 @@ class _Reader:
         self, node: syntax.Expression, sides: Sides, variables: Variables
     ) -> stated.Table | stated.Matrix:
         bound = bind(self.names.report, node, PARAMETERS, 1)
-        file = self._string(bound["file"].value, variables)
-        suffix = file.rpartition(".")[2].lower()
-        if suffix == "parquet":
-            raise _NoStatement("Python by itself reads no Parquet files")
-        if "rows" in bound and suffix in MATRICES:
+        file = self._file(bound, variables)
+        if "rows" in bound and file.rpartition(".")[2].lower() in MATRICES:
             return stated.Matrix(file, name_of(self.names.report, bound["rows"].value))
         where = None
         if "where" in bound:
@@ -216,6 +217,12 @@ class _Reader:
         if file.lower().endswith(".gmt"):
             return ("member" if end == "source" else "set",)
         return (end,)
+
+    def _file(self, bound: Bound, variables: Variables) -> str:
+        file = self._string(bound["file"].value, variables)
+        if file.lower().endswith(".parquet"):
+            raise _NoStatement("Python by itself reads no Parquet files")
+        return file
 
     def _string(self, node: syntax.Expression, variables: Variables) -> str:
         assert isinstance(node, syntax.String)
@@ -265,7 +272,7 @@ class _Reader:
         if "where" in bound:
             where = self.expression(bound["where"].value, _Scope(variables))
         column = self._string(bound["column"].value, variables) if "column" in bound else None
-        file = self._string(bound["file"].value, variables)
+        file = self._file(bound, variables)
         return stated.FileNames(file, column, "header" not in bound, where)
 
     def _axis_behind_in(self, node: syntax.Expression, variables: Variables) -> str | None:
