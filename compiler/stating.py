@@ -57,8 +57,8 @@ def statements(
                 made = stated.Unstated(str(error))
             reader.axis_statements[name] = made
     return stated.Statements(
-        {name: reader.stated(c.sides, c.node, c.variables) for name, c in connections.items()},
-        {name: reader.stated(own.sides, own.node, own.placed.variables) for name, own in sets.items()},
+        {name: reader.whole_set(c.sides, c.node, c.variables) for name, c in connections.items()},
+        {name: reader.whole_set(own.sides, own.node, own.placed.variables) for name, own in sets.items()},
         reader.axis_statements,
     )
 
@@ -75,7 +75,7 @@ class _Scope:
     variables: Variables
     indices: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"])
     chances: Mapping[int, int] = field(default_factory=dict[int, int])
-    seed: stated.Seed = stated.Seed(None)
+    seed: stated.Seed = field(default_factory=lambda: stated.Seed(None))
 
 
 @dataclass
@@ -87,7 +87,7 @@ class _Reader:
     sets: Mapping[str, NamedSet]
     axis_statements: dict[str, stated.AxisNames] = field(default_factory=dict[str, "stated.AxisNames"])
 
-    def stated(self, sides: Sides, node: syntax.Expression, variables: Variables) -> stated.Stated:
+    def whole_set(self, sides: Sides, node: syntax.Expression, variables: Variables) -> stated.Stated:
         """A whole set between its sides."""
         try:
             made = self.set(node, sides, variables, "0")
@@ -179,7 +179,7 @@ class _Reader:
             among = self.set(written, sides, variables, place + "0")
             complement = isinstance(among, stated.Combined) and isinstance(among.left, stated.All)
             if form == "p" and not isinstance(among, stated.All) and _unclear(among):
-                why = "with `p` among what `all` and other sets are combined to, pairs are drawn in one of two ways"
+                why = "by `p` among what is combined with `all`, pairs are drawn in one of two ways"
                 raise _NoStatement(why)
         return stated.Random(form, self.expression(bound[form].value, scope), seed, among, complement)
 
@@ -381,7 +381,7 @@ class _Reader:
         sides: Sides,
         variables: Variables,
     ) -> Iterator[tuple[str, int, str | None, str, int]]:
-        """The index names that stand alone in an index, with size, axis, and the end and place in the arrow."""
+        """The index names that stand alone in an index: size, axis, and the end and place in the arrow."""
         for end, index, side in (("source", source, sides.source), ("target", target, sides.target)):
             for at, part in enumerate(index):
                 if (name := self._bare(part, variables)) is not None:

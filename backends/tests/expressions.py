@@ -1,4 +1,4 @@
-"""Numbers and conditions of a statement as Python, which has the same words, and the same precedence, for most.
+"""Numbers and conditions of a statement as Python, which has the same words for most, and their precedence.
 
 Where a condition may have no value, say for a division by zero, it is placed as a function that is called
 only if no other condition decides. Nothing reaches the text but names that are checked, numbers, and texts as
@@ -10,7 +10,7 @@ from __future__ import annotations
 import builtins
 import keyword
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 
 from ...compiler import statement as stated
 from ...compiler.statement import Expression
@@ -22,7 +22,21 @@ _BINDING = {"or": _OR, "and": _AND, "+": _SUM, "-": _SUM, **dict.fromkeys(("*", 
 # Functions of NumPy's, for the same numbers as the compiler's.
 _OF_NUMPY = ("sqrt", "exp", "log", "sin", "cos", "tan")
 _TAKEN = frozenset(
-    {*dir(builtins), "np", "pytest", "product", "floor", "sources", "targets", "source", "target", "row"}
+    {
+        *dir(builtins),
+        "np",
+        "pytest",
+        "product",
+        "floor",
+        "sources",
+        "targets",
+        "source",
+        "target",
+        "row",
+        "rows",
+        "pair",
+        "edges",
+    }
 )
 
 
@@ -105,13 +119,8 @@ def _fails(node: object) -> bool:
             return False
 
 
-@dataclass(frozen=True)
 class Python:
-    """Writes expressions; `source` and `target` are the variables of an edge's units, with their shapes."""
-
-    source: str = "source"
-    target: str = "target"
-    shapes: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+    """Writes expressions. The variable `pair` holds an edge's unit numbers, `row` the row of a table."""
 
     def text(self, node: Expression, binding: int = 0) -> str:
         """An expression, in parentheses where what is around it binds tighter."""
@@ -148,11 +157,7 @@ class Python:
         """What is looked up in an axis, a set or a row, or drawn."""
         match node:
             case stated.Chance(number, probability, seed):
-                pair = [
-                    f"number_of({unit}, {shape})"
-                    for unit, shape in zip((self.source, self.target), self.shapes, strict=True)
-                ]
-                return f"chance({', '.join([self.text(probability), self.seed(seed), str(number), *pair])})"
+                return f"chance({self.text(probability)}, {self.seed(seed)}, {number}, *pair)"
             case stated.Unit(axis, name):
                 return f"{axis_call(axis)}.places[{literal(name)}]"
             case stated.UnitName(axis, unit):

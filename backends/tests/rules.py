@@ -7,7 +7,7 @@ many of them are compared follows from how much there is to look at, and is said
 from __future__ import annotations
 
 from ast import Name, parse, walk
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import comb, exp, log1p, prod
 
@@ -18,7 +18,7 @@ from ...compiler.plan import Plan
 from ..kernels import names_of
 from ..layout import WIDTH, call, collection
 from ..target import shape_text
-from .expressions import Python, axis_call, can_fail, draws, indices_of, is_whole, literal, parts_of, variable
+from .expressions import Python, axis_call, can_fail, draws, indices_of, literal, parts_of, variable
 
 # What is looked at for one connection, in assignments of index names: a fraction of a second of Python.
 BUDGET = 300_000
@@ -54,7 +54,7 @@ class Sample:
         return self.targets / self.of[0] * self.sources / self.of[1]
 
     def missed(self, wrong: int) -> tuple[float, float]:
-        """The chances that none of some missing edges, and of some surplus ones, of different targets is met."""
+        """The chances that no one is met of missing edges, and of surplus ones, of different targets."""
         (targets, sources, edges), wrong = self.of, min(wrong, self.of[0])
         if self.sources == sources:
             missing = comb(targets - wrong, self.targets) / comb(targets, self.targets)
@@ -76,6 +76,7 @@ class Rules:
     unstated: list[str] = field(default_factory=list[str])
     names: list[str] = field(default_factory=list[str])
     files: list[str] = field(default_factory=list[str])
+    rows: bool = False
     kernels: set[str] = field(default_factory=set[str])
     imports: set[str] = field(default_factory=set[str])
 
@@ -113,9 +114,10 @@ def rules(plan: Plan) -> Rules:
 def _take(made: Rules, plan: Plan) -> None:
     """Note which kernels, imports and files the functions use."""
     used = {node.id for text in made.functions for node in walk(parse(text)) if isinstance(node, Name)}
-    if "content" in used:
+    made.rows = "rows" in used
+    if {"content", "rows"} & used:
         made.files = [f"{literal(file.name)}: {literal(file.sha256)}," for file in plan.graph.files]
-        made.kernels.add("read_file")
+        made.kernels |= {"read_file"} | ({"rows_of"} if made.rows else set())
     made.kernels |= {"Statement", "check_statement"} if made.checks else set()
     made.kernels |= {"check_names"} if made.names else set()
     made.kernels |= used & names_of("tests")
@@ -134,15 +136,15 @@ def _account(sample: Sample) -> tuple[str, ...]:
     """What is compared, and what may be missed: lines of a docstring."""
     targets, sources, edges = sample.of
     if sample.is_whole:
-        return (f"All {targets * sources:,} pairs are compared.",)
+        return (f"All {sources:,} x {targets:,} pairs are compared.",)
     some = "all sources" if sample.sources == sources else f"{sample.sources:,} of {sources:,} sources"
     drawn = f", and {sample.edges:,} of {edges:,} edges" if sample.edges else ""
     (one, surplus), (many, many_surplus) = sample.missed(1), sample.missed(100)
     return (
         f"Compared are {sample.targets:,} of {targets:,} targets with {some}{drawn}.",
         "",
-        f"One edge that is missing is overlooked with a chance of {one:.2g}, and 100 of different targets with",
-        f"{many:.2g}; one that is there by mistake with {surplus:.2g}, and 100 with {many_surplus:.2g}.",
+        f"A single missing edge is overlooked with a chance of {one:.2g}, and 100 of different targets with",
+        f"{many:.2g}; one too many with {surplus:.2g}, and 100 with {many_surplus:.2g}.",
     )
 
 
@@ -232,7 +234,9 @@ class Cost:
         def most(cost_of: list[float], size: int) -> int:
             """How many units may be looked at, of the costs of none and of one."""
             none, each = cost_of[0], cost_of[1] - cost_of[0]
-            return size if not each and none <= BUDGET else int(max(0, min(size, (BUDGET - none) / (each or 1))))
+            return (
+                size if not each and none <= BUDGET else int(max(0, min(size, (BUDGET - none) / (each or 1))))
+            )
 
         if self.of(own.set, own, (sources, targets)) <= BUDGET:
             return Sample(targets, sources, 0, of)
@@ -385,27 +389,35 @@ def _function(name: str, own: stated.Stated, lines: Sequence[str], account: Sequ
 
 def _axis(name: str, value: stated.AxisNames) -> str:
     """The text of the function that gives an axis."""
-    return f"@cache\ndef {axis_call(name)} -> Axis:\n" + "\n".join(f"    {line}" for line in _axis_body(value))
+    lines = [f"return {_axis_text(value)}"]
+    match value:
+        case stated.CombinedNames(operator, left, right) if len(lines[0]) + 4 > WIDTH:
+            left, right = (
+                _assigned(end, _axis_text(each)) for end, each in (("left", left), ("right", right))
+            )
+            lines = [*left, *right, f"return left {operator} right"]
+        case stated.FileNames(file, str(column), header, where) if where is not None:
+            kept = f"row for row in {_rows(file, header)} if {Python().text(where)}"
+            lines = [*_assigned("kept", f"({kept})"), f"return names_of_rows(kept, {literal(column)})"]
+        case _:
+            pass
+    return "\n".join(["@cache", f"def {axis_call(name)} -> Axis:", *(f"    {line}" for line in lines)])
 
 
-def _axis_body(value: stated.AxisNames) -> list[str]:
-    if isinstance(value, stated.FileNames) and value.column is not None and value.where is not None:
-        rows = f"row for row in {_rows(value.file, value.header)} if {Python().text(value.where)}"
-        return [
-            f"rows = ({rows})",
-            f"return names_of_rows(rows, {literal(value.column)})",
-        ]
-    return [f"return {_axis_text(value)}"]
-
-
-def _axis_text(value: stated.AxisNames) -> str:
+def _axis_text(value: stated.AxisNames, *, inner: bool = False) -> str:
+    """The names of an axis as an expression."""
     match value:
         case stated.SameNames(axis):
             return axis_call(axis)
         case stated.CombinedNames(operator, left, right):
-            return f"({_axis_text(left)} {operator} {_axis_text(right)})"
+            text = f"{_axis_text(left, inner=True)} {operator} {_axis_text(right, inner=True)}"
+            return f"({text})" if inner else text
         case stated.ReachedNames(set, end, axis, other, bound):
-            names = f"{_axis_text(bound)}.places" if bound and not isinstance(bound, tuple) else "None"
+            names = (
+                f"{_axis_text(bound, inner=True)}.places"
+                if bound and not isinstance(bound, tuple)
+                else "None"
+            )
             if isinstance(bound, tuple):
                 names = f"[{', '.join(map(literal, bound))}]"
             given = f"{axis_call(axis)}, {names}, {axis_call(other or axis)}"
@@ -418,16 +430,17 @@ def _axis_text(value: stated.AxisNames) -> str:
             if where is not None:
                 rows = f"(row for row in {rows} if {Python().text(where)})"
             return f"names_of_rows({rows}, {literal(column)})"
+        case stated.Unstated(why):
+            raise AssertionError(why)
 
 
 def _rows(file: str, header: bool) -> str:
-    name = literal(file)
-    return f"rows_of({name}, content({name}){'' if header else ', header=False'})"
+    return f"rows({literal(file)}{'' if header else ', header=False'})"
 
 
 @dataclass
 class _Loops:
-    """How an arrow is looped over: the ends whose units are taken as they come, and the names by their own values."""
+    """How an arrow is looped over: ends of which all units are taken, and names by what they run over."""
 
     ends: tuple[str, ...]
     others: tuple[stated.Domain, ...]
@@ -473,6 +486,7 @@ class _Writer:
     name: str
     own: stated.Stated
     parts: list[str] = field(default_factory=list[str])
+    named: dict[stated.Set, str] = field(default_factory=dict["stated.Set", str])
 
     def body(self, node: stated.Set) -> list[str]:
         """The lines of a function that gives the edges of a set."""
@@ -482,11 +496,37 @@ class _Writer:
             case stated.Table():
                 return self._table(node)
             case stated.Window():
-                return [f"return {self._window(node)}"]
+                return _lines(call("return window(", self._window(node), ")", 4))
             case stated.Random():
-                return [f"return {self._random(node)}"]
+                return _lines(call("return random_edges(", self._random(node), ")", 4))
+            case stated.Named() if _moves(node):
+                return _lines(call("return among(", [self._edges(node), "sources", "targets"], ")", 4))
+            case stated.Combined():
+                return self._combined(node)
             case _:
                 return [f"return {self.term(node)}"]
+
+    def _combined(self, node: stated.Combined) -> list[str]:
+        """Sets that are combined: on one line if they fit, else each on its own before."""
+        line = f"    return {self.term(node)}"
+        if len(line) <= WIDTH:
+            return [line.strip()]
+        terms: list[str] = []
+
+        def named(node: stated.Set, binding: int = 0) -> str:
+            if not isinstance(node, stated.Combined):
+                terms.append(self.term(node))
+                return f"set_{len(terms)}"
+            text, own = self._operation(node, named)
+            return f"({text})" if own < binding else text
+
+        result = named(node)
+        given = [line for at, term in enumerate(terms, 1) for line in _assigned(f"set_{at}", term)]
+        return [*given, f"return {result}"]
+
+    def _operation(self, node: stated.Combined, term: Callable[[stated.Set, int], str]) -> tuple[str, int]:
+        own = "|&-".index(node.operator)
+        return f"{term(node.left, own)} {node.operator} {term(node.right, own + 1)}", own
 
     def term(self, node: stated.Set, binding: int = 0) -> str:
         """A set as an expression."""
@@ -496,66 +536,62 @@ class _Writer:
                 return "set(product(sources, targets))"
             case stated.OneToOne():
                 return "{(unit, unit) for unit in sources if unit in targets}"
-            case stated.Combined(operator, left, right):
-                own = "|&-".index(operator)
-                text = f"{self.term(left, own)} {operator} {self.term(right, own + 1)}"
+            case stated.Combined():
+                text, own = self._operation(node, self.term)
                 return f"({text})" if own < binding else text
             case stated.Named():
-                return self._named(node)
+                edges = self._edges(node)
+                return f"among({edges}, sources, targets)" if _moves(node) else f"{edges}(sources, targets)"
             case stated.Matrix(file, rows):
-                read = f"matrix({literal(file)}, content({literal(file)}), {literal(rows)}, {source}, {target})"
+                name = literal(file)
+                read = f"matrix({name}, content({name}), {literal(rows)}, {source}, {target})"
                 return f"among({read}, sources, targets)"
-            case stated.Window():
-                return f"set({self._window(node)})"
-            case stated.Random():
-                return f"set({self._random(node)})"
-            case stated.Builder() | stated.Table():
+            case stated.Builder() | stated.Table() | stated.Window() | stated.Random():
                 return f"{self.part(node)}(sources, targets)"
             case stated.Unstated():
                 raise AssertionError(node.why)
 
-    def _window(self, node: stated.Window) -> str:
+    def _window(self, node: stated.Window) -> list[str]:
         python = Python()
         sizes = (node.extents, node.strides, node.dilations, node.pads)
-        given = ", ".join(self._tuple([python.text(size) for size in each]) for each in sizes)
-        return f"window(sources, targets, {shape_text(self.own.source.shape)}, {given})"
+        given = (self._tuple([python.text(size) for size in each]) for each in sizes)
+        return ["sources", "targets", shape_text(self.own.source.shape), *given]
 
     def part(self, node: stated.Set) -> str:
-        """The name of a function of its own for a part of the set."""
-        inner = _Writer(f"{self.name}__{len(self.parts) + 1}", self.own)
-        lines = inner.body(node)
-        self.parts += inner.parts
-        name = f"stated_{self.name}__{len(self.parts) + 1}"
-        self.parts.append(_function(name, self.own, lines, ()))
-        return name
+        """The name of a function for a part of the set, written when it is first asked for."""
+        if node not in self.named:
+            name = self.named[node] = f"stated_{self.name}__{len(self.named) + 1}"
+            inner = _Writer(f"{self.name}__{len(self.named)}", self.own)
+            lines = inner.body(node)
+            self.parts += [*inner.parts, _function(name, self.own, lines, ())]
+        return self.named[node]
 
     def _tuple(self, items: Sequence[str]) -> str:
         return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
 
-    def _named(self, node: stated.Named) -> str:
+    def _edges(self, node: stated.Named) -> str:
+        """The edges of a named set, or what follows from all of them."""
         name = f"stated_{node.name}"
-        if not node.closure and not any((*node.source, *node.target)):
-            return f"{name}(sources, targets)"
+        if not _moves(node):
+            return name
         edges = f"closure_of({name})" if node.closure else f"{name}.whole"
         if any((*node.source, *node.target)):
-            ends = (
-                "[" + ", ".join(f"({axis_call(pair[0])}, {axis_call(pair[1])})" if pair else "None" for pair in end)
-                + "]"
+            ends = [
+                [f"({axis_call(pair[0])}, {axis_call(pair[1])})" if pair else "None" for pair in end]
                 for end in (node.source, node.target)
-            )  # fmt: skip
-            edges = f"by_name({edges}, {', '.join(ends)})"
-        return f"among({edges}, sources, targets)"
+            ]
+            edges = f"by_name({edges}, [{', '.join(ends[0])}], [{', '.join(ends[1])}])"
+        return edges
 
-    def _random(self, node: stated.Random) -> str:
+    def _random(self, node: stated.Random) -> list[str]:
         python = Python()
         shapes = f"({shape_text(self.own.source.shape)}, {shape_text(self.own.target.shape)})"
         given = [shapes, literal(node.form), python.text(node.value), python.seed(node.seed)]
         if node.among is not None and not isinstance(node.among, stated.All):
-            plain = isinstance(node.among, stated.Named) and not node.among.closure
-            same = plain and not any((*node.among.source, *node.among.target))
-            given.append(f"stated_{node.among.name}" if same else self.part(node.among))  # pyright: ignore
+            same = isinstance(node.among, stated.Named) and not _moves(node.among)
+            given.append(self._edges(node.among) if same else self.part(node.among))  # pyright: ignore
             given += ["complement=True"] * (node.form == "p" and node.complement)
-        return f"random_edges(sources, targets, {', '.join(given)})"
+        return ["sources", "targets", *given]
 
     # ------------------------------------------------------------------------------------------- tables
 
@@ -576,7 +612,11 @@ class _Writer:
                 for column, axis, size in zip(columns, end.axes, end.shape, strict=True)
             ]
             lines.append(f"{indent}{word} = {parts[0] if len(parts) == 1 else self._tuple(parts)}")
-        return [*lines, *_if(["source in sources", "target in targets"], indent), f"{indent}    yield source, target"]
+        return [
+            *lines,
+            *_if(["source in sources", "target in targets"], indent),
+            f"{indent}    yield source, target",
+        ]
 
     # ----------------------------------------------------------------------------------------- builders
 
@@ -601,22 +641,19 @@ class _Writer:
             texts = [f"[{', '.join(end)}]" for end in ends]
             single = len(ends[0]) == len(ends[1]) == 1
             items.append(f"({ends[0][0]}, {ends[1][0]})" if single else f"*product({', '.join(texts)})")
-        head = collection("edges = [", items, "]", 4).split("\n")
-        head = [line.removeprefix("    ") if at else line for at, line in enumerate(head)]
-        return [*head, "yield from among(edges, sources, targets)"]
+        return [*_lines(collection("edges = [", items, "]", 4)), "yield from among(edges, sources, targets)"]
 
     def _unit(self, index: Sequence[stated.Expression], side: stated.End, *, wraps: bool) -> str:
         python = Python()
         parts = [
-            self._around(python, part, size, wraps=wraps) for part, size in zip(index, side.shape, strict=True)
+            self._around(python, part, size, wraps=wraps)
+            for part, size in zip(index, side.shape, strict=True)
         ]
         return parts[0] if len(parts) == 1 else self._tuple(parts)
 
     def _around(self, python: Python, part: stated.Expression, size: int, *, wraps: bool) -> str:
         """An index, counted around the ends where it may be outside."""
-        inside = isinstance(part, stated.Unit) or (
-            isinstance(part, stated.Number) and 0 <= part.value < size
-        )
+        inside = isinstance(part, stated.Unit) or (isinstance(part, stated.Number) and 0 <= part.value < size)
         if not wraps or inside:
             return python.text(part)
         return f"{python.text(part, 7)} % {size}"
@@ -628,16 +665,28 @@ class _Writer:
             "source": Python().index(arrow.source) if "source" in loops.ends else "source",
             "target": Python().index(arrow.target) if "target" in loops.ends else "target",
         }
-        python = Python(units["source"], units["target"], shapes)
+        python = Python()
         waiting = [*loops.conditions, *arrow.conditions]
         lines: list[str] = []
         indent, known = "", set[str]()
+        asked: list[str] = []  # what the last line asks, if that is an `if`
+        before = 0  # where it begins
 
         def ask(texts: Sequence[str]) -> None:
-            nonlocal indent
-            if texts:
-                lines.extend(_if(texts, indent))
-                indent += "    "
+            nonlocal indent, asked, before
+            if not texts:
+                return
+            if asked:
+                del lines[before:]
+                indent = indent[4:]
+            asked, before = [*asked, *texts], len(lines)
+            lines.extend(_if(asked, indent))
+            indent += "    "
+
+        def add(line: str) -> None:
+            nonlocal asked
+            lines.append(f"{indent}{line}")
+            asked = []
 
         def ask_ready() -> None:
             ready = [c for c in waiting if not can_fail(c) and not draws(c) and indices_of(c) <= known]
@@ -648,14 +697,14 @@ class _Writer:
         ask_ready()
         for end, index in (("source", arrow.source), ("target", arrow.target)):
             if end in loops.ends:
-                lines.append(f"{indent}for {', '.join(map(python.text, index))} in {end}s:")
+                add(f"for {', '.join(map(python.text, index))} in {end}s:")
                 indent += "    "
                 known |= indices_of(index)
                 ask_ready()
         for domain in loops.others:
             values = domain.values
             over = f"range({values})" if isinstance(values, int) else python.text(values)
-            lines.append(f"{indent}for {variable(domain.name)} in {over}:")
+            add(f"for {variable(domain.name)} in {over}:")
             indent += "    "
             known.add(domain.name)
             ask_ready()
@@ -671,9 +720,17 @@ class _Writer:
                     self._around(python, part, size, wraps=wraps and not self._runs_inside(part, arrow, size))
                     for part, size in zip(index, shape, strict=True)
                 ]
-                lines.append(f"{indent}{end} = {parts[0] if len(parts) == 1 else self._tuple(parts)}")
+                add(f"{end} = {parts[0] if len(parts) == 1 else self._tuple(parts)}")
                 final.append(f"{end} in {end}s")
-        final += [python.text(condition, 2) for condition in waiting if draws(condition)]
+        drawn = [python.text(condition, 2) for condition in waiting if draws(condition)]
+        if drawn:
+            ask(final)
+            numbers = (
+                f"number_of({units[end]}, {shape_text(shape)})"
+                for end, shape in zip(units, shapes, strict=True)
+            )
+            add(f"pair = {', '.join(numbers)}")
+            final = drawn
         ask(final)
         return [*lines, f"{indent}yield {units['source']}, {units['target']}"]
 
@@ -683,6 +740,23 @@ class _Writer:
             return False
         values = next(domain.values for domain in arrow.names if domain.name == part.name)
         return isinstance(values, int) and values <= size
+
+
+def _moves(node: stated.Named) -> bool:
+    """Whether all edges of a named set are needed to know some: of a closure, or where units go by name."""
+    return node.closure or any((*node.source, *node.target))
+
+
+def _lines(text: str) -> list[str]:
+    """Lines of a body that were laid out where they stand, four blanks from the left."""
+    first, *rest = text.split("\n")
+    return [first, *(line.removeprefix("    ") for line in rest)]
+
+
+def _assigned(name: str, text: str) -> list[str]:
+    """`name = text`, in parentheses on a line of its own if it does not fit."""
+    line = f"{name} = {text}"
+    return [line] if len(line) + 4 <= WIDTH else [f"{name} = (", f"    {text}", ")"]
 
 
 def _if(conditions: Sequence[str], indent: str) -> list[str]:

@@ -86,6 +86,7 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     context = {
         **start,
         "stated_files": stating.files,
+        "stated_rows": stating.rows,
         "stated_functions": stating.functions,
         "stated_checks": stating.checks,
         "not_stated": stating.unstated,

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterator
 from fractions import Fraction
 from functools import cache
-from itertools import accumulate, count
+from itertools import accumulate
 from math import floor, prod
 from typing import Any
 
@@ -32,11 +32,13 @@ def philox(counter: list[int], key: list[int]) -> list[int]:
 def draws(seed: int, purpose: str, unit: int, block: int = 0) -> Iterator[int]:
     """The draws of 64 bits of a unit, two a block."""
     place = ("fan_in", "fan_out", "edges", "counts", "p", "pair").index(purpose) << 56
-    for at in count(block):
-        counter = [(place | at) & 0xFFFFFFFF, (place | at) >> 32, unit & 0xFFFFFFFF, unit >> 32]
+    while True:
+        number = place | block
+        counter = [number & 0xFFFFFFFF, number >> 32, unit & 0xFFFFFFFF, unit >> 32]
         a, b, c, d = philox(counter, [seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF])
         yield a << 32 | b
         yield c << 32 | d
+        block += 1
 
 
 def subset(seed: int, purpose: str, unit: int, size: int, wanted: int, *, wide: bool = False) -> set[int]:

@@ -72,6 +72,7 @@ class Statement:
         self.rule, self.source, self.target = rule, source, target
 
     def __call__(self, sources: Collection[Any], targets: Collection[Any]) -> set[Any]:
+        """The edges between some sources and some targets."""
         return set(self.rule(sources, targets))
 
     @cached_property
@@ -136,7 +137,7 @@ def power(base: Any, exponent: Any) -> Any:
 
 
 def joined(edges: Statement, source: Iterable[Any], target: Iterable[Any]) -> bool:
-    """Whether an edge has these indices, functions without arguments; one that fails counts if no other differs."""
+    """Whether an edge has these indices, which are called for; one that fails counts if no other differs."""
     index: list[Any] = []
     failures: list[Exception] = []
     for part in (*source, *target):
@@ -268,4 +269,6 @@ def report_difference(connection: str, edges: set[tuple[int, int]], why: str) ->
     if edges:
         source, target = min(edges, key=lambda edge: edge[::-1])
         more = f", and so are {len(edges) - 1:,} more" if len(edges) > 1 else ""
-        raise AssertionError(f"{connection}: edge {source} -> {target}, by unit numbers, is wrong: {why}{more}")
+        raise AssertionError(
+            f"{connection}: edge {source} -> {target}, by unit numbers, is wrong: {why}{more}"
+        )

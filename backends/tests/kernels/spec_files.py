@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ def read_file(name: str, sha256: str, tests: Path) -> bytes:
     folders = [*([Path(told)] if told else []), *tests.resolve().parents]
     found = [folder / name for folder in folders if (folder / name).is_file()]
     if not found:
-        pytest.skip(f"`{name}`, which the spec reads, is not here: NNSPEC_SPEC_FOLDER names the spec's folder")
+        pytest.skip(
+            f"`{name}`, which the spec reads, is not here: NNSPEC_SPEC_FOLDER names the spec's folder"
+        )
     for path in found:
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() == sha256:
@@ -155,9 +158,7 @@ def names_of_rows(rows: Iterable[dict[str, str]], column: str) -> Axis:
 
 def reached(edges: Statement, at: int, axis: Axis, bound: Collection[str] | None, other: Axis) -> Axis:
     """The units of an axis at one end of edges, 0 or 1, whose other end is one of the bounding names."""
-    wanted = {
-        edge[at] for edge in edges.whole if bound is None or other.names[edge[1 - at]] in bound
-    }
+    wanted = {edge[at] for edge in edges.whole if bound is None or other.names[edge[1 - at]] in bound}
     return axis.some(lambda unit: unit in wanted)
 
 
@@ -174,7 +175,9 @@ def renamed(unit: int, own: Axis, other: Axis) -> int | None:
 
 
 def by_name(
-    edges: Iterable[Any], source: Sequence[tuple[Axis, Axis] | None], target: Sequence[tuple[Axis, Axis] | None]
+    edges: Iterable[Any],
+    source: Sequence[tuple[Axis, Axis] | None],
+    target: Sequence[tuple[Axis, Axis] | None],
 ) -> Iterator[Any]:
     """Edges between other axes that share names: along each dimension the axis of the set, and the other."""
     for edge in edges:
@@ -218,12 +221,14 @@ def array_entries(content: bytes) -> Iterator[tuple[int, int]]:
         (name,) = loaded.files
         dense = loaded[name]
     else:
-        kind = str(loaded["format"].item(), "ascii") if loaded["format"].dtype.kind == "S" else loaded["format"]
+        kind = (
+            str(loaded["format"].item(), "ascii") if loaded["format"].dtype.kind == "S" else loaded["format"]
+        )
         if kind == "coo":
             yield from zip(loaded["row"].tolist(), loaded["col"].tolist(), strict=True)
             return
         inner, ends = loaded["indices"].tolist(), loaded["indptr"].tolist()
-        for outer, (first, last) in enumerate(zip(ends, ends[1:], strict=False)):
+        for outer, (first, last) in enumerate(pairwise(ends)):
             for at in inner[first:last]:
                 yield (outer, at) if kind == "csr" else (at, outer)
         return
