@@ -518,7 +518,7 @@ class _Reader:
 
     def _comparison(self, node: syntax.Comparison, scope: _Scope) -> stated.Expression:
         operands = [_open(node.first), *(_open(operand) for _, operand in node.rest)]
-        names = (self._bare(operand, scope.variables) for operand in operands)
+        names = (self._bare(operand, scope.variables) or "" for operand in operands)
         indices = (scope.indices[name] for name in names if name in scope.indices)
         owner = next(indices, None)
         if len(node.rest) > 1 and self._speaks_of_texts(operands, scope):
@@ -532,9 +532,10 @@ class _Reader:
             return made
         if owner is not None:
             return self._of_units(node, owner, scope)
+        symbol, right = node.rest[0] if node.rest else ("", node.first)
         if self._speaks_of_texts(operands, scope):
-            return self._of_texts(operands[0], node.rest[0][0], operands[1], scope)
-        if fields := self._fields(operands, node.rest[0][0], scope):
+            return self._of_texts(node.first, symbol, _open(right), scope)
+        if fields := self._fields(operands, symbol, scope):
             return fields
         rest = tuple((symbol, self.expression(operand, scope)) for symbol, operand in node.rest)
         return stated.Comparison(self.expression(node.first, scope), rest)

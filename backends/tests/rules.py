@@ -94,7 +94,9 @@ def rules(plan: Plan) -> Rules:
             continue
         chosen[op.connection] = own
         sample = cost.sample(own)
-        form = {Full: "all", Diagonal: "one_to_one"}.get(type(op.edges), "listed")
+        form = "listed"
+        if isinstance(op.edges, Full | Diagonal):
+            form = "all" if isinstance(op.edges, Full) else "one_to_one"
         drawn = "None" if sample.is_whole else f"({sample.targets}, {sample.sources}, {sample.edges})"
         made.checks.append(f'"{op.connection}": (stated_{op.connection}, "{form}", {drawn}),')
         functions += _functions(op.connection, own, _account(sample))

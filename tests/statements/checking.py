@@ -17,7 +17,7 @@ from nnspec.compiler.pipeline import Build
 from ..drawn.test_drawn_specs import module_of
 
 
-def tests_of(build: Build, folder: Path) -> ModuleType:
+def generated_tests(build: Build, folder: Path) -> ModuleType:
     """The generated tests of a build, imported from a folder within `folder`, where the spec's files are."""
     with TemporaryDirectory(dir=folder) as within:
         write(build.files, Path(within))
@@ -48,4 +48,4 @@ def check_statements(text: str, folder: Path, files: Mapping[str, bytes] | None 
         (folder / name).write_bytes(content)
     path = folder / "stated.nnspec"
     path.write_text(text, encoding="utf-8")
-    return run_statements(tests_of(compile_spec(path, ("numpy",)), folder), folder)
+    return run_statements(generated_tests(compile_spec(path, ("numpy",)), folder), folder)

@@ -23,11 +23,11 @@ from .rules import Statement, unit_of
 def read_file(name: str, sha256: str, tests: Path) -> bytes:
     """The content of a file that the spec reads, as it was when the spec was compiled.
 
-    It is looked for in the folder that NNSPEC_SPEC_FOLDER names, then in those around the tests. The test is
+    It is looked for in the folders that NNSPEC_SPEC_FOLDER names, then in those around the tests. The test is
     skipped where there is no such file, and fails where the only ones have another content.
     """
-    told = os.environ.get("NNSPEC_SPEC_FOLDER")
-    folders = [*([Path(told)] if told else []), *tests.resolve().parents]
+    told = filter(None, os.environ.get("NNSPEC_SPEC_FOLDER", "").split(os.pathsep))
+    folders = [*map(Path, told), *tests.resolve().parents]
     found = [folder / name for folder in folders if (folder / name).is_file()]
     if not found:
         pytest.skip(
