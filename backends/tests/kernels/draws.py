@@ -70,7 +70,7 @@ def binomial(n: int, p: float) -> tuple[int, list[int]]:
     return mode - len(below) + 1, [(part << 53) // sums[-1] for part in sums]
 
 
-def uniform(word: int) -> float:
+def fraction_of(word: int) -> float:
     """A number in [0, 1) with 53 bits."""
     return (word >> 11) * 2.0**-53
 
@@ -78,7 +78,7 @@ def uniform(word: int) -> float:
 def chance(probability: float, seed: int, number: int, source: int, target: int) -> bool:
     """Whether `chance(probability)`, of this number in its set, holds for a pair of unit numbers."""
     own = (seed + number * 0x9E3779B97F4A7C15) % 2**64
-    return uniform(next(draws(own, "pair", target, source))) < probability
+    return fraction_of(next(draws(own, "pair", target, source))) < probability
 
 
 def random_edges(
@@ -153,7 +153,7 @@ def candidates_by_chance(
     """The edges of `random(p = p)` among some: each has a number of its own."""
     for source, target in candidates(sources, targets):
         s, t = number_of(source, shapes[0]), number_of(target, shapes[1])
-        if uniform(next(draws(seed, "pair", t, s))) < p:
+        if fraction_of(next(draws(seed, "pair", t, s))) < p:
             yield source, target
 
 
