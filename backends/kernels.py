@@ -61,6 +61,11 @@ def _places(target: str) -> dict[str, Path]:
     return places
 
 
+def names_of(target: str) -> frozenset[str]:
+    """What the kernels of a target define."""
+    return frozenset(_places(target))
+
+
 @cache
 def _definitions(path: Path) -> dict[str, Definition]:
     """The definitions of one kernel module."""

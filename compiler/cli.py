@@ -652,7 +652,8 @@ def test(
         command += ["require" if require else "skip", *pytest_arguments]
         REMOVE_BAR.get()()
         # Processes that plugins of pytest start keep the current folder off their path, too.
-        finished = subprocess.run(command, env={**os.environ, "PYTHONSAFEPATH": "1"}, check=False)
+        told = {"PYTHONSAFEPATH": "1", "NNSPEC_SPEC_FOLDER": str(file.resolve().parent)}
+        finished = subprocess.run(command, env={**os.environ, **told}, check=False)
     sys.exit(finished.returncode if finished.returncode in (0, 2) else 1)
 
 

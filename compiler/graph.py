@@ -8,7 +8,7 @@ pass.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from typing import TypeAlias
@@ -18,6 +18,7 @@ from .catalogue.losses import Penalty
 from .catalogue.norms import Norm
 from .connectivity.edge_set import EdgeSet, Indices, Shape
 from .model import Data, DataFile, LossTerm, Start, UnitNames
+from .statement import Statements
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,7 @@ class Graph:
     penalties: tuple[WeightPenalty, ...]
     unit_names: tuple[UnitNames, ...]
     files: tuple[DataFile, ...]
+    statements: Statements = field(default_factory=Statements)
 
     def value(self, name: str) -> Value:
         """The value of a layer or an input."""

@@ -52,6 +52,7 @@ def lower(model: Model) -> Graph:
         ),
         unit_names=model.unit_names,
         files=model.files,
+        statements=model.statements,
     )
 
 

@@ -20,6 +20,7 @@ from .catalogue.losses import Loss, Penalty
 from .catalogue.norms import Norm
 from .connectivity.edge_set import EdgeSet, Indices, Shape
 from .connectivity.sides import Axis, Side
+from .statement import Statements
 
 
 @dataclass(frozen=True)
@@ -201,6 +202,8 @@ class Model:
     files: tuple[DataFile, ...]
     # The axes of layers and inputs that have any.
     axes: Mapping[str, tuple[Axis | None, ...]] = field(default_factory=dict[str, "tuple[Axis | None, ...]"])
+    # What the spec states of the edges, for the generated tests to hold them against.
+    statements: Statements = field(default_factory=Statements)
 
     def side(self, name: str) -> Side:
         """A layer or an input as an end of edges."""

@@ -45,6 +45,7 @@ from .operations import resolve_operation
 from .reserved import CLASSES, class_name
 from .scope import Declaration, Names, Placed, refuse_long, unroll
 from .sets import NamedSet, SetResolver, Sides
+from .stating import Connecting, statements
 from .weights import resolve_weight
 
 # Units of one side; sizes are 64-bit, and a batch of one must fit in memory.
@@ -90,6 +91,7 @@ class Resolver:
     _shapeless: set[str] = field(default_factory=set[str])
     _edge_ends: dict[str, tuple[Indices, Indices]] = field(default_factory=dict[str, tuple[Indices, Indices]])
     _default_bias: dict[str, bool] = field(default_factory=dict[str, bool])
+    _connecting: dict[str, Connecting] = field(default_factory=dict[str, Connecting])
     _name_span: Span | None = None
     _given_up: bool = False
 
@@ -141,6 +143,7 @@ class Resolver:
             unit_names=self._unit_names(),
             files=tuple(DataFile(name, sha) for name, sha in sorted(self.files.digests.items())),
             axes={name: axes for name, axes in self.side_axes.items() if any(axes)},
+            statements=statements(self.names, self.axes.known, self.sets.named, self._connecting),
         )
 
     def _unit_names(self) -> tuple[UnitNames, ...]:
@@ -482,6 +485,7 @@ class Resolver:
             self.report.add(codes.NO_EDGES, statement.set.span, name=name)
         weight = resolve_weight(statement, sides, edges, self.sets, placed.variables)
         self.connections[name] = Connection(name, source.name, target.name, edges, weight, statement.span)
+        self._connecting[name] = Connecting(sides, statement.set, placed.variables)
         layer = self.layers.get(target.name)
         if layer and weight is not None and self._default_bias.pop(target.name, False):
             bias = Bias(layer.units, 0.0, None, None)

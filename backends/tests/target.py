@@ -28,6 +28,7 @@ from ..target import (
     training_options,
 )
 from .exact import exact_context
+from .rules import rules
 
 ADAPTERS = {"numpy": "NumpyModel", "torch": "TorchModel", "keras": "KerasModel"}
 
@@ -83,8 +84,16 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
         "start=start_values,",
         "reference=reference,",
     ]
+    stating = rules(plan)
+    kernels |= stating.kernels
     context = {
         **start,
+        "stated_files": stating.files,
+        "stated_rows": stating.rows,
+        "stated_functions": stating.functions,
+        "stated_checks": stating.checks,
+        "not_stated": stating.unstated,
+        "stated_names": stating.names,
         "summary": summary(plan),
         "adapters": collection("MODELS = {", [f'"{t}": {ADAPTERS[t]}' for t in targets], "}"),
         "reads_stored": any("stored" in line for line in lines),
@@ -108,6 +117,7 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
         "import numpy as np",
         "import pytest",
     }
+    imports |= stating.imports
     needed, imported = stored_needs(plan, cached=True)
     kernels |= needed
     imports |= imported

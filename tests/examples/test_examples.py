@@ -27,6 +27,7 @@ LARGE = "hundred_thousand"
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     """A command in a folder, with the output kept."""
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment.setdefault("NNSPEC_SPEC_FOLDER", os.pathsep.join(map(str, {spec.parent for spec in SPECS})))
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=600
     )
@@ -78,8 +79,9 @@ def test_more_edges_of_a_rule_than_have_a_hash_are_no_fault(tmp_path: Path) -> N
 
 
 @pytest.fixture
-def large(examples_folder: Path, tmp_path: Path) -> Path:
+def large(examples_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of `hundred_thousand`, compiled for PyTorch alone."""
+    monkeypatch.setenv("NNSPEC_SPEC_FOLDER", str(examples_folder))
     write(compile_spec(examples_folder / f"{LARGE}.nnspec", ["torch"]).files, tmp_path)
     return tmp_path
 
@@ -90,8 +92,9 @@ def test_generated_tests_of_a_large_layer_pass(large: Path) -> None:
 
 @pytest.mark.slow
 def test_generated_tests_of_a_large_layer_pass_for_all_targets(
-    compiled: Callable[[Path], Path], examples_folder: Path
+    compiled: Callable[[Path], Path], examples_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("NNSPEC_SPEC_FOLDER", str(examples_folder))
     run_generated_tests([compiled(examples_folder / f"{LARGE}.nnspec")])
 
 
