@@ -60,9 +60,14 @@ def doubles() -> Iterator[None]:
         yield
 
 
+def as_given(inputs: list[Any]) -> Any:
+    """What a model is called with: its one input, or a list of them."""
+    return inputs[0] if len(inputs) == 1 else inputs
+
+
 def called(model: Any, inputs: list[Any], training: bool) -> Any:
     """What a model returns, whose running statistics move in training. On JAX it is compiled."""
-    given = inputs[0] if len(inputs) == 1 else inputs
+    given = as_given(inputs)
     if keras.backend.backend() != "jax":
         return model(given, training=training)
     import jax
@@ -121,8 +126,8 @@ def differentiator_on_jax(model: Any, training: bool, objective: Any) -> Any:
     def state_and_value(
         of: list[Any], inputs: list[Any], state: list[Any], data: dict[str, Any]
     ) -> tuple[Any, list[Any]]:
-        given = inputs[0] if len(inputs) == 1 else inputs
-        result, moved, losses = model.stateless_call(of, state, given, training=training, return_losses=True)
+        options = {"training": training, "return_losses": True}
+        result, moved, losses = model.stateless_call(of, state, as_given(inputs), **options)
         return objective(result, losses, data), moved
 
     compiled = jax.jit(jax.value_and_grad(state_and_value, argnums=(0, 1), has_aux=True))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -9,7 +11,7 @@ import keras
 import numpy as np
 
 from .expected import Expected
-from .keras_backends import called, differentiator, keras_needs, precision
+from .keras_backends import as_given, called, differentiator, keras_needs, precision
 
 
 class KerasModel:
@@ -22,14 +24,20 @@ class KerasModel:
         self.module, self.expected, self.dtype = module, expected, dtype
         with precision(dtype):
             self.model = module.build_model(seed)
-        self.rates = {
-            part.name: part.rate for part in self.model.layers if isinstance(part, keras.layers.Dropout)
-        }
-        for name in self.rates:
-            self.model.get_layer(name).rate = 0.0
-        everything = {name: self.model.get_layer(name).output for name in expected.layers}
+        self._adopt()
+
+    def _adopt(self) -> None:
+        """Take note of what the model has; units are not dropped until `dropped` asks for it."""
+        parts = [part for part in self.model.layers if isinstance(part, keras.layers.Dropout)]
+        self.rates = {part.name: part.rate for part in parts}
+        self._drop(dict.fromkeys(self.rates, 0.0))
+        everything = {name: self.model.get_layer(name).output for name in self.expected.layers}
         self.everything = keras.Model(self.model.inputs, everything)
         self.differentiators: dict[bool, Any] = {}
+
+    def _drop(self, rates: dict[str, float]) -> None:
+        for name, rate in rates.items():
+            self.model.get_layer(name).rate = rate
 
     def load(self, arrays: dict[str, np.ndarray]) -> None:
         """Take over parameters, in this adapter's precision."""
@@ -71,19 +79,21 @@ class KerasModel:
         self, data: dict[str, np.ndarray], training: bool = True
     ) -> tuple[Any, dict[str, np.ndarray]]:
         """The loss, or that of the tests, and all gradients."""
-        variables = {n: v for n, v in self.module.variables(self.model).items() if n in self.expected.trained}
         with precision(self.dtype):
-            if training not in self.differentiators:
-                self.differentiators[training] = differentiator(self.model, training, self._objective)
-            arguments = list(variables.values()), self._inputs(data), self._tensors(data)
-            loss, found = self.differentiators[training](*arguments)
-            arrays = [None if part is None else keras.ops.convert_to_numpy(part) for part in found]
-            loss = keras.ops.convert_to_numpy(loss)[()]
-        shapes = [variable.shape for variable in variables.values()]
-        shapes += [data[name].shape for name in self.expected.inputs]
-        arrays = [np.zeros(s) if array is None else array for array, s in zip(arrays, shapes, strict=True)]
-        gradients = dict(zip([*variables, *self.expected.inputs], arrays, strict=True))
-        return loss, {n: array.T if n in variables else array for n, array in gradients.items()}
+            return self._differentiate(self._tensors(data), training)
+
+    def _differentiate(self, tensors: dict[str, Any], training: bool) -> tuple[Any, dict[str, np.ndarray]]:
+        if training not in self.differentiators:
+            self.differentiators[training] = differentiator(self.model, training, self._objective)
+        variables = {n: v for n, v in self.module.variables(self.model).items() if n in self.expected.trained}
+        inputs = {name: tensors[name] for name in self.expected.inputs}
+        arguments = list(variables.values()), list(inputs.values()), tensors
+        loss, found = self.differentiators[training](*arguments)
+        gradients: dict[str, np.ndarray] = {}
+        for (name, of), gradient in zip((variables | inputs).items(), found, strict=True):
+            array = np.zeros(of.shape) if gradient is None else keras.ops.convert_to_numpy(gradient)
+            gradients[name] = array.T if name in variables else array
+        return keras.ops.convert_to_numpy(loss)[()], gradients
 
     def _objective(self, result: Any, losses: list[Any], tensors: dict[str, Any]) -> Any:
         """The loss with penalties: that of the spec, or that of the tests."""
@@ -109,3 +119,59 @@ class KerasModel:
             dropped = keras.ops.convert_to_numpy(part(keras.ops.ones((500, 50)), training=True))
         part.rate = 0.0
         return dropped
+
+    def variables(self) -> tuple[dict[str, Any], list[Any], list[Any]]:
+        """The variables by the names of parameters, those that are trained, and all of them."""
+        return self.module.variables(self.model), self.model.trainable_variables, self.model.weights
+
+    def overwritten(self, data: dict[str, np.ndarray]) -> list[str]:
+        """The inputs and targets that are other ones after the loss was differentiated."""
+        with precision(self.dtype):
+            tensors = self._tensors(data)
+            self._differentiate(tensors, True)
+            arrays = {name: keras.ops.convert_to_numpy(tensor) for name, tensor in tensors.items()}
+        return [name for name, array in arrays.items() if not np.array_equal(array, data[name])]
+
+    def saved(self, file: Path) -> KerasModel:
+        """The adapter of this model saved to a `.keras` file and loaded again."""
+        loaded = copy(self)
+        with precision(self.dtype):
+            self._drop(self.rates)
+            self.model.save(file)
+            self._drop(dict.fromkeys(self.rates, 0.0))
+            loaded.model = keras.models.load_model(file, compile=False)
+            loaded._adopt()
+        return loaded
+
+    def compiled(self, data: dict[str, np.ndarray], weights: np.ndarray) -> tuple[list[np.ndarray], float]:
+        """The outputs, and the loss with weights of samples, as compiled functions of Keras give them."""
+        with precision(self.dtype):
+            x, y = self._compile(data, "sgd")
+            outputs = keras.tree.flatten(self.model.predict_on_batch(x))
+            return outputs, self.model.test_on_batch(x, y, weights, return_dict=True)["loss"]
+
+    def optimise(self, data: dict[str, np.ndarray], steps: int, rate: float) -> list[float]:
+        """Steps of Keras' Adam on the whole batch; returns the loss before each of them."""
+        with precision(self.dtype):
+            x, y = self._compile(data, keras.optimizers.Adam(rate))
+            self.model.optimizer.build(self.model.trainable_variables)  # or TensorFlow traces a step twice
+            options = {"batch_size": len(next(iter(data.values()))), "shuffle": False, "verbose": 0}
+            return self.model.fit(x, y, epochs=steps, **options).history["loss"]
+
+    def _compile(self, data: dict[str, np.ndarray], optimizer: Any) -> tuple[Any, Any]:
+        """Compile the model for its loss, or for that of the tests; returns inputs, and targets by output."""
+
+        def times(cotangent: Any, y: Any) -> Any:
+            samples = keras.ops.sum(keras.ops.reshape(y * cotangent, (keras.ops.shape(y)[0], -1)), axis=1)
+            return samples * keras.ops.cast(keras.ops.shape(y)[0], samples.dtype)  # Keras takes the mean
+
+        losses = getattr(self.module, "losses", {})
+        if not losses and self.expected.compared:
+            losses = {self.expected.compared[0][0]: self.module.loss}
+        losses = losses | dict.fromkeys(self.expected.cotangents, times)
+        targets = [*self.expected.compared, *self.expected.cotangents.items()]
+        y = {output: data[target] for output, target in targets}
+        if len(self.expected.outputs) == 1:
+            (losses,), (y,) = losses.values(), y.values()
+        self.model.compile(optimizer, loss=losses)
+        return as_given([data[name] for name in self.expected.inputs]), y

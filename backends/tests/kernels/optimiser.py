@@ -1,7 +1,8 @@
 """The check of optimisers: a framework's own Adam moves every weight as a plain statement of Adam does.
 
 It holds adapters that have `optimise(data, steps, rate)`, which takes so many steps of the framework's Adam
-on the whole batch, with its own default betas and epsilon. NumPy has no optimiser.
+on the whole batch, with its own default betas and epsilon, and returns the loss before each of them if the
+framework reports it, or None. NumPy has no optimiser.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from .checks import assert_close
 from .expected import Expected, draw_data, draw_parameters
+from .gradients import loss_scale
 
 
 def check_optimiser(expected: Expected, model: Any, tolerance: float) -> None:
@@ -25,8 +28,12 @@ def check_optimiser(expected: Expected, model: Any, tolerance: float) -> None:
     wanted = adam(expected, model, parameters, data, steps, rate)
     disturbed = adam(expected, model, parameters, data, steps, rate * (1 - tolerance), 1e-9)
     model.load(parameters)
-    model.optimise(data, steps, rate)
+    reported = model.optimise(data, steps, rate)
     found = model.arrays()
+    if reported is not None:
+        loss, scale = expected.reference(parameters, data, True)[1], loss_scale(expected, data)
+        what = f"{model.name}: loss of the first step of Adam"
+        assert_close(np.asarray(reported[0]), np.asarray(loss), 1e-9, what, scale)
     for name in expected.parameters:
         array, start = found[name], parameters[name]
         if name not in expected.trained and name not in expected.running:
