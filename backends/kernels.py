@@ -14,7 +14,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 
-FRAMEWORKS = frozenset({"keras", "tensorflow", "torch"})
+FRAMEWORKS = frozenset({"keras", "torch"})
 # Where a target's kernels are, in the order in which they are copied. The tests' reference is numpy too.
 FOLDERS = {"tests": ("common", "numpy", "tests")}
 

@@ -31,6 +31,8 @@ from .exact import exact_context
 from .rules import rules
 
 ADAPTERS = {"numpy": "NumpyModel", "torch": "TorchModel", "keras": "KerasModel"}
+# Whose adapters have `optimise`.
+OPTIMISED = ("keras",)
 
 
 def render(plan: Plan, targets: Sequence[str]) -> Rendering:
@@ -47,6 +49,12 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     kernels |= {"check_dropout"} if drops else set()
     kernels |= {"check_dropped_gradients"} if drops and "numpy" in targets else set()
     kernels |= {"check_agreement"} if len(targets) > 1 else set()
+    if "keras" in targets:
+        kernels |= {"check_variables", "check_copies", "check_saved", "check_compiled"}
+    optimised = [target for target in targets if target in OPTIMISED]
+    if not any(p.trainable for p in graph.parameters):
+        optimised = []
+    kernels |= {"check_optimiser"} if optimised else set()
     kernels |= start_kernels(plan) | {ADAPTERS[target] for target in targets}
     exact, exact_kernels = exact_context(plan, targets)
     kernels |= exact_kernels
@@ -106,6 +114,8 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
         "dropped_gradients": drops and "numpy" in targets,
         "several": len(targets) > 1,
         **exact,
+        "keras": "keras" in targets,
+        "optimised": ", ".join(f'"{target}"' for target in optimised),
     }
     imports = {
         "from collections.abc import Callable",

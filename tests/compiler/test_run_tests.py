@@ -129,8 +129,8 @@ def test_what_is_missing_is_skipped_by_name_and_counted(spec: Path) -> None:
     *_, torch, keras = result.stdout.splitlines()
     needs = "tests: the target {} needs the package {}, which is not installed: pip install {}"
     assert torch == "skipped 9 " + needs.format("torch", "torch", "torch")
-    assert keras == "skipped 7 " + needs.format("keras", "tensorflow", "keras tensorflow")
-    assert "6 passed, 16 skipped" in result.stdout
+    assert keras == "skipped 12 " + needs.format("keras", "tensorflow", "keras tensorflow")
+    assert "6 passed, 21 skipped" in result.stdout
     assert "warning" not in result.stdout
     required = run(spec, "--require", absent="torch tensorflow")
     assert required.returncode == 1
@@ -143,6 +143,29 @@ def test_a_target_without_its_framework_is_skipped_whole(spec: Path) -> None:
     assert " passed" not in result.stdout
     assert result.stdout.splitlines()[-1].endswith(
         " keras, which is not installed: pip install keras tensorflow"
+    )
+
+
+@pytest.mark.parametrize(
+    ("backend", "lacking", "variables"),
+    [
+        ("jax", "jax", {"KERAS_BACKEND": "jax"}),
+        ("jax", "keras", {"KERAS_BACKEND": "jax"}),
+        ("torch", "torch", {"KERAS_BACKEND": ""}),
+    ],
+)
+def test_what_keras_needs_is_the_backend_that_is_chosen(
+    backend: str, lacking: str, variables: dict[str, str], spec: Path, tmp_path: Path
+) -> None:
+    """By KERAS_BACKEND, which comes first, or by Keras' own settings."""
+    configured = "torch" if backend == "torch" else "tensorflow"
+    (tmp_path / "keras.json").write_text(f'{{"backend": "{configured}"}}')
+    variables = {**variables, "KERAS_HOME": str(tmp_path)}
+    result = run(spec, "-t", "keras", "-k", "parameters", absent=f"tensorflow {lacking}", **variables)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.splitlines()[-1] == (
+        f"skipped 1 test: the target keras needs the package {lacking}, which is not installed: "
+        f"pip install keras {backend}"
     )
 
 

@@ -1,54 +1,49 @@
-"""The Keras target behind the interface of the checks, on the TensorFlow backend."""
+"""The Keras target behind the interface of the checks, on whichever backend Keras has."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from copy import copy
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from .expected import Expected
-
-
-@contextmanager
-def precision(dtype: str) -> Iterator[None]:
-    """Layers made within have this data type, and losses are added up in it."""
-    usual = keras.config.floatx(), keras.config.dtype_policy()
-    keras.config.set_floatx(dtype)
-    keras.config.set_dtype_policy(dtype)
-    try:
-        yield
-    finally:
-        keras.config.set_floatx(usual[0])
-        keras.config.set_dtype_policy(usual[1])
+from .keras_backends import as_given, called, differentiator, keras_needs, precision
 
 
 class KerasModel:
     """Adapter of the generated Keras module. Layers are made in the precision asked for."""
 
     name = "keras"
-    needs = ("keras", "tensorflow")
+    needs = keras_needs()
 
     def __init__(self, module: ModuleType, expected: Expected, seed: int = 0, dtype: str = "float64") -> None:
         self.module, self.expected, self.dtype = module, expected, dtype
         with precision(dtype):
             self.model = module.build_model(seed)
-        self.rates = {
-            part.name: part.rate for part in self.model.layers if isinstance(part, keras.layers.Dropout)
-        }
-        for name in self.rates:
-            self.model.get_layer(name).rate = 0.0
-        everything = {name: self.model.get_layer(name).output for name in expected.layers}
+        self._adopt()
+
+    def _adopt(self) -> None:
+        """Take note of what the model has; units are not dropped until `dropped` asks for it."""
+        parts = [part for part in self.model.layers if isinstance(part, keras.layers.Dropout)]
+        self.rates = {part.name: part.rate for part in parts}
+        self._drop(dict.fromkeys(self.rates, 0.0))
+        everything = {name: self.model.get_layer(name).output for name in self.expected.layers}
         self.everything = keras.Model(self.model.inputs, everything)
+        self.differentiators: dict[bool, Any] = {}
+
+    def _drop(self, rates: dict[str, float]) -> None:
+        for name, rate in rates.items():
+            self.model.get_layer(name).rate = rate
 
     def load(self, arrays: dict[str, np.ndarray]) -> None:
         """Take over parameters, in this adapter's precision."""
-        self.module.load_arrays(self.model, arrays)
+        with precision(self.dtype):
+            self.module.load_arrays(self.model, arrays)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All parameters."""
@@ -62,55 +57,67 @@ class KerasModel:
         }
 
     def _tensors(self, data: dict[str, np.ndarray]) -> dict[str, Any]:
-        return {n: tf.constant(a, self.dtype if a.dtype.kind == "f" else "int32") for n, a in data.items()}
+        dtypes = {name: self.dtype if array.dtype.kind == "f" else "int32" for name, array in data.items()}
+        return {name: keras.ops.convert_to_tensor(array, dtypes[name]) for name, array in data.items()}
 
-    def _inputs(self, tensors: dict[str, Any]) -> Any:
-        values = [tensors[name] for name in self.expected.inputs]
-        return values[0] if len(values) == 1 else values
+    def _inputs(self, data: dict[str, np.ndarray]) -> list[Any]:
+        tensors = self._tensors(data)
+        return [tensors[name] for name in self.expected.inputs]
 
     def layers(self, data: dict[str, np.ndarray], training: bool) -> dict[str, np.ndarray]:
         """Every layer's value."""
-        values = self.everything(self._inputs(self._tensors(data)), training=training)
-        return {name: value.numpy() for name, value in values.items()}
+        with precision(self.dtype):
+            values = called(self.everything, self._inputs(data), training)
+            return {name: keras.ops.convert_to_numpy(value) for name, value in values.items()}
 
     def outputs(self, data: dict[str, np.ndarray]) -> list[np.ndarray]:
         """What the model returns."""
-        result = self.model(self._inputs(self._tensors(data)), training=False)
-        return [value.numpy() for value in (result if isinstance(result, list | tuple) else [result])]
+        with precision(self.dtype):
+            result = called(self.model, self._inputs(data), False)
+            return [keras.ops.convert_to_numpy(value) for value in keras.tree.flatten(result)]
 
     def differentiate(
         self, data: dict[str, np.ndarray], training: bool = True
     ) -> tuple[Any, dict[str, np.ndarray]]:
         """The loss, or that of the tests, and all gradients."""
-        tensors = self._tensors(data)
-        inputs = {name: tensors[name] for name in self.expected.inputs}
+        with precision(self.dtype):
+            return self._differentiate(self._tensors(data), training)
+
+    def _differentiate(self, tensors: dict[str, Any], training: bool) -> tuple[Any, dict[str, np.ndarray]]:
+        if training not in self.differentiators:
+            self.differentiators[training] = differentiator(self.model, training, self._objective)
         variables = {n: v for n, v in self.module.variables(self.model).items() if n in self.expected.trained}
-        several = getattr(self.module, "losses", None)
-        with precision(self.dtype), tf.GradientTape() as tape:
-            tape.watch(list(inputs.values()))
-            result = self.model(self._inputs(inputs), training=training)
-            outputs = result if isinstance(result, list | tuple) else [result]
-            values = dict(zip(self.expected.outputs, outputs, strict=True))
-            parts = [
-                (several[y] if several else self.module.loss)(tf.stop_gradient(tensors[t]), values[y])
-                for y, t in self.expected.compared
-            ]
-            loss = sum(tf.reduce_mean(part) for part in parts) + sum(self.model.losses)
-            loss += sum(tf.reduce_sum(values[y] * tensors[d]) for y, d in self.expected.cotangents.items())
-        wanted = {n: v.value for n, v in variables.items()} | inputs
-        gradients = tape.gradient(loss, wanted, unconnected_gradients="zero")
-        arrays = {name: np.asarray(gradient) for name, gradient in gradients.items()}
-        return loss.numpy(), {n: a.T if n in variables else a for n, a in arrays.items()}
+        inputs = {name: tensors[name] for name in self.expected.inputs}
+        arguments = list(variables.values()), list(inputs.values()), tensors
+        loss, found = self.differentiators[training](*arguments)
+        gradients: dict[str, np.ndarray] = {}
+        for (name, of), gradient in zip((variables | inputs).items(), found, strict=True):
+            array = np.zeros(of.shape) if gradient is None else keras.ops.convert_to_numpy(gradient)
+            gradients[name] = array.T if name in variables else array
+        return keras.ops.convert_to_numpy(loss)[()], gradients
+
+    def _objective(self, result: Any, losses: list[Any], tensors: dict[str, Any]) -> Any:
+        """The loss with penalties: that of the spec, or that of the tests."""
+        ops, several = keras.ops, getattr(self.module, "losses", None)
+        values = dict(zip(self.expected.outputs, keras.tree.flatten(result), strict=True))
+        loss = sum(losses) + sum(ops.sum(values[y] * tensors[d]) for y, d in self.expected.cotangents.items())
+        for y, t in self.expected.compared:
+            function = several[y] if several else self.module.loss
+            loss = loss + ops.mean(function(ops.stop_gradient(tensors[t]), values[y]))
+        return loss
 
     def project(self, connection: str, x: np.ndarray) -> np.ndarray:
         """One sparse connection by itself."""
-        return self.model.get_layer(connection)(tf.constant(x, self.dtype)).numpy()
+        with precision(self.dtype):
+            y = self.model.get_layer(connection)(keras.ops.convert_to_tensor(x, self.dtype))
+            return keras.ops.convert_to_numpy(y)
 
     def dropped(self, layer: str, seed: int) -> np.ndarray:
         """What a layer's dropout makes of ones; it draws on from where it is, whatever the seed."""
         part = self.model.get_layer(self.expected.dropout[layer][0])
         part.rate = self.rates[part.name]
-        dropped = part(tf.ones((500, 50)), training=True).numpy()
+        with precision(self.dtype):
+            dropped = keras.ops.convert_to_numpy(part(keras.ops.ones((500, 50)), training=True))
         part.rate = 0.0
         return dropped
 
@@ -134,3 +141,59 @@ class KerasModel:
         of_x, of_weight, *_ = *map(keras.ops.convert_to_numpy, gradients), None
         # A dense kernel is (sources, targets).
         return keras.ops.convert_to_numpy(y), of_x, None if of_weight is None else of_weight.T
+
+    def variables(self) -> tuple[dict[str, Any], list[Any], list[Any]]:
+        """The variables by the names of parameters, those that are trained, and all of them."""
+        return self.module.variables(self.model), self.model.trainable_variables, self.model.weights
+
+    def overwritten(self, data: dict[str, np.ndarray]) -> list[str]:
+        """The inputs and targets that are other ones after the loss was differentiated."""
+        with precision(self.dtype):
+            tensors = self._tensors(data)
+            self._differentiate(tensors, True)
+            arrays = {name: keras.ops.convert_to_numpy(tensor) for name, tensor in tensors.items()}
+        return [name for name, array in arrays.items() if not np.array_equal(array, data[name])]
+
+    def saved(self, file: Path) -> KerasModel:
+        """The adapter of this model saved to a `.keras` file and loaded again."""
+        loaded = copy(self)
+        with precision(self.dtype):
+            self._drop(self.rates)
+            self.model.save(file)
+            self._drop(dict.fromkeys(self.rates, 0.0))
+            loaded.model = keras.models.load_model(file, compile=False)
+            loaded._adopt()
+        return loaded
+
+    def compiled(self, data: dict[str, np.ndarray], weights: np.ndarray) -> tuple[list[np.ndarray], float]:
+        """The outputs, and the loss with weights of samples, as compiled functions of Keras give them."""
+        with precision(self.dtype):
+            x, y = self._compile(data, "sgd")
+            outputs = keras.tree.flatten(self.model.predict_on_batch(x))
+            return outputs, self.model.test_on_batch(x, y, weights, return_dict=True)["loss"]
+
+    def optimise(self, data: dict[str, np.ndarray], steps: int, rate: float) -> list[float]:
+        """Steps of Keras' Adam on the whole batch; returns the loss before each of them."""
+        with precision(self.dtype):
+            x, y = self._compile(data, keras.optimizers.Adam(rate))
+            self.model.optimizer.build(self.model.trainable_variables)  # or TensorFlow traces a step twice
+            options = {"batch_size": len(next(iter(data.values()))), "shuffle": False, "verbose": 0}
+            return self.model.fit(x, y, epochs=steps, **options).history["loss"]
+
+    def _compile(self, data: dict[str, np.ndarray], optimizer: Any) -> tuple[Any, Any]:
+        """Compile the model for its loss, or for that of the tests; returns inputs, and targets by output."""
+
+        def times(cotangent: Any, y: Any) -> Any:
+            samples = keras.ops.sum(keras.ops.reshape(y * cotangent, (keras.ops.shape(y)[0], -1)), axis=1)
+            return samples * keras.ops.cast(keras.ops.shape(y)[0], samples.dtype)  # Keras takes the mean
+
+        losses = getattr(self.module, "losses", {})
+        if not losses and self.expected.compared:
+            losses = {self.expected.compared[0][0]: self.module.loss}
+        losses = losses | dict.fromkeys(self.expected.cotangents, times)
+        targets = [*self.expected.compared, *self.expected.cotangents.items()]
+        y = {output: data[target] for output, target in targets}
+        if len(self.expected.outputs) == 1:
+            (losses,), (y,) = losses.values(), y.values()
+        self.model.compile(optimizer, loss=losses)
+        return as_given([data[name] for name in self.expected.inputs]), y

@@ -1,0 +1,155 @@
+"""What differs between the backends of Keras: how to differentiate, and how double precision is allowed.
+
+Each imports its own framework alone, where it is used: Keras has it by then.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import keras
+
+
+def keras_needs() -> tuple[str, str]:
+    """The packages of the Keras target. Its backend is what KERAS_BACKEND says, or Keras' own settings.
+
+    These are read here as Keras reads them, because Keras cannot be imported without its backend.
+    """
+    settings: dict[str, str] = {}
+    with suppress(OSError, ValueError):
+        home = os.environ.get("KERAS_HOME", os.path.expanduser("~/.keras"))
+        settings = json.loads(Path(home, "keras.json").read_text(encoding="utf-8"))
+    return "keras", os.environ.get("KERAS_BACKEND") or settings.get("backend", "tensorflow")
+
+
+@contextmanager
+def precision(dtype: str) -> Iterator[None]:
+    """What is made or computed within has this data type, and losses are added up in it."""
+    usual = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)
+    try:
+        with doubles() if dtype == "float64" else nullcontext():
+            yield
+    finally:
+        keras.config.set_floatx(usual[0])
+        keras.config.set_dtype_policy(usual[1])
+
+
+@contextmanager
+def doubles() -> Iterator[None]:
+    """Double precision is double within, whatever the backend.
+
+    JAX has it only if told so. And on every backend but TensorFlow, whatever the policy is, Keras rounds what
+    some of its functions return, such as `mean`, to the single precision of this table.
+    """
+    from keras.src.backend.common import dtypes
+
+    with patch.dict(dtypes.BIT64_TO_BIT32_DTYPE, {"float64": "float64"}), ExitStack() as restored:
+        if keras.backend.backend() == "jax":
+            import jax
+
+            restored.callback(jax.config.update, "jax_enable_x64", jax.config.jax_enable_x64)
+            jax.config.update("jax_enable_x64", True)
+        yield
+
+
+def as_given(inputs: list[Any]) -> Any:
+    """What a model is called with: its one input, or a list of them."""
+    return inputs[0] if len(inputs) == 1 else inputs
+
+
+def called(model: Any, inputs: list[Any], training: bool) -> Any:
+    """What a model returns, whose running statistics move in training. On JAX it is compiled."""
+    given = as_given(inputs)
+    if keras.backend.backend() != "jax":
+        return model(given, training=training)
+    import jax
+
+    trained, others = model.trainable_variables, model.non_trainable_variables
+    compiled = jax.jit(lambda *state: model.stateless_call(*state, given, training=training))
+    result, moved = compiled([v.value for v in trained], [v.value for v in others])
+    assign_all(others, moved)
+    return result
+
+
+def assign_all(variables: list[Any], values: list[Any]) -> None:
+    """Give variables their new values."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def differentiator(
+    model: Any, training: bool, objective: Callable[[Any, list[Any], dict[str, Any]], Any]
+) -> Any:
+    """A function from a model's inputs, and the data of an objective, to its value and its gradients.
+
+    The objective is a scalar of what the model returns, of the model's losses and of the data. Gradients are
+    those of some variables and of the inputs, lists in this order, None for what it does not depend on.
+    """
+    ways = {
+        "tensorflow": differentiator_on_tensorflow,
+        "jax": differentiator_on_jax,
+        "torch": differentiator_on_torch,
+    }
+    backend = keras.backend.backend()
+    if backend not in ways:
+        raise ValueError(f"Keras trains nothing on {backend}: set KERAS_BACKEND to one of {', '.join(ways)}.")
+    return ways[backend](model, training, objective)
+
+
+def differentiator_on_tensorflow(model: Any, training: bool, objective: Any) -> Any:
+    """As `differentiator`, by a tape."""
+    import tensorflow as tf
+
+    def differentiate(variables: list[Any], inputs: list[Any], data: dict[str, Any]) -> tuple[Any, list[Any]]:
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            value = objective(called(model, inputs, training), model.losses, data)
+        return value, tape.gradient(value, [*(variable.value for variable in variables), *inputs])
+
+    return differentiate
+
+
+def differentiator_on_jax(model: Any, training: bool, objective: Any) -> Any:
+    """As `differentiator`, of the model as a function of its variables, compiled once."""
+    import jax
+
+    trained, others = model.trainable_variables, model.non_trainable_variables
+
+    def state_and_value(
+        of: list[Any], inputs: list[Any], state: list[Any], data: dict[str, Any]
+    ) -> tuple[Any, list[Any]]:
+        options = {"training": training, "return_losses": True}
+        result, moved, losses = model.stateless_call(of, state, as_given(inputs), **options)
+        return objective(result, losses, data), moved
+
+    compiled = jax.jit(jax.value_and_grad(state_and_value, argnums=(0, 1), has_aux=True))
+
+    def differentiate(variables: list[Any], inputs: list[Any], data: dict[str, Any]) -> tuple[Any, list[Any]]:
+        state = [variable.value for variable in others]
+        (value, moved), gradients = compiled([v.value for v in trained], inputs, state, data)
+        assign_all(others, moved)
+        found = {id(variable): gradient for variable, gradient in zip(trained, gradients[0], strict=True)}
+        return value, [*(found.get(id(variable)) for variable in variables), *gradients[1]]
+
+    return differentiate
+
+
+def differentiator_on_torch(model: Any, training: bool, objective: Any) -> Any:
+    """As `differentiator`, by autograd."""
+    import torch
+
+    def differentiate(variables: list[Any], inputs: list[Any], data: dict[str, Any]) -> tuple[Any, list[Any]]:
+        inputs = [tensor.detach().requires_grad_() for tensor in inputs]
+        value = objective(called(model, inputs, training), model.losses, data)
+        wanted = [*(variable.value for variable in variables), *inputs]
+        return value, list(torch.autograd.grad(value, wanted, allow_unused=True))
+
+    return differentiate
