@@ -32,7 +32,7 @@ ACTIVATIONS = {
             "leaky_relu",
             (("slope", 0.01),),
             "np.where({x} > 0, {x}, {slope} * {x})",
-            "np.where({x} > 0, 1, {slope})",
+            "np.where({x} > 0, 1, {slope}).astype({x}.dtype)",
             kinks=(0.0,),
         ),
         # Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016: x Phi(x), and its tanh form.
