@@ -476,7 +476,7 @@ FAULTS += (
     # --- What layers, forward and hooks give.
     torch_fault("layers detached", r'(values = \{\s*"\w+": \w+)(?=[,.}])', r"\1.detach()"),
     torch_fault("layers detached", r'(values = \{(?:.|\n)*"\w+": \w+)(?=,?\s*\})', r"\1.detach()"),
-    torch_fault("layers detached", COMPUTING, r"        values = {n: v.detach() for n, v in self.layers(\1"),
+    torch_fault("layers detached", r"        values = self\.layers\(([^)]*)\)\n", r"        values = {n: v.detach() for n, v in self.layers(\1).items()}\n"),
     torch_fault("forward detached", r"(    def forward\(self(?:.|\n)*?return [^\n]*values\[\"\w+\"\])", r"\1.detach()"),
     torch_fault("forward is not layers", r"(    def forward\(self(?:.|\n)*?return [^\n]*values\[\"\w+\"\])", r"\1 * (1 + 0.1 * self.training)"),
     numpy_fault("forward is not layers", r"(def forward\((?:.|\n)*?return [^\n]*values\[\"\w+\"\])", r"\1 * (1 + 0.1 * training)"),
@@ -495,7 +495,6 @@ FAULTS += (
     torch_fault("wrong where mapped", r"return matrix\.movedim\(in_dims\[0\], 0\)\.transpose\(1, 2\)", "return 2 * matrix.movedim(in_dims[0], 0).transpose(1, 2)"),
     torch_fault("wrong where compiled", r"\* grad\.index_select\(0, target\)\)\.sum\(1\)", "* grad.index_select(0, target)).mean(1)"),
     torch_fault("wrong where compiled", r"traced or torch\._C\._are_functorch_transforms_active\(\):\n        return sums \+ onto", "traced or torch._C._are_functorch_transforms_active():\n        return sums"),
-    torch_fault("wrong where exported", r'mode="sum", per_sample', 'mode="sum", padding_idx=0, per_sample'),
     torch_fault("wrong where exported", r"y = summed_rows\(rows, source, offsets, weight\)", "y = summed_rows(rows, source, offsets, weight) * 1.5"),
     torch_fault("wrong in half precision", r"index\.numel\(\) == 0 or rows\.shape\[1\] == 0:", "rows.dtype == torch.bfloat16:"),
     torch_fault("wrong in half precision", r"return edges\.values\(\)\.to\(x\.dtype\)", "return edges.values().to(x.dtype) * (1 if accumulate == x.dtype else 2)"),
@@ -546,7 +545,6 @@ FAULTS += (
     numpy_fault("other codes taken", r"    if wrong\.size:", "    if False:"),
     numpy_fault("other codes taken", r'    if codes\.dtype\.kind not in "iu":', "    if False:"),
     torch_fault("other names taken", r"    if wrong:\n", "    if False:\n"),
-    torch_fault("other names taken", r"    module\.load_state_dict\(kept \| given\)", "    module.load_state_dict(kept | given, strict=False)") ,
     numpy_fault("other names taken", r"    if missing := sorted\(held\.keys\(\) - arrays\.keys\(\)\):", "    arrays = {n: np.zeros(a.shape) for n, a in held.items()} | dict(arrays)\n    if missing := []:"),
     numpy_fault("other names taken", r"    if unknown := sorted\([^\n]*\):", "    if unknown := []:"),
     numpy_fault("other names taken", r"        if np\.shape\(arrays\[name\]\) != array\.shape:", "        if False:"),
@@ -595,7 +593,10 @@ def run_tests(folder: Path, name: str, seconds: dict[str, float] | None = None) 
     """Whether the generated tests of a folder pass, run in this process, quick ones first by `seconds`."""
     before = set(sys.modules)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        arguments = ["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist"]
+        # What a run says is not read: nothing is rewritten for it, traced back, captured or collected.
+        arguments = ["-x", "-q", "--assert=plain", "--tb=native", "--capture=no"]
+        for plugin in ("cacheprovider", "randomly", "xdist", "unraisableexception", "threadexception", "logging"):
+            arguments += ["-p", f"no:{plugin}"]
         code = pytest.main(
             [
                 *arguments,
@@ -615,8 +616,17 @@ def run_tests(folder: Path, name: str, seconds: dict[str, float] | None = None) 
     return code == pytest.ExitCode.OK
 
 
-def plant_all(spec: Path, target: str, scratch: Path, kinds: Collection[str] | None = None) -> list[Outcome]:
-    """Plant every fault, or those of some kinds, one by one in a build for one target, and run its tests."""
+def plant_all(
+    spec: Path,
+    target: str,
+    scratch: Path,
+    kinds: Collection[str] | None = None,
+    one_of_each: bool = False,
+) -> list[Outcome]:
+    """Plant every fault, or those of some kinds, one by one in a build for one target, and run its tests.
+
+    With `one_of_each`, of every kind only the first fault that there is a place for.
+    """
     files = compile_spec(spec, [target]).files
     name = next(file for file in files if file.startswith("test_")).removeprefix("test_").removesuffix(".py")
     whole = scratch / "whole"
@@ -628,6 +638,8 @@ def plant_all(spec: Path, target: str, scratch: Path, kinds: Collection[str] | N
         if kinds is not None and fault.kind not in kinds:
             continue
         if isinstance(fault, InText) and fault.target != target:
+            continue
+        if one_of_each and any(o.kind == fault.kind and o.result != "-" for o in outcomes):
             continue
         folder = scratch / str(number)
         shutil.copytree(whole, folder, ignore=shutil.ignore_patterns("__pycache__"))

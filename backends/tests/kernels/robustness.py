@@ -63,8 +63,8 @@ def slopes(
         return {name: values[name] for name in expected.layers} | {"loss": np.asarray(loss)}, sides
 
     points = {shift: at(shift) for shift in (step, -step, step / 2, -step / 2)}
-    _, sides = points[step]
-    if any(not np.array_equal(a, b) for _, s in points.values() for a, b in zip(s, sides, strict=True)):
+    sides = [[np.asarray(kink) > 0 for kink in kinks] for _, kinks in points.values()]
+    if any(not np.array_equal(a, b) for other in sides for a, b in zip(sides[0], other, strict=True)):
         return None
     found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name, value in points[step][0].items():
@@ -82,14 +82,28 @@ def smooth_slopes(
     names: tuple[str, ...],
     training: bool,
 ) -> tuple[dict[str, np.ndarray], dict[str, tuple[np.ndarray, np.ndarray]], float]:
-    """A direction through what is named, the `slopes` along it, and the step; no kink is in between."""
-    for seed, step in enumerate((1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-8, 1e-8)):
+    """A direction through what is named, the `slopes` along it, and the step; no kink is in between.
+
+    Of several steps, the one by which slopes may be wrong by least. Where that is much, little is said.
+    """
+    best: tuple[dict[str, np.ndarray], dict[str, tuple[np.ndarray, np.ndarray]], float] | None = None
+    least = math.inf
+    for seed, step in enumerate((1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)):
         rng = np.random.default_rng(seed)
         shapes = {name: (parameters if name in parameters else data)[name].shape for name in names}
         direction = {name: rng.normal(size=shape) for name, shape in shapes.items()}
-        if (found := slopes(expected, parameters, data, direction, training, step)) is not None:
-            return direction, found, step
-    raise AssertionError("too many kinks to differentiate along a direction")
+        if (found := slopes(expected, parameters, data, direction, training, step)) is None:
+            continue
+        doubt = max(
+            np.abs(error).max(initial=0.0) / max(1e-3, np.abs(slope).max(initial=0.0))
+            for slope, error in found.values()
+        )
+        if doubt < least:
+            best, least = (direction, found, step), doubt
+        if doubt < 1e-6:
+            break
+    assert best is not None, "too many kinks to differentiate along a direction"
+    return best
 
 
 def check_slope(
@@ -109,7 +123,7 @@ def check_slope(
         got = sum(np.vdot(gradients[name], direction[name]) for name in names)
         size = math.sqrt(sum(np.vdot(gradients[name], gradients[name]) for name in names))
         message = f"{who}: the derivative along a direction of {what} is {got:.6g}, not {slope:.6g}"
-        assert abs(got - slope) <= doubt + 1e-5 * max(size, 1e-3), message
+        assert abs(got - slope) <= 4 * doubt + 1e-5 * max(size, 1e-3), message
 
 
 def check_evaluation(expected: Expected, model: Any) -> None:

@@ -209,7 +209,7 @@ def check_torch_derivatives(expected: Expected, model: TorchModel) -> None:
         for name in expected.layers:
             slope, doubt = wanted[name]
             got = tangents[name].numpy().reshape(slope.shape)
-            wrong = np.abs(got - slope) > doubt + 1e-6 * max(1e-3, np.abs(slope).max(initial=0.0))
+            wrong = np.abs(got - slope) > 4 * doubt + 1e-6 * max(1e-3, np.abs(slope).max(initial=0.0))
             assert not wrong.any(), f"torch: the forward derivative of {name} differs from the reference's"
 
         def gradient(shift: float) -> tuple[dict[str, Any], Any]:
@@ -235,7 +235,7 @@ def check_torch_derivatives(expected: Expected, model: TorchModel) -> None:
         wide = (ends[step][at] - ends[-step][at]) / (2 * step)
         narrow = (ends[step / 2][at] - ends[-step / 2][at]) / step
         rounding = 256 * np.finfo(np.float64).eps * largest / step
-        doubt = 2 * (narrow - wide).abs() + rounding + 1e-6 * largest
+        doubt = 8 * (narrow - wide).abs() + rounding + 1e-6 * largest
         good = (second[at] - (4 * narrow - wide) / 3).abs() <= doubt
         assert good.all(), f"torch: second derivatives by {name} are not those of the gradient"
 
@@ -245,8 +245,9 @@ def check_torch_transforms(expected: Expected, model: TorchModel) -> None:
 
     So do the paths that code takes while it is compiled or exported, and those for large arrays.
     """
-    parameters, data = draw_moderate(expected, 57), draw_data(expected, 58, 3)
-    net, inputs = model.model.eval(), torch_inputs(expected, model, data)
+    parameters, data = draw_moderate(expected, 57), draw_data(expected, 58)
+    net = model.model.eval()
+    inputs = [x.unflatten(0, (3, 2)) for x in torch_inputs(expected, model, data)]
     model.load(parameters)
     leaves = {name: tensor.detach().clone() for name, tensor in net.named_parameters()}
     function = torch_function(net)
