@@ -26,13 +26,14 @@ from ..target import (
     stored_needs,
     summary,
     training_options,
+    units_digests,
 )
 from .exact import exact_context
 from .rules import rules
 
 ADAPTERS = {"numpy": "NumpyModel", "torch": "TorchModel", "keras": "KerasModel"}
 # Whose adapters have `optimise`.
-OPTIMISED = ("keras",)
+OPTIMISED = ("keras", "torch")
 
 
 def render(plan: Plan, targets: Sequence[str]) -> Rendering:
@@ -55,6 +56,8 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     if not any(p.trainable for p in graph.parameters):
         optimised = []
     kernels |= {"check_optimiser"} if optimised else set()
+    robustness = _robustness(plan, targets)
+    kernels |= {check for checks in robustness.values() for check in checks}
     kernels |= start_kernels(plan) | {ADAPTERS[target] for target in targets}
     exact, exact_kernels = exact_context(plan, targets)
     kernels |= exact_kernels
@@ -88,6 +91,8 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
         ),
         _table("cotangents", ((y, f'"{d}"') for y, d in _cotangents(plan).items())),
         _names("modes", modes),
+        _table("digests", ((name, f'"{digest}"') for name, digest in units_digests(plan).items())),
+        f"batch={plan.batch},",
         f"stored={loaded}," if plan.stored or plan.restated else "stored={},",
         "start=start_values,",
         "reference=reference,",
@@ -116,6 +121,7 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
         **exact,
         "keras": "keras" in targets,
         "optimised": ", ".join(f'"{target}"' for target in optimised),
+        **{flag: bool(checks) for flag, checks in robustness.items()},
     }
     imports = {
         "from collections.abc import Callable",
@@ -134,6 +140,31 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     if len(targets) < 2:
         imports.discard("from itertools import combinations")
     return Rendering(context, frozenset(kernels), frozenset(imports), FRAMEWORKS)
+
+
+def _robustness(plan: Plan, targets: Sequence[str]) -> dict[str, set[str]]:
+    """The checks that `robustness.py.j2` calls, by the flag under which it does."""
+    numpy = {f"check_numpy_{what}" for what in ("arrays", "forward", "refusals", "seeds")}
+    torch = (
+        "parameters",
+        "values",
+        "modules",
+        "derivatives",
+        "transforms",
+        "half",
+        "refusals",
+        "checkpoints",
+    )
+    always = {"check_evaluation", "check_batches", "check_large_values", "check_calls", "check_held_digests"}
+    return {
+        "always": always,
+        "running": {"check_repeated_samples"} if any(p.running for p in plan.graph.parameters) else set(),
+        "reads_file": {"check_other_stored"} if plan.stored else set(),
+        "names": {"check_names"} if plan.graph.unit_names else set(),
+        "numpy": numpy if "numpy" in targets else set(),
+        "segments": {"check_numpy_segments"} if "numpy" in targets and _sparse(plan) else set(),
+        "torch": {f"check_torch_{what}" for what in torch} if "torch" in targets else set(),
+    }
 
 
 def _sparse(plan: Plan) -> list[Project]:

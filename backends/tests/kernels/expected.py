@@ -25,6 +25,8 @@ class Expected:
 
     Where nothing is compared, the tests have a loss of their own: the sum of all entries of the outputs, each
     times a number drawn, and the spec's penalties. `cotangents` are the names of these numbers by output.
+
+    `digests` are those of units by input or layer, `batch` is the size that kernels were chosen for.
     """
 
     name: str
@@ -42,6 +44,8 @@ class Expected:
     compared: tuple[tuple[str, str], ...]
     cotangents: dict[str, str]
     modes: tuple[str, ...]
+    digests: dict[str, str]
+    batch: int
     stored: dict[str, np.ndarray]
     start: Callable[[int], dict[str, np.ndarray]]
     reference: Callable[..., Any]

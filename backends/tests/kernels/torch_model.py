@@ -59,6 +59,13 @@ class TorchModel:
             result = self.model(*(tensors[name] for name in self.expected.inputs))
         return [value.numpy() for value in (result if isinstance(result, tuple) else (result,))]
 
+    def _loss(self, inputs: dict[str, Any], tensors: dict[str, Any]) -> Any:
+        values = self.model.layers(*inputs.values()) | tensors
+        loss = sum((values[y] * tensors[d]).sum() for y, d in self.expected.cotangents.items())
+        if hasattr(self.model, "loss"):
+            loss = loss + self.model.loss(*(values[name] for name in self.expected.loss_reads))
+        return loss
+
     def differentiate(
         self, data: dict[str, np.ndarray], training: bool = True
     ) -> tuple[Any, dict[str, np.ndarray]]:
@@ -67,14 +74,21 @@ class TorchModel:
         self.model.zero_grad()
         tensors = self._tensors(data)
         inputs = {name: tensors[name].clone().requires_grad_() for name in self.expected.inputs}
-        values = self.model.layers(*inputs.values()) | tensors
-        loss = sum((values[y] * tensors[d]).sum() for y, d in self.expected.cotangents.items())
-        if hasattr(self.model, "loss"):
-            loss = loss + self.model.loss(*(values[name] for name in self.expected.loss_reads))
+        loss = self._loss(inputs, tensors)
         loss.backward()
         leaves = {n: p for n, p in self.model.named_parameters() if p.requires_grad} | inputs
         gradients = {n: torch.zeros_like(x) if x.grad is None else x.grad for n, x in leaves.items()}
         return loss.item(), {name: gradient.numpy() for name, gradient in gradients.items()}
+
+    def optimise(self, data: dict[str, np.ndarray], steps: int, rate: float) -> None:
+        """Take steps of PyTorch's own Adam, with its defaults, each on all of the data."""
+        optimizer = torch.optim.Adam(self.model.parameters(), lr=rate)
+        self.model.train()
+        tensors = self._tensors(data)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            self._loss({name: tensors[name] for name in self.expected.inputs}, tensors).backward()
+            optimizer.step()
 
     def project(self, connection: str, x: np.ndarray) -> np.ndarray:
         """One sparse connection by itself."""

@@ -1,0 +1,385 @@
+"""The checks of what a target does with other batches and large values, and of what it keeps and refuses."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ...common.kernels.digests import digest_of
+from ...common.kernels.edge_digest import edge_digest
+from ...common.kernels.stored import edges_of
+from .checks import assert_close
+from .expected import Expected, draw_data
+
+
+def draw_moderate(expected: Expected, seed: int) -> dict[str, np.ndarray]:
+    """Parameters, float64, that make no layer large or small, whatever the spec starts from.
+
+    What holds for all parameters is tried at these: rounding then stays far below the tolerances.
+    """
+    rng = np.random.default_rng(seed)
+    drawn: dict[str, np.ndarray] = {}
+    for name, shape in expected.parameters.items():
+        owner, *norm, kind = name.split(".")
+        values = rng.normal(size=shape)
+        if kind == "running_var":
+            drawn[name] = rng.uniform(0.5, 1.5, shape)
+        elif kind != "weight":
+            drawn[name] = 0.3 * values
+        elif norm:
+            drawn[name] = 1 + 0.1 * values
+        else:
+            targets, _, edges = expected.edges.get(owner, (1, 1, shape[1] if len(shape) > 1 else 1))
+            drawn[name] = values / math.sqrt(max(1.0, edges / targets))
+    return drawn
+
+
+def slopes(
+    expected: Expected,
+    parameters: dict[str, np.ndarray],
+    data: dict[str, np.ndarray],
+    direction: dict[str, np.ndarray],
+    training: bool,
+    step: float,
+) -> dict[str, tuple[np.ndarray, np.ndarray]] | None:
+    """The reference's derivatives along a direction, by layer and of "loss", with what they may be wrong by.
+
+    Two central differences are extrapolated to a step of zero (Richardson), and differ by more than is left
+    of their error. None if a kink lies between the points.
+    """
+
+    def at(shift: float) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+        moved = {n: (parameters if n in parameters else data)[n] + shift * d for n, d in direction.items()}
+        inputs = {name: moved.pop(name) for name in expected.inputs if name in moved}
+        values, loss, sides, _ = expected.reference({**parameters, **moved}, data, training, inputs)
+        return {name: values[name] for name in expected.layers} | {"loss": np.asarray(loss)}, sides
+
+    points = {shift: at(shift) for shift in (step, -step, step / 2, -step / 2)}
+    sides = [[np.asarray(kink) > 0 for kink in kinks] for _, kinks in points.values()]
+    if any(not np.array_equal(a, b) for other in sides for a, b in zip(sides[0], other, strict=True)):
+        return None
+    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for name, value in points[step][0].items():
+        wide = (value - points[-step][0][name]) / (2 * step)
+        narrow = (points[step / 2][0][name] - points[-step / 2][0][name]) / step
+        rounding = 64 * np.finfo(np.float64).eps * np.abs(value).max(initial=0.0) / step
+        found[name] = (4 * narrow - wide) / 3, 2 * np.abs(narrow - wide) + rounding
+    return found
+
+
+def smooth_slopes(
+    expected: Expected,
+    parameters: dict[str, np.ndarray],
+    data: dict[str, np.ndarray],
+    names: tuple[str, ...],
+    training: bool,
+) -> tuple[dict[str, np.ndarray], dict[str, tuple[np.ndarray, np.ndarray]], float]:
+    """A direction through what is named, the `slopes` along it, and the step; no kink is in between.
+
+    Of several steps, the one by which slopes may be wrong by least. Where that is much, little is said.
+    """
+    best: tuple[dict[str, np.ndarray], dict[str, tuple[np.ndarray, np.ndarray]], float] | None = None
+    least = math.inf
+    for seed, step in enumerate((1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)):
+        rng = np.random.default_rng(seed)
+        shapes = {name: (parameters if name in parameters else data)[name].shape for name in names}
+        direction = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+        if (found := slopes(expected, parameters, data, direction, training, step)) is None:
+            continue
+        doubt = max(
+            np.abs(error).max(initial=0.0) / max(1e-3, np.abs(slope).max(initial=0.0))
+            for slope, error in found.values()
+        )
+        if doubt < least:
+            best, least = (direction, found, step), doubt
+        if doubt < 1e-6:
+            break
+    assert best is not None, "too many kinks to differentiate along a direction"
+    return best
+
+
+def check_slope(
+    expected: Expected,
+    who: str,
+    parameters: dict[str, np.ndarray],
+    data: dict[str, np.ndarray],
+    gradients: dict[str, np.ndarray],
+    training: bool,
+) -> None:
+    """Gradients are finite, and give the reference's slope along directions of all parameters and inputs."""
+    for name, gradient in gradients.items():
+        assert np.isfinite(gradient).all(), f"{who}: gradient of {name} is not finite"
+    for what, names in (("parameters", expected.trained), ("inputs", tuple(expected.inputs))):
+        direction, found, _ = smooth_slopes(expected, parameters, data, names, training)
+        slope, doubt = found["loss"]
+        got = sum(np.vdot(gradients[name], direction[name]) for name in names)
+        size = math.sqrt(sum(np.vdot(gradients[name], gradients[name]) for name in names))
+        message = f"{who}: the derivative along a direction of {what} is {got:.6g}, not {slope:.6g}"
+        assert abs(got - slope) <= 4 * doubt + 1e-5 * max(size, 1e-3), message
+
+
+def check_evaluation(expected: Expected, model: Any) -> None:
+    """Outside training too, gradients are the reference's."""
+    parameters, data = draw_moderate(expected, 20), draw_data(expected, 21)
+    model.load(parameters)
+    loss, gradients = model.differentiate(data, False)
+    _, wanted, _, _ = expected.reference(parameters, data, False)
+    scale = max([1e-3, *(float(np.linalg.norm(data[name])) for name in expected.cotangents.values())])
+    assert_close(np.asarray(loss), np.asarray(wanted), 1e-10, f"{model.name}: loss in evaluation", scale)
+    who = f"{model.name} in evaluation"
+    check_slope(expected, who, parameters, data, gradients, False)
+
+
+def batch_shapes(expected: Expected) -> list[tuple[int, ...]]:
+    """No batch at all, one of one, even and odd ones, two dimensions, that of the plan, and a larger one.
+
+    A network of more than 200,000 parameters is tried with small ones alone.
+    """
+    small: list[tuple[int, ...]] = [(), (1,), (2, 3)]
+    return [*small, (2,), (min(expected.batch, 1024),), (257,)] if expected.size <= 200_000 else small
+
+
+def check_batches(expected: Expected, model: Any, tolerance: float) -> None:
+    """Any batch gives the reference's layers, and the loss and gradients of its parts, weighted by size.
+
+    This is outside training. Losses are means over the batch, so a part counts by its share of the samples.
+    """
+    shapes = batch_shapes(expected)
+    stops = np.cumsum([0, *(math.prod(shape) for shape in shapes)]).tolist()
+    parameters, data = draw_moderate(expected, 22), draw_data(expected, 23, stops[-1])
+    model.load(parameters)
+    values, *_ = expected.reference(parameters, data, False)
+
+    def try_one(shape: tuple[int, ...], part: slice) -> tuple[float, dict[str, np.ndarray]]:
+        who = f"{model.name}, a batch {shape}"
+        piece = {name: array[part].reshape((*shape, *array.shape[1:])) for name, array in data.items()}
+        # In Keras what gives all layers is a model of the tests' own, which takes a batch of one dimension.
+        plain = model.name == "keras"
+        layers = model.layers({n: a[part] for n, a in data.items()} if plain else piece, False)
+        for name in expected.layers:
+            wanted = values[name][part]
+            assert plain or layers[name].shape[: len(shape)] == shape, (
+                f"{who}: layer {name} is {layers[name].shape}"
+            )
+            assert_close(layers[name].reshape(wanted.shape), wanted, tolerance, f"{who}: layer {name}")
+        for (name, units), output in zip(expected.outputs.items(), model.outputs(piece), strict=True):
+            assert output.shape == (*shape, *units), f"{who}: {name} has the shape {output.shape}"
+            wanted = values[name][part]
+            assert_close(output.reshape(wanted.shape), wanted, tolerance, f"{who}: output {name}")
+        share = (part.stop - part.start) / stops[-1]
+        # What is summed over the samples, and not averaged, is made a mean by its factor.
+        loss, gradients = model.differentiate(
+            piece | {name: piece[name] / share for name in expected.cotangents.values()}, False
+        )
+        for name in expected.inputs:
+            assert gradients[name].shape == piece[name].shape, f"{who}: gradient of {name}"
+            gradients[name] = gradients[name].reshape(data[name][part].shape)
+        return share * float(loss), {name: share * gradient for name, gradient in gradients.items()}
+
+    loss, gradients = try_one((stops[-1],), slice(0, stops[-1]))
+    parts = [
+        try_one(shape, slice(start, stop))
+        for shape, (start, stop) in zip(shapes, pairwise(stops), strict=True)
+    ]
+    size = max(1.0, sum(abs(part) for part, _ in parts))
+    message = f"{model.name}: the loss of {stops[-1]} samples is not that of its parts"
+    assert abs(loss - sum(part for part, _ in parts)) <= tolerance * size, message
+    largest = max(np.abs(gradient).max(initial=0.0) for gradient in gradients.values())
+    for name, gradient in gradients.items():
+        pieces = [part[name] for _, part in parts]
+        whole = np.concatenate(pieces) if name in expected.inputs else sum(pieces)
+        scale = max(1e-2 * largest, 1e-3, sum(np.abs(piece).max(initial=0.0) for piece in pieces))
+        what = f"{model.name}: gradient of {name} by {stops[-1]} samples, against that by parts,"
+        assert_close(gradient, whole, tolerance, what, scale)
+
+
+def check_repeated_samples(expected: Expected, model: Any, tolerance: float) -> None:
+    """In training a batch several times over has the batch's own loss and gradients, norms and all."""
+    parameters, data = draw_moderate(expected, 24), draw_data(expected, 25, 3)
+
+    def try_one(times: int) -> tuple[float, dict[str, np.ndarray]]:
+        many = {name: np.tile(array, (times, *[1] * (array.ndim - 1))) for name, array in data.items()}
+        model.load(parameters)
+        loss, gradients = model.differentiate(
+            many | {name: many[name] / times for name in expected.cotangents.values()}
+        )
+        for name in expected.inputs:
+            gradients[name] = times * gradients[name][-3:]
+        return float(loss), gradients
+
+    # 6 samples are what the other tests have.
+    loss, wanted = try_one(2)
+    largest = max(np.abs(gradient).max(initial=0.0) for gradient in wanted.values())
+    for times in (1, 22, 87):
+        what = f"{model.name}: {3 * times} samples in training"
+        other, gradients = try_one(times)
+        assert abs(other - loss) <= tolerance * max(1.0, abs(loss)), f"{what}: loss"
+        for name, gradient in gradients.items():
+            assert_close(
+                gradient, wanted[name], tolerance, f"{what}: gradient of {name}", max(1e-2 * largest, 1e-3)
+            )
+
+
+def check_large_values(expected: Expected, model: Any, tolerance: float) -> None:
+    """Where biases, inputs or weights are large, values and gradients are finite and the reference's.
+
+    What makes the reference itself larger than 1e30 is left out.
+    """
+    start, given = draw_moderate(expected, 26), draw_data(expected, 27)
+    rng = np.random.default_rng(28)
+    signs = {n: rng.choice([-1.0, 1.0], size=array.shape) for n, array in (start | given).items()}
+    biases = [name for name in start if name.endswith(".bias")]
+    weights = [name for name in start if name.count(".") == 1 and name.endswith(".weight")]
+    for what, names, factor in (
+        ("biases of 1e2", biases, 1e2),
+        ("biases of 1e4", biases, 1e4),
+        ("biases of -1e4", biases, -1e4),
+        ("inputs of 1e4", expected.inputs, 1e4),
+        ("weights of 1e2", weights, 1e2),
+    ):
+        parameters, data, who = {**start}, {**given}, f"{model.name}, {what}"
+        for name in names:
+            place = parameters if name in parameters else data
+            place[name] = place[name] + factor * signs[name]
+        with np.errstate(all="ignore"):
+            values, loss, _, _ = expected.reference(parameters, data, False)
+        if not max(abs(float(loss)), *(np.abs(values[name]).max() for name in expected.layers)) < 1e30:
+            continue
+        model.load(parameters)
+        with np.errstate(over="raise", invalid="raise", divide="raise"):
+            layers = model.layers(data, False)
+            found, gradients = model.differentiate(data, False)
+        for name in expected.layers:
+            wanted = values[name]
+            assert_close(layers[name].reshape(wanted.shape), wanted, tolerance, f"{who}: layer {name}", 1.0)
+        size = max([1.0, *(1e4 * np.linalg.norm(data[name]) for name in expected.cotangents.values())])
+        assert_close(np.asarray(found), np.asarray(loss), tolerance, f"{who}: loss", size)
+        check_slope(expected, who, parameters, data, gradients, False)
+
+
+def check_calls(expected: Expected, model: Any) -> None:
+    """A call gives the same whatever was called before; nothing but the running statistics is changed.
+
+    What is handed out or taken in as parameters shares no memory with the model.
+    """
+    parameters, data = draw_moderate(expected, 29), draw_data(expected, 30)
+    given = {name: array.copy() for name, array in parameters.items()}
+    model.load(given)
+    for array in given.values():
+        array += 1.0
+
+    def try_one(data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        layers, (loss, gradients) = model.layers(data, False), model.differentiate(data, False)
+        found = {f"layer {name}": layers[name] for name in expected.layers}
+        found |= {f"gradient of {name}": gradient for name, gradient in gradients.items()}
+        return {name: np.array(array) for name, array in found.items()} | {"loss": np.array(loss)}
+
+    def check_held(when: str, except_for: tuple[str, ...] = ()) -> None:
+        arrays = model.arrays()
+        for name, array in parameters.items():
+            if name not in except_for:
+                assert np.array_equal(arrays[name], array), f"{model.name}: {name} has changed {when}"
+
+    check_held("with the arrays that were loaded")
+    first = try_one(data)
+    try_one(draw_data(expected, 31, 3))
+    check_held("in evaluation")
+    for array in model.arrays().values():
+        array += 1
+    check_held("with the arrays that were handed out")
+    model.differentiate(data)
+    check_held("in training", expected.running)
+    model.load(parameters)
+    for name, again in try_one(data).items():
+        assert_close(again, first[name], 1e-12, f"{model.name}: {name}, again,", 1.0)
+    model.load(model.arrays())
+    check_held("by loading what was handed out")
+
+
+def check_held_digests(expected: Expected, model: Any) -> None:
+    """Arrays carry the digests of the spec's edges and units; those of others are refused, and load nothing.
+
+    So are arrays with a name or a shape that is not the model's; those without any digest are taken.
+    """
+    parameters = draw_moderate(expected, 32)
+    model.load(parameters)
+    held = model.arrays()
+    wanted = {
+        f"{name}.digest": edge_digest(*edges_of(expected.stored, name), (targets, sources))
+        for name, (targets, sources, _) in expected.edges.items()
+    } | {f"{name}.digest": digest_of(text) for name, text in expected.digests.items()}
+    found = {name: array for name, array in held.items() if name.endswith(".digest")}
+    assert found.keys() == wanted.keys(), f"{model.name}: digests of other things"
+    for name, digest in wanted.items():
+        assert np.array_equal(found[name], digest), f"{model.name}: {name} is that of something else"
+    other = {name: array + (0 if name in wanted else 1) for name, array in held.items()}
+    some = next(iter(expected.parameters), None)
+    tried = np.random.default_rng(34).permutation(sorted(wanted))[:12].tolist()
+    wrong = {name: other | {name: wanted[name] + 1} for name in tried}
+    if some is not None:
+        wrong[f"no {some}"] = {name: array for name, array in other.items() if name != some}
+        wrong[f"{some} of another shape"] = other | {some: np.append(other[some], 0.0)}
+        wrong["another name"] = other | {f"{some} again": other[some]}
+    for what, arrays in wrong.items():
+        try:
+            model.load(arrays)
+        except (RuntimeError, ValueError):
+            pass
+        else:
+            raise AssertionError(f"{model.name} loads arrays with {what} of another model")
+        now = model.arrays()
+        for name in parameters:
+            assert np.array_equal(now[name], held[name]), f"{model.name}: refused ({what}), but {name} moved"
+
+
+def check_other_stored(
+    expected: Expected, module: ModuleType, folder: Path, build: Callable[[Path], Any]
+) -> None:
+    """A module refuses stored arrays that are not those it was compiled with."""
+    place = Path(str(module.__file__))
+    shutil.copy(place, folder)
+    with np.load(place.with_name(f"{expected.name}.npz"), allow_pickle=False) as held:
+        arrays = {name: held[name] for name in held.files}
+    last = list(arrays)[-1]
+    for changed in ({**arrays, last: arrays[last][::-1]}, {**arrays, last: arrays[last] + 1}):
+        if not np.array_equal(changed[last], arrays[last]):
+            np.savez(folder / f"{expected.name}.npz", **changed)
+            with pytest.raises(ValueError, match="compiled with"):
+                build(folder / place.name)
+
+
+def check_names(expected: Expected, module: ModuleType) -> None:
+    """`unit_names` are those of the spec, and `in_order` finds them among columns in any order."""
+    for axis in (name.removesuffix(".names") for name in expected.stored if name.endswith(".names")):
+        text = expected.stored[f"{axis}.names"].tobytes()
+        ends = [0, *expected.stored[f"{axis}.name_ends"].tolist()]
+        names = [text[start:end].decode() for start, end in pairwise(ends)]
+        given = module.unit_names(axis)
+        assert given.tolist() == names, f"unit_names({axis!r}) are others"
+        given[:] = "changed"
+        assert module.unit_names(axis).tolist() == names, f"unit_names({axis!r}) can be changed"
+        rng = np.random.default_rng(33)
+        extra = ["".join(names) + str(number) for number in range(3)]
+        columns = [[*names, *extra][at] for at in rng.permutation(len(names) + 3)]
+        places = module.in_order(columns, axis)
+        assert [columns[at] for at in places] == names, f"in_order(..., {axis!r}) is in another order"
+        table = rng.normal(size=(2, len(columns)))
+        wanted = np.stack([table[:, columns.index(name)] for name in names], axis=1)
+        assert np.array_equal(module.in_order(columns, axis, table), wanted)
+        lacking = [column for column in columns if column != names[0]]
+        rest = np.delete(table, columns.index(names[0]), axis=1)
+        if len(names) > 1:
+            wanted[:, 0] = -7.0
+            filled = module.in_order(lacking, axis, rest, missing=-7.0)
+            assert np.array_equal(filled, wanted), f"in_order(..., {axis!r}, missing) fills in another place"
+        for refused in (lacking, [*columns, names[-1]]):
+            with pytest.raises(ValueError, match="table"):
+                module.in_order(refused, axis)
