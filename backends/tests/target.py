@@ -233,16 +233,19 @@ def _reference(plan: Plan, kernels: set[str]) -> tuple[str, ...]:
         shape = ", ".join(map(str, value.shape))
         lines += [f'y, t = v["{term.prediction}"].reshape(-1, {shape}), data["{term.target}"]']
         if term.loss.kink_at_target:
-            lines.append("sides.append(y > t)")
-        kernels.update(kernel for kernel in term.loss.kernels if f"{kernel}(" in term.loss.formula)
-        lines.append(f"loss = loss + {scaled(term.coefficient, term.loss.formula.format(y='y', t='t'))}")
+            lines.append("kinks.append((y - t).real)")
+        kernels.add(term.loss.name)
+        lines.append(f"loss = loss + {scaled(term.coefficient, f'{term.loss.name}(y, t)')}")
     for output, cotangent in _cotangents(plan).items():
-        lines.append(f'loss = loss + np.vdot(v["{output}"], data["{cotangent}"])')
+        shape = f'data["{cotangent}"].reshape(v["{output}"].shape)'
+        lines.append(f'loss = loss + np.sum(v["{output}"] * {shape})')
     for penalty in graph.penalties:
         weight = f'p["{penalty.parameter}"]'
         if penalty.penalty.kink_at_zero:
-            lines.append(f"sides.append({weight} > 0)")
-        lines.append(f"loss = loss + {scaled(penalty.coefficient, penalty.penalty.formula.format(w=weight))}")
+            lines.append(f"kinks.append({weight}.real)")
+        kernels.add(penalty.penalty.name)
+        value = f"{penalty.penalty.name}({weight})"
+        lines.append(f"loss = loss + {scaled(penalty.coefficient, value)}")
     return tuple(lines)
 
 
@@ -269,12 +272,12 @@ def _step(op: Operation, kernels: set[str]) -> list[str]:
             kernels.add("biases")
             return [call("x = x + biases(", [f'p["{op.bias.name}"]', bias_index(op)], ")", 4)]
         case Apply():
-            kernels.update(k for k in op.activation.kernels if f"{k}(" in op.activation.formula)
-            sides = [f"sides.append(x > {kink})" for kink in op.activation.kinks]
+            kernels.add(op.activation.name)
+            kinks = [f"kinks.append(x.real - {kink})" for kink in op.activation.kinks]
             grid = op.activation.derivative is None and len(op.output.shape) > 1
             x = f"x.reshape(-1, {', '.join(map(str, op.output.shape))})" if grid else "x"
-            text = op.activation.formula.format(x=x, **dict(op.arguments))
-            return [*sides, f"x = {text}.reshape(x.shape)" if grid else f"x = {text}"]
+            text = f"{op.activation.name}({', '.join([x, *(f'{n}={value}' for n, value in op.arguments)])})"
+            return [*kinks, f"x = {text}.reshape(x.shape)" if grid else f"x = {text}"]
         case ApplyNorm():
             return _norm(op, kernels)
         case Multiply():

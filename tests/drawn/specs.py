@@ -111,11 +111,15 @@ SHAPES = st.one_of(
 def attributes(draw, made: Drawn, name: str, edges: Edges) -> tuple[str, bool, bool]:
     """What stands after `with`, whether there are weights, and whether they are trained."""
     kind = draw(
-        st.sampled_from(["", "", "", "normal", "uniform", "number", "none", "degrees", "file", "file"])
+        st.sampled_from(
+            ["", "", "", "normal", "extreme", "uniform", "number", "none", "degrees", "file", "file"]
+        )
     )
     texts: list[str] = []
     if kind == "normal":
         texts.append("weight ~ normal(0, 1 / sqrt(fan_in))")
+    elif kind == "extreme":
+        texts.append(f"weight ~ normal(0, {draw(st.sampled_from(['100', '1e-6', '1e4']))})")
     elif kind == "uniform":
         texts.append(f"weight ~ uniform(-0.5, {draw(st.sampled_from(['0.5', 'p / 4', '1 / fan_out']))})")
     elif kind == "number":
@@ -171,11 +175,12 @@ def bias(draw, made: Drawn, layer: Value) -> str:
 @st.composite
 def operations(draw, made: Drawn, layer: Value) -> list[str]:
     """What happens to a layer's sum, in any order."""
-    some = draw(st.lists(st.one_of(activation(), activation(), st.just("scale(0.5)")), max_size=2))
+    scale = st.sampled_from(["0.5", "0.5", "0.5", "-1", "1e3", "1e-4"]).map("scale({})".format)
+    some = draw(st.lists(st.one_of(activation(), activation(), scale), max_size=2))
     if draw(st.integers(0, 2)) == 0:
         some.append(draw(st.sampled_from(["dropout(0.5)", "dropout(0.125)", "dropout(0)"])))
     norm = draw(st.sampled_from(["", "", "", "batch_norm", "batch_norm(momentum = 0.25)", "layer_norm"]))
-    if norm and not (norm == "layer_norm" and prod(layer.shape) < 4):
+    if norm:
         some.append(norm)
     if draw(st.booleans()):
         some.append(draw(bias(made, layer)))
@@ -285,7 +290,7 @@ def losses(draw, made: Drawn) -> None:
             made.statements.append(f"target {target}{list(shape) if shape else ''}: class[{classes}]")
         else:
             made.statements.append(f"target {target}{compared.declared}")
-        factor = draw(st.sampled_from(["", "", "0.5 * ", "p * ", "-1 * "]))
+        factor = draw(st.sampled_from(["", "", "0.5 * ", "p * ", "-1 * ", "1e6 * ", "1e-5 * "]))
         terms.append(f"{factor}{name}({compared.name}, {target})")
         made.read.discard(compared.name)  # so that it is an output
     for name in draw(st.lists(st.sampled_from(sorted(PENALTIES)), max_size=1)):
@@ -305,7 +310,7 @@ def specs(draw) -> Spec:
         data = draw(value(made, f"data{number}", draw(SHAPES)))
         made.values.append(data)
         made.statements.append(f"input {data.name}{data.declared}")
-    for number in range(draw(st.integers(1, 4))):
+    for number in range(draw(st.sampled_from([1, 2, 3, 4, 1, 2, 3, 4, 12]))):
         draw(layer(made, number))
     draw(losses(made))
     outputs = [v.name for v in made.values if v.name in made.layers and v.name not in made.read]

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ...common.kernels.array_hash import array_hash
-from .expected import Expected, draw_data, draw_parameters
+from .expected import Expected, draw_parameters
+from .points import assert_within, point_of
 
 
 def assert_close(
@@ -68,24 +69,26 @@ def check_start(expected: Expected, build: Any) -> None:
             assert np.array_equal(arrays[name].astype(np.float32), wanted), f"{name} starts otherwise"
 
 
-def check_outputs(expected: Expected, model: Any, training: bool, tolerance: float) -> None:
+def check_outputs(expected: Expected, model: Any, training: bool) -> None:
     """Every layer, the outputs' shapes and, in training, the running statistics are the reference's."""
-    parameters, data = draw_parameters(expected, 1), draw_data(expected, 2)
-    model.load(parameters)
-    layers = model.layers(data, training)
-    values, _, _, running = expected.reference(parameters, data, training)
+    point = point_of(expected, training, "float64")
+    model.load(point.parameters)
+    layers = model.layers(point.data, training)
     for name in expected.layers:
-        wanted = values[name]
-        assert_close(layers[name].reshape(wanted.shape), wanted, tolerance, f"{model.name}: layer {name}")
+        wanted, error = point.values[name], point.value_errors[name]
+        assert_within(layers[name].reshape(wanted.shape), wanted, error, f"{model.name}: layer {name}")
     if training:
         arrays = model.arrays()
         for name in expected.running:
-            assert_close(arrays[name], running[name], tolerance, f"{model.name}: {name}")
+            assert_within(
+                arrays[name], point.running[name], point.running_errors[name], f"{model.name}: {name}"
+            )
         return
-    outputs = model.outputs(data)
+    outputs = model.outputs(point.data)
     for (name, shape), output in zip(expected.outputs.items(), outputs, strict=True):
         assert output.shape == (len(output), *shape), f"{name} has the shape {output.shape}"
-        assert_close(output.reshape(len(output), -1), values[name], tolerance, f"{model.name}: output {name}")
+        wanted, error = point.values[name], point.value_errors[name]
+        assert_within(output.reshape(len(output), -1), wanted, error, f"{model.name}: output {name}")
 
 
 def check_projections(expected: Expected, model: Any, tolerance: float) -> None:

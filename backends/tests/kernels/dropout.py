@@ -8,7 +8,8 @@ import numpy as np
 
 from .checks import assert_close
 from .expected import Expected, draw_data, draw_parameters
-from .gradients import check_directions, check_running, loss_scale
+from .gradients import check_direction, check_running
+from .points import assert_within, direction_through, evaluated
 
 
 def check_dropout(expected: Expected, model: Any) -> None:
@@ -41,24 +42,23 @@ def divergence(share: float, p: float) -> float:
     return sum(a * (np.log(a) - np.log(b)) if b > 0 else np.inf for a, b in parts if a > 0)
 
 
-def check_dropped_gradients(expected: Expected, model: Any, tolerance: float) -> None:
+def check_dropped_gradients(expected: Expected, model: Any) -> None:
     """With some units dropped, layers, loss and derivatives are the reference's without the same units."""
     parameters, data = draw_parameters(expected, 10), draw_data(expected, 11, batch=32)
     model.load(parameters)
     masks, layers, loss, gradients = model.differentiate_dropped(data, 12)
     kept: dict[str, np.ndarray] = {}
     for step, p in expected.dropout.values():
-        kept[f"{step} kept"] = masks[step] != 0
-        wanted = kept[f"{step} kept"] / (1 - p)
+        wanted = (masks[step] != 0) / (1 - p)
         assert_close(masks[step], wanted, 1e-6, f"{model.name}: mask of {step}")
-    data = data | kept
-    values, wanted_loss, _, running = expected.reference(parameters, data, True)
-    for name in expected.layers:
-        wanted = values[name]
-        assert_close(layers[name].reshape(wanted.shape), wanted, 1e-6, f"{model.name}: layer {name}, dropped")
-    scale = loss_scale(expected, data)
-    what = f"{model.name}: loss with dropout"
-    assert_close(np.asarray(loss), np.asarray(wanted_loss), max(tolerance, 1e-6), what, scale)
-    check_running(expected, model, running, 1e-6)
-    size = max(abs(float(wanted_loss)), scale)
-    check_directions(expected, f"{model.name} with dropout", parameters, data, gradients, True, 1e-6, size)
+        # The mask is float32, so what is kept is 1 but for that rounding.
+        kept[f"{step} kept"] = masks[step].astype(np.float64) * (1 - p)
+    name = f"{model.name} with dropout"
+    direction = direction_through(expected, data, 13)
+    point = evaluated(expected, parameters, data | kept, True, direction)
+    for layer in expected.layers:
+        wanted, error = point.values[layer], point.value_errors[layer]
+        assert_within(layers[layer].reshape(wanted.shape), wanted, error, f"{name}: layer {layer}")
+    assert_within(loss, point.loss, point.loss_error, f"{name}: loss")
+    check_running(expected, model, point)
+    check_direction(name, point, direction, gradients)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Expected:
     """The facts that no target may differ from.
 
@@ -82,10 +82,23 @@ def draw_data(expected: Expected, seed: int, batch: int = 6) -> dict[str, np.nda
 
 
 def draw_parameters(expected: Expected, seed: int) -> dict[str, np.ndarray]:
-    """Parameters in general position, float64: start values moved a little, running variances positive."""
+    """Parameters in general position, float64, wherever they start: no layer fades or grows by much.
+
+    Running variances are positive. The start values are held by themselves.
+    """
     rng = np.random.default_rng(seed)
-    return {
-        name: np.abs(moved) + 0.1 if name.endswith(".running_var") else moved
-        for name, start in expected.start(seed).items()
-        for moved in [start.astype(np.float64) + 0.1 * rng.normal(size=start.shape)]
-    }
+    drawn = {name: general(rng, shape) for name, shape in expected.parameters.items()}
+    for name, (targets, _, edges) in expected.edges.items():
+        if f"{name}.weight" in drawn:
+            drawn[f"{name}.weight"] /= np.sqrt(max(edges / targets, 1))
+    for name, array in drawn.items():
+        if array.ndim == 2:
+            array /= np.sqrt(array.shape[1])
+        if name in expected.running and name.endswith(".running_var"):
+            np.abs(array, out=array)
+    return drawn
+
+
+def general(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers of either sign, none of them small, of which no few cancel."""
+    return rng.choice([-1.0, 1.0], shape) * rng.uniform(0.5, 1.5, shape)

@@ -1,8 +1,18 @@
-"""The plain definitions that the reference network is written in, apart from every target's code."""
+"""The plain definitions that the reference network is written in, apart from every target's code.
+
+All take complex numbers as well as real ones, and are then what they are for real numbers, continued: with
+x + ih, h = 1e-30, the imaginary part of what comes out is h times the derivative (`derivative_along`). What is
+not smooth chooses by the real part: `relu` and `leaky_relu` are at 0 what they are below it, and the
+derivative of an absolute value at 0 is 0.
+"""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+
+from .rounding import around
 
 
 def weighted_sum(
@@ -13,26 +23,160 @@ def weighted_sum(
     x is (batch, sources), the others but `targets` (edges,), in whatever order.
     """
     weight = np.ones(len(source)) if weight is None else weight
-    return np.stack([np.bincount(target, weight * sample[source], minlength=targets) for sample in x])
+    rows: list[np.ndarray] = []
+    for sample in x:
+        carried = sample[source] * weight
+        row = np.bincount(target, carried.real, minlength=targets)
+        if np.iscomplexobj(carried):
+            row = row + 1j * np.bincount(target, carried.imag, minlength=targets)
+        rows.append(row)
+    total = np.stack(rows)
+    return around(total, total)
+
+
+def biases(bias: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """The bias of every unit; -1 is none."""
+    return np.where(index < 0, 0.0, bias[np.maximum(index, 0)] if len(bias) else 0.0)
+
+
+# ------------------------------------------------------------------------------------------------- norms
 
 
 def normalised(x: np.ndarray, axis: int, eps: float) -> np.ndarray:
-    """x less its mean, over the root of its biased variance plus eps, along `axis`."""
+    """x less its mean, over the root of its biased variance plus eps, along `axis`.
+
+    Frameworks may fold the mean into the variance, so roundings of the mean square are granted to it.
+    """
     centred = x - x.mean(axis=axis, keepdims=True)
-    return centred / np.sqrt((centred**2).mean(axis=axis, keepdims=True) + eps)
+    variance = (centred * centred).mean(axis=axis, keepdims=True)
+    variance = around(variance, (x * x).mean(axis=axis, keepdims=True))
+    variance = np.where(variance.real < 0, variance - variance.real, variance)
+    return centred / np.sqrt(variance + eps)
 
 
 def moved(
     parameters: dict[str, np.ndarray], name: str, x: np.ndarray, momentum: float
 ) -> dict[str, np.ndarray]:
     """The running statistics of the batch norm `name` after a batch x (batch, units)."""
-    new = {"running_mean": x.mean(axis=0), "running_var": x.var(axis=0, ddof=1)}
+    x = x.real
+    centred = x - x.mean(axis=0)
+    variance = (centred * centred).sum(axis=0) / (len(x) - 1)
+    new = {"running_mean": x.mean(axis=0), "running_var": around(variance, (x * x).mean(axis=0))}
     return {
         f"{name}.{what}": (1 - momentum) * parameters[f"{name}.{what}"] + momentum * value
         for what, value in new.items()
     }
 
 
-def biases(bias: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """The bias of every unit; -1 is none."""
-    return np.where(index < 0, 0.0, bias[np.maximum(index, 0)] if len(bias) else 0.0)
+# ------------------------------------------------------------------------------------------- activations
+
+
+def tanh(x: np.ndarray) -> np.ndarray:
+    """The hyperbolic tangent."""
+    return smooth(np.tanh(x), x)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-x))."""
+    above = x.real >= 0
+    e = np.exp(np.where(above, -x, x))
+    return smooth(np.where(above, 1, e) / (1 + e), x)
+
+
+def relu(x: np.ndarray) -> np.ndarray:
+    """x above 0, and 0 elsewhere."""
+    return np.where(x.real > 0, x, 0)
+
+
+def leaky_relu(x: np.ndarray, slope: float) -> np.ndarray:
+    """x above 0, and `slope` x elsewhere."""
+    return np.where(x.real > 0, x, slope * x)
+
+
+def gelu(x: np.ndarray) -> np.ndarray:
+    """x Phi(x) (Hendrycks and Gimpel 2016), Phi the standard normal distribution function."""
+    return smooth(x * (1 + erf(x / math.sqrt(2))) / 2, x)
+
+
+def erf(x: np.ndarray) -> np.ndarray:
+    """The error function, of a complex x by its first two terms along the imaginary axis."""
+    of_real = np.frompyfunc(math.erf, 1, 1)(x.real).astype(np.float64)
+    if not np.iscomplexobj(x):
+        return around(of_real, of_real)
+    result = of_real + 1j * (2 / math.sqrt(math.pi) * np.exp(-np.square(x.real)) * x.imag)
+    return around(result, result)
+
+
+def gelu_tanh(x: np.ndarray) -> np.ndarray:
+    """The tanh form of gelu: x / 2 (1 + tanh(u)), u = sqrt(2 / pi) (x + 0.044715 x^3)."""
+    inner = tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))
+    return smooth(x * (1 + inner) / 2, x)
+
+
+def softplus(x: np.ndarray) -> np.ndarray:
+    """log(1 + exp(x))."""
+    above = x.real > 0
+    e = np.exp(np.where(above, -x, x))
+    logarithm = np.log1p(e.real)  # numpy's own of a complex number loses the digits of a small one
+    if np.iscomplexobj(e):
+        logarithm = logarithm + 1j * (e.imag / (1 + e.real))
+    return smooth(np.where(above, x, 0) + logarithm, x)
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    """exp(x) over its sum along the last dimension."""
+    e = np.exp(x - x.real.max(axis=-1, keepdims=True))
+    return smooth(e / e.sum(axis=-1, keepdims=True), x)
+
+
+def smooth(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """y = f(x), and to its derivative are granted roundings of 1, the size that it has where f is not flat.
+
+    Where f is flat, 1 - y^2 and its like have no others.
+    """
+    return around(y, 1j * np.asarray(x).imag)
+
+
+# ------------------------------------------------------------------------------------ losses and penalties
+
+
+def cross_entropy(y: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Mean of -log softmax(y)[t]; logits y (..., classes), codes t (...) integers."""
+    shifted = y - y.real.max(axis=-1, keepdims=True)
+    logarithms = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return -np.take_along_axis(logarithms, t[..., None], axis=-1).mean()
+
+
+def binary_cross_entropy(y: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Mean of log(1 + exp(y)) - y t over all entries."""
+    return (softplus(y) - y * t).mean()
+
+
+def mse(y: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Mean of (y - t)^2 over all entries."""
+    return np.square(y - t).mean()
+
+
+def squared_error(y: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Sum of (y - t)^2 over a sample's entries, averaged over the batch."""
+    return np.square(y - t).sum() / len(y)
+
+
+def mae(y: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Mean of |y - t| over all entries."""
+    return magnitude(y - t).mean()
+
+
+def l1(w: np.ndarray) -> np.ndarray:
+    """Sum of |w|."""
+    return magnitude(w).sum()
+
+
+def l2(w: np.ndarray) -> np.ndarray:
+    """Sum of w^2."""
+    return np.square(w).sum()
+
+
+def magnitude(x: np.ndarray) -> np.ndarray:
+    """|x|, continued."""
+    return x * np.sign(x.real)

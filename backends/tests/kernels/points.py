@@ -1,0 +1,257 @@
+"""Points where targets are held against the reference, what it says there, and how exactly that is known."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from .expected import Expected, draw_data, draw_parameters, general
+from .rounding import rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """What the reference says at some parameters and data, each with the largest error of right code.
+
+    `values` are the layers' (batch, units) and their errors one per unit, `loss` a number, `running` the
+    moved statistics, `along` the derivative along a direction that was asked for. `unsettled` counts what
+    lies so near to a kink that rounding decides on its side.
+    """
+
+    parameters: dict[str, np.ndarray]
+    data: dict[str, np.ndarray]
+    training: bool
+    dtype: str
+    values: dict[str, np.ndarray]
+    value_errors: dict[str, np.ndarray]
+    loss: float
+    loss_error: float
+    running: dict[str, np.ndarray]
+    running_errors: dict[str, np.ndarray]
+    along: float
+    along_error: float
+    unsettled: int
+
+
+@dataclass(frozen=True)
+class Derivative:
+    """The reference's derivatives by one array: of all entries along a direction, and of some by themselves.
+
+    `error` is the largest of right code along the direction, or along one through all arrays, where that is
+    small enough. A direction's entries are between a half and one and a half, so that no entry by itself errs
+    by more than twice as much.
+    """
+
+    direction: np.ndarray
+    along: float
+    entries: dict[tuple[int, ...], float]
+    error: float
+
+    @property
+    def size(self) -> float:
+        """The largest of them."""
+        return max(abs(value) for value in (self.along, *self.entries.values()))
+
+
+def coarse(dtype: str) -> float:
+    """How coarsely the reference rounds when it is asked for errors: 256 times as coarsely as `dtype`.
+
+    Right code then stays below the largest error of a few draws, unless all of these come out 100 times
+    smaller than they usually are; it may round several times where the reference does once.
+    """
+    return 256 * float(np.finfo(dtype).eps) / 2
+
+
+def allowed(error: Any, size: Any, dtype: str) -> Any:
+    """An error with what is granted in any case: a rounding of the largest entry, and what underflows."""
+    limits = np.finfo(dtype)
+    return error + coarse(dtype) * size + float(limits.tiny / limits.eps)
+
+
+def assert_within(got: Any, wanted: Any, error: Any, what: str) -> None:
+    """Fail unless each entry is as near to the one that is wanted as `error` says."""
+    got, wanted = np.asarray(got, np.float64), np.asarray(wanted, np.float64)
+    assert got.shape == wanted.shape, f"{what}: shape {got.shape}, expected {wanted.shape}"
+    assert np.isfinite(got).all(), f"{what} is not finite"
+    excess = np.abs(got - wanted) / np.broadcast_to(error, wanted.shape)
+    at = np.unravel_index(np.argmax(excess), excess.shape) if excess.size else ()
+    place = str([int(index) for index in at]) if at else ""
+    message = f"{what}{place} is {got[at]:.10g}, not {wanted[at]:.10g}" if excess.size else what
+    assert excess.max(initial=0.0) <= 1, f"{message}: {excess.max():.1e} times the error that rounding makes"
+
+
+def evaluated(
+    expected: Expected,
+    parameters: dict[str, np.ndarray],
+    data: dict[str, np.ndarray],
+    training: bool,
+    direction: dict[str, np.ndarray] | None = None,
+    dtype: str = "float64",
+) -> Point:
+    """The reference at some parameters and data: exactly, and four times with coarse rounding.
+
+    Sixteen times where a few kinks are unsettled, so that each is seen from both sides. Where there are more,
+    as in a large network, four times see many from the other side.
+    """
+    at = expected, parameters, data, training, direction or {}
+    values, (loss, along), kinks, running = stepped(*at)
+    value_errors = {name: np.zeros(value.shape[1]) for name, value in values.items()}
+    running_errors = {name: np.zeros(value.shape) for name, value in running.items()}
+    loss_error = along_error = 0.0
+    spread, unsettled = [np.zeros(np.shape(kink)) for kink in kinks], 0
+    for seed in range(16):
+        if seed == 4:
+            unsettled = sum(int(((s > 0) & (np.abs(k) <= s)).sum()) for s, k in zip(spread, kinks, strict=True))
+        if seed == 4 and not 0 < unsettled <= 10:
+            break
+        others, (other_loss, other_along), other_kinks, other_running = stepped(*at, coarse(dtype), seed)
+        for name, value in values.items():
+            value_errors[name] = np.maximum(value_errors[name], np.abs(others[name] - value).max(axis=0))
+        for name, value in running.items():
+            running_errors[name] = np.maximum(running_errors[name], np.abs(other_running[name] - value))
+        loss_error = max(loss_error, abs(other_loss - loss))
+        along_error = max(along_error, abs(other_along - along))
+        spread = [np.maximum(s, np.abs(o - k)) for s, o, k in zip(spread, other_kinks, kinks, strict=True)]
+    return Point(
+        parameters,
+        data,
+        training,
+        dtype,
+        values,
+        {n: np.asarray(allowed(e, np.abs(values[n]).max(), dtype)) for n, e in value_errors.items()},
+        loss,
+        allowed(loss_error, abs(loss), dtype),
+        running,
+        {n: np.asarray(allowed(e, np.abs(running[n]).max(), dtype)) for n, e in running_errors.items()},
+        along,
+        allowed(along_error, abs(along), dtype),
+        unsettled,
+    )
+
+
+def stepped(
+    expected: Expected,
+    parameters: dict[str, np.ndarray],
+    data: dict[str, np.ndarray],
+    training: bool,
+    direction: dict[str, np.ndarray],
+    unit: float | None = None,
+    seed: int = 0,
+) -> tuple[dict[str, np.ndarray], tuple[float, float], list[np.ndarray], dict[str, np.ndarray]]:
+    """What the reference returns, with the loss its derivative along a direction; `unit` rounds coarsely.
+
+    The derivative is Im(loss(x + ih)) / h with h = 1e-30 (Squire and Trapp 1998): nothing is subtracted, so
+    it is as exact as the loss, and no kink is crossed. Real parts are moved by h^2, which is nothing.
+    """
+    if unit is not None:
+        parameters, data = rounding(parameters, seed, unit), rounding(data, seed + 100, unit)
+    h = 1e-30
+    moved_parameters, moved_inputs = {**parameters}, dict[str, np.ndarray]()
+    for name, along in direction.items():
+        if name in parameters:
+            moved_parameters[name] = parameters[name] + 1j * h * along
+        else:
+            moved_inputs[name] = data[name] + 1j * h * along
+    values, loss, kinks, running = expected.reference(moved_parameters, data, training, moved_inputs)
+    real = {name: np.asarray(value).real for name, value in values.items()}
+    still = {name: np.asarray(value).real for name, value in running.items()}
+    return real, (float(np.real(loss)), float(np.imag(loss)) / h), [np.asarray(k) for k in kinks], still
+
+
+@cache
+def point_of(expected: Expected, training: bool, dtype: str) -> Point:
+    """A drawn point where as much as possible can be compared.
+
+    Nothing is near a kink there, nothing overflows, and at least half of the derivatives have two digits
+    that rounding leaves. Where a spec bears no such point, a warning says so, and its derivatives are still
+    held to what rounding leaves of them. Outside training it is the same point.
+    """
+    if not training:
+        point = point_of(expected, True, dtype)
+        return evaluated(expected, point.parameters, point.data, False, dtype=dtype)
+    found: list[tuple[int, Point]] = []
+    for point in candidates(expected, dtype):
+        if not fits(point):
+            continue
+        derivatives = derivatives_at(expected, point).values()
+        largest = max((derivative.size for derivative in derivatives), default=0.0)
+        clear = sum(d.error <= 1e-2 * max(d.size, 1e-3 * largest) for d in derivatives)
+        found.append((clear, point))
+        if 2 * clear >= len(derivatives):
+            return point
+    if not found:
+        raise OverflowError(f"{expected.name} overflows in {dtype} wherever it is looked at")
+    warnings.warn(f"rounding to {dtype} leaves little of most derivatives of {expected.name}", stacklevel=2)
+    return max(found, key=lambda pair: pair[0])[1]
+
+
+def candidates(expected: Expected, dtype: str) -> Iterator[Point]:
+    """Drawn points, the best settled of a few for each of several scales of parameters and inputs."""
+    for power in range(5):
+        points: list[Point] = []
+        for seed in range(4):
+            parameters = {
+                name: array if name in expected.running else array * 10.0 ** (-2 * power)
+                for name, array in draw_parameters(expected, seed).items()
+            }
+            data = {
+                name: array * 10.0 ** (-2 * power) if name in expected.inputs else array
+                for name, array in draw_data(expected, seed + 10).items()
+            }
+            direction = direction_through(expected, data, 0)
+            points.append(evaluated(expected, parameters, data, True, direction, dtype))
+            if points[-1].unsettled == 0 or points[-1].unsettled > 10:  # too many to be settled by luck
+                break
+        yield min(points, key=lambda point: point.unsettled)
+
+
+def fits(point: Point) -> bool:
+    """Whether everything and its square is far below what overflows."""
+    largest = max(float(np.abs(value).max()) for value in point.values.values())
+    limit = float(np.finfo(point.dtype).max)
+    return largest**2 <= 1e-6 * limit and abs(point.loss) <= 1e-6 * limit
+
+
+@cache
+def derivatives_at(expected: Expected, point: Point) -> dict[str, Derivative]:
+    """The reference's derivatives by every trained array and every input, and their errors.
+
+    Single entries in float64 alone: in another type, targets are held against each other.
+    """
+    most = 0 if point.dtype != "float64" else 64 if expected.size < 10**5 else 8
+    tight = float(np.cbrt(np.finfo(point.dtype).eps))
+    at = expected, point.parameters, point.data, point.training
+    results: dict[str, Derivative] = {}
+    for name, direction in direction_through(expected, point.data, 0).items():
+        along, error = stepped(*at, {name: direction})[1][1], point.along_error
+        if error > tight * abs(along):  # what other arrays make may be too much to hold this one against
+            error = evaluated(*at, {name: direction}, point.dtype).along_error
+        entries: dict[tuple[int, ...], float] = {}
+        for place in some_entries(name, direction.shape, most):
+            one = np.zeros(direction.shape)
+            one[place] = 1.0
+            entries[place] = stepped(*at, {name: one})[1][1]
+        results[name] = Derivative(direction, along, entries, error)
+    return results
+
+
+def direction_through(expected: Expected, data: dict[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
+    """A direction in general position through everything that has a gradient."""
+    rng = np.random.default_rng(seed)
+    shapes = {name: expected.parameters[name] for name in expected.trained}
+    shapes |= {name: data[name].shape for name in expected.inputs}
+    return {name: general(rng, shape) for name, shape in shapes.items()}
+
+
+def some_entries(name: str, shape: tuple[int, ...], most: int) -> Iterator[tuple[int, ...]]:
+    """All indices of a small array, a seeded sample of a large one."""
+    size = int(np.prod(shape))
+    rng = np.random.default_rng(list(name.encode()))
+    chosen: Sequence[int] = range(size) if size <= most else sorted(rng.choice(size, most, replace=False))
+    for place in chosen:
+        yield tuple(int(index) for index in np.unravel_index(place, shape))
