@@ -121,7 +121,7 @@ def _take(made: Rules, plan: Plan) -> None:
         made.files = [f"{literal(file.name)}: {literal(file.sha256)}," for file in plan.graph.files]
         made.kernels |= {"read_file"} | ({"rows_of"} if made.rows else set())
     made.kernels |= {"Statement", "check_statement"} if made.checks else set()
-    made.kernels |= {"check_names"} if made.names else set()
+    made.kernels |= {"check_axis_names"} if made.names else set()
     made.kernels |= used & names_of("tests")
     imports = {
         "product": "from itertools import product",

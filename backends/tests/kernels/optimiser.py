@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .checks import assert_close
 from .expected import Expected, draw_data, draw_parameters
-from .gradients import loss_scale
+from .points import assert_within, evaluated
 
 
 def check_optimiser(expected: Expected, model: Any, tolerance: float) -> None:
@@ -31,9 +30,8 @@ def check_optimiser(expected: Expected, model: Any, tolerance: float) -> None:
     reported = model.optimise(data, steps, rate)
     found = model.arrays()
     if reported is not None:
-        loss, scale = expected.reference(parameters, data, True)[1], loss_scale(expected, data)
-        what = f"{model.name}: loss of the first step of Adam"
-        assert_close(np.asarray(reported[0]), np.asarray(loss), 1e-9, what, scale)
+        point, what = evaluated(expected, parameters, data, True), f"{model.name}: loss of Adam's first step"
+        assert_within(reported[0], point.loss, point.loss_error, what)
     for name in expected.parameters:
         array, start = found[name], parameters[name]
         if name not in expected.trained and name not in expected.running:

@@ -106,7 +106,9 @@ def evaluated(
     spread, unsettled = [np.zeros(np.shape(kink)) for kink in kinks], 0
     for seed in range(16):
         if seed == 4:
-            unsettled = sum(int(((s > 0) & (np.abs(k) <= s)).sum()) for s, k in zip(spread, kinks, strict=True))
+            unsettled = sum(
+                int(((s > 0) & (np.abs(k) <= s)).sum()) for s, k in zip(spread, kinks, strict=True)
+            )
         if seed == 4 and not 0 < unsettled <= 10:
             break
         others, (other_loss, other_along), other_kinks, other_running = stepped(*at, coarse(dtype), seed)

@@ -18,6 +18,8 @@ from ...common.kernels.edge_digest import edge_digest
 from ...common.kernels.stored import edges_of
 from .checks import assert_close
 from .expected import Expected, draw_data
+from .points import allowed, assert_within, coarse, direction_through, evaluated
+from .rounding import rounding
 
 
 def draw_moderate(expected: Expected, seed: int) -> dict[str, np.ndarray]:
@@ -48,62 +50,32 @@ def slopes(
     data: dict[str, np.ndarray],
     direction: dict[str, np.ndarray],
     training: bool,
-    step: float,
-) -> dict[str, tuple[np.ndarray, np.ndarray]] | None:
-    """The reference's derivatives along a direction, by layer and of "loss", with what they may be wrong by.
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The reference's derivatives along a direction, by layer and of "loss", each with the largest error.
 
-    Two central differences are extrapolated to a step of zero (Richardson), and differ by more than is left
-    of their error. None if a kink lies between the points.
+    They come by the complex step, and what right code may err by, from rounding coarsely (see `stepped`).
     """
+    h = 1e-30
 
-    def at(shift: float) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
-        moved = {n: (parameters if n in parameters else data)[n] + shift * d for n, d in direction.items()}
+    def at(unit: float | None, seed: int) -> dict[str, np.ndarray]:
+        p, d = parameters, data
+        if unit is not None:
+            p, d = rounding(parameters, seed, unit), rounding(data, seed + 100, unit)
+        moved = {name: (p if name in p else d)[name] + 1j * h * along for name, along in direction.items()}
         inputs = {name: moved.pop(name) for name in expected.inputs if name in moved}
-        values, loss, sides, _ = expected.reference({**parameters, **moved}, data, training, inputs)
-        return {name: values[name] for name in expected.layers} | {"loss": np.asarray(loss)}, sides
+        values, loss, _, _ = expected.reference({**p, **moved}, d, training, inputs)
+        found = {name: values[name] for name in expected.layers} | {"loss": np.asarray(loss)}
+        return {name: np.asarray(value).imag / h for name, value in found.items()}
 
-    points = {shift: at(shift) for shift in (step, -step, step / 2, -step / 2)}
-    sides = [[np.asarray(kink) > 0 for kink in kinks] for _, kinks in points.values()]
-    if any(not np.array_equal(a, b) for other in sides for a, b in zip(sides[0], other, strict=True)):
-        return None
-    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for name, value in points[step][0].items():
-        wide = (value - points[-step][0][name]) / (2 * step)
-        narrow = (points[step / 2][0][name] - points[-step / 2][0][name]) / step
-        rounding = 64 * np.finfo(np.float64).eps * np.abs(value).max(initial=0.0) / step
-        found[name] = (4 * narrow - wide) / 3, 2 * np.abs(narrow - wide) + rounding
-    return found
-
-
-def smooth_slopes(
-    expected: Expected,
-    parameters: dict[str, np.ndarray],
-    data: dict[str, np.ndarray],
-    names: tuple[str, ...],
-    training: bool,
-) -> tuple[dict[str, np.ndarray], dict[str, tuple[np.ndarray, np.ndarray]], float]:
-    """A direction through what is named, the `slopes` along it, and the step; no kink is in between.
-
-    Of several steps, the one by which slopes may be wrong by least. Where that is much, little is said.
-    """
-    best: tuple[dict[str, np.ndarray], dict[str, tuple[np.ndarray, np.ndarray]], float] | None = None
-    least = math.inf
-    for seed, step in enumerate((1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)):
-        rng = np.random.default_rng(seed)
-        shapes = {name: (parameters if name in parameters else data)[name].shape for name in names}
-        direction = {name: rng.normal(size=shape) for name, shape in shapes.items()}
-        if (found := slopes(expected, parameters, data, direction, training, step)) is None:
-            continue
-        doubt = max(
-            np.abs(error).max(initial=0.0) / max(1e-3, np.abs(slope).max(initial=0.0))
-            for slope, error in found.values()
-        )
-        if doubt < least:
-            best, least = (direction, found, step), doubt
-        if doubt < 1e-6:
-            break
-    assert best is not None, "too many kinks to differentiate along a direction"
-    return best
+    exact = at(None, 0)
+    errors = {name: np.zeros(slope.shape) for name, slope in exact.items()}
+    for seed in range(4):
+        for name, slope in at(coarse("float64"), seed).items():
+            errors[name] = np.maximum(errors[name], np.abs(slope - exact[name]))
+    return {
+        name: (slope, allowed(errors[name], np.abs(slope).max(initial=0.0), "float64"))
+        for name, slope in exact.items()
+    }
 
 
 def check_slope(
@@ -114,27 +86,24 @@ def check_slope(
     gradients: dict[str, np.ndarray],
     training: bool,
 ) -> None:
-    """Gradients are finite, and give the reference's slope along directions of all parameters and inputs."""
+    """Gradients are finite, and give the reference's slope along a direction of all parameters and inputs."""
     for name, gradient in gradients.items():
         assert np.isfinite(gradient).all(), f"{who}: gradient of {name} is not finite"
+    direction = direction_through(expected, data, 0)
     for what, names in (("parameters", expected.trained), ("inputs", tuple(expected.inputs))):
-        direction, found, _ = smooth_slopes(expected, parameters, data, names, training)
-        slope, doubt = found["loss"]
-        got = sum(np.vdot(gradients[name], direction[name]) for name in names)
-        size = math.sqrt(sum(np.vdot(gradients[name], gradients[name]) for name in names))
-        message = f"{who}: the derivative along a direction of {what} is {got:.6g}, not {slope:.6g}"
-        assert abs(got - slope) <= 4 * doubt + 1e-5 * max(size, 1e-3), message
+        along = {name: direction[name] for name in names}
+        slope, error = slopes(expected, parameters, data, along, training)["loss"]
+        got = sum(np.vdot(gradients[name], along[name]) for name in names)
+        assert_within(got, slope, error, f"{who}: the derivative along a direction of {what}")
 
 
 def check_evaluation(expected: Expected, model: Any) -> None:
-    """Outside training too, gradients are the reference's."""
+    """Outside training too, loss and gradients are the reference's."""
     parameters, data = draw_moderate(expected, 20), draw_data(expected, 21)
     model.load(parameters)
     loss, gradients = model.differentiate(data, False)
-    _, wanted, _, _ = expected.reference(parameters, data, False)
-    scale = max([1e-3, *(float(np.linalg.norm(data[name])) for name in expected.cotangents.values())])
-    assert_close(np.asarray(loss), np.asarray(wanted), 1e-10, f"{model.name}: loss in evaluation", scale)
-    who = f"{model.name} in evaluation"
+    point, who = evaluated(expected, parameters, data, False), f"{model.name} in evaluation"
+    assert_within(loss, point.loss, point.loss_error, f"{who}: loss")
     check_slope(expected, who, parameters, data, gradients, False)
 
 

@@ -191,7 +191,7 @@ def by_name(
         yield ends[0], ends[1]
 
 
-def check_names(expected: Expected, axis: str, stated: Axis) -> None:
+def check_axis_names(expected: Expected, axis: str, stated: Axis) -> None:
     """The stored names of an axis, one behind the other in UTF-8, are those that the spec states."""
     texts = [name.encode() for name in stated.names]
     assert bytes(expected.stored[f"{axis}.names"]) == b"".join(texts), f"{axis}: other names are stored"

@@ -18,7 +18,8 @@ import torch
 from ...common.kernels.stored import edges_of
 from .checks import assert_close
 from .expected import Expected, draw_data
-from .robustness import draw_moderate, smooth_slopes
+from .points import assert_within, direction_through
+from .robustness import draw_moderate, slopes
 from .torch_model import TorchModel
 
 
@@ -184,13 +185,14 @@ def torch_function(net: Any) -> Callable[..., Any]:
 def check_torch_derivatives(expected: Expected, model: TorchModel) -> None:
     """Forward mode is the reference's slope, of every layer, and reverse mode its adjoint.
 
-    For g = J'c and any direction v, <g, v> = <c, Jv>. The product of the Hessian and v, by reverse mode
-    twice, is held against differences of the gradient.
+    For g = J'c and any direction v, <g, v> = <c, Jv>. The product of the Hessian and v by reverse mode twice
+    is that by forward mode over reverse mode.
     """
     parameters, data = draw_moderate(expected, 55), draw_data(expected, 56)
-    net, names = model.model.eval(), (*expected.trained, *expected.inputs)
+    net = model.model.eval()
     model.load(parameters)
-    direction, wanted, step = smooth_slopes(expected, parameters, data, names, False)
+    direction = direction_through(expected, data, 55)
+    wanted = slopes(expected, parameters, data, direction, False)
     leaves = {name: tensor.detach().clone() for name, tensor in net.named_parameters()}
     leaves |= dict(zip(expected.inputs, torch_inputs(expected, model, data), strict=True))
     along = {name: torch.tensor(direction[name]) for name in leaves}
@@ -201,43 +203,30 @@ def check_torch_derivatives(expected: Expected, model: TorchModel) -> None:
         inputs = [given.pop(name) for name in expected.inputs]
         return function(given, *inputs)
 
-    with calling_layers(net):
-        # PyTorch would compile derivatives of its own first, for seconds; no step here needs one of them.
-        with mock.patch.dict(os.environ, PYTORCH_JIT="0"):
-            values, tangents = torch.func.jvp(layers, (leaves,), (along,))
+    # PyTorch would compile derivatives of its own first, for seconds; no step here needs one of them.
+    with calling_layers(net), mock.patch.dict(os.environ, PYTORCH_JIT="0"):
+        values, tangents = torch.func.jvp(layers, (leaves,), (along,))
         factors = torch_factors(expected, values)
         for name in expected.layers:
-            slope, doubt = wanted[name]
+            slope, error = wanted[name]
             got = tangents[name].numpy().reshape(slope.shape)
-            wrong = np.abs(got - slope) > 4 * doubt + 1e-6 * max(1e-3, np.abs(slope).max(initial=0.0))
-            assert not wrong.any(), f"torch: the forward derivative of {name} differs from the reference's"
-
-        def gradient(shift: float) -> tuple[dict[str, Any], Any]:
-            moved = {n: (x + shift * along[n]).requires_grad_() for n, x in leaves.items()}
-            score = torch_score(layers(moved), factors)
-            found = torch.autograd.grad(
-                score, list(moved.values()), create_graph=shift == 0, materialize_grads=True
-            )
-            return moved, found
-
-        moved, found = gradient(0.0)
+            assert_within(got, slope, error, f"torch: the forward derivative of {name}")
+        given = {name: tensor.clone().requires_grad_() for name, tensor in leaves.items()}
+        score = torch_score(layers(given), factors)
+        found = torch.autograd.grad(score, list(given.values()), create_graph=True, materialize_grads=True)
         slope = sum((g * along[name]).sum() for name, g in zip(leaves, found, strict=True))
         parts = [(2 * values[name] * factor * tangents[name]) for name, factor in factors.items()]
         size = sum(part.abs().sum() for part in parts)
         forward = sum(part.sum() for part in parts)
         message = "torch: reverse mode is not the adjoint of forward mode: are layers detached?"
         assert abs(slope - forward) <= 1e-9 * max(1.0, size), message
-        second = torch.autograd.grad(slope, list(moved.values()), materialize_grads=True)
-        # No kink is within the step, so differences of gradients are those of a smooth function.
-        ends = {shift: gradient(shift)[1] for shift in (step, -step, step / 2, -step / 2)}
-    largest = max(float(g.detach().abs().max()) for g in (*second, *found) if g.numel())
-    for at, name in enumerate(leaves):
-        wide = (ends[step][at] - ends[-step][at]) / (2 * step)
-        narrow = (ends[step / 2][at] - ends[-step / 2][at]) / step
-        rounding = 256 * np.finfo(np.float64).eps * largest / step
-        doubt = 8 * (narrow - wide).abs() + rounding + 1e-6 * largest
-        good = (second[at] - (4 * narrow - wide) / 3).abs() <= doubt
-        assert good.all(), f"torch: second derivatives by {name} are not those of the gradient"
+        second = torch.autograd.grad(slope, list(given.values()), materialize_grads=True)
+        gradient = torch.func.grad(lambda leaves: torch_score(layers(leaves), factors))
+        _, others = torch.func.jvp(gradient, (leaves,), (along,))
+    largest = max(float(g.detach().abs().max()) for g in second if g.numel())
+    for name, one in zip(leaves, second, strict=True):
+        what = f"torch: second derivatives by {name} in reverse mode, against forward mode,"
+        assert_close(one.detach(), others[name].detach(), 1e-8, what, max(1e-3, largest))
 
 
 def check_torch_transforms(expected: Expected, model: TorchModel) -> None:

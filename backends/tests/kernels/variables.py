@@ -9,7 +9,7 @@ import numpy as np
 
 from .checks import assert_close
 from .expected import Expected, draw_data, draw_parameters
-from .gradients import loss_scale
+from .points import assert_within, evaluated
 
 
 def check_variables(expected: Expected, model: Any) -> None:
@@ -59,18 +59,19 @@ def check_saved(expected: Expected, model: Any, file: Path, tolerance: float) ->
     for name, array in model.arrays().items():
         assert np.array_equal(arrays[name], array), f"{model.name}: {name} is not as it was saved"
     what = f"{model.name}, loaded:"
-    values, _, _, _ = expected.reference(parameters, data, False)
+    point = evaluated(expected, parameters, data, False)
     for name, output in zip(expected.outputs, loaded.outputs(data), strict=True):
-        assert_close(output.reshape(len(output), -1), values[name], tolerance, f"{what} output {name}")
-    (loss, gradients), (wanted, others) = loaded.differentiate(data), model.differentiate(data)
-    scale = loss_scale(expected, data)
-    assert_close(np.asarray(loss), np.asarray(wanted), tolerance, f"{what} loss with penalties", scale)
+        found, error = output.reshape(len(output), -1), point.value_errors[name]
+        assert_within(found, point.values[name], error, f"{what} output {name}")
+    (loss, gradients), (_, others) = loaded.differentiate(data), model.differentiate(data)
+    point = evaluated(expected, parameters, data, True)
+    assert_within(loss, point.loss, point.loss_error, f"{what} loss with penalties")
     scale = max(1e-3, *(0.1 * np.abs(array).max(initial=0.0) for array in others.values()))
     for name, gradient in gradients.items():
         assert_close(gradient, others[name], tolerance, f"{what} gradient of {name}", scale)
 
 
-def check_compiled(expected: Expected, model: Any, tolerance: float) -> None:
+def check_compiled(expected: Expected, model: Any) -> None:
     """`predict_on_batch` gives the outputs, and `test_on_batch` the loss, with penalties and sample weights.
 
     Keras multiplies a sample's own loss by its weight, and takes the mean over all samples. The weights here
@@ -78,19 +79,18 @@ def check_compiled(expected: Expected, model: Any, tolerance: float) -> None:
     """
     parameters, data = draw_parameters(expected, 21), draw_data(expected, 22)
     model.load(parameters)
-    values, wanted, _, _ = expected.reference(parameters, data, False)
-    weights, size = np.ones(6), abs(wanted)
+    point = evaluated(expected, parameters, data, False)
+    weights, wanted, error = np.ones(6), point.loss, point.loss_error
     if expected.compared:
         weights = np.random.default_rng(23).uniform(0.5, 1.5, 6)
         weights = weights / weights.mean()
         samples = [{name: array[[at, at]] for name, array in data.items()} for at in range(6)]
-        own = np.array([expected.reference(parameters, sample, False)[1] for sample in samples])
-        wanted, size = np.mean(weights * own), np.abs(own).max()
+        points = [evaluated(expected, parameters, sample, False) for sample in samples]
+        wanted = np.mean([w * own.loss for w, own in zip(weights, points, strict=True)])
+        error = sum(own.loss_error for own in points)
     outputs, loss = model.compiled(data, weights)
     for (name, shape), output in zip(expected.outputs.items(), outputs, strict=True):
         assert output.shape == (6, *shape), f"{model.name}, compiled: {name} has the shape {output.shape}"
         what = f"{model.name}, compiled: output {name}"
-        assert_close(output.reshape(6, -1), values[name], tolerance, what)
-    scale = max(loss_scale(expected, data), size)
-    what = f"{model.name}, compiled: loss by sample weights"
-    assert_close(np.asarray(loss), np.asarray(wanted), tolerance, what, scale)
+        assert_within(output.reshape(6, -1), point.values[name], point.value_errors[name], what)
+    assert_within(loss, wanted, error, f"{model.name}, compiled: loss by sample weights")
