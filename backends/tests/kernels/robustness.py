@@ -78,6 +78,28 @@ def slopes(
     }
 
 
+def smooth_step(
+    expected: Expected,
+    parameters: dict[str, np.ndarray],
+    data: dict[str, np.ndarray],
+    direction: dict[str, np.ndarray],
+) -> float:
+    """The longest of a few steps along a direction, there and back, on which no kink is crossed."""
+
+    def sides(shift: float) -> list[np.ndarray]:
+        moved = {n: (parameters if n in parameters else data)[n] + shift * d for n, d in direction.items()}
+        inputs = {name: moved.pop(name) for name in expected.inputs if name in moved}
+        return [
+            np.asarray(k) > 0 for k in expected.reference({**parameters, **moved}, data, False, inputs)[2]
+        ]
+
+    for step in (1e-4, 1e-5, 1e-6, 1e-7):
+        ends = sides(step), sides(-step)
+        if all(np.array_equal(a, b) for a, b in zip(*ends, strict=True)):
+            return step
+    return 1e-8
+
+
 def check_slope(
     expected: Expected,
     who: str,
