@@ -232,7 +232,8 @@ def test_defaults_are_those_of_the_catalogues() -> None:
 
 
 def test_all_generated_tests_are_listed() -> None:
-    template = (ROOT / "backends" / "tests" / "templates" / "module.py.j2").read_text()
+    templates = ROOT / "backends" / "tests" / "templates"
+    template = "".join((templates / name).read_text() for name in ("module.py.j2", "exact.py.j2"))
     rows = table_cells(section(ROOT / "docs" / "generated-code.md", "The generated tests"))
     assert [row[0].strip("`") for row in rows] == re.findall(r"^def test_(\w+)", template, re.MULTILINE)
 

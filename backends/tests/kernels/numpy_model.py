@@ -105,15 +105,16 @@ class NumpyModel:
         """One connection by itself: its sums, the gradients of input and weights; None for frozen weights.
 
         None alone for what has no function of its own: `all` and `one_to_one` are written into `layers`.
-        Gradients are None where the module has none, because no loss reads what comes of a connection.
+        Gradients are None where the module has no functions for them, because no loss reads what needs these.
         """
         if connection not in self.expected.edges:
             return None
         name, edges = f"{connection}.weight", edges_of(self.expected.stored, connection)
         x, g, weight = x.astype(self.dtype), g.astype(self.dtype), self.parameters.get(name)
         y = self.module.project(x, weight, *edges, g.shape[1])
-        if not hasattr(self.module, "project_back"):
+        trained = name in self.expected.trained
+        needed = ["project_back"] + ["project_weight"] * trained
+        if not all(hasattr(self.module, function) for function in needed):
             return y, None, None
         of_x = self.module.project_back(g, weight, *edges, x.shape[1])
-        trained = name in self.expected.trained and hasattr(self.module, "project_weight")
         return y, of_x, self.module.project_weight(x, g, *edges) if trained else None
