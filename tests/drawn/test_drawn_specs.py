@@ -96,7 +96,8 @@ def test_as_many_are_drawn_as_are_said_to_be() -> None:
 
 @pytest.mark.xdist_group("keras")
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
-def test_specs_that_were_drawn_and_failed_once(path: Path) -> None:
+def test_specs_that_were_drawn_and_failed_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NNSPEC_SPEC_FOLDER", str(path.parent))
     build = compile_spec(path, ALL)
     with tempfile.TemporaryDirectory() as folder:
         write(build.files, Path(folder))
@@ -195,6 +196,11 @@ def check_targets(path: Path, targets: tuple[str, ...]) -> None:
     models = {target: tests.build(target) for target in targets}
     if hasattr(tests, "check_stored"):
         tests.check_stored(expected)
+    assert not hasattr(tests, "NOT_STATED"), tests.NOT_STATED
+    for connection, stated in tests.STATEMENTS.items():
+        tests.check_statement(expected, connection, *stated)
+    for axis, names in getattr(tests, "NAMES", {}).items():
+        tests.check_names(expected, axis, names())
     for target, model in models.items():
         tests.check_parameters(expected, model)
         tests.check_start(expected, lambda seed, target=target: tests.build(target, seed))
