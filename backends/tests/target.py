@@ -273,10 +273,11 @@ def _step(op: Operation, kernels: set[str]) -> list[str]:
             return [call("x = x + biases(", [f'p["{op.bias.name}"]', bias_index(op)], ")", 4)]
         case Apply():
             kernels.add(op.activation.name)
-            kinks = [f"kinks.append(x.real - {kink})" for kink in op.activation.kinks]
+            kinks = [f"kinks.append(x.real{_less(kink)})" for kink in op.activation.kinks]
             grid = op.activation.derivative is None and len(op.output.shape) > 1
             x = f"x.reshape(-1, {', '.join(map(str, op.output.shape))})" if grid else "x"
-            text = f"{op.activation.name}({', '.join([x, *(f'{n}={value}' for n, value in op.arguments)])})"
+            numbers = "".join(f", {name}={value}" for name, value in op.arguments)
+            text = f"{op.activation.name}({x}{numbers})"
             return [*kinks, f"x = {text}.reshape(x.shape)" if grid else f"x = {text}"]
         case ApplyNorm():
             return _norm(op, kernels)
@@ -287,6 +288,10 @@ def _step(op: Operation, kernels: set[str]) -> list[str]:
             return [f'if "{op.output.name} kept" in data:', f"    x = x * {kept} / (1 - {op.p})"]
         case Project() | Add():
             return []
+
+
+def _less(kink: float) -> str:
+    return f" - {kink}" if kink else ""
 
 
 def _norm(op: ApplyNorm, kernels: set[str]) -> list[str]:

@@ -48,7 +48,7 @@ def check_training(expected: Expected, models: Sequence[Any], steps: int = 2) ->
     for step in range(steps):
         direction = direction_through(expected, data, step)
         point = evaluated(expected, place, data, True, direction)
-        moved = place | point.running
+        moved = place | point.wanted.running
         for model in models:
             model.load(place)
             _, gradients = model.differentiate(data)

@@ -75,19 +75,19 @@ def check_outputs(expected: Expected, model: Any, training: bool) -> None:
     model.load(point.parameters)
     layers = model.layers(point.data, training)
     for name in expected.layers:
-        wanted, error = point.values[name], point.value_errors[name]
+        wanted, error = point.wanted.values[name], point.value_errors[name]
         assert_within(layers[name].reshape(wanted.shape), wanted, error, f"{model.name}: layer {name}")
     if training:
         arrays = model.arrays()
         for name in expected.running:
             assert_within(
-                arrays[name], point.running[name], point.running_errors[name], f"{model.name}: {name}"
+                arrays[name], point.wanted.running[name], point.running_errors[name], f"{model.name}: {name}"
             )
         return
     outputs = model.outputs(point.data)
     for (name, shape), output in zip(expected.outputs.items(), outputs, strict=True):
         assert output.shape == (len(output), *shape), f"{name} has the shape {output.shape}"
-        wanted, error = point.values[name], point.value_errors[name]
+        wanted, error = point.wanted.values[name], point.value_errors[name]
         assert_within(output.reshape(len(output), -1), wanted, error, f"{model.name}: output {name}")
 
 

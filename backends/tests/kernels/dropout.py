@@ -57,8 +57,8 @@ def check_dropped_gradients(expected: Expected, model: Any) -> None:
     direction = direction_through(expected, data, 13)
     point = evaluated(expected, parameters, data | kept, True, direction)
     for layer in expected.layers:
-        wanted, error = point.values[layer], point.value_errors[layer]
+        wanted, error = point.wanted.values[layer], point.value_errors[layer]
         assert_within(layers[layer].reshape(wanted.shape), wanted, error, f"{name}: layer {layer}")
-    assert_within(loss, point.loss, point.loss_error, f"{name}: loss")
+    assert_within(loss, point.wanted.loss, point.loss_error, f"{name}: loss")
     check_running(expected, model, point)
     check_direction(name, point, direction, gradients)

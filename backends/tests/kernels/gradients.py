@@ -20,7 +20,7 @@ def check_gradients(expected: Expected, model: Any, training: bool = True) -> No
     model.load(point.parameters)
     loss, gradients = model.differentiate(point.data, training)
     check_running(expected, model, point)
-    assert_within(loss, point.loss, point.loss_error, f"{model.name}: loss")
+    assert_within(loss, point.wanted.loss, point.loss_error, f"{model.name}: loss")
     assert set(gradients) == {*expected.trained, *expected.inputs}, f"{model.name}: gradients of other things"
     for name, wanted in derivatives_at(expected, point).items():
         gradient, what = gradients[name], f"{model.name}: d loss / d {name}"
@@ -36,7 +36,7 @@ def check_direction(
 ) -> None:
     """The derivative along a direction through all parameters and inputs together."""
     found = sum(np.vdot(gradients[name], along) for name, along in direction.items())
-    assert_within(found, point.along, point.along_error, f"{model}: the derivative along a direction")
+    assert_within(found, point.wanted.along, point.along_error, f"{model}: the derivative along a direction")
 
 
 def check_running(expected: Expected, model: Any, point: Point) -> None:
@@ -45,6 +45,6 @@ def check_running(expected: Expected, model: Any, point: Point) -> None:
     for name in expected.running:
         what = f"{model.name}: {name} after one step"
         if point.training:
-            assert_within(arrays[name], point.running[name], point.running_errors[name], what)
+            assert_within(arrays[name], point.wanted.running[name], point.running_errors[name], what)
         else:
             assert np.array_equal(arrays[name], point.parameters[name]), f"{what} has moved"

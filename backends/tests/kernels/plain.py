@@ -1,7 +1,7 @@
 """The plain definitions that the reference network is written in, apart from every target's code.
 
 All take complex numbers as well as real ones, and are then what they are for real numbers, continued: with
-x + ih, h = 1e-30, the imaginary part of what comes out is h times the derivative (`derivative_along`). What is
+x + ih, h small, the imaginary part of what comes out is h times the derivative (`stepped`). What is
 not smooth chooses by the real part: `relu` and `leaky_relu` are at 0 what they are below it, and the
 derivative of an absolute value at 0 is 0.
 """

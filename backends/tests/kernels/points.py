@@ -14,26 +14,37 @@ from .expected import Expected, draw_data, draw_parameters, general
 from .rounding import rounding
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """One evaluation of the reference.
+
+    `values` are the layers' (batch, units), `along` is the derivative of `loss` along a direction that was
+    asked for, `kinks` are distances from kinks, `running` the moved statistics.
+    """
+
+    values: dict[str, np.ndarray]
+    loss: float
+    along: float
+    kinks: list[np.ndarray]
+    running: dict[str, np.ndarray]
+
+
 @dataclass(frozen=True, eq=False)
 class Point:
-    """What the reference says at some parameters and data, each with the largest error of right code.
+    """What the reference says at some parameters and data, with the largest errors of right code.
 
-    `values` are the layers' (batch, units) and their errors one per unit, `loss` a number, `running` the
-    moved statistics, `along` the derivative along a direction that was asked for. `unsettled` counts what
-    lies so near to a kink that rounding decides on its side.
+    Those of layers' values are one per unit. `unsettled` counts what lies so near to a kink that rounding
+    decides on its side.
     """
 
     parameters: dict[str, np.ndarray]
     data: dict[str, np.ndarray]
     training: bool
     dtype: str
-    values: dict[str, np.ndarray]
+    wanted: Outcome
     value_errors: dict[str, np.ndarray]
-    loss: float
     loss_error: float
-    running: dict[str, np.ndarray]
     running_errors: dict[str, np.ndarray]
-    along: float
     along_error: float
     unsettled: int
 
@@ -98,42 +109,48 @@ def evaluated(
     Sixteen times where a few kinks are unsettled, so that each is seen from both sides. Where there are more,
     as in a large network, four times see many from the other side.
     """
-    at = expected, parameters, data, training, direction or {}
-    values, (loss, along), kinks, running = stepped(*at)
-    value_errors = {name: np.zeros(value.shape[1]) for name, value in values.items()}
-    running_errors = {name: np.zeros(value.shape) for name, value in running.items()}
-    loss_error = along_error = 0.0
-    spread, unsettled = [np.zeros(np.shape(kink)) for kink in kinks], 0
-    for seed in range(16):
-        if seed == 4:
-            unsettled = sum(
-                int(((s > 0) & (np.abs(k) <= s)).sum()) for s, k in zip(spread, kinks, strict=True)
-            )
-        if seed == 4 and not 0 < unsettled <= 10:
-            break
-        others, (other_loss, other_along), other_kinks, other_running = stepped(*at, coarse(dtype), seed)
-        for name, value in values.items():
-            value_errors[name] = np.maximum(value_errors[name], np.abs(others[name] - value).max(axis=0))
-        for name, value in running.items():
-            running_errors[name] = np.maximum(running_errors[name], np.abs(other_running[name] - value))
-        loss_error = max(loss_error, abs(other_loss - loss))
-        along_error = max(along_error, abs(other_along - along))
-        spread = [np.maximum(s, np.abs(o - k)) for s, o, k in zip(spread, other_kinks, kinks, strict=True)]
+    at, unit = (expected, parameters, data, training, direction or {}), coarse(dtype)
+    exact = stepped(*at)
+    draws = [stepped(*at, unit, seed) for seed in range(4)]
+    unsettled = near_kinks(exact, draws)
+    if 0 < unsettled <= 10:
+        draws += [stepped(*at, unit, seed) for seed in range(4, 16)]
+
+    def error(wanted: Any, others: list[Any]) -> Any:
+        """The largest for each unit."""
+        apart = largest_difference(wanted, others)
+        each = apart.max(axis=0) if apart.ndim == 2 else apart
+        return allowed(each, np.abs(wanted).max(initial=0.0), dtype)
+
     return Point(
         parameters,
         data,
         training,
         dtype,
-        values,
-        {n: np.asarray(allowed(e, np.abs(values[n]).max(), dtype)) for n, e in value_errors.items()},
-        loss,
-        allowed(loss_error, abs(loss), dtype),
-        running,
-        {n: np.asarray(allowed(e, np.abs(running[n]).max(), dtype)) for n, e in running_errors.items()},
-        along,
-        allowed(along_error, abs(along), dtype),
+        exact,
+        {name: error(value, [d.values[name] for d in draws]) for name, value in exact.values.items()},
+        error(exact.loss, [d.loss for d in draws]),
+        {name: error(value, [d.running[name] for d in draws]) for name, value in exact.running.items()},
+        error(exact.along, [d.along for d in draws]),
         unsettled,
     )
+
+
+def largest_difference(wanted: Any, others: list[Any]) -> np.ndarray:
+    """How far the farthest of some arrays is from one, entry by entry."""
+    apart = np.zeros(np.shape(wanted))
+    for other in others:
+        np.maximum(apart, np.abs(other - wanted), out=apart)
+    return apart
+
+
+def near_kinks(exact: Outcome, draws: list[Outcome]) -> int:
+    """How many values are no farther from a kink than rounding moves them; on it and not moved is settled."""
+    count = 0
+    for place, kink in enumerate(exact.kinks):
+        apart = largest_difference(kink, [draw.kinks[place] for draw in draws])
+        count += int(((apart > 0) & (np.abs(kink) <= apart)).sum())
+    return count
 
 
 def stepped(
@@ -144,15 +161,15 @@ def stepped(
     direction: dict[str, np.ndarray],
     unit: float | None = None,
     seed: int = 0,
-) -> tuple[dict[str, np.ndarray], tuple[float, float], list[np.ndarray], dict[str, np.ndarray]]:
-    """What the reference returns, with the loss its derivative along a direction; `unit` rounds coarsely.
+) -> Outcome:
+    """What the reference returns, and the derivative of its loss along a direction; `unit` rounds coarsely.
 
-    The derivative is Im(loss(x + ih)) / h with h = 1e-30 (Squire and Trapp 1998): nothing is subtracted, so
-    it is as exact as the loss, and no kink is crossed. Real parts are moved by h^2, which is nothing.
+    The derivative is Im(loss(x + ih)) / h (Squire and Trapp 1998): nothing is subtracted, so it is as exact
+    as the loss, and no kink is crossed. Since h^2 underflows, what lies exactly at a kink stays there.
     """
     if unit is not None:
         parameters, data = rounding(parameters, seed, unit), rounding(data, seed + 100, unit)
-    h = 1e-30
+    h = 1e-200
     moved_parameters, moved_inputs = {**parameters}, dict[str, np.ndarray]()
     for name, along in direction.items():
         if name in parameters:
@@ -160,9 +177,13 @@ def stepped(
         else:
             moved_inputs[name] = data[name] + 1j * h * along
     values, loss, kinks, running = expected.reference(moved_parameters, data, training, moved_inputs)
-    real = {name: np.asarray(value).real for name, value in values.items()}
-    still = {name: np.asarray(value).real for name, value in running.items()}
-    return real, (float(np.real(loss)), float(np.imag(loss)) / h), [np.asarray(k) for k in kinks], still
+    return Outcome(
+        {name: np.asarray(value).real for name, value in values.items()},
+        float(np.real(loss)),
+        float(np.imag(loss)) / h,
+        [np.asarray(kink) for kink in kinks],
+        {name: np.asarray(value).real for name, value in running.items()},
+    )
 
 
 @cache
@@ -214,9 +235,9 @@ def candidates(expected: Expected, dtype: str) -> Iterator[Point]:
 
 def fits(point: Point) -> bool:
     """Whether everything and its square is far below what overflows."""
-    largest = max(float(np.abs(value).max()) for value in point.values.values())
+    largest = max(float(np.abs(value).max()) for value in point.wanted.values.values())
     limit = float(np.finfo(point.dtype).max)
-    return largest**2 <= 1e-6 * limit and abs(point.loss) <= 1e-6 * limit
+    return largest**2 <= 1e-6 * limit and abs(point.wanted.loss) <= 1e-6 * limit
 
 
 @cache
@@ -230,14 +251,14 @@ def derivatives_at(expected: Expected, point: Point) -> dict[str, Derivative]:
     at = expected, point.parameters, point.data, point.training
     results: dict[str, Derivative] = {}
     for name, direction in direction_through(expected, point.data, 0).items():
-        along, error = stepped(*at, {name: direction})[1][1], point.along_error
+        along, error = stepped(*at, {name: direction}).along, point.along_error
         if error > tight * abs(along):  # what other arrays make may be too much to hold this one against
             error = evaluated(*at, {name: direction}, point.dtype).along_error
         entries: dict[tuple[int, ...], float] = {}
         for place in some_entries(name, direction.shape, most):
             one = np.zeros(direction.shape)
             one[place] = 1.0
-            entries[place] = stepped(*at, {name: one})[1][1]
+            entries[place] = stepped(*at, {name: one}).along
         results[name] = Derivative(direction, along, entries, error)
     return results
 

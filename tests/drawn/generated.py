@@ -1,0 +1,38 @@
+"""Runs the tests of a generated test module in this process, without pytest around each of them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import product
+from types import ModuleType
+from typing import Any
+
+
+def run_all(tests: ModuleType) -> None:
+    """Every test of a generated module, for all that it is parametrised with; raises as the first does."""
+    models = cache(tests.build)
+    for name, test in list(vars(tests).items()):
+        if name.startswith("test_"):
+            for arguments in calls(test, tests.TARGETS, models):
+                test(**arguments)
+
+
+def calls(
+    test: Callable[..., None], targets: tuple[str, ...], models: Callable[[str], Any]
+) -> Iterator[dict[str, Any]]:
+    """The arguments that pytest would call a test with: those of its marks, and of the module's fixtures."""
+    options: list[list[dict[str, Any]]] = []
+    for mark in getattr(test, "pytestmark", []):
+        if mark.name == "parametrize":
+            names = [mark.args[0]] if isinstance(mark.args[0], str) else mark.args[0]
+            rows = [(row,) if len(names) == 1 else row for row in mark.args[1]]
+            options.append([dict(zip(names, row, strict=True)) for row in rows])
+    wanted = inspect.signature(test).parameters
+    if "model" in wanted:
+        options.append([{"model": models(target)} for target in targets])
+    if "models" in wanted:
+        options.append([{"models": models}])
+    for chosen in product(*options):
+        yield {name: value for given in chosen for name, value in given.items()}
