@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nnspec.compiler.connectivity.degrees import unreached
 from nnspec.compiler.connectivity.edge_set import Diagonal, Full, Listed, Product, Shifted
 
 from .specs import connection, pairs, refusal, resolved, spec
@@ -53,6 +54,20 @@ def test_a_billion_units(edges, kind, count):
     found = connection(edges, BILLION, BILLION).edges
     assert isinstance(found, kind)
     assert found.count == count
+
+
+@pytest.mark.parametrize(
+    ("edges", "end", "count", "first"),
+    [
+        ("{ 2 * i -> i ; outside = skip }", "source", BILLION // 2, [1, 3, 5, 7]),
+        ("{ i -> i + 2 ; outside = skip }", "target", 2, [0, 1]),
+        ("{ i -> i - 3 ; outside = skip }", "target", 3, [BILLION - 3, BILLION - 2, BILLION - 1]),
+        ("{ 5 * i + a -> i : a in 1..2 ; outside = skip }", "source", 3 * BILLION // 5, [0, 3, 4, 5]),
+    ],
+)
+def test_units_without_an_edge_among_a_billion(edges, end, count, first):
+    found, units = unreached([connection(edges, BILLION, BILLION).edges], end, 4)
+    assert (found, units.tolist()) == (count, first)
 
 
 @pytest.mark.parametrize(

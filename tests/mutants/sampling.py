@@ -88,16 +88,19 @@ def _places(text: str) -> dict[Place, list[tuple[str, int]]]:
 
 def _never_runs(node: Any) -> bool:
     """Annotations, and what is imported for them alone."""
-    while node.parent is not None:
+    while node is not None:
+        if node.type == "if_stmt" and node.children[1].get_code().strip() == "TYPE_CHECKING":
+            return True
         parent = node.parent
-        if parent.type in ("annassign", "tfpdef") and node is parent.children[1]:
-            return True
-        if parent.type == "funcdef" and node is parent.annotation:
-            return True
-        if parent.type == "if_stmt" and parent.children[1].get_code().strip() == "TYPE_CHECKING":
-            return True
+        match parent.type if parent is not None else "":
+            case "tfpdef" if node is parent.children[-1]:
+                return True
+            case "annassign" if node is parent.children[1]:
+                return True
+            case "funcdef" if node is parent.annotation:
+                return True
         node = parent
-    return node.type == "if_stmt"
+    return False
 
 
 def _shares(sizes: dict[str, int], number: int) -> dict[str, int]:
