@@ -56,6 +56,25 @@ def test_a_billion_units(edges, kind, count):
     assert found.count == count
 
 
+WIDE = (40_000, 50_000)
+
+
+@pytest.mark.parametrize(
+    ("edges", "sides", "wanted"),
+    [
+        ("{ i -> i + 999999997 ; outside = skip }", BILLION, {(k, k + 999_999_997) for k in range(3)}),
+        ("{ 2 * i + 999999995 -> i ; outside = skip }", BILLION,
+         {(2 * k + 999_999_995, k) for k in range(3)}),
+        ("{ i -> i + d : d in [-999999999, 999999998] ; outside = skip }", BILLION,
+         {(999_999_999, 0), (0, 999_999_998), (1, 999_999_999)}),
+        ("{ (r + 39999, c - d) -> (r, c) : d in 49998..49999 ; outside = skip }", WIDE,
+         {(39_999 * 50_000 + c - d, c) for d in (49_998, 49_999) for c in range(d, 50_000)}),
+    ],
+)  # fmt: skip
+def test_few_edges_of_a_rule_among_a_billion(edges, sides, wanted):
+    assert pairs(edges, sides, sides) == wanted
+
+
 @pytest.mark.parametrize(
     ("edges", "end", "count", "first"),
     [
