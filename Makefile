@@ -7,7 +7,11 @@ WORKERS ?= 2
 # How many specs `make fuzz` draws.
 DRAWN ?= 10000
 
-.PHONY: demo test test-all fuzz lint golden bench clean
+# How many mutants `make mutants` tries, and which.
+MUTANTS ?= 500
+SEED ?= 11
+
+.PHONY: demo test test-all fuzz mutants lint golden bench clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -26,6 +30,13 @@ test-all: .venv/.installed
 
 fuzz: .venv/.installed
 	NNSPEC_DRAWN=$(DRAWN) $(BIN)/python -m pytest -q -m slow tests/drawn
+
+build/mutants/tools: tests/mutants/requirements.txt constraints.txt | .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target $@ -c constraints.txt -r $<
+	touch $@
+
+mutants: .venv/.installed build/mutants/tools
+	PYTHONPATH=build/mutants/tools $(BIN)/python tests/mutants --number $(MUTANTS) --seed $(SEED)
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

@@ -211,7 +211,7 @@ def _first_absent(edges: EdgeSet, end: End, most: int) -> Indices:
     """The first units at no edge of a very large side, as far as the ends of runs tell them."""
     if not (isinstance(edges, Shifted) and len(edges.strides) == 1 and not edges.wrap):
         return np.empty(0, np.int64)
-    candidates: set[int] = {0}
+    candidates = {*range(most)}
     slices = [_reach(edges, offset, end)[0] for offset in edges.offsets]
     runs = [range(along.start, along.stop, along.step) for along in slices]
     for run in runs:

@@ -98,6 +98,21 @@ def test_a_huge_band_is_planned_without_its_edges(tmp_path: Path) -> None:
 TIMES = Path(__file__).parent.parent.parent / "benchmarks" / "crossover.csv"
 
 
+def test_between_measured_batches_costs_rise_evenly_and_beyond_them_with_the_batch(tmp_path: Path) -> None:
+    """On a line between logarithms: halfway in the batch's logarithm the cost is the geometric mean."""
+    batches = [cost.batch for cost in COSTS["edges"]]
+
+    def cost(batch: int) -> float:
+        made = choice(tmp_path, "random(fan_in = 3)", batch, ("20000", "20000"))
+        return next(candidate.cost for candidate in made.candidates if candidate.kernel == "edges")
+
+    for low, high in pairwise(batches):
+        middle = round((low * high) ** 0.5)
+        if middle**2 == low * high:
+            assert cost(middle) == pytest.approx((cost(low) * cost(high)) ** 0.5, rel=1e-3)
+    assert cost(3 * batches[-1]) == pytest.approx(3 * cost(batches[-1]), rel=1e-3)
+
+
 def measured_sets() -> dict[tuple[str, int], dict[str, float]]:
     """Times in microseconds by kernel, of every set and batch that was measured."""
     found: dict[tuple[str, int], dict[str, float]] = {}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +67,23 @@ def test_compiling_imports_no_framework_and_nothing_slow() -> None:
     )
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert finished.stderr == "[]\n"
+
+
+# What is filled in while a step works, and is no part of what it gives.
+WORKING = {"Axes", "Budget", "Files", "Names", "Report", "Resolver", "SetResolver"}
+WORKING |= {"_Body", "_Digit", "_Group", "_Layout", "_MistakeError", "_Sum"}
+
+
+def test_what_a_step_gives_cannot_be_changed_by_a_later_one() -> None:
+    thawed: set[str] = set()
+    for path in SOURCES:
+        name = ".".join(["nnspec", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__")
+        if path.relative_to(ROOT).parts[0] != "backends":
+            for kind in vars(importlib.import_module(name)).values():
+                own = isinstance(kind, type) and kind.__module__ == name and dataclasses.is_dataclass(kind)
+                if own and not kind.__dataclass_params__.frozen:
+                    thawed.add(kind.__name__)
+    assert thawed == WORKING
 
 
 def test_the_package_says_one_version() -> None:

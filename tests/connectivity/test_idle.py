@@ -26,6 +26,8 @@ def found(edges: str, *sides, **rest) -> list[str]:
         ("abs(i - j) == 1", 8, "{ i -> i + d : d in [-1, 1] ; outside = wrap }"),
         ("abs(i - j) <= 2", 8, "{ i -> i + d : d in -2..2 ; outside = wrap }"),
         ("abs(i - j) <= 2, i != j", 8, "{ i -> i + d : d in [-2, -1, 1, 2] ; outside = wrap }"),
+        ("abs(i - j) == 4", 9, "{ i -> i + d : d in [-4, 4] ; outside = wrap }"),
+        ("abs(i - j) == 4", 8, "{ i -> i + 4 ; outside = wrap }"),
         ("j - i == 3", 8, "{ i -> i + 3 ; outside = wrap }"),
         ("i - j == 1", 8, "{ i -> i - 1 ; outside = wrap }"),
         ("abs(i - j) in [1, 7]", 8, "{ i -> i + d : d in [-1, 1] ; outside = wrap }"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nnspec.compiler.connectivity.degrees import unreached
 from nnspec.compiler.connectivity.edge_set import Diagonal, Full, Listed, Product, Shifted
 
 from .specs import connection, pairs, refusal, resolved, spec
@@ -53,6 +54,39 @@ def test_a_billion_units(edges, kind, count):
     found = connection(edges, BILLION, BILLION).edges
     assert isinstance(found, kind)
     assert found.count == count
+
+
+WIDE = (40_000, 50_000)
+
+
+@pytest.mark.parametrize(
+    ("edges", "sides", "wanted"),
+    [
+        ("{ i -> i + 999999997 ; outside = skip }", BILLION, {(k, k + 999_999_997) for k in range(3)}),
+        ("{ 2 * i + 999999995 -> i ; outside = skip }", BILLION,
+         {(2 * k + 999_999_995, k) for k in range(3)}),
+        ("{ i -> i + d : d in [-999999999, 999999998] ; outside = skip }", BILLION,
+         {(999_999_999, 0), (0, 999_999_998), (1, 999_999_999)}),
+        ("{ (r + 39999, c - d) -> (r, c) : d in 49998..49999 ; outside = skip }", WIDE,
+         {(39_999 * 50_000 + c - d, c) for d in (49_998, 49_999) for c in range(d, 50_000)}),
+    ],
+)  # fmt: skip
+def test_few_edges_of_a_rule_among_a_billion(edges, sides, wanted):
+    assert pairs(edges, sides, sides) == wanted
+
+
+@pytest.mark.parametrize(
+    ("edges", "end", "count", "first"),
+    [
+        ("{ 2 * i -> i ; outside = skip }", "source", BILLION // 2, [1, 3, 5, 7]),
+        ("{ i -> i + 2 ; outside = skip }", "target", 2, [0, 1]),
+        ("{ i -> i - 3 ; outside = skip }", "target", 3, [BILLION - 3, BILLION - 2, BILLION - 1]),
+        ("{ 5 * i + a -> i : a in 1..2 ; outside = skip }", "source", 3 * BILLION // 5, [0, 3, 4, 5]),
+    ],
+)
+def test_units_without_an_edge_among_a_billion(edges, end, count, first):
+    found, units = unreached([connection(edges, BILLION, BILLION).edges], end, 4)
+    assert (found, units.tolist()) == (count, first)
 
 
 @pytest.mark.parametrize(

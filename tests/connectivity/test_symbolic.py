@@ -15,7 +15,7 @@ from nnspec.compiler.connectivity.degrees import degrees, unreached
 from nnspec.compiler.connectivity.edge_set import Diagonal, EdgeSet, Full, Listed, Product, Shifted, from_keys
 from nnspec.compiler.connectivity.structure import recognised
 
-from .specs import connection
+from .specs import connection, refusal
 
 GRAPH = "edges graph : [4] -> [5] = { 0 -> 1, 0 -> 4, 3 -> 0, 2 -> 2 }"
 LINKS = {(0, 1), (0, 4), (3, 0), (2, 2)}
@@ -81,6 +81,7 @@ CASES: list[tuple[str, tuple[int, ...], tuple[int, ...], type, Callable[..., boo
      lambda k, r, c, m, p, q: k == m and r // 2 == p and 0 <= c - q < 3),
     ("{ i -> j : abs(i - j) <= 2 } - { i -> i }", (9,), (9,), Shifted, lambda i, j: 0 < abs(i - j) <= 2),
     ("{ i -> j : abs(i - j) <= 3 } & { i -> j : i > j }", (9,), (9,), Shifted, lambda i, j: 0 < i - j <= 3),
+    ("all - { i -> j : abs(i - j) <= 2 }", (12,), (9,), Shifted, lambda i, j: abs(i - j) > 2),
 ]  # fmt: skip
 
 
@@ -208,3 +209,82 @@ def test_drawn_sets_that_were_wrong_once(text, source, target, holds):
     assert _pairs(edges) == _everything(source, target, holds)
     if text.startswith("{ (j"):
         assert isinstance(edges, Diagonal)
+
+
+def test_a_product_of_few_edges_between_very_many_units():
+    """Found without an array of one number a unit, in the same order."""
+    few = "edges few : [1600] -> [1500] = { 3 -> 7, 1599 -> 0, 5 -> 1499 }"
+    found = connection(
+        "{ (r, c) -> (p, q) : r -> p in few, c -> q in few }", (1600,) * 2, (1500,) * 2, before=few
+    )
+    ends = {(3, 7), (1599, 0), (5, 1499)}
+    assert isinstance(found.edges, Product)
+    assert _pairs(found.edges) == {(1600 * r + c, 1500 * p + q) for r, p in ends for c, q in ends}
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "target", "holds"),
+    [
+        ("{ i -> j : i -> j in blocks, i -> j in corner }", (3,), (3,), lambda i, j: (i, j) == (2, 2)),
+        ("{ i -> j : i -> j in blocks, i -> j in corner, i <= j }", (3,), (3,),
+         lambda i, j: (i, j) == (2, 2)),
+        ("{ i -> j : i -> j in blocks, j < 2 }", (3,), (3,), lambda i, j: (i, j) in BLOCKS and j < 2),
+        ("{ i -> j : i -> j in blocks, i in 1..2 }", (3,), (3,), lambda i, j: (i, j) in BLOCKS and i > 0),
+        ("{ i -> j : j -> i in blocks }", (3,), (3,), lambda i, j: (j, i) in BLOCKS),
+        ("{ i -> j : i in [j, j + 2] ; outside = skip }", (9,), (9,), lambda i, j: i - j in (0, 2)),
+        ("{ i -> j : i / 2 in [0.5, j] }", (9,), (9,), lambda i, j: i in (1, 2 * j)),
+        ("{ i -> j : i / 2 in [0.5, 1.5, 7] }", (9,), (2,), lambda i, j: i in (1, 3)),
+        ("{ (a, b, c) -> (d, e, f) : a + c == d + f, b == e }", (2, 3, 2), (2, 3, 2),
+         lambda a, b, c, d, e, f: a + c == d + f and b == e),
+        ("{ (a, b, c) -> (d, e, f) : a == f, c == d }", (2, 3, 2), (2, 3, 2),
+         lambda a, b, c, d, e, f: a == f and c == d),
+    ],
+)  # fmt: skip
+def test_conditions_that_belong_together(text, source, target, holds):
+    """Several on the same digits, on digits that stand apart, or on another than the pair itself."""
+    before = f"{SQUARE}\nedges corner : [3] -> [3] = {{ 0 -> 0, 2 -> 2 }}"
+    edges = connection(text, source, target, before=before).edges
+    assert _pairs(edges) == _everything(source, target, holds)
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (1, 3), (1, 3, 1), (1, 1), (2, 1, 3)])
+@pytest.mark.parametrize(
+    "condition", ["s -> t in e", "s -> t in e, A0 <= B0", "t -> s in e, A0 <= B0", "s -> t in e, t -> s in e"]
+)
+def test_named_sets_on_dimensions_of_one_unit(shape, condition):
+    units = prod(shape)
+    listed = {(s, t) for s in range(units) for t in range(units) if (s + 2 * t) % 3 != 1}
+    places = list(pairs_of(*map(range, shape)))
+    written = ", ".join(f"{places[s]} -> {places[t]}" for s, t in sorted(listed))
+    names = {side: [f"{side}{at}" for at in range(len(shape))] for side in "AB"}
+    s, t = (f"({', '.join(names[side])})" for side in "AB")
+    edges = connection(
+        f"{{ {s} -> {t} : {condition.replace('s', s).replace('t', t)} }}",
+        shape,
+        shape,
+        before=f"edges e : {list(shape)} -> {list(shape)} = {{ {written} }}",
+    ).edges
+    assert _pairs(edges) == {
+        (a, b)
+        for a, b in pairs_of(range(units), range(units))
+        if ((a, b) in listed or not condition.startswith("s"))
+        and ((b, a) in listed or "t -> s" not in condition)
+        and (places[a][0] <= places[b][0] or "<=" not in condition)
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "target"),
+    [
+        ("{ 2 * i + a -> i : a in 0..2 }", 8, 4),
+        ("{ 2 * i + a -> i : a in 0..4 }", 8, 4),
+        ("{ i + a -> i : a in -1..0 }", 8, 8),
+        ("{ i -> i + a : a in 0..1 }", 8, 8),
+        ("{ i -> i + a : a in 0..3 }", 8, 8),
+        ("{ i -> i + a : a in -2..0 }", 8, 8),
+        ("{ i -> i }", 8, 5),
+        ("{ (r, c + a) -> (r, c) : a in 0..2 }", (3, 4), (3, 3)),
+    ],
+)
+def test_an_end_that_is_not_there_is_refused_however_far_out(text, source, target):
+    assert refusal(text, source, target).code.code == "E204"

@@ -1,0 +1,32 @@
+"""What `spec-compile explain` says of a connection is true of its edges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nnspec.compiler.explain import explained
+from nnspec.compiler.graph import Project
+from nnspec.compiler.pipeline import understand
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.parametrize("spec", ["tests/specs/zoo.nnspec", "examples/lattice.nnspec"])
+def test_facts_are_those_of_the_edges(spec: str) -> None:
+    plan = understand(ROOT / spec).plan
+    operations = {op.connection: op for op in plan.graph.operations if isinstance(op, Project)}
+    facts = explained(plan).connections
+    assert [fact.connection for fact in facts] == list(operations)
+    for fact in facts:
+        op = operations[fact.connection]
+        _, target = op.edges.edges()
+        fan_in = np.bincount(target, minlength=op.output.units)
+        assert fact.edges == len(target)
+        assert fact.density == pytest.approx(np.mean(fan_in) / op.input.units)
+        assert (fact.fan_in_min, fact.fan_in_max) == (fan_in.min(), fan_in.max())
+        assert fact.fan_in_median == np.median(fan_in)
+        assert fact.parameters == (len(target) if op.weight is not None and op.weight.trainable else 0)
+        assert fact.kernel == fact.candidates[0].kernel
