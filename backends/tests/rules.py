@@ -505,6 +505,8 @@ class _Writer:
                 return _lines(call("return among(", [self._edges(node), "sources", "targets"], ")", 4))
             case stated.Combined():
                 return self._combined(node)
+            case stated.Matrix():
+                return _lines(call("return among(", [self._read(node), "sources", "targets"], ")", 4))
             case _:
                 return [f"return {self.term(node)}"]
 
@@ -532,7 +534,6 @@ class _Writer:
 
     def term(self, node: stated.Set, binding: int = 0) -> str:
         """A set as an expression."""
-        source, target = shape_text(self.own.source.shape), shape_text(self.own.target.shape)
         match node:
             case stated.All():
                 return "set(product(sources, targets))"
@@ -544,14 +545,20 @@ class _Writer:
             case stated.Named():
                 edges = self._edges(node)
                 return f"among({edges}, sources, targets)" if _moves(node) else f"{edges}(sources, targets)"
-            case stated.Matrix(file, rows):
-                name = literal(file)
-                read = f"matrix({name}, content({name}), {literal(rows)}, {source}, {target})"
-                return f"among({read}, sources, targets)"
+            case stated.Matrix():
+                return f"among({self._read(node)}, sources, targets)"
             case stated.Builder() | stated.Table() | stated.Window() | stated.Random():
                 return f"{self.part(node)}(sources, targets)"
             case stated.Unstated():
                 raise AssertionError(node.why)
+
+    def _read(self, node: stated.Matrix) -> str:
+        """The pairs of a matrix in a file, as an expression."""
+        name, shapes = (
+            literal(node.file),
+            [shape_text(self.own.source.shape), shape_text(self.own.target.shape)],
+        )
+        return f"matrix({', '.join([name, f'content({name})', literal(node.rows), *shapes])})"
 
     def _window(self, node: stated.Window) -> list[str]:
         python = Python()

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import inspect
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import product
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 
 def run_all(tests: ModuleType) -> None:
     """Every test of a generated module, for all that it is parametrised with; raises as the first does."""
-    models = cache(tests.build)
+    made = cache(tests.build)
+
+    def models(target: str, dtype: str = "float64") -> Any:
+        return made(target, 0, dtype)
+
     for name, test in list(vars(tests).items()):
         if name.startswith("test_"):
             for arguments in calls(test, tests.TARGETS, models):
-                test(**arguments)
+                with tempfile.TemporaryDirectory() as folder:
+                    if "tmp_path" in inspect.signature(test).parameters:
+                        arguments["tmp_path"] = Path(folder)
+                    test(**arguments)
 
 
 def calls(
-    test: Callable[..., None], targets: tuple[str, ...], models: Callable[[str], Any]
+    test: Callable[..., None], targets: tuple[str, ...], models: Callable[..., Any]
 ) -> Iterator[dict[str, Any]]:
     """The arguments that pytest would call a test with: those of its marks, and of the module's fixtures."""
     options: list[list[dict[str, Any]]] = []
