@@ -31,42 +31,59 @@ def largest_whole(dtype: str) -> int:
     return 2 ** (np.finfo(dtype).nmant + 1)
 
 
-def edges_between(
-    expected: Expected, connection: str, structure: tuple[str, int, int]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Source and target of every edge of any connection, in the order of its weights."""
-    kind, targets, sources = structure
-    if kind == "edges":
-        source, target = edges_of(expected.stored, connection)
-        return source.astype(np.int64), target.astype(np.int64)
-    if kind == "one to one":
-        return np.arange(sources), np.arange(targets)
-    return np.tile(np.arange(sources), targets), np.repeat(np.arange(targets), sources)
-
-
 def carried(
-    x: np.ndarray, weight: np.ndarray, edges: tuple[np.ndarray, np.ndarray], targets: int
+    x: np.ndarray, weight: np.ndarray, source: np.ndarray, target: np.ndarray, targets: int
 ) -> np.ndarray:
     """What each edge carries, added at its target one by one: (batch, targets), of the type of x.
 
-    x is (batch, sources), weight (edges,), and `edges` where they begin and end.
+    x is (batch, sources), the others but `targets` (edges,).
     """
-    source, target = edges
     y = np.zeros((len(x), targets), x.dtype)
     for sums, sample in zip(y, x, strict=True):
         np.add.at(sums, target, weight * sample[source])
     return y
 
 
-def paired(
-    x: np.ndarray, g: np.ndarray, edges: tuple[np.ndarray, np.ndarray], shape: tuple[int, ...]
-) -> np.ndarray:
-    """The product of both ends of each edge, added up over the batch, in the shape of the weights."""
-    source, target = edges
+def paired(x: np.ndarray, g: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The product of both ends of each edge, added up over the batch: (edges,)."""
     total = np.zeros(len(source), x.dtype)
     for at_source, at_target in zip(x, g, strict=True):
         total += at_source[source] * at_target[target]
-    return total.reshape(shape)
+    return total
+
+
+class PlainMap:
+    """A connection of any kind in plain arithmetic, in whole numbers if such are given: y = W x, and W'g.
+
+    `longest` is the number of terms of its longest sum over units.
+    """
+
+    def __init__(self, expected: Expected, name: str, structure: tuple[str, int, int]) -> None:
+        self.kind, self.targets, self.sources = structure
+        self.shape = (self.targets, self.sources) if self.kind == "all" else (self.sources,)
+        self.longest = max(self.targets, self.sources) if self.kind == "all" else 1
+        if self.kind == "edges":
+            self.source, self.target = (end.astype(np.int64) for end in edges_of(expected.stored, name))
+            self.shape = self.source.shape
+            self.longest = max(np.bincount(end).max(initial=1) for end in (self.source, self.target))
+
+    def forward(self, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """(batch, sources) -> (batch, targets)."""
+        if self.kind == "edges":
+            return carried(x, weight, self.source, self.target, self.targets)
+        return x @ weight.T if self.kind == "all" else x * weight
+
+    def backward(self, g: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """(batch, targets) -> (batch, sources)."""
+        if self.kind == "edges":
+            return carried(g, weight, self.target, self.source, self.sources)
+        return g @ weight if self.kind == "all" else g * weight
+
+    def of_weight(self, x: np.ndarray, g: np.ndarray) -> np.ndarray:
+        """The gradient of the weights, in their shape."""
+        if self.kind == "edges":
+            return paired(x, g, self.source, self.target)
+        return g.T @ x if self.kind == "all" else (g * x).sum(axis=0)
 
 
 # ------------------------------------------------------------------------------- every connection by itself
@@ -86,6 +103,7 @@ def check_linear_parts(
     """
     check_stored(expected)
     batch, most, count = draws
+    maps = {name: PlainMap(expected, name, structure) for name, structure in connections.items()}
     start = {name: array.astype(np.float64) for name, array in expected.start(0).items()}
     for draw in range(count):
         rng = np.random.default_rng(draw)
@@ -96,48 +114,43 @@ def check_linear_parts(
         }
         model.load(start | {name: array.astype(np.float64) for name, array in weights.items()})
         samples = max(1, (batch >> 2 * draw) - draw % 2) if draw < count - 1 else 1
-        for name, structure in connections.items():
+        for name, each in maps.items():
             weight = weights.get(f"{name}.weight")
-            if structure[0] == "one to one" and weight is None:
+            if each.kind == "one to one" and weight is None:
                 continue  # it is the value itself, and nothing computes it
-            _, targets, sources = structure
-            x, g = (rng.integers(-most, most, (samples, n), endpoint=True) for n in (sources, targets))
-            check_linear_part(expected, name, structure, model, dtype, weight, x, g)
+            ends = each.sources, each.targets
+            x, g = (rng.integers(-most, most, (samples, units), endpoint=True) for units in ends)
+            terms = max(each.longest, samples)
+            assert terms * most**2 <= largest_whole(dtype), f"{name}: integers are too large for {dtype}"
+            found = model.differentiate_projection(name, x.astype(np.float64), g.astype(np.float64))
+            if found is not None:  # else it is a part of the whole network alone
+                what = f"{model.name}, {dtype}: {name} of a batch of {samples}"
+                check_linear_part(what, each, dtype, found, x, g, weight)
+                trained = f"{name}.weight" in expected.trained
+                message = f"{what}: a gradient of frozen weights, or none of trained ones"
+                assert found[1] is None or (found[2] is not None) == trained, message
 
 
 def check_linear_part(
-    expected: Expected,
-    name: str,
-    structure: tuple[str, int, int],
-    model: Any,
+    what: str,
+    plain: PlainMap,
     dtype: str,
-    weight: np.ndarray | None,
+    found: tuple[Any, Any, Any],
     x: np.ndarray,
     g: np.ndarray,
+    weight: np.ndarray | None,
 ) -> None:
-    """One draw: W x, W'g and the gradient of the weights, to the bit, and that they belong together."""
-    found = model.differentiate_projection(name, x.astype(np.float64), g.astype(np.float64))
-    if found is None:
-        return  # the module has no function for it: it is a part of the whole network alone
-    source, target = edges_between(expected, name, structure)
-    ones = np.ones(len(source), np.int64) if weight is None else weight.ravel()
-    _, targets, sources = structure
-    longest = max(np.bincount(ends).max(initial=len(x)) for ends in (source, target))
-    largest = max(int(np.abs(array).max(initial=1)) for array in (x, g, ones))
-    assert longest * largest**2 <= largest_whole(dtype), f"{name}: these integers are too large for {dtype}"
+    """W x, W'g and the gradient of the weights as they were found, to the bit, and that they fit together."""
     y, of_x, of_weight = found
-    what = f"{model.name}, {dtype}: {name} of a batch of {len(x)}"
-    assert_exact(y, carried(x, ones, (source, target), targets), dtype, f"{what}: sum ")
+    entries = np.ones(plain.shape, np.int64) if weight is None else weight
+    assert_exact(y, plain.forward(x, entries), dtype, f"{what}: sum ")
     if of_x is None:
         return
-    assert_exact(of_x, carried(g, ones, (target, source), sources), dtype, f"{what}: gradient of input ")
+    assert_exact(of_x, plain.backward(g, entries), dtype, f"{what}: gradient of input ")
     products = {inner(g, y), inner(of_x, x)}
-    trained = f"{name}.weight" in expected.trained
-    assert (of_weight is not None) == trained, f"{what}: weights are {'' if trained else 'not '}trained"
-    if of_weight is not None and weight is not None:
-        wanted = paired(x, g, (source, target), weight.shape)
-        assert_exact(of_weight, wanted, dtype, f"{what}: gradient of weights ")
-        products.add(inner(weight, of_weight))
+    if of_weight is not None:
+        assert_exact(of_weight, plain.of_weight(x, g), dtype, f"{what}: gradient of weights ")
+        products.add(inner(entries, of_weight))
     assert len(products) == 1, f"{what}: <g, Wx>, <W'g, x> and <w, dw> are {sorted(products)}"
 
 
@@ -191,8 +204,8 @@ class ExactNetwork:
 
     def __init__(self, expected: Expected, facts: dict[str, Any], largest: int) -> None:
         self.expected, self.facts, self.largest = expected, facts, largest
-        self.edges = {
-            name: edges_between(expected, name, facts["connections"][name])
+        self.maps = {
+            name: PlainMap(expected, name, facts["connections"][name])
             for connections, _ in facts["layers"].values()
             for name in connections
         }
@@ -204,9 +217,9 @@ class ExactNetwork:
         return x
 
     def weight(self, p: dict[str, np.ndarray], connection: str) -> np.ndarray:
-        """A weight for every edge; ones where there are none."""
+        """The weights of a connection; ones where there are none."""
         weight = p.get(f"{connection}.weight")
-        return np.ones(len(self.edges[connection][0])) if weight is None else weight.ravel()
+        return np.ones(self.maps[connection].shape) if weight is None else weight
 
     def entries(self, index: Any, bias: np.ndarray) -> np.ndarray:
         """The entry of a bias that each unit has, -1 for none."""
@@ -219,11 +232,9 @@ class ExactNetwork:
         v = {name: data[name].reshape(len(data[name]), -1) for name in self.expected.inputs}
         passed: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
         for layer, (connections, steps) in self.facts["layers"].items():
-            units = self.facts["connections"][next(iter(connections))][1]
-            x = ExactSum(self.largest, (len(next(iter(v.values()))), units))
+            x = ExactSum(self.largest, (1, 1))
             for name, read in connections.items():
-                along = partial(carried, edges=self.edges[name], targets=units)
-                x.add(along, v[read], self.weight(p, name))
+                x.add(self.maps[name].forward, v[read], self.weight(p, name))
             passed[layer] = []
             for kind, what, how in steps:
                 before = x.value
@@ -269,13 +280,9 @@ class ExactNetwork:
                 else:
                     d = self.held(how(d, x, y))
             for name, read in connections.items():
-                source, target = self.edges[name]
-                back = partial(carried, edges=(target, source), targets=v[read].shape[1])
-                of_value[read].add(back, d, self.weight(p, name))
+                of_value[read].add(self.maps[name].backward, d, self.weight(p, name))
                 if f"{name}.weight" in of_parameter:
-                    of_weight = of_parameter[f"{name}.weight"]
-                    pairing = partial(paired, edges=(source, target), shape=of_weight.value.shape)
-                    of_weight.add(pairing, v[read], d)
+                    of_parameter[f"{name}.weight"].add(self.maps[name].of_weight, v[read], d)
         gradients = {name: each.value for name, each in of_parameter.items()}
         gradients |= {name: of_value[name].value.reshape(data[name].shape) for name in self.expected.inputs}
         return float(loss.value), gradients
@@ -337,7 +344,7 @@ def check_network_exactly(expected: Expected, facts: dict[str, Any], model: Any,
     check_stored(expected)
     network = ExactNetwork(expected, facts, largest_whole(dtype))
     ranges = [(3, 16.0), (2, 8.0), (1, 8.0), (1, 4.0), (1, 2.0), (1, 1.0), (1, 0.5), (1, 0.25)]
-    batch = 8 if sum(len(source) for source, _ in network.edges.values()) < 10**5 else 2
+    batch = 8 if sum(np.prod(each.shape) for each in network.maps.values()) < 10**5 else 2
     draws = max(3, min(16, len(facts["inexact"])))
     for seed in range(draws):
         zeros = facts["inexact"][seed::draws]
