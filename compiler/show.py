@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dsl.source import Source, Span
+from .statement import Statements
 
-# Where things stand in the text is not shown: a comment added above must not move everything below.
-_LEFT_OUT = (Span, Source)
+# Where things stand in the text is not shown: a comment added above must not move everything below. Nor is
+# what the spec says of its edges, which is the spec itself.
+_LEFT_OUT = (Span, Source, Statements)
 
 
 def show(value: object) -> str:

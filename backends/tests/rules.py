@@ -376,7 +376,7 @@ def _functions(name: str, own: stated.Stated, account: Sequence[str]) -> list[st
 
 def _function(name: str, own: stated.Stated, lines: Sequence[str], account: Sequence[str]) -> str:
     """The text of a function."""
-    result = "Any" if lines[-1].startswith("return") and len(lines) == 1 else "Iterator[Any]"
+    result = "Any" if lines[-1].startswith("return") else "Iterator[Any]"
     documented = []
     if account:
         ends = ['"""'] if len(account) > 1 else []
@@ -501,12 +501,17 @@ class _Writer:
                 return _lines(call("return window(", self._window(node), ")", 4))
             case stated.Random():
                 return _lines(call("return random_edges(", self._random(node), ")", 4))
+            case stated.Matrix(file, rows):
+                shapes = shape_text(self.own.source.shape), shape_text(self.own.target.shape)
+                given = [literal(file), f"content({literal(file)})", literal(rows), *shapes]
+                return [
+                    *_lines(call("edges = matrix(", given, ")", 4)),
+                    "return among(edges, sources, targets)",
+                ]
             case stated.Named() if _moves(node):
                 return _lines(call("return among(", [self._edges(node), "sources", "targets"], ")", 4))
             case stated.Combined():
                 return self._combined(node)
-            case stated.Matrix():
-                return _lines(call("return among(", [self._read(node), "sources", "targets"], ")", 4))
             case _:
                 return [f"return {self.term(node)}"]
 
@@ -545,20 +550,10 @@ class _Writer:
             case stated.Named():
                 edges = self._edges(node)
                 return f"among({edges}, sources, targets)" if _moves(node) else f"{edges}(sources, targets)"
-            case stated.Matrix():
-                return f"among({self._read(node)}, sources, targets)"
-            case stated.Builder() | stated.Table() | stated.Window() | stated.Random():
+            case stated.Builder() | stated.Table() | stated.Matrix() | stated.Window() | stated.Random():
                 return f"{self.part(node)}(sources, targets)"
             case stated.Unstated():
                 raise AssertionError(node.why)
-
-    def _read(self, node: stated.Matrix) -> str:
-        """The pairs of a matrix in a file, as an expression."""
-        name, shapes = (
-            literal(node.file),
-            [shape_text(self.own.source.shape), shape_text(self.own.target.shape)],
-        )
-        return f"matrix({', '.join([name, f'content({name})', literal(node.rows), *shapes])})"
 
     def _window(self, node: stated.Window) -> list[str]:
         python = Python()

@@ -315,6 +315,18 @@ def test_a_file_is_found_in_a_folder_around_the_tests(
     tests.check_statement(tests.EXPECTED, "x_y", *tests.STATEMENTS["x_y"])
 
 
+def test_a_file_is_found_in_the_folder_of_specs_beside_the_generated_code(
+    reading: tuple[Any, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tests, folder = reading
+    monkeypatch.delenv("NNSPEC_SPEC_FOLDER", raising=False)
+    (folder / "specs").mkdir()
+    (folder / "pairs.csv").rename(folder / "specs" / "pairs.csv")
+    (folder / "generated").mkdir()
+    content = tests.read_file("pairs.csv", tests.FILES["pairs.csv"], folder / "generated" / "test_reading.py")
+    assert content == FILES["pairs.csv"]
+
+
 def test_a_file_that_is_absent_is_named(
     reading: tuple[Any, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

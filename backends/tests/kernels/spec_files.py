@@ -23,12 +23,15 @@ from .rules import Statement, unit_of
 def read_file(name: str, sha256: str, tests: Path) -> bytes:
     """The content of a file that the spec reads, as it was when the spec was compiled.
 
-    It is looked for in the folders that NNSPEC_SPEC_FOLDER names, then in those around the tests. The test is
-    skipped where there is no such file, and fails where the only ones have another content.
+    It is looked for in the folders that NNSPEC_SPEC_FOLDER names, in those around the tests, and in the ones
+    beside them. The test is skipped where there is no such file, and fails where there is only one with
+    another content.
     """
     told = filter(None, os.environ.get("NNSPEC_SPEC_FOLDER", "").split(os.pathsep))
-    folders = [*map(Path, told), *tests.resolve().parents]
-    found = [folder / name for folder in folders if (folder / name).is_file()]
+    around = tests.resolve().parents
+    beside = (path for folder in around[:2] for path in sorted(folder.glob("*")))
+    folders = dict.fromkeys([*map(Path, told), *around, *beside])
+    found = [folder / name for folder in folders if os.path.isfile(folder / name)]
     if not found:
         pytest.skip(
             f"`{name}`, which the spec reads, is not here: NNSPEC_SPEC_FOLDER names the spec's folder"
