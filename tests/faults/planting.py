@@ -29,12 +29,16 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class InText:
-    """A fault in a module: in the files of `target`, what matches `pattern` becomes `replacement`, once."""
+    """A fault in a module: in the files of `target`, what matches `pattern` becomes `replacement`, once.
+
+    The tests with `caught_by` in their names alone must fail for it; by default, any may.
+    """
 
     kind: str
     target: str
     pattern: str
     replacement: str
+    caught_by: str = ""
 
     def plant(self, folder: Path, name: str) -> bool:
         """Mutate the module; False if there is nothing to mutate."""
@@ -360,6 +364,69 @@ FAULTS += tuple(
     for kind, pattern, replacement in RULES
 )
 
+# --- What a Keras model has beside its numbers: variables, copies, files and compiled calls.
+FAULTS += (
+    InText(
+        "Keras: another weight trained",
+        "keras",
+        r"(?s)(        self\.weight = None\n)(.*?)keras\.ops\.cast\(y, dtype\)\n",
+        r'\1        self.dense = self.add_weight(name="dense", shape=self.shape[::-1], initializer="zeros")\n'
+        r"\2keras.ops.cast(y, dtype) + keras.ops.matmul(x, self.dense)\n",
+        "holds_the_variables",
+    ),
+    InText(
+        "Keras: another weight trained", "keras", r"use_bias=False, (?!trainable)", "", "holds_the_variables"
+    ),
+    InText(
+        "Keras: another weight held", "keras", r"use_bias=False, (?=trainable)", "", "holds_the_variables"
+    ),
+    InText(
+        "Keras: arrays shared", "keras", r"return self\._digest\.copy\(\)", "return self._digest", "copies"
+    ),
+    InText(
+        "Keras: saved regulariser lost",
+        "keras",
+        r'(?<="regularizer": )keras\.reg[^\n]*\(self[^\n]*\)',
+        "None",
+        "loads_what_it_saves",
+    ),
+    InText(
+        "Keras: saved regulariser lost",
+        "keras",
+        r'return \{"l1": self\.l1, "l2": self\.l2\}',
+        "return {}",
+        "loads_what_it_saves",
+    ),
+    InText(
+        "Keras: loss averaged over samples",
+        "keras",
+        r"(return [\d.* ]*keras\.ops\.mean\(\w+), axis=[^\n]*\n",
+        r"\1)\n",
+        "same_compiled",
+    ),
+    InText(
+        "Keras: compiled otherwise",
+        "keras",
+        r"return self\.factor \* x",
+        'return (self.factor if hasattr(x, "numpy") else 1.0) * x',
+        "same_compiled",
+    ),
+    InText(
+        "Keras: compiled otherwise",
+        "keras",
+        r"penalty = 0\.0\n",
+        'penalty = 0.0\n        w = w if hasattr(w * 1.0, "numpy") else 0.0 * w\n',
+        "adam",
+    ),
+    InText(
+        "Keras: compiled otherwise",
+        "keras",
+        r" running\.assign\(",
+        ' hasattr(new, "numpy") and running.assign(',
+        "adam",
+    ),
+)
+
 KINDS = tuple(dict.fromkeys(fault.kind for fault in FAULTS))
 
 
@@ -374,8 +441,8 @@ class Outcome:
     fault: Fault
 
 
-def run_tests(folder: Path, name: str) -> bool:
-    """Whether the generated tests of a folder pass, run in this process."""
+def run_tests(folder: Path, name: str, only: str = "") -> bool:
+    """Whether the generated tests of a folder pass, or those with `only` in their names, in this process."""
     before = set(sys.modules)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         arguments = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist"]
@@ -388,6 +455,7 @@ def run_tests(folder: Path, name: str) -> bool:
                 "-c",
                 "/dev/null",
                 str(folder / f"test_{name}.py"),
+                *(["-k", only] if only else []),
             ]
         )
     for module in set(sys.modules) - before:
@@ -414,6 +482,7 @@ def plant_all(spec: Path, target: str, scratch: Path, kinds: Collection[str] | N
         shutil.copytree(whole, folder, ignore=shutil.ignore_patterns("__pycache__"))
         result = "-"
         if fault.plant(folder, name):
-            result = "MISSED" if run_tests(folder, name) else "caught"
+            only = fault.caught_by if isinstance(fault, InText) else ""
+            result = "MISSED" if run_tests(folder, name, only) else "caught"
         outcomes.append(Outcome(fault.kind, spec.stem, target, result, fault))
     return outcomes

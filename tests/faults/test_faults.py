@@ -24,6 +24,7 @@ NOT_IN = {
     ("derivative's term dropped", "keras"),
     # In the frameworks, what drops units and what differentiates that are their own.
     *((kind, target) for kind in KINDS if kind.startswith("dropout's") for target in ("torch", "keras")),
+    *((kind, target) for kind in KINDS if kind.startswith("Keras:") for target in ("torch", "numpy")),
     ("norm's statistics moved twice", "torch"),
     ("norm's statistics moved twice", "keras"),
 }

@@ -32,7 +32,7 @@ def check_agreement(expected: Expected, one: Any, other: Any, tolerance: float, 
         assert_close(gradients[name], other_gradients[name], gradient, what, max(scale, 1e-3))
 
 
-def check_training(expected: Expected, models: Sequence[Any], steps: int = 20) -> None:
+def check_training(expected: Expected, models: Sequence[Any], steps: int = 5) -> None:
     """All targets are in the same place after gradient descent, and what is not trained has not moved."""
     data = draw_data(expected, 9)
     start = expected.start(0)
