@@ -29,12 +29,16 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class InText:
-    """A fault in a module: in the files of `target`, what matches `pattern` becomes `replacement`, once."""
+    """A fault in a module: in the files of `target`, what matches `pattern` becomes `replacement`, once.
+
+    The tests with `caught_by` in their names alone must fail for it; by default, any may.
+    """
 
     kind: str
     target: str
     pattern: str
     replacement: str
+    caught_by: str = ""
 
     def plant(self, folder: Path, name: str) -> bool:
         """Mutate the module; False if there is nothing to mutate."""
@@ -54,6 +58,7 @@ class InData:
 
     kind: str
     mutate: Callable[[Arrays], Arrays | None]
+    caught_by: str = ""
 
     def plant(self, folder: Path, name: str) -> bool:
         """Mutate the arrays; False if there is nothing to mutate."""
@@ -885,6 +890,69 @@ FAULTS += (
         r"\1        \2 = \2.float().to(\2.dtype)\n",
     ),
 )
+# --- What a Keras model has beside its numbers: variables, copies, files and compiled calls.
+FAULTS += (
+    InText(
+        "Keras: another weight trained",
+        "keras",
+        r"(?s)(        self\.weight = None\n)(.*?)keras\.ops\.cast\(y, dtype\)\n",
+        r'\1        self.dense = self.add_weight(name="dense", shape=self.shape[::-1], initializer="zeros")\n'
+        r"\2keras.ops.cast(y, dtype) + keras.ops.matmul(x, self.dense)\n",
+        "holds_the_variables",
+    ),
+    InText(
+        "Keras: another weight trained", "keras", r"use_bias=False, (?!trainable)", "", "holds_the_variables"
+    ),
+    InText(
+        "Keras: another weight held", "keras", r"use_bias=False, (?=trainable)", "", "holds_the_variables"
+    ),
+    InText(
+        "Keras: arrays shared", "keras", r"return self\._digest\.copy\(\)", "return self._digest", "copies"
+    ),
+    InText(
+        "Keras: saved regulariser lost",
+        "keras",
+        r'(?<="regularizer": )keras\.reg[^\n]*\(self[^\n]*\)',
+        "None",
+        "loads_what_it_saves",
+    ),
+    InText(
+        "Keras: saved regulariser lost",
+        "keras",
+        r'return \{"l1": self\.l1, "l2": self\.l2\}',
+        "return {}",
+        "loads_what_it_saves",
+    ),
+    InText(
+        "Keras: loss averaged over samples",
+        "keras",
+        r"(return [\d.* ]*keras\.ops\.mean\(\w+), axis=[^\n]*\n",
+        r"\1)\n",
+        "same_compiled",
+    ),
+    InText(
+        "Keras: compiled otherwise",
+        "keras",
+        r"return self\.factor \* x",
+        'return (self.factor if hasattr(x, "numpy") else 1.0) * x',
+        "same_compiled",
+    ),
+    InText(
+        "Keras: compiled otherwise",
+        "keras",
+        r"penalty = 0\.0\n",
+        'penalty = 0.0\n        w = w if hasattr(w * 1.0, "numpy") else 0.0 * w\n',
+        "adam",
+    ),
+    InText(
+        "Keras: compiled otherwise",
+        "keras",
+        r" running\.assign\(",
+        ' hasattr(new, "numpy") and running.assign(',
+        "adam",
+    ),
+)
+
 KINDS = tuple(dict.fromkeys(fault.kind for fault in FAULTS))
 
 # What is wrong with edges, weights in their order, sums, or the gradients of these: the exact tests catch it.
@@ -998,6 +1066,6 @@ def plant_all(
         shutil.copytree(whole, folder, ignore=shutil.ignore_patterns("__pycache__"))
         result = "-"
         if fault.plant(folder, name):
-            result = "MISSED" if run_tests(folder, name, {**seconds}, chosen) else "caught"
+            result = "MISSED" if run_tests(folder, name, {**seconds}, chosen or fault.caught_by) else "caught"
         outcomes.append(Outcome(fault.kind, spec.stem, target, result, fault))
     return outcomes

@@ -39,6 +39,15 @@ class BatchedModel(keras.Model):
         outputs = super().call(flat if len(flat) > 1 else flat[0], training=training, **kwargs)
         return keras.tree.map_structure(lambda y: keras.ops.reshape(y, (*before, *y.shape[1:])), outputs)
 
+    def load_weights(self, filepath, **kwargs):
+        """As that of `keras.Model`; where a layer refuses what was saved, all variables stay as they were."""
+        before = self.get_weights()
+        try:
+            super().load_weights(filepath, **kwargs)
+        except Exception:
+            self.set_weights(before)
+            raise
+
     def compute_output_spec(self, inputs, training=None, mask=None):
         """What `call` gives, as Keras tensors."""
         arrays, batch = self._given(inputs)

@@ -31,7 +31,7 @@ def check_optimiser(expected: Expected, model: Any, tolerance: float) -> None:
     found = model.arrays()
     if reported is not None:
         point, what = evaluated(expected, parameters, data, True), f"{model.name}: loss of Adam's first step"
-        assert_within(reported[0], point.loss, point.loss_error, what)
+        assert_within(reported[0], point.wanted.loss, point.loss_error, what)
     for name in expected.parameters:
         array, start = found[name], parameters[name]
         if name not in expected.trained and name not in expected.running:

@@ -62,10 +62,10 @@ def check_saved(expected: Expected, model: Any, file: Path, tolerance: float) ->
     point = evaluated(expected, parameters, data, False)
     for name, output in zip(expected.outputs, loaded.outputs(data), strict=True):
         found, error = output.reshape(len(output), -1), point.value_errors[name]
-        assert_within(found, point.values[name], error, f"{what} output {name}")
+        assert_within(found, point.wanted.values[name], error, f"{what} output {name}")
     (loss, gradients), (_, others) = loaded.differentiate(data), model.differentiate(data)
     point = evaluated(expected, parameters, data, True)
-    assert_within(loss, point.loss, point.loss_error, f"{what} loss with penalties")
+    assert_within(loss, point.wanted.loss, point.loss_error, f"{what} loss with penalties")
     scale = max(1e-3, *(0.1 * np.abs(array).max(initial=0.0) for array in others.values()))
     for name, gradient in gradients.items():
         assert_close(gradient, others[name], tolerance, f"{what} gradient of {name}", scale)
@@ -80,17 +80,17 @@ def check_compiled(expected: Expected, model: Any) -> None:
     parameters, data = draw_parameters(expected, 21), draw_data(expected, 22)
     model.load(parameters)
     point = evaluated(expected, parameters, data, False)
-    weights, wanted, error = np.ones(6), point.loss, point.loss_error
+    weights, wanted, error = np.ones(6), point.wanted.loss, point.loss_error
     if expected.compared:
         weights = np.random.default_rng(23).uniform(0.5, 1.5, 6)
         weights = weights / weights.mean()
         samples = [{name: array[[at, at]] for name, array in data.items()} for at in range(6)]
         points = [evaluated(expected, parameters, sample, False) for sample in samples]
-        wanted = np.mean([w * own.loss for w, own in zip(weights, points, strict=True)])
+        wanted = np.mean([w * own.wanted.loss for w, own in zip(weights, points, strict=True)])
         error = sum(own.loss_error for own in points)
     outputs, loss = model.compiled(data, weights)
     for (name, shape), output in zip(expected.outputs.items(), outputs, strict=True):
         assert output.shape == (6, *shape), f"{model.name}, compiled: {name} has the shape {output.shape}"
         what = f"{model.name}, compiled: output {name}"
-        assert_within(output.reshape(6, -1), point.values[name], point.value_errors[name], what)
+        assert_within(output.reshape(6, -1), point.wanted.values[name], point.value_errors[name], what)
     assert_within(loss, wanted, error, f"{model.name}, compiled: loss by sample weights")
