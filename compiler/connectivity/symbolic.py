@@ -314,7 +314,8 @@ class _Form:
             shared = [s.name == t.name for s, t in zip(source, target, strict=True)]
             if all(shared) and not group.conditions and not group.ranges:
                 return self._band(source, target, [(0,) * len(source)], [1] * len(source))
-            if any(shared) or group.ranges:
+            crossed = {s.name for s in source} & {t.name for t in target}  # `(j, i) -> (i, j)`
+            if crossed or group.ranges:
                 raise _NotSymbolic
             return self._by_difference(group, source, target)
         return self._by_formula(group, source, target)

@@ -17,7 +17,7 @@ from ...common.kernels.digests import digest_of
 from ...common.kernels.edge_digest import edge_digest
 from ...common.kernels.stored import edges_of
 from .checks import assert_close
-from .expected import Expected, draw_data
+from .expected import Expected, draw_data, load_module
 from .points import allowed, assert_within, coarse, direction_through, evaluated
 from .rounding import rounding
 
@@ -345,6 +345,11 @@ def check_other_stored(
             np.savez(folder / f"{expected.name}.npz", **changed)
             with pytest.raises(ValueError, match="compiled with"):
                 build(folder / place.name)
+                # A module that stores names alone reads them when they are asked for.
+                other = load_module(folder / place.name)
+                for name in expected.stored:
+                    if name.endswith(".names"):
+                        other.unit_names(name.removesuffix(".names"))
 
 
 def check_names(expected: Expected, module: ModuleType) -> None:
