@@ -57,5 +57,4 @@ results = {"codes": of_wrong_codes(), "codes, eagerly": of_wrong_codes(run_eager
 if keras.backend.backend() != "torch":
     results["codes, jit"] = of_wrong_codes(jit_compile=True)
 results["double"] = double()
-results["frameworks"] = sorted({"tensorflow", "jax", "torch"} & set(sys.modules))
 print(json.dumps(results))

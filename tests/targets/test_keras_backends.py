@@ -1,0 +1,87 @@
+"""Generated Keras code on JAX and PyTorch, each in a process of its own in which TensorFlow is not found.
+
+On TensorFlow, `tests/examples` runs the generated tests.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+Compiled = Callable[[Path, str | None], Path]
+# JAX compiles for seconds what PyTorch just runs: there it is the network of everything, with the kernel of
+# large ones, an example with the kernel that is planned, and one without a loss.
+RUN = {
+    "jax": (("zoo", "edges"), ("graph_mlp", None), ("part", None)),
+    "torch": (
+        ("zoo", "edges"),
+        ("graph_mlp", None),
+        ("part", None),
+        ("two", None),
+        ("ring", "band"),
+        ("les_miserables", "blocks"),
+    ),
+}
+
+
+def run(backend: str, path: Path, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """Python on a backend, with a folder in front of its path."""
+    paths = os.pathsep.join([str(path), os.environ.get("PYTHONPATH", "")])
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": backend,
+        "PYTHONPATH": paths,
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+
+
+@pytest.mark.parametrize("backend", RUN)
+def test_generated_tests_pass(backend: str, compiled: Compiled, tmp_path: Path) -> None:
+    """Every target is tested, and Keras agrees with the others, with no TensorFlow."""
+    (tmp_path / "hiding" / "tensorflow").mkdir(parents=True)
+    (tmp_path / "hiding" / "tensorflow" / "__init__.py").write_text("raise ModuleNotFoundError('hidden')\n")
+    files: list[str] = []
+    for name, kernel in RUN[backend]:
+        specs = (ROOT / folder / f"{name}.nnspec" for folder in ("examples", "tests/specs"))
+        folder = compiled(next(spec for spec in specs if spec.exists()), kernel)
+        files.append(str(folder / f"test_{name}.py"))
+    options = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", "/", "-k", "keras or together"]
+    finished = run(backend, tmp_path / "hiding", [*options, *files])
+    assert finished.returncode == 0, finished.stdout[-8000:]
+    assert "skipped" not in finished.stdout
+
+
+SAID = {
+    "tensorflow": ["error of tensorflow", "error of tensorflow", "NaN"],
+    "jax": ["NaN", "NaN", "NaN"],
+    "torch": ["ValueError", "ValueError", "ValueError"],
+}
+
+
+@pytest.mark.parametrize("backend", SAID)
+def test_backends_differ_as_the_docs_say(backend: str, compiled: Compiled, tmp_path: Path) -> None:
+    """What codes out of range lead to, and which doubles are double."""
+    folder = compiled(ROOT / "examples" / "graph_mlp.nnspec", None)
+    finished = run(backend, tmp_path, [str(Path(__file__).parent / "keras_on_backend.py"), str(folder)])
+    assert finished.returncode == 0, finished.stderr[-4000:]
+    found = json.loads(finished.stdout.splitlines()[-1])
+    assert found["codes"] == SAID[backend]
+    assert found["codes, eagerly"] == ["ValueError"] * 3
+    assert found.get("codes, jit", ["NaN"] * 3) == ["NaN"] * 3
+    assert found["double"] < 1e-6
+    assert (found["double"] < 1e-14) == (backend == "tensorflow")
