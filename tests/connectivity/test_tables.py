@@ -155,6 +155,22 @@ def test_parquet_refused(tmp_path, columns, code, says):
     assert says in found.message + found.label
 
 
+@pytest.mark.parametrize(
+    "content", ["source,target\n", "source,target", '"source","target"\r', "source,target\r\n\r\n"]
+)
+def test_a_header_alone_is_a_table_without_edges(tmp_path, content):
+    (tmp_path / "e.csv").write_text(content, newline="")
+    assert pairs('load("e.csv")', 3, 2, folder=tmp_path) == set()
+
+
+@pytest.mark.parametrize(("before", "line"), [("", 1), ("source,target\n", 2), ("source,target\n0,1\n1,", 3)])
+def test_the_first_byte_that_is_no_text_is_named(tmp_path, before, line):
+    (tmp_path / "e.csv").write_bytes(before.encode() + b"\xe9\n0,\xe8\n")
+    found = refusal('load("e.csv")', 3, 2, folder=tmp_path)
+    assert f"line {line}, byte {len(before)} of the file" in found.message
+    assert "`\xe9`" in found.help[0]
+
+
 def test_damaged_parquet(tmp_path):
     sound = parquet(pl.DataFrame({"source": [0, 2], "target": [1, 0]}))
     for content in (b"", b"PAR1", sound[:-9], sound[: len(sound) // 2], b"source,target\n0,1\n"):

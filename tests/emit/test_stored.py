@@ -60,6 +60,17 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_a_connection_without_edges_is_stored_like_any_other(tmp_path: Path) -> None:
+    spec = SPEC.replace("loss", "connect x -> y as nothing : { i -> j : i == 1, i == 2 }\nloss")
+    (tmp_path / "net.nnspec").write_text(spec)
+    write(compile_spec(tmp_path / "net.nnspec", ["numpy"]).files, tmp_path)
+    module = load(tmp_path / "net_numpy.py")
+    x = np.arange(8.0).reshape(2, 4)
+    weights = module.init(0)
+    assert sum(weight.size == 0 for weight in weights.values()) == 1
+    assert module.forward(weights, x).shape == (2, 2)
+
+
 def test_every_module_has_the_digest_of_its_arrays(folder: Path) -> None:
     files = compile_spec(folder / "net.nnspec").files
     digest = digest_of(files["net.npz"])
