@@ -177,9 +177,11 @@ class _Reader:
         if "among" in bound:
             written = bound["among"].value
             among = self.set(written, sides, variables, place + "0")
-            complement = isinstance(among, stated.Combined) and isinstance(among.left, stated.All)
-            if form == "p" and not isinstance(among, stated.All) and _unclear(among):
-                why = "by `p` among what is combined with `all`, pairs are drawn in one of two ways"
+            complement = isinstance(among, stated.Combined)
+            certain = stated.Number(0), stated.Number(1)
+            value = self.expression(bound[form].value, scope)
+            if form == "p" and value not in certain and _unclear(among):
+                why = "by `p` among sets that are combined, pairs are drawn in one of two ways"
                 raise _NoStatement(why)
         return stated.Random(form, self.expression(bound[form].value, scope), seed, among, complement)
 
@@ -605,11 +607,18 @@ def _open(node: syntax.Expression) -> syntax.Expression:
 
 
 def _unclear(among: stated.Set) -> bool:
-    """Whether a set has `all` in it, unless as what a set is taken from that has none."""
-    if isinstance(among, stated.Combined):
-        left = False if among.operator == "-" and isinstance(among.left, stated.All) else _unclear(among.left)
-        return left or _unclear(among.right)
-    return isinstance(among, stated.All)
+    """Whether the compiler may or may not hold a set as everything but some edges."""
+    if not isinstance(among, stated.Combined):
+        return False
+    if among.operator == "-" and isinstance(among.left, stated.All):
+        return _has_all(among.right) and isinstance(among.right, stated.Combined)
+    return True
+
+
+def _has_all(node: stated.Set) -> bool:
+    if isinstance(node, stated.Combined):
+        return _has_all(node.left) or _has_all(node.right)
+    return isinstance(node, stated.All)
 
 
 assert {"all", "one_to_one", "window", "random", "load", "closure"} == RULES.keys()

@@ -97,10 +97,11 @@ def random_edges(
     Candidates that are a `complement`, everything but some edges, are drawn as all pairs are, by `p`.
     """
     every, n, m = units(shapes[0]), prod(shapes[0]), prod(shapes[1])
-    if form == "p":
-        pairs = candidates_by_chance if candidates is not None and not complement else pairs_by_chance
-        for source, target in pairs(sources, targets, shapes, value, seed, candidates):
-            if candidates is None or complement is False or candidates({source}, {target}):
+    if form == "p" and candidates is not None and not complement and not is_every_pair(candidates):
+        yield from candidates_by_chance(sources, targets, shapes, value, seed, candidates)
+    elif form == "p":
+        for source, target in pairs_by_chance(sources, targets, shapes, value, seed):
+            if candidates is None or candidates({source}, {target}):
                 yield source, target
     elif form == "fan_in":
         for target in targets:
@@ -123,6 +124,13 @@ def random_edges(
         for source, target in chosen_of_all(shapes, int(value), seed, candidates):
             if source in sources and target in targets:
                 yield source, target
+
+
+@cache
+def is_every_pair(edges: Statement) -> bool:
+    """Whether a set has every pair of its sides."""
+    sources = units(edges.source)
+    return all(len(edges(sources, {target})) == len(sources) for target in units(edges.target))
 
 
 @cache
@@ -163,7 +171,6 @@ def pairs_by_chance(
     shapes: tuple[tuple[int, ...], tuple[int, ...]],
     p: float,
     seed: int,
-    candidates: Statement | None,
 ) -> Iterator[Any]:
     """The edges of `random(p = p)` of all pairs: for a target, or a run of them, how many, and then which."""
     n, m = prod(shapes[0]), prod(shapes[1])
