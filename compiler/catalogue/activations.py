@@ -2,7 +2,8 @@
 
 Formulas are numpy source in `x` (what goes in), `y` (what comes out) and the parameters' names; a
 derivative is the factor on the incoming gradient. An entry whose formula calls a function needs the NumPy
-kernel of that name. `kinks` are the places where the derivative jumps, which gradient checks keep away from.
+kernel of that name. `kinks` are the places where the derivative jumps; at a kink it is that from below, on
+every target. The generated tests hold targets to a definition of their own, of the entry's name.
 """
 
 from __future__ import annotations
