@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import traceback
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import product
@@ -11,12 +12,19 @@ from typing import Any
 
 
 def run_all(tests: ModuleType) -> None:
-    """Every test of a generated module, for all that it is parametrised with; raises as the first does."""
+    """Every test of a generated module, for all that it is parametrised with.
+
+    Raises AssertionError with the traceback of the first that fails: from here and not from the generated
+    file, whose folder is another each time, so that hypothesis takes it for the same failure each time.
+    """
     models = cache(tests.build)
     for name, test in list(vars(tests).items()):
         if name.startswith("test_"):
             for arguments in calls(test, tests.TARGETS, models):
-                test(**arguments)
+                try:
+                    test(**arguments)
+                except Exception:
+                    raise AssertionError(f"{name}\n{traceback.format_exc()}") from None
 
 
 def calls(
