@@ -2,9 +2,10 @@
 
 Formulas are numpy source in `x` (what goes in), `y` (what comes out) and the parameters' names; a
 derivative is the factor on the incoming gradient. An entry whose formula calls a function needs the NumPy
-kernel of that name. `kinks` are the places where the derivative jumps, which gradient checks keep away from.
-An entry is `exact` if value and derivative of a number with few bits have few bits, and so are not rounded,
-provided that its parameters have few.
+kernel of that name. `kinks` are the places where the derivative jumps; at a kink it is that from below, on
+every target. The generated tests hold targets to a definition of their own, of the entry's name. An entry is
+`exact` if value and derivative of a number with few bits have few bits, and so are not rounded, provided that
+its parameters have few.
 """
 
 from __future__ import annotations

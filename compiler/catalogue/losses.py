@@ -3,9 +3,10 @@
 A loss is the mean over the batch of a value per sample. `formula` is the loss in numpy source, of a
 prediction `y` and a target `t` of one shape (batch, ...), and `factor * derivative` is d loss / d y: the
 factor stands apart so that it can be multiplied with the term's coefficient. Where they call a function, it
-is the NumPy kernel of that name. An entry is `exact` if it and its derivative are not rounded for numbers
-with few bits, provided that what it divides by is a power of two: the batch and, where it `averages_units`,
-their number.
+is the NumPy kernel of that name. At a kink, the derivative of an absolute value is 0. The generated tests
+hold targets to definitions of their own, of the entries' names. An entry is `exact` if it and its derivative
+are not rounded for numbers with few bits, provided that what it divides by is a power of two: the batch and,
+where it `averages_units`, their number.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import product
@@ -13,7 +14,11 @@ from typing import Any
 
 
 def run_all(tests: ModuleType) -> None:
-    """Every test of a generated module, for all that it is parametrised with; raises as the first does."""
+    """Every test of a generated module, for all that it is parametrised with.
+
+    Raises AssertionError with the traceback of the first that fails: from here and not from the generated
+    file, whose folder is another each time, so that hypothesis takes it for the same failure each time.
+    """
     made = cache(tests.build)
 
     def models(target: str, dtype: str = "float64") -> Any:
@@ -25,7 +30,10 @@ def run_all(tests: ModuleType) -> None:
                 with tempfile.TemporaryDirectory() as folder:
                     if "tmp_path" in inspect.signature(test).parameters:
                         arguments["tmp_path"] = Path(folder)
-                    test(**arguments)
+                    try:
+                        test(**arguments)
+                    except Exception:
+                        raise AssertionError(f"{name}\n{traceback.format_exc()}") from None
 
 
 def calls(

@@ -60,6 +60,7 @@ def drawing(examples: int, **options: Any) -> settings:
 GROUPS = {"first": 40, "second": 40}
 WITH_KERAS = 20
 ALL = ("torch", "keras", "numpy")
+DRAWN = int(os.environ.get("NNSPEC_DRAWN", "300"))  # by `make fuzz`
 KEPT = sorted((Path(__file__).parent / "kept").glob("*.nnspec"))
 
 # What can be parsed and is then refused, whatever stands there: no valid spec has it.
@@ -112,7 +113,13 @@ def test_specs_that_were_drawn_and_failed_once(path: Path, monkeypatch: pytest.M
 @pytest.mark.slow
 def test_many_more() -> None:
     """`make fuzz`: new ones every time, as many as NNSPEC_DRAWN says."""
-    run(int(os.environ.get("NNSPEC_DRAWN", "300")), ALL, group=None)
+    run(DRAWN, ALL, group=None)
+
+
+@pytest.mark.slow
+def test_many_more_for_numpy_alone() -> None:
+    """Right code raises no alarm: without frameworks, more can be drawn in the same time."""
+    run(DRAWN, ("numpy",), group=None)
 
 
 def test_every_form_of_the_grammar_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:

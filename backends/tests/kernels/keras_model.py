@@ -115,6 +115,10 @@ class KerasModel:
     def dropped(self, layer: str, seed: int) -> np.ndarray:
         """What a layer's dropout makes of ones; it draws on from where it is, whatever the seed."""
         part = self.model.get_layer(self.expected.dropout[layer][0])
+        if part.name not in self.rates:  # of an output on a grid, the name is that of its shape
+            part = next(
+                self.model.get_layer(n) for n in self.rates if self.model.get_layer(n).output is part.input
+            )
         part.rate = self.rates[part.name]
         with precision(self.dtype):
             dropped = keras.ops.convert_to_numpy(part(keras.ops.ones((500, 50)), training=True))

@@ -1,0 +1,80 @@
+"""Right code that is hard to compute: the generated tests find nothing, and say where they can see little."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+
+from nnspec.backends.emit import write
+from nnspec.compiler import compile_spec
+from nnspec.compiler.catalogue.activations import ACTIVATIONS
+from nnspec.compiler.catalogue.losses import LOSSES
+
+from .generated import run_all
+from .test_drawn_specs import module_of
+
+
+def run(text: str, folder: Path, targets: tuple[str, ...] = ("torch", "numpy")) -> None:
+    path = folder / "hard.nnspec"
+    path.write_text(text)
+    write(compile_spec(path, targets).files, folder / "out")
+    run_all(module_of(folder / "out" / "test_hard.py"))
+
+
+def chain(activation: str, length: int) -> str:
+    layers = "".join(
+        f"layer h{at}[4] : {activation}\nconnect h{at - 1} -> h{at} : all\n" for at in range(1, length)
+    )
+    return f"model hard\ninput h0[4]\ntarget t[4]\n{layers}loss mse(h{length - 1}, t)\n"
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_single_edges_before_a_norm_and_norms_of_few_units(activation: str, tmp_path: Path) -> None:
+    """Their derivatives are differences of nearly equal numbers; weights of any size start them."""
+    losses = [name for name, loss in LOSSES.items() if not loss.codes]
+    loss = losses[sum(activation.encode()) % len(losses)]
+    text = f"model hard\ninput x[8]\ntarget t[3]\nlayer one[8] : batch_norm, {activation}\n"
+    text += "connect x -> one : random(fan_in = 1, seed = 2)\n"
+    for units, weights in ((1, "100"), (2, "1e-6"), (3, "1e4")):
+        text += f"layer norm{units}[{units}] : {activation}, layer_norm, {activation}\n"
+        text += f"connect one -> norm{units} : all with weight ~ normal(0, {weights})\n"
+        text += f"connect norm{units} -> y : all\n"
+    run(f"{text}layer y[3]\nloss 1e5 * {loss}(y, t) + 1e-6 * l1(norm3)\n", tmp_path)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_long_chains(activation: str, tmp_path: Path) -> None:
+    run(chain(activation, 12), tmp_path)
+
+
+@pytest.mark.parametrize("scale", ["1e3", "1e-7"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activations_where_they_are_flat(activation: str, scale: str, tmp_path: Path) -> None:
+    run(chain(f"scale({scale}), {activation}", 4), tmp_path, ("numpy",))
+
+
+def test_what_lies_exactly_at_a_kink(tmp_path: Path) -> None:
+    """A unit that nothing enters, a norm of zeros at its start, and a penalty on weights of zero."""
+    text = "model hard\ninput x[3]\ntarget t[4]\nlayer h[4] : bias(off), {0}\nlayer n[4] : layer_norm, {0}\n"
+    text += "connect x -> h : {{ i -> i : i < 2 }} with weight = 0\nconnect h -> n : all\n"
+    text += "connect x -> n : {{ 0 -> 0 }}\nloss mae(n, t) + mse(h, t) + l1(h)\n"
+    for activation in ("relu", "leaky_relu(0.2)"):
+        run(text.format(activation), tmp_path)
+
+
+def test_a_warning_says_where_rounding_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="rounding to float64 leaves little of most derivatives of hard"):
+        run(chain("scale(1e30), tanh", 4), tmp_path, ("numpy",))
+
+
+def test_a_warning_says_what_overflows(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="not compared: hard overflows in float32"):
+        run(chain("scale(1e30)", 3), tmp_path)
+
+
+def test_there_is_no_warning_where_something_is_left(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run(chain("batch_norm, tanh", 4), tmp_path)
