@@ -15,8 +15,6 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 FRAMEWORKS = frozenset({"keras", "torch"})
-# Where a target's kernels are, in the order in which they are copied. The tests' reference is numpy too.
-FOLDERS = {"tests": ("common", "numpy", "tests")}
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def _bindings(module: ast.Module) -> dict[str, str]:
 def _places(target: str) -> dict[str, Path]:
     """The kernel module that defines each name, in the order in which definitions are copied."""
     places: dict[str, Path] = {}
-    for folder in FOLDERS.get(target, ("common", target)):
+    for folder in ("common", target):
         for path in sorted((HERE / folder / "kernels").glob("[!_]*.py")):
             text = path.read_text(encoding="utf-8")
             places |= dict.fromkeys(re.findall(r"^(?:class|def) (\w+)", text, re.MULTILINE), path)

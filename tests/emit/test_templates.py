@@ -67,14 +67,11 @@ def test_a_kernel_is_a_docstring_imports_and_definitions(path: Path) -> None:
 
 
 def test_kernel_names_are_distinct_within_a_target() -> None:
-    from nnspec.backends.kernels import FOLDERS
-
     for target in ("torch", "keras", "numpy", "tests"):
-        folders = FOLDERS.get(target, ("common", target))
         names = Counter(
             node.name
             for path in KERNELS
-            if path.parent.parent.name in folders
+            if path.parent.parent.name in ("common", target)
             for node in ast.parse(path.read_text()).body
             if isinstance(node, ast.ClassDef | ast.FunctionDef)
         )

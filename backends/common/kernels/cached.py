@@ -1,4 +1,4 @@
-"""Stored arrays, read once: every function of a NumPy module asks for them again."""
+"""Stored arrays, read once: whoever asks for them again gets the same ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ...common.kernels.stored import load_stored
+from .stored import load_stored
 
 
 @cache
