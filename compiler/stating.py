@@ -180,8 +180,11 @@ class _Reader:
             complement = isinstance(among, stated.Combined)
             certain = stated.Number(0), stated.Number(1)
             value = self.expression(bound[form].value, scope)
-            if form == "p" and value not in certain and _unclear(among):
-                why = "by `p` among sets that are combined, pairs are drawn in one of two ways"
+            single = sides.source.units == sides.target.units == 1 and not isinstance(among, stated.All)
+            if form == "p" and value not in certain and (single or _unclear(among)):
+                why = (
+                    "by `p` among sets that are combined, or of one pair, pairs are drawn in one of two ways"
+                )
                 raise _NoStatement(why)
         return stated.Random(form, self.expression(bound[form].value, scope), seed, among, complement)
 

@@ -264,6 +264,100 @@ def test_more_pairs_than_can_be_numbered_are_compared_in_part(tmp_path: Path) ->
 
 # ----------------------------------------------------------------------------------- all that is written down
 
+# Between sides of one dimension, of two, of one unit, and with names; the last ones are not stated.
+ODD = r"""
+x -> y : random(p = 0.5, among = { i -> j : abs(i - j) < 100 })
+z -> w : random(p = 0.5, among = { (r, c) -> (f, d) : abs(r - f) < 100 })
+x -> y : random(p = 0.5, among = { i -> j : i < 7 or j < 7 })
+x -> y : random(p = 0.5, among = { i -> j : chance(1) })
+x -> y : random(p = 0.5, among = random(p = 1))
+x -> y : random(p = 0.5, among = random(fan_in = 8))
+x -> y : random(p = 0.5, among = random(edges = 64))
+x -> y : random(p = 0.5, among = { [0, 1, 2, 3, 4, 5, 6, 7] -> j })
+x -> y : random(p = 0.5, among = { i -> i + d : d in 0..7 ; outside = wrap })
+x -> y : random(p = 0.5, among = { i -> j : i // 4 <= 1 and j % 2 <= 1 })
+one -> only : random(p = 0.5, among = { 0 -> 0 })
+one -> only : random(p = 0.5, among = window(1))
+x -> y : random(p = 1, among = most | { 0 -> 0 })
+x -> y : random(p = 0.5, among = { i -> j : i >= 0 })
+x -> y : random(p = 0.5, among = { i -> j })
+x -> y : random(p = 0.5, among = every)
+x -> y : random(p = 0.5, among = most)
+x -> y : random(p = 0.5, among = all - every)
+x -> y : random(p = 0.5, among = all - empty)
+x -> y : random(p = 0.5, among = all - most)
+one -> only : random(p = 0.5, among = one_to_one)
+x -> y : random(p = 0.5, among = every | one_to_one)
+x -> y : random(p = 0.5, among = every - one_to_one)
+x -> y : random(p = 0.5, among = most & { i -> j : i < j })
+x -> y : random(p=0.5, among = window(15, pad = same))
+x -> y : random(p = 0.5, among = all)
+x -> y : random(p = 0.5, among = (all))
+x -> y : random(p = 0.5, among = (all) - one_to_one)
+x -> y : random(p = 0.5, among = all - (all - one_to_one))
+x -> y : random(fan_in = 3, among = (all - (all - one_to_one)) | { i -> j : i < j + 4 })
+x -> y : random(p = 0.5, among = random(p = 0.5))
+x -> y : random(p = 0.5, among = every & every)
+x -> y : random(p = 0.5, among = { i -> j : i + j >= 0 })
+x -> y : random(p = 0.5, among = { i -> j : i * j >= 0 })
+x -> y : { i -> j : chance(0.5), chance(0.7) ; seed = 7 }
+x -> y : { i -> i + d : d in -2..2, chance(0.5) ; outside = wrap }
+x -> y : { i -> i + d : d in -2..2, not chance(0.5) or i == 3 ; outside = skip }
+x -> q : { i -> "a1" : i in [1, 2] }
+x -> q : { i -> j : j in ["a1", "a3"], i != 2 }
+x -> q : { [0, 1] -> ["a1", "a2"], 3 -> "a3" }
+x -> q : { i -> j : j == "a1" or i < 2 }
+z -> w : { (r, c) -> (r, d) : d in c..2 }
+z -> w : window(2, 3, pad = same, dilation = (1, 1))
+z -> w : random(fan_in = 2, among = one_to_one | { (r, c) -> (r, d) })
+z -> w : { (a1, c) -> (1 - a1, min(c + 1, 2)) ; duplicate = merge }
+z -> w : { (1, 2) -> (0, 0), (0, 1) -> [(1, 1), (1, 2)] }
+z -> w : { (lambda, is) -> (lambda, range) : is <= range }
+z -> w : { (sum, c_) -> (sum, c) : c_ < c }
+x -> y : { i -> j : i ** j < 20, j < 5 }
+x -> y : { i -> j : 2 ** (i - 4) > j }
+x -> y : { i -> j : sqrt(i - j) <= 1, i >= j }
+x -> y : { i -> j : (i + 0) in 0.5..3.5 }
+x -> y : { i -> j : 0 < i in 0..3 }
+x -> y : { i -> j : i / 2 == j }
+x -> y : { i -> j : j in [1, i, 3] ; duplicate = merge }
+x -> y : { -1 -> 0, 8 -> 8 ; outside = wrap }
+x -> y : { i -> k : k in [1, 1, 2] ; duplicate = merge }
+x -> y : { i -> k : k in -2..1 ; outside = wrap }
+x -> y : { k -> k + 1 : k in -2..1 ; outside = wrap }
+x -> y : random(edges = 5) - random(edges = 5, seed = 3)
+x -> y : random(p = 1e-3, seed = 1234567890123456789)
+x -> y : { (i) -> ((i)) }
+x -> y : { i -> j : i in 2..4 or j == 2, i in 0..3 }
+x -> y : { i -> j : min(i) == j }
+x -> y : { i -> j : floor(i / 2) == j, not (i == j) and i > 0 }
+x -> y : { i -> j : -i ** 2 + j < -2 ** 1 }
+x -> y : { i -> j : (-i) ** 2 - (j - (i - 1)) > 1 }
+""".strip().splitlines()
+
+
+def test_odd_sets_raise_no_alarm(tmp_path: Path) -> None:
+    text = """model odd
+axis a = names("a.txt")
+input x[8]
+layer y[8]
+input one[1]
+layer only[1]
+input z[2, 3]
+layer w[2, 3]
+layer q[a]
+edges every : [8] -> [8] = all
+edges most : [8] -> [8] = all - one_to_one
+edges empty : [8] -> [8] = all - all
+"""
+    for number, line in enumerate(ODD):
+        sides, _, edges = line.partition(" : ")
+        text += f"connect {sides} as c{number} : {edges}\n"
+    counts = check_statements(text, tmp_path, {"a.txt": b"a1\na2\na3\n"})
+    ways = ("among = every ", "most &", "(all - one", "one -> only : random(p = 0.5, among")
+    unstated = sum(any(way in line for way in ways) and "p = 0.5" in line for line in ODD)
+    assert counts == {"whole": len(ODD) - unstated, "names": 1, "not stated": unstated}
+
 
 def test_all_edges_of_the_examples_are_stated(examples_folder: Path) -> None:
     """They are compared where all generated tests of the examples run, in `tests/examples`."""
