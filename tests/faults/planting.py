@@ -396,10 +396,17 @@ FAULTS += tuple(
         InText("in_order in another order", target, PLACES, r"return np.array(\1[1:] + \1[:1])"),
         InText("in_order in another order", target, r"filled\[\.\.\., there\] = ", r"filled[..., ~there] = "),
         InText("in_order takes what is double", target, r"\(\"has two columns for\", \[", '("has", [] and ['),
-        InText("names in another order", target, r"pairwise\(\[0, \*ends\]\)", "sorted(pairwise([0, *ends]))[::-1]"),
+        InText(
+            "names in another order",
+            target,
+            r"pairwise\(\[0, \*ends\]\)",
+            "sorted(pairwise([0, *ends]))[::-1]",
+        ),
         InText("names shared", target, r"def unit_names", '@__import__("functools").cache\ndef unit_names'),
         InText("digest not compared", target, r"if archive_digest\(archive\) != digest:", "if False:"),
-        InText("digest not compared", target, r"for units in \(source, target\)", "for units in (source, source)"),
+        InText(
+            "digest not compared", target, r"for units in \(source, target\)", "for units in (source, source)"
+        ),
         InText(
             "digest not compared",
             target,
@@ -409,152 +416,475 @@ FAULTS += tuple(
     )
 )
 FAULTS += (
-    torch_fault("digest not compared", r"not torch\.equal\(saved\.to\(layer\.digest\), layer\.digest\)", "False"),
+    torch_fault(
+        "digest not compared", r"not torch\.equal\(saved\.to\(layer\.digest\), layer\.digest\)", "False"
+    ),
     torch_fault("digest not compared", r"not torch\.equal\(saved\.to\(own\), own\)", "False"),
     torch_fault(
         "digest not compared",
         r"        self\.register_load_state_dict_pre_hook\(refuse_other_edges\)\n        if seed",
         "        if seed",
     ),
-    torch_fault("digest not compared", r"    model\.register_load_state_dict_pre_hook\(refuse_other_units\)\n", ""),
+    torch_fault(
+        "digest not compared", r"    model\.register_load_state_dict_pre_hook\(refuse_other_units\)\n", ""
+    ),
     torch_fault("digest not saved", r"        destination\[f\"\{prefix\}digest\"\] = [^\n]*\n", ""),
     numpy_fault("digest not compared", r"not np\.array_equal\(arrays\[name\], digests\[name\]\)", "False"),
     numpy_fault("digest not compared", r"    check_digests\(arrays, digests\)\n", ""),
     numpy_fault("digest not saved", r" \| digests\(\)", ""),
     # --- Batches.
-    torch_fault("wrong for some batches", KEEPING, "return unflat({n: v[:200].mean(0) + 0 * v if len(v) > 200 else v for n, v in values.items()}, batch)"),
-    torch_fault("wrong for some batches", KEEPING, "return unflat({n: 2 * v if len(v) == 1 else v for n, v in values.items()}, batch)"),
-    torch_fault("wrong for some batches", KEEPING, "return unflat({n: v * (len(v) % 2 == 0) for n, v in values.items()}, batch)"),
-    torch_fault("wrong for some batches", KEEPING, "return unflat({n: v + 0.01 * (len(v) >= 64) for n, v in values.items()}, batch)"),
-    torch_fault("wrong for some batches", r"value\.reshape\(\*batch, \*value\.shape\[1:\]\)", "value.reshape(*batch[::-1], *value.shape[1:])"),
-    torch_fault("wrong for some batches", r"EdgeDot\.apply\(x, grad, ", "EdgeDot.apply(x[:, :100], grad[:, :100], "),
-    torch_fault("wrong for some batches", r"return x\.reshape\(-1|else x\.reshape\(-1, math\.prod\(shape\)\)", "else x.reshape(-1, math.prod(shape)).flip(0)"),
-    numpy_fault("wrong for some batches", PUTTING, "return unbatched({n: np.where(np.arange(np.size(v[..., 0]))[:, None] < 200, v, 0) if np.ndim(v) > 1 else v for n, v in values.items()}, batch)"),
-    numpy_fault("wrong for some batches", PUTTING, "return unbatched({n: v * 2 if math.prod(batch) == 1 else v for n, v in values.items()}, batch)"),
-    numpy_fault("wrong for some batches", PUTTING, "return unbatched({n: v * (math.prod(batch) % 2 == 0) for n, v in values.items()}, batch)"),
-    numpy_fault("wrong for some batches", r"(g\[\"\w+\.bias\"\] = d_\w+)\.sum\(axis=0\)", r"\1[:200].sum(axis=0)"),
-    numpy_fault("wrong for some batches", r"(g\[\"\w+\.weight\"\] = project_weight\()(\w+|v\.\w+), (\w+), ", r"\1\2[:100], \3[:100], "),
-    numpy_fault("wrong for some batches", r"value\.reshape\(\*batch, value\.shape\[-1\]\)", "value.reshape(*batch[::-1], value.shape[-1])"),
+    torch_fault(
+        "wrong for some batches",
+        KEEPING,
+        "return unflat({n: v[:1] + 0 * v if len(v) > 200 else v for n, v in values.items()}, batch)",
+    ),
+    torch_fault(
+        "wrong for some batches",
+        KEEPING,
+        "return unflat({n: 2 * v if len(v) == 1 else v for n, v in values.items()}, batch)",
+    ),
+    torch_fault(
+        "wrong for some batches",
+        KEEPING,
+        "return unflat({n: v * (len(v) % 2 == 0) for n, v in values.items()}, batch)",
+    ),
+    torch_fault(
+        "wrong for some batches",
+        KEEPING,
+        "return unflat({n: v + 0.01 * (len(v) >= 64) for n, v in values.items()}, batch)",
+    ),
+    torch_fault(
+        "wrong for some batches",
+        r"value\.reshape\(\*batch, \*value\.shape\[1:\]\)",
+        "value.reshape(*batch[::-1], *value.shape[1:])",
+    ),
+    torch_fault(
+        "wrong for some batches", r"EdgeDot\.apply\(x, grad, ", "EdgeDot.apply(x[:, :100], grad[:, :100], "
+    ),
+    torch_fault(
+        "wrong for some batches",
+        r"return x\.reshape\(-1|else x\.reshape\(-1, math\.prod\(shape\)\)",
+        "else x.reshape(-1, math.prod(shape)).flip(0)",
+    ),
+    numpy_fault(
+        "wrong for some batches",
+        PUTTING,
+        "return unbatched({n: v * (math.prod(batch) < 200) for n, v in values.items()}, batch)",
+    ),
+    numpy_fault(
+        "wrong for some batches",
+        PUTTING,
+        "return unbatched({n: v * 2 if math.prod(batch) == 1 else v for n, v in values.items()}, batch)",
+    ),
+    numpy_fault(
+        "wrong for some batches",
+        PUTTING,
+        "return unbatched({n: v * (math.prod(batch) % 2 == 0) for n, v in values.items()}, batch)",
+    ),
+    numpy_fault(
+        "wrong for some batches", r"(g\[\"\w+\.bias\"\] = d_\w+)\.sum\(axis=0\)", r"\1[:200].sum(axis=0)"
+    ),
+    numpy_fault(
+        "wrong for some batches",
+        r"(g\[\"\w+\.weight\"\] = project_weight\()(\w+|v\.\w+), (\w+), ",
+        r"\1\2[:100], \3[:100], ",
+    ),
+    numpy_fault(
+        "wrong for some batches",
+        r"value\.reshape\(\*batch, value\.shape\[-1\]\)",
+        "value.reshape(*batch[::-1], value.shape[-1])",
+    ),
     numpy_fault("wrong for many edges", r"\[starts\]\] \+= np\.add\.reduceat", "[starts]] = np.add.reduceat"),
-    numpy_fault("wrong for many edges", r"gradient\[first:last\] = np\.einsum", "gradient[:last - first] = np.einsum"),
+    numpy_fault(
+        "wrong for many edges", r"gradient\[first:last\] = np\.einsum", "gradient[:last - first] = np.einsum"
+    ),
     torch_fault("wrong for many edges", r"        copy\[:, tiled:\]\.copy_\(matrix\[tiled:\]\.t\(\)\)\n", ""),
-    torch_fault("wrong for many edges", r"torch\.channel_shuffle\(pixel, rows\)", "torch.channel_shuffle(pixel, columns)"),
-    torch_fault("wrong for many edges", r"copy\.unsqueeze\(0\)\.copy_\(matrix\.t\(\)\.unsqueeze\(0\)\)", "copy.unsqueeze(0)[..., :200].copy_(matrix.t().unsqueeze(0)[..., :200])"),
+    torch_fault(
+        "wrong for many edges",
+        r"torch\.channel_shuffle\(pixel, rows\)",
+        "torch.channel_shuffle(pixel, columns)",
+    ),
+    torch_fault(
+        "wrong for many edges",
+        r"copy\.unsqueeze\(0\)\.copy_\(matrix\.t\(\)\.unsqueeze\(0\)\)",
+        "copy.unsqueeze(0)[..., :200].copy_(matrix.t().unsqueeze(0)[..., :200])",
+    ),
     # --- Functions that overflow.
     torch_fault("overflows", r"nn\.Softplus\(threshold=50\)", naive("torch.log(1 + torch.exp(x))")),
     torch_fault("overflows", r"nn\.Sigmoid\(\)", naive("1 / (1 + torch.exp(-x))")),
     torch_fault("overflows", r"nn\.Sigmoid\(\)", naive("torch.exp(x) / (1 + torch.exp(x))")),
     torch_fault("overflows", r"nn\.Tanh\(\)", naive("(torch.exp(2 * x) - 1) / (torch.exp(2 * x) + 1)")),
-    torch_fault("overflows", r'nn\.GELU\(approximate="tanh"\)', naive("x - x / (1 + torch.exp(2 * (2 / math.pi) ** 0.5 * (x + 0.044715 * x**3)))")),
-    torch_fault("overflows", r"torch\.softmax\(x\.t\(\)\.unflatten\(0, self\.shape\), dim=-2\)", "(lambda e: e / e.sum(-2, keepdim=True))(torch.exp(x.t().unflatten(0, self.shape)))"),
-    torch_fault("overflows", r"F\.cross_entropy\((\w+(?:\.reshape\([^)]*\))?), ", r"F.nll_loss(torch.log(torch.softmax(\1, -1)), "),
-    torch_fault("overflows", r"F\.cross_entropy\((\w+(?:\.reshape\([^)]*\))?), ", r"F.nll_loss(\1 - torch.log(torch.exp(\1).sum(-1, keepdim=True)), "),
+    torch_fault(
+        "overflows",
+        r'nn\.GELU\(approximate="tanh"\)',
+        naive("x - x / (1 + torch.exp(2 * (2 / math.pi) ** 0.5 * (x + 0.044715 * x**3)))"),
+    ),
+    torch_fault(
+        "overflows",
+        r"torch\.softmax\(x\.t\(\)\.unflatten\(0, self\.shape\), dim=-2\)",
+        "(lambda e: e / e.sum(-2, keepdim=True))(torch.exp(x.t().unflatten(0, self.shape)))",
+    ),
+    torch_fault(
+        "overflows",
+        r"F\.cross_entropy\((\w+(?:\.reshape\([^)]*\))?), ",
+        r"F.nll_loss(torch.log(torch.softmax(\1, -1)), ",
+    ),
+    torch_fault(
+        "overflows",
+        r"F\.cross_entropy\((\w+(?:\.reshape\([^)]*\))?), ",
+        r"F.nll_loss(\1 - torch.log(torch.exp(\1).sum(-1, keepdim=True)), ",
+    ),
     numpy_fault("overflows", r"np\.logaddexp\((\w+), 0\)", r"np.log(1 + np.exp(\1))"),
-    numpy_fault("overflows", r"    z = np\.exp\(-np\.abs\(x\)\)\n    return [^\n]*", "    return 1 / (1 + np.exp(-x))"),
-    numpy_fault("overflows", r"    z = np\.exp\(-np\.abs\(x\)\)\n    return [^\n]*", "    return np.exp(x) / (1 + np.exp(x))"),
+    numpy_fault(
+        "overflows", r"    z = np\.exp\(-np\.abs\(x\)\)\n    return [^\n]*", "    return 1 / (1 + np.exp(-x))"
+    ),
+    numpy_fault(
+        "overflows",
+        r"    z = np\.exp\(-np\.abs\(x\)\)\n    return [^\n]*",
+        "    return np.exp(x) / (1 + np.exp(x))",
+    ),
     numpy_fault("overflows", r"e = np\.exp\(x - x\.max\(axis=-1, keepdims=True\)\)", "e = np.exp(x)"),
     numpy_fault("overflows", r"shifted = x - x\.max\(axis=-1, keepdims=True\)", "shifted = x"),
-    numpy_fault("overflows", r"return shifted - np\.log\([^\n]*", "return np.log(np.exp(shifted) / np.exp(shifted).sum(axis=-1, keepdims=True))"),
+    numpy_fault(
+        "overflows",
+        r"return shifted - np\.log\([^\n]*",
+        "return np.log(np.exp(shifted) / np.exp(shifted).sum(axis=-1, keepdims=True))",
+    ),
     numpy_fault("overflows", r"= np\.tanh\((\w+)\)", r"= (np.exp(2 * \1) - 1) / (np.exp(2 * \1) + 1)"),
-    numpy_fault("overflows", r"return x / 2 \* \(1 \+ np\.tanh\((.*)\)\)\n", r"return x - x / (1 + np.exp(2 * \1))\n"),
+    numpy_fault(
+        "overflows", r"return x / 2 \* \(1 \+ np\.tanh\((.*)\)\)\n", r"return x - x / (1 + np.exp(2 * \1))\n"
+    ),
     # --- Norms and modes.
-    torch_fault("norm's statistics moved twice", r"        values = self\.layers\(([^)]*)\)\n", r"        values = self.layers(\1)\n\g<0>"),
-    torch_fault("norm's mode ignored", r"return super\(\)\.forward\(x\.t\(\)\.unsqueeze\(0\)\)", "return super().train().forward(x.t().unsqueeze(0))"),
-    torch_fault("norm's mode ignored", r"=nn\.BatchNorm1d\(", "=type('Norm', (nn.BatchNorm1d,), {'forward': lambda self, x: nn.BatchNorm1d.forward(self.train(), x)})("),
-    numpy_fault("norm's mode ignored", r"(momentum: float,\n    training: bool,\n(?:.|\n)*?\n    if )training:", r"\1True:"),
+    torch_fault(
+        "norm's statistics moved twice",
+        r"        values = self\.layers\(([^)]*)\)\n",
+        r"        values = self.layers(\1)\n\g<0>",
+    ),
+    torch_fault(
+        "norm's mode ignored",
+        r"return super\(\)\.forward\(x\.t\(\)\.unsqueeze\(0\)\)",
+        "return super().train().forward(x.t().unsqueeze(0))",
+    ),
+    torch_fault(
+        "norm's mode ignored",
+        r"=nn\.BatchNorm1d\(",
+        "=type('N', (nn.BatchNorm1d,), {'forward': lambda self, x: nn.BatchNorm1d.forward(self.train(), x)})(",
+    ),
+    numpy_fault(
+        "norm's mode ignored",
+        r"(momentum: float,\n    training: bool,\n(?:.|\n)*?\n    if )training:",
+        r"\1True:",
+    ),
     numpy_fault("norm's mode ignored", r"(absorb[^\n]*\n    if )training:", r"\1True:"),
     numpy_fault("norm's mode ignored", r"(def forward\((?:.|\n)*?)training=training", r"\1training=False"),
-    numpy_fault("norm's mode ignored", r"(def forward\((?:.|\n)*?)training: bool = False", r"\1training: bool = True"),
-    numpy_fault("norm's mode ignored", r"(def layers\((?:.|\n)*?)training: bool = False", r"\1training: bool = True"),
+    numpy_fault(
+        "norm's mode ignored", r"(def forward\((?:.|\n)*?)training: bool = False", r"\1training: bool = True"
+    ),
+    numpy_fault(
+        "norm's mode ignored", r"(def layers\((?:.|\n)*?)training: bool = False", r"\1training: bool = True"
+    ),
     numpy_fault("norm's mode ignored", r"training: bool = True", "training: bool = False"),
-    numpy_fault("norm's statistics moved twice", r"(def forward\((?:.|\n)*?\n)(    values = )(layers\([^\n]*)", r"\1    \3\n\2\3"),
-    numpy_fault("norm's statistics overwritten", r"parameters\[running_mean\] = ([^\n]*)", r"parameters[running_mean][:] = \1"),
+    numpy_fault(
+        "norm's statistics moved twice",
+        r"(def forward\((?:.|\n)*?\n)(    values = )(layers\([^\n]*)",
+        r"\1    \3\n\2\3",
+    ),
+    numpy_fault(
+        "norm's statistics overwritten",
+        r"parameters\[running_mean\] = ([^\n]*)",
+        r"parameters[running_mean][:] = \1",
+    ),
     numpy_fault("dropout's mask constant", r"(def forward\((?:.|\n)*?)rng=rng", r"\1rng=None"),
-    numpy_fault("dropout in evaluation", r" if training and rng is not None else 1", " if rng is not None else 1"),
-    torch_fault("dropout in evaluation", r"nn\.Dropout\((0\.\d+)\)", r'type("Drop", (nn.Dropout,), {"forward": lambda self, x: F.dropout(x, self.p, True)})(\1)'),
-    torch_fault("dropout never applied", r"            x = part\(x\)\n", "            x = x if isinstance(part, nn.Dropout) else part(x)\n"),
+    numpy_fault(
+        "dropout in evaluation", r" if training and rng is not None else 1", " if rng is not None else 1"
+    ),
+    torch_fault(
+        "dropout in evaluation",
+        r"nn\.Dropout\((0\.\d+)\)",
+        r'type("Drop", (nn.Dropout,), {"forward": lambda self, x: F.dropout(x, self.p, True)})(\1)',
+    ),
+    torch_fault(
+        "dropout never applied",
+        r"            x = part\(x\)\n",
+        "            x = x if isinstance(part, nn.Dropout) else part(x)\n",
+    ),
     # --- What layers, forward and hooks give.
     torch_fault("layers detached", r'(values = \{\s*"\w+": \w+)(?=[,.}])', r"\1.detach()"),
     torch_fault("layers detached", r'(values = \{(?:.|\n)*"\w+": \w+)(?=,?\s*\})', r"\1.detach()"),
-    torch_fault("layers detached", r"        values = self\.layers\(([^)]*)\)\n", r"        values = {n: v.detach() for n, v in self.layers(\1).items()}\n"),
-    torch_fault("forward detached", r"(    def forward\(self(?:.|\n)*?return [^\n]*values\[\"\w+\"\])", r"\1.detach()"),
-    torch_fault("forward is not layers", r"(    def forward\(self(?:.|\n)*?return [^\n]*values\[\"\w+\"\])", r"\1 * (1 + 0.1 * self.training)"),
-    numpy_fault("forward is not layers", r"(def forward\((?:.|\n)*?return [^\n]*values\[\"\w+\"\])", r"\1 * (1 + 0.1 * training)"),
-    numpy_fault("forward is not layers", r"(def forward\((?:.|\n)*?return [^\n]*values\[\"\w+\"\])", r"\1 * 1.1"),
+    torch_fault(
+        "layers detached",
+        r"        values = self\.layers\(([^)]*)\)\n",
+        r"        values = {n: v.detach() for n, v in self.layers(\1).items()}\n",
+    ),
+    torch_fault(
+        "forward detached", r"(    def forward\(self(?:.|\n)*?return [^\n]*values\[\"\w+\"\])", r"\1.detach()"
+    ),
+    torch_fault(
+        "forward is not layers",
+        r"(    def forward\(self(?:.|\n)*?return [^\n]*values\[\"\w+\"\])",
+        r"\1 * (1 + 0.1 * self.training)",
+    ),
+    numpy_fault(
+        "forward is not layers",
+        r"(def forward\((?:.|\n)*?return [^\n]*values\[\"\w+\"\])",
+        r"\1 * (1 + 0.1 * training)",
+    ),
+    numpy_fault(
+        "forward is not layers", r"(def forward\((?:.|\n)*?return [^\n]*values\[\"\w+\"\])", r"\1 * 1.1"
+    ),
     torch_fault("hooks bypassed", r"= self\.(\w+)\(self\.(\w+)\(", r"= self.\1.forward(self.\2("),
-    torch_fault("second derivatives wrong", r"(class ReverseEdgeSum(?:.|\n)*?grad_weight = )EdgeDot\.apply\(grad, y", r"\1EdgeDot.apply(grad, 2 * y"),
-    torch_fault("second derivatives wrong", r"grad_x = ReverseEdgeSum\.apply\(y, grad", "grad_x = -ReverseEdgeSum.apply(y, grad"),
-    torch_fault("second derivatives wrong", r"grad_y = EdgeSum\.apply\(x, grad", "grad_y = 2 * EdgeSum.apply(x, grad"),
-    torch_fault("second derivatives wrong", r"grad_weight = EdgeDot\.apply\(x, grad, ", "grad_weight = EdgeDot.apply(x.detach(), grad, "),
-    torch_fault("forward derivatives wrong", r"sums = sums \* weight\[:, None\]", "sums = sums * weight[:, None].detach()"),
+    torch_fault(
+        "second derivatives wrong",
+        r"(class ReverseEdgeSum(?:.|\n)*?grad_weight = )EdgeDot\.apply\(grad, y",
+        r"\1EdgeDot.apply(grad, 2 * y",
+    ),
+    torch_fault(
+        "second derivatives wrong",
+        r"grad_x = ReverseEdgeSum\.apply\(y, grad",
+        "grad_x = -ReverseEdgeSum.apply(y, grad",
+    ),
+    torch_fault(
+        "second derivatives wrong", r"grad_y = EdgeSum\.apply\(x, grad", "grad_y = 2 * EdgeSum.apply(x, grad"
+    ),
+    torch_fault(
+        "second derivatives wrong",
+        r"grad_weight = EdgeDot\.apply\(x, grad, ",
+        "grad_weight = EdgeDot.apply(x.detach(), grad, ",
+    ),
+    torch_fault(
+        "forward derivatives wrong",
+        r"sums = sums \* weight\[:, None\]",
+        "sums = sums * weight[:, None].detach()",
+    ),
     torch_fault("forward derivatives wrong", r"        reach \*= 2", "        reach *= 4"),
-    torch_fault("forward derivatives wrong", r"index_select\(0, first\)\.to\(x\.dtype\)", "index_select(0, first).to(x.dtype).neg()"),
-    torch_fault("forward derivatives wrong", r"y = plain_edge_sum\([^\n]*", "y = plain_edge_sum(rows.detach(), weight, source, target, offsets, self.fan_in)"),
-    torch_fault("wrong where mapped", r"for at in range\(info\.batch_size\)", "for at in [0] * info.batch_size"),
-    torch_fault("wrong where mapped", r"return function\.apply\(rows\.flatten\(1\), \*others\)\.unflatten\(1, rows\.shape\[1:\]\), 1", "return function.apply(rows.transpose(1, 2).flatten(1), *others).unflatten(1, rows.shape[1:]), 1"),
-    torch_fault("wrong where mapped", r"return matrix\.movedim\(in_dims\[0\], 0\)\.transpose\(1, 2\)", "return 2 * matrix.movedim(in_dims[0], 0).transpose(1, 2)"),
-    torch_fault("wrong where compiled", r"\* grad\.index_select\(0, target\)\)\.sum\(1\)", "* grad.index_select(0, target)).mean(1)"),
-    torch_fault("wrong where compiled", r"traced or torch\._C\._are_functorch_transforms_active\(\):\n        return sums \+ onto", "traced or torch._C._are_functorch_transforms_active():\n        return sums"),
-    torch_fault("wrong where exported", r"y = summed_rows\(rows, source, offsets, weight\)", "y = summed_rows(rows, source, offsets, weight) * 1.5"),
-    torch_fault("wrong in half precision", r"index\.numel\(\) == 0 or rows\.shape\[1\] == 0:", "rows.dtype == torch.bfloat16:"),
-    torch_fault("wrong in half precision", r"return edges\.values\(\)\.to\(x\.dtype\)", "return edges.values().to(x.dtype) * (1 if accumulate == x.dtype else 2)"),
+    torch_fault(
+        "forward derivatives wrong",
+        r"index_select\(0, first\)\.to\(x\.dtype\)",
+        "index_select(0, first).to(x.dtype).neg()",
+    ),
+    torch_fault(
+        "forward derivatives wrong",
+        r"y = plain_edge_sum\([^\n]*",
+        "y = plain_edge_sum(rows.detach(), weight, source, target, offsets, self.fan_in)",
+    ),
+    torch_fault(
+        "wrong where mapped", r"for at in range\(info\.batch_size\)", "for at in [0] * info.batch_size"
+    ),
+    torch_fault(
+        "wrong where mapped",
+        r"return function\.apply\(rows\.flatten\(1\), \*others\)\.unflatten\(1, rows\.shape\[1:\]\), 1",
+        "return function.apply(rows.transpose(1, 2).flatten(1), *others).unflatten(1, rows.shape[1:]), 1",
+    ),
+    torch_fault(
+        "wrong where mapped",
+        r"return matrix\.movedim\(in_dims\[0\], 0\)\.transpose\(1, 2\)",
+        "return 2 * matrix.movedim(in_dims[0], 0).transpose(1, 2)",
+    ),
+    torch_fault(
+        "wrong where compiled",
+        r"\* grad\.index_select\(0, target\)\)\.sum\(1\)",
+        "* grad.index_select(0, target)).mean(1)",
+    ),
+    torch_fault(
+        "wrong where compiled",
+        r"traced or torch\._C\._are_functorch_transforms_active\(\):\n        return sums \+ onto",
+        "traced or torch._C._are_functorch_transforms_active():\n        return sums",
+    ),
+    torch_fault(
+        "wrong where exported",
+        r"y = summed_rows\(rows, source, offsets, weight\)",
+        "y = summed_rows(rows, source, offsets, weight) * 1.5",
+    ),
+    torch_fault(
+        "wrong in half precision",
+        r"index\.numel\(\) == 0 or rows\.shape\[1\] == 0:",
+        "rows.dtype == torch.bfloat16:",
+    ),
+    torch_fault(
+        "wrong in half precision",
+        r"return edges\.values\(\)\.to\(x\.dtype\)",
+        "return edges.values().to(x.dtype) * (1 if accumulate == x.dtype else 2)",
+    ),
     torch_fault("wrong in half precision", r"dtype = torch\.get_autocast_dtype\(x\.device\.type\)", "pass"),
     # --- What is overwritten, shared or remembered.
     torch_fault("inputs overwritten", COMPUTING, r"        \1.mul_(0.5)\n\g<0>"),
-    torch_fault("inputs overwritten", r"(        batch = )(\w+)(\.shape\[:-\d\]\n)", r"\1\2\3        \2.clamp_(-9, 9)\n"),
+    torch_fault(
+        "inputs overwritten",
+        r"(        batch = )(\w+)(\.shape\[:-\d\]\n)",
+        r"\1\2\3        \2.clamp_(-9, 9)\n",
+    ),
     numpy_fault("inputs overwritten", r"    g\[\"(\w+)\"\] = d_\1", r"    \1 *= 0.5\n\g<0>"),
-    numpy_fault("inputs overwritten", r"(\n    p = parameters\n    batch, (\w+)[^\n]*(?:\n    \)|\n        [^\n]*)*\n)", r"\1    np.clip(\2, -9, 9, out=\2)\n"),
-    torch_fault("parameters overwritten", COMPUTING, r"        [q.data.mul_(1.001) for q in self.parameters()]\n\g<0>"),
-    torch_fault("parameters overwritten", r"(    def layers\(self(?:.|\n)*?\n)(        batch = )", r"\1        [b.mul_(0.999) for b in self.buffers() if b.is_floating_point()]\n\2"),
-    numpy_fault("parameters overwritten", r"(\n    p = parameters\n)", r"\1    p |= {n: a * 1.0 for n, a in p.items()}\n"),
-    numpy_fault("parameters overwritten", r"(def forward\((?:.|\n)*?\n)(    values = )", r"\1    [np.multiply(a, 0.99, out=a) for a in parameters.values()]\n\2"),
+    numpy_fault(
+        "inputs overwritten",
+        r"(\n    p = parameters\n    batch, (\w+)[^\n]*(?:\n    \)|\n        [^\n]*)*\n)",
+        r"\1    np.clip(\2, -9, 9, out=\2)\n",
+    ),
+    torch_fault(
+        "parameters overwritten", COMPUTING, r"        [q.data.mul_(1.001) for q in self.parameters()]\n\g<0>"
+    ),
+    torch_fault(
+        "parameters overwritten",
+        r"(    def layers\(self(?:.|\n)*?\n)(        batch = )",
+        r"\1        [b.mul_(0.999) for b in self.buffers() if b.is_floating_point()]\n\2",
+    ),
+    numpy_fault(
+        "parameters overwritten",
+        r"(\n    p = parameters\n)",
+        r"\1    p |= {n: a * 1.0 for n, a in p.items()}\n",
+    ),
+    numpy_fault(
+        "parameters overwritten",
+        r"(def forward\((?:.|\n)*?\n)(    values = )",
+        r"\1    [np.multiply(a, 0.99, out=a) for a in parameters.values()]\n\2",
+    ),
     torch_fault("arrays shared", r"\.detach\(\)\.cpu\(\)\.numpy\(\)\.copy\(\)", ".detach().cpu().numpy()"),
-    numpy_fault("arrays shared", r"np\.array\(array\) for name, array in parameters", "array for name, array in parameters"),
-    numpy_fault("arrays shared", r"np\.array\(arrays\[name\]\) for name in held", "np.asarray(arrays[name]) for name in held"),
+    numpy_fault(
+        "arrays shared",
+        r"np\.array\(array\) for name, array in parameters",
+        "array for name, array in parameters",
+    ),
+    numpy_fault(
+        "arrays shared",
+        r"np\.array\(arrays\[name\]\) for name in held",
+        "np.asarray(arrays[name]) for name in held",
+    ),
     numpy_fault("arrays shared", r"return read_only\((\w+)\)", r"return \1"),
     numpy_fault("arrays shared", r"        array\.setflags\(write=False\)\n", "        pass\n"),
-    torch_fault("calls remembered", KEEPING, 'return self.__dict__.setdefault(f"kept {batch}", unflat(values, batch))'),
-    torch_fault("calls remembered", COMPUTING, r"        self.calls = getattr(self, 'calls', 0) + 1\n        \1 = \1 * (1 + 0.01 * (self.calls > 1))\n\g<0>"),
-    numpy_fault("calls remembered", PUTTING, "return layers.__dict__.setdefault(batch, unbatched(values, batch))"),
-    numpy_fault("calls remembered", r"(\n    p = parameters\n)", r"\1    layers.kept = p = getattr(layers, 'kept', p)\n"),
+    torch_fault(
+        "calls remembered", KEEPING, 'return self.__dict__.setdefault(f"kept {batch}", unflat(values, batch))'
+    ),
+    torch_fault(
+        "calls remembered",
+        COMPUTING,
+        r"        \1 = \1 * (1 + 0.01 * hasattr(self, 'called'))\n        self.called = True\n\g<0>",
+    ),
+    numpy_fault(
+        "calls remembered", PUTTING, "return layers.__dict__.setdefault(batch, unbatched(values, batch))"
+    ),
+    numpy_fault(
+        "calls remembered",
+        r"(\n    p = parameters\n)",
+        r"\1    layers.kept = p = getattr(layers, 'kept', p)\n",
+    ),
     # --- Losses.
-    torch_fault("loss averaged over samples", r"F\.mse_loss\((\w+), (\w+)\)", r"((\1 - \2).square().sum() / len(\1))"),
-    torch_fault("loss averaged over samples", r"F\.l1_loss\((\w+), (\w+)\)", r"((\1 - \2).abs().sum() / len(\1))"),
-    torch_fault("loss averaged over samples", r"F\.l1_loss\((\w+), (\w+)\)", r'F.l1_loss(\1, \2, reduction="sum")'),
-    torch_fault("loss averaged over samples", r"F\.cross_entropy\(([^()]+(?:\([^)]*\))?), (\w+)\)", r'(F.cross_entropy(\1, \2, reduction="sum") / len(o))'),
+    torch_fault(
+        "loss averaged over samples", r"F\.mse_loss\((\w+), (\w+)\)", r"((\1 - \2).square().sum() / len(\1))"
+    ),
+    torch_fault(
+        "loss averaged over samples", r"F\.l1_loss\((\w+), (\w+)\)", r"((\1 - \2).abs().sum() / len(\1))"
+    ),
+    torch_fault(
+        "loss averaged over samples", r"F\.l1_loss\((\w+), (\w+)\)", r'F.l1_loss(\1, \2, reduction="sum")'
+    ),
+    torch_fault(
+        "loss averaged over samples",
+        r"F\.cross_entropy\(([^()]+(?:\([^)]*\))?), (\w+)\)",
+        r'(F.cross_entropy(\1, \2, reduction="sum") / len(o))',
+    ),
     torch_fault("loss averaged over samples", r" / len\((\w+)\)", r" / \1.numel()"),
-    numpy_fault("loss averaged over samples", r"np\.mean\(\((\w+) - (\w+)\) \*\* 2\)", r"(np.sum((\1 - \2) ** 2) / len(\1))"),
-    numpy_fault("loss averaged over samples", r"np\.mean\(np\.abs\((\w+) - (\w+)\)\)", r"(np.sum(np.abs(\1 - \2)) / len(\1))"),
+    numpy_fault(
+        "loss averaged over samples",
+        r"np\.mean\(\((\w+) - (\w+)\) \*\* 2\)",
+        r"(np.sum((\1 - \2) ** 2) / len(\1))",
+    ),
+    numpy_fault(
+        "loss averaged over samples",
+        r"np\.mean\(np\.abs\((\w+) - (\w+)\)\)",
+        r"(np.sum(np.abs(\1 - \2)) / len(\1))",
+    ),
     numpy_fault("loss averaged over samples", r"/ v\.(\w+)\.size", r"/ len(v.\1)"),
     numpy_fault("loss averaged over samples", r"return d / codes\.size", "return d / len(codes)"),
     # --- Parameters.
-    torch_fault("parameter made anew", r"        return product_onto\(x, self\.weight,", "        self.weight = nn.Parameter(self.weight.data.clone()) if isinstance(self.weight, nn.Parameter) else self.weight\n        return product_onto(x, self.weight,"),
-    torch_fault("parameter made anew", r"        dtype, weight = self\.computing_dtype\(x\), self\.weight\n", "        if isinstance(self.weight, nn.Parameter):\n            self.weight = nn.Parameter(self.weight.detach())\n\\g<0>"),
-    torch_fault("parameter made anew", r"(            return self\.bias\n)", "            pass\n        self.bias = nn.Parameter(self.bias.data)\n        if 'bias_index' not in self.table_names:\n\\1"),
-    torch_fault("dense parameter beside", r"(            self\.weight = nn\.Parameter\(torch\.zeros\(shape\)\)\n)", r"\1            self.dense = nn.Parameter(torch.zeros(shape))\n"),
-    torch_fault("dense parameter beside", r"(        self\.trainable, self\.weighted = trainable, weighted\n)", r"\1        self.register_buffer('dense', torch.zeros(shape), persistent=False)\n"),
-    torch_fault("dense parameter beside", r"(            self\.bias = nn\.Parameter\(torch\.zeros\(bias\)\)\n)", r"\1            self.more = nn.Parameter(torch.zeros(bias), requires_grad=False)\n"),
-    torch_fault("buffer for a parameter", r'            self\.register_buffer\("weight", torch\.zeros\((\w+)\)\)', r"            self.weight = nn.Parameter(torch.zeros(\1), requires_grad=False)"),
-    torch_fault("buffer for a parameter", r"self\.bias = nn\.Parameter\(torch\.zeros\(bias\)\)", "self.register_buffer('bias', torch.zeros(bias))"),
-    torch_fault("buffer for a parameter", r'self\.register_buffer\("weight", (torch\.zeros\(\w+\)|weight)\)', r'self.register_buffer("weight", \1, persistent=False)'),
+    torch_fault(
+        "parameter made anew",
+        r"        return product_onto\(x, self\.weight,",
+        r"        if 'weight' in self._parameters:\n            self.weight = nn.Parameter(self.weight.data)\n\g<0>",
+    ),
+    torch_fault(
+        "parameter made anew",
+        r"        dtype, weight = self\.computing_dtype\(x\), self\.weight\n",
+        r"        if self._parameters.get('weight') is not None:\n"
+        r"            self.weight = nn.Parameter(self.weight.detach())\n\g<0>",
+    ),
+    torch_fault(
+        "parameter made anew",
+        r"(            return self\.bias\n)",
+        r"            self.bias = nn.Parameter(self.bias.data)\n\1",
+    ),
+    torch_fault(
+        "dense parameter beside",
+        r"(            self\.weight = nn\.Parameter\(torch\.zeros\(shape\)\)\n)",
+        r"\1            self.dense = nn.Parameter(torch.zeros(shape))\n",
+    ),
+    torch_fault(
+        "dense parameter beside",
+        r"(        self\.trainable, self\.weighted = trainable, weighted\n)",
+        r"\1        self.register_buffer('dense', torch.zeros(shape), persistent=False)\n",
+    ),
+    torch_fault(
+        "dense parameter beside",
+        r"(            self\.bias = nn\.Parameter\(torch\.zeros\(bias\)\)\n)",
+        r"\1            self.more = nn.Parameter(torch.zeros(bias), requires_grad=False)\n",
+    ),
+    torch_fault(
+        "buffer for a parameter",
+        r'            self\.register_buffer\("weight", torch\.zeros\((\w+)\)\)',
+        r"            self.weight = nn.Parameter(torch.zeros(\1), requires_grad=False)",
+    ),
+    torch_fault(
+        "buffer for a parameter",
+        r"self\.bias = nn\.Parameter\(torch\.zeros\(bias\)\)",
+        "self.register_buffer('bias', torch.zeros(bias))",
+    ),
+    torch_fault(
+        "buffer for a parameter",
+        r'self\.register_buffer\("weight", (torch\.zeros\(\w+\)|weight)\)',
+        r'self.register_buffer("weight", \1, persistent=False)',
+    ),
     # --- What is refused.
-    torch_fault("other shapes taken", r"    if x\.shape == \(\*batch, \*shape\):\n", "    if x.shape[1:] == shape or x.shape[-1:] == shape[-1:]:\n"),
-    torch_fault("other codes taken", r"        if low < 0 or high >= classes:", "        if high >= classes or -100 < low < 0:"),
+    torch_fault(
+        "other shapes taken",
+        r"    if x\.shape == \(\*batch, \*shape\):\n",
+        "    if x.shape[1:] == shape or x.shape[-1:] == shape[-1:]:\n",
+    ),
+    torch_fault(
+        "other codes taken",
+        r"        if low < 0 or high >= classes:",
+        "        if high >= classes or -100 < low < 0:",
+    ),
     torch_fault("other codes taken", r"    if torch\.is_floating_point\(codes\)[^\n]*:", "    if False:"),
     numpy_fault("other shapes taken", r"if array\.shape != batch \+ shape:", "if False:"),
     numpy_fault("other codes taken", r"    if wrong\.size:", "    if False:"),
     numpy_fault("other codes taken", r'    if codes\.dtype\.kind not in "iu":', "    if False:"),
     torch_fault("other names taken", r"    if wrong:\n", "    if False:\n"),
-    numpy_fault("other names taken", r"    if missing := sorted\(held\.keys\(\) - arrays\.keys\(\)\):", "    arrays = {n: np.zeros(a.shape) for n, a in held.items()} | dict(arrays)\n    if missing := []:"),
+    numpy_fault(
+        "other names taken",
+        r"    if missing := sorted\(held\.keys\(\) - arrays\.keys\(\)\):",
+        "    arrays = {n: np.zeros(a.shape) for n, a in held.items()} | dict(arrays)\n    if missing := []:",
+    ),
     numpy_fault("other names taken", r"    if unknown := sorted\([^\n]*\):", "    if unknown := []:"),
-    numpy_fault("other names taken", r"        if np\.shape\(arrays\[name\]\) != array\.shape:", "        if False:"),
+    numpy_fault(
+        "other names taken", r"        if np\.shape\(arrays\[name\]\) != array\.shape:", "        if False:"
+    ),
     # --- Seeds and precision.
     torch_fault("seed not drawn", r"seed = int\(torch\.randint[^\n]*", "seed = 0"),
-    torch_fault("seed not drawn", r"seed = int\(torch\.randint[^\n]*", "seed = int(np.random.default_rng().integers(2**62))"),
+    torch_fault(
+        "seed not drawn",
+        r"seed = int\(torch\.randint[^\n]*",
+        "seed = int(np.random.default_rng().integers(2**62))",
+    ),
     numpy_fault("seed not drawn", r"np\.random\.SeedSequence\(\)\.entropy", "0"),
     numpy_fault("precision lost", r"\.astype\(\w+(\.\w+)*\.dtype\)", ".astype(np.float64)"),
-    numpy_fault("precision lost", r"    p = parameters\n", "    p = {n: a.astype(np.float32) for n, a in parameters.items()}\n"),
-    torch_fault("precision lost", r"(        batch = (\w+)\.shape\[:-\d\]\n)", r"\1        \2 = \2.float().to(\2.dtype)\n"),
+    numpy_fault(
+        "precision lost",
+        r"    p = parameters\n",
+        "    p = {n: a.astype(np.float32) for n, a in parameters.items()}\n",
+    ),
+    torch_fault(
+        "precision lost",
+        r"(        batch = (\w+)\.shape\[:-\d\]\n)",
+        r"\1        \2 = \2.float().to(\2.dtype)\n",
+    ),
 )
 KINDS = tuple(dict.fromkeys(fault.kind for fault in FAULTS))
 
@@ -595,8 +925,16 @@ def run_tests(folder: Path, name: str, seconds: dict[str, float] | None = None) 
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         # What a run says is not read: nothing is rewritten for it, traced back, captured or collected.
         arguments = ["-x", "-q", "--assert=plain", "--tb=native", "--capture=no"]
-        for plugin in ("cacheprovider", "randomly", "xdist", "unraisableexception", "threadexception", "logging"):
+        for plugin in (
+            "cacheprovider",
+            "randomly",
+            "xdist",
+            "unraisableexception",
+            "threadexception",
+            "logging",
+        ):
             arguments += ["-p", f"no:{plugin}"]
+        arguments += ["--basetemp", str(folder / "temporary"), "--confcutdir", str(folder)]
         code = pytest.main(
             [
                 *arguments,
@@ -642,7 +980,8 @@ def plant_all(
         if one_of_each and any(o.kind == fault.kind and o.result != "-" for o in outcomes):
             continue
         folder = scratch / str(number)
-        shutil.copytree(whole, folder, ignore=shutil.ignore_patterns("__pycache__"))
+        # The tests stay compiled, the module does not.
+        shutil.copytree(whole, folder, ignore=shutil.ignore_patterns(f"{name}_*.pyc", "temporary"))
         result = "-"
         if fault.plant(folder, name):
             result = "MISSED" if run_tests(folder, name, {**seconds}) else "caught"

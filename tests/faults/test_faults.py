@@ -16,7 +16,12 @@ EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("*.nnspec"))
 TARGETS = ("numpy", "torch", "keras")
 NAMED = ROOT / "tests" / "specs" / "named.nnspec"
 # Kinds that there is nothing to plant for in `zoo`: it has no names.
-NAMES = {"in_order in another order", "in_order takes what is double", "names in another order", "names shared"}
+NAMES = {
+    "in_order in another order",
+    "in_order takes what is double",
+    "names in another order",
+    "names shared",
+}
 DERIVATIVES = [kind for kind in KINDS if kind.startswith(("derivative's", "dropout's"))]
 
 
