@@ -162,6 +162,7 @@ def _robustness(plan: Plan, targets: Sequence[str]) -> dict[str, set[str]]:
         "reads_file": {"check_other_stored"} if plan.stored else set(),
         "names": {"check_names"} if plan.graph.unit_names else set(),
         "numpy": numpy if "numpy" in targets else set(),
+        "torch_sparse": {"check_torch_layouts"} if "torch" in targets and _sparse(plan) else set(),
         "segments": {"check_numpy_segments"} if "numpy" in targets and _sparse(plan) else set(),
         "torch": {f"check_torch_{what}" for what in torch} if "torch" in targets else set(),
     }

@@ -159,7 +159,7 @@ def check_numpy_refusals(expected: Expected, model: NumpyModel) -> None:
 
 
 def check_numpy_seeds(expected: Expected, model: NumpyModel) -> None:
-    """Without a seed, start values are drawn anew; what is loaded is copied, `wiring` cannot be changed."""
+    """Without a seed, starts are drawn anew; what is loaded is copied, and nobody can change `wiring`."""
     one, other = expected.start(0), expected.start(1)
     if any(not np.array_equal(one[name], other[name]) for name in one):
         first, second = model.module.init(None), model.module.init(None)

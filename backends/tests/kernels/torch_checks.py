@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -258,7 +257,7 @@ def check_torch_transforms(expected: Expected, model: TorchModel) -> None:
             assert_close(got[name].detach(), value.detach(), 1e-9, f"torch, {what}: {name}", 1.0)
 
     # A few blocks at a time, as where there are many.
-    module = sys.modules[type(net).__module__]
+    module = model.module
     if hasattr(module, "transposed_copy"):
         check_torch_tiles(module)
     with calling_layers(net):
@@ -278,6 +277,10 @@ def check_torch_transforms(expected: Expected, model: TorchModel) -> None:
                 close(function(leaves, *inputs), values, "by tiles")
                 found = torch.func.grad(score)(leaves, factors, *inputs)
             close(found, wanted, "gradients by tiles")
+        none, nothing = [x[:0] for x in inputs], {name: factor[:0] for name, factor in factors.items()}
+        assert all(value.shape[:2] == (0, 2) for value in function(leaves, *none).values())
+        for name, gradient in torch.func.grad(score)(leaves, nothing, *none).items():
+            assert not gradient.any(), f"torch: without samples, the gradient of {name} is not zero"
         two = {name: torch.stack([tensor, 0.5 * tensor]) for name, tensor in leaves.items()}
         if two:
             mapped = torch.func.vmap(function, (0, *(None for _ in inputs)))(two, *inputs)
@@ -289,6 +292,36 @@ def check_torch_transforms(expected: Expected, model: TorchModel) -> None:
                 total = score(given, factors, *inputs)
                 found = torch.autograd.grad(total, list(given.values()), materialize_grads=True)
             close(dict(zip(given, found, strict=True)), wanted, f"gradients as where {mode}")
+    if hasattr(net, "loss") and expected.loss_reads:
+        held = values | {name: x.unflatten(0, (3, 2)) for name, x in model._tensors(data).items()}
+        reads = [held[name].detach() for name in expected.loss_reads]
+        close({"loss": torch.func.vmap(net.loss)(*reads).mean()}, {"loss": net.loss(*reads)}, "vmap")
+
+
+def check_torch_layouts(expected: Expected, model: TorchModel) -> None:
+    """A sparse connection takes a batch in either layout, and adds to nothing, to a bias or to an array."""
+    rng = np.random.default_rng(67)
+    model.load(draw_moderate(expected, 68))
+    for name, (targets, sources, edges) in expected.edges.items():
+        part = getattr(model.model, name)
+        source, target = (torch.tensor(units, dtype=torch.int64) for units in edges_of(expected.stored, name))
+        weight = torch.ones(edges, dtype=torch.float64) if part.weight is None else part.weight.detach()
+        x, factor, array = (torch.tensor(rng.normal(size=(5, n))) for n in (sources, targets, targets))
+        y = torch.zeros_like(factor).index_add(1, target, x[:, source] * weight)
+        x_grad = torch.zeros_like(x).index_add(1, source, factor[:, target] * weight)
+        for onto in (None, array[0], array, array.t().contiguous().t()):
+            for given in (x, x.t().contiguous().t(), x.repeat(1, 2)[:, :sources]):
+                given = given.detach().requires_grad_()
+                kept = None if onto is None else onto.clone(memory_format=torch.preserve_format)
+                wanted = y if onto is None else y + onto
+                for compiling in (False, True):
+                    with mock.patch.object(torch.compiler, "is_compiling", return_value=compiling):
+                        found = part(given, onto=kept)
+                        (gradient,) = torch.autograd.grad((found * factor).sum(), given)
+                    who = f"{name} in another layout, compiling={compiling}"
+                    assert_close(found.detach(), wanted, 1e-10, f"torch: {who}", 1.0)
+                    assert_close(gradient, x_grad, 1e-10, f"torch: gradient through {who}", 1.0)
+                assert onto is None or torch.equal(kept, onto), f"torch: {name} writes into what it adds to"
 
 
 def check_torch_tiles(module: ModuleType) -> None:
@@ -378,6 +411,10 @@ def check_torch_checkpoints(
             now = other.state_dict()
             for key in expected.parameters:
                 assert torch.equal(now[key], state[key]), f"torch: refused, but {key} moved"
+    for name in expected.edges:
+        lacking = {key: tensor for key, tensor in state.items() if key != f"{name}.digest"}
+        keys = other.load_state_dict(lacking, strict=False)
+        assert keys.missing_keys == [f"{name}.digest"], f"torch: the digest of {name} is not missed"
     starts = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
@@ -389,7 +426,10 @@ def check_torch_checkpoints(
 
 
 def check_torch_refusals(expected: Expected, model: TorchModel) -> None:
-    """Other shapes are refused, also where PyTorch would broadcast, and so are codes that are no class."""
+    """Other shapes are refused, also where PyTorch would broadcast, and so are codes that are no class.
+
+    Integers are no inputs, but numbers to compare with.
+    """
     model.load(draw_moderate(expected, 62))
     net, data = model.model.eval(), draw_data(expected, 63)
 
@@ -402,13 +442,19 @@ def check_torch_refusals(expected: Expected, model: TorchModel) -> None:
 
     given = dict(zip(expected.inputs, torch_inputs(expected, model, data), strict=True))
     for name, tensor in given.items():
-        wrong = [torch.cat([tensor, tensor[..., :1]], -1)] + ([tensor[:1]] if len(given) > 1 else [])
+        wrong = [torch.cat([tensor, tensor[..., :1]], -1), tensor.long()]
+        wrong += [tensor[:1]] if len(given) > 1 else []
         for shape in wrong:
             refuses(lambda shape=shape, name=name: net(*(given | {name: shape}).values()), name)
     if not hasattr(net, "loss") or not expected.loss_reads:
         return
     held = given | net.layers(*given.values()) | model._tensors(data)
     reads = {name: held[name] for name in expected.loss_reads}
+    whole = {n: (3 * t).round() for n, t in reads.items() if expected.targets.get(n, ((), 0))[1] is None}
+    whole = {name: tensor.detach() for name, tensor in whole.items() if name not in given}
+    integers = {name: tensor.long() for name, tensor in whole.items()}
+    one, other = (net.loss(*(reads | given).values()) for given in (whole, integers))
+    assert torch.equal(one, other), "torch: what is compared with integers is another loss"
     for name, tensor in reads.items():
         wrong = [tensor[:1], tensor[..., None]]
         if (classes := expected.targets.get(name, ((), None))[1]) is not None:
