@@ -5,8 +5,11 @@ Integers are drawn so small that no sum of them is rounded, in any order: what d
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from math import isqrt
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,8 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nnspec.backends.common.kernels.rules import shifted_edges
+from nnspec.backends.emit import write
 from nnspec.backends.numpy.kernels.edges import project, project_back, project_weight
-from nnspec.backends.tests.kernels.exact import carried, paired
+from nnspec.backends.tests.kernels.exact import ExactSum, Inexact, carried, grain, paired
+from nnspec.compiler import compile_spec
 
 LARGEST = {"float64": 2**53, "float32": 2**24, "float16": 2**11, "bfloat16": 2**8}
 
@@ -113,6 +118,58 @@ def drawing(examples: int) -> Callable[..., Any]:
 
 # What is drawn for every kernel: edges, the batch, the seed of the integers.
 DRAWN = {"wiring": wirings(), "batch": st.sampled_from([1, 2, 3, 8, 17, 64]), "seed": st.integers(0, 999)}
+
+
+# --------------------------------------------------------------------------------------------- the checks
+
+
+def test_sums_that_could_be_rounded_are_refused() -> None:
+    """At the limit, and one grain beyond it, whatever cancels."""
+    assert grain(np.array([0.75, -6.0, 0.0])) == 0.25
+    assert grain(np.zeros(3)) == np.inf
+    for unit in (1.0, 2.0**-30, 2.0**40):
+        terms = unit * np.array([2.0**23, -(2.0**23) + 1, 1.0])
+        held = ExactSum(2**24, ())
+        held.add(np.sum, terms)
+        assert held.value == 2 * unit
+        with pytest.raises(Inexact):
+            held.add(np.sum, terms[2:])
+    product = ExactSum(2**24, ())
+    with pytest.raises(Inexact):
+        product.add(np.multiply, np.float64(2**12 + 1), np.float64(2**12 + 1))
+
+
+def test_a_network_whose_numbers_need_more_bits_passes_with_a_warning(tmp_path: Path) -> None:
+    """Every layer makes ten bits more, and without weights none of them can be zeros."""
+    layers = [f"layer h{at}[64] : leaky_relu(1 / 1024)\n" for at in range(4)]
+    ends = [f"{f'h{at - 1}' if at else 'x'} -> h{at}" for at in range(4)]
+    edges = [f"connect {end} : one_to_one with weight = none\n" for end in ends]
+    spec = tmp_path / "deep.nnspec"
+    spec.write_text("model deep\ninput x[64]\n" + "".join(layers + edges))
+    write(compile_spec(spec, ["numpy"]).files, tmp_path)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        "is_exact",
+        "--rootdir",
+        "/",
+    ]
+    finished = subprocess.run(
+        [*command, "test_deep.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stdout
+    assert "2 passed" in finished.stdout
+    assert "1 warning" in finished.stdout
+    assert "deep as a whole, numpy in float32: not compared exactly" in finished.stdout
 
 
 # ------------------------------------------------------------------------------------------------- NumPy

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import numpy as np
-import pytest
 
 from ...common.kernels.stored import edges_of
 from .checks import check_stored
@@ -342,8 +342,8 @@ def check_network_exactly(expected: Expected, facts: dict[str, Any], model: Any,
     """Layers, and if all functions are exact loss and gradients, are to the bit those of whole numbers.
 
     What is drawn is made smaller, and more of it zeros, until no sum can be rounded. Where even few small
-    numbers give sums that can, the test is skipped. If the coefficient of a weight's penalty rounds, the
-    gradient is held where the weight is zero.
+    numbers give sums that can, nothing is compared, and a warning says so. If the coefficient of a weight's
+    penalty rounds, the gradient is held where the weight is zero.
     """
     check_stored(expected)
     network = ExactNetwork(expected, facts, largest_whole(dtype))
@@ -356,7 +356,9 @@ def check_network_exactly(expected: Expected, facts: dict[str, Any], model: Any,
                 break
             ranges.pop(0)
         else:
-            pytest.skip(f"{model.name}: sums through the whole network are too large to be exact in {dtype}")
+            why = "not compared exactly, because numbers of its sums have more bits than that has"
+            warnings.warn(f"{expected.name} as a whole, {model.name} in {dtype}: {why}", stacklevel=2)
+            return
         model.load(p)
         what, layers = f"{model.name}, {dtype}", model.layers(data, False)
         for name in facts["layers"]:
