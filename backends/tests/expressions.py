@@ -201,7 +201,8 @@ class Python:
                 return f"{self.text(left, _ATOM)} ** {self.text(right, _ATOM)}", _POWER
             return f"power({self.text(left)}, {self.text(right)})", _ATOM
         if node.operator in ("and", "or") and can_fail(node):
-            return self.deciding("holds" if node.operator == "and" else "either", node.operands), _ATOM
+            how = "holds" if node.operator == "and" else "either"
+            return self.deciding(how, list(_flat(node.operator, node))), _ATOM
         own = _BINDING[node.operator]
         return f"{self.text(left, own)} {node.operator} {self.text(right, own + 1)}", own
 
@@ -247,6 +248,15 @@ class Python:
         """`first..last` as a range, which leaves out its end."""
         beyond = self.text(_plus_one(last))
         return f"range({beyond})" if first == stated.Number(0) else f"range({self.text(first)}, {beyond})"
+
+
+def _flat(operator: str, node: Expression) -> Iterator[Expression]:
+    """What an operator joins, in a chain or not."""
+    if isinstance(node, stated.Operation) and node.operator == operator:
+        for operand in node.operands:
+            yield from _flat(operator, operand)
+    else:
+        yield node
 
 
 def _plus_one(node: Expression) -> Expression:

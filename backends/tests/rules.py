@@ -222,6 +222,10 @@ class Cost:
                 return part.why
             if isinstance(part, stated.Builder) and (listed := _listed(part)) > LISTED_PAIRS:
                 return f"{listed:,} units are listed, which are no code to read"
+            if isinstance(part, stated.Arrow) and can_fail((part.source, part.target)):
+                drawn, failing = (any(map(ask, part.conditions)) for ask in (draws, can_fail))
+                if drawn and failing:
+                    return "an index and a condition may fail where `chance` rules them out"
         for name in {name for each in nodes for name in _asked_whole(each)}:
             inner = self.statements.sets[name]
             if self.of(inner.set, inner, (prod(inner.source.shape), prod(inner.target.shape))) > WHOLE_SET:
@@ -713,6 +717,9 @@ class _Writer:
             known.add(domain.name)
             ask_ready()
         failing = [condition for condition in waiting if not draws(condition)]
+        drawing = [condition for condition in waiting if draws(condition)]
+        if failing and drawing:
+            drawing, failing = [*drawing, *failing], []  # what is drawn may make a failure irrelevant
         if len(failing) > 1:
             ask([python.deciding("holds", failing)])
         elif failing:
@@ -726,8 +733,10 @@ class _Writer:
                 ]
                 add(f"{end} = {parts[0] if len(parts) == 1 else self._tuple(parts)}")
                 final.append(f"{end} in {end}s")
-        drawn = [python.text(condition, 2) for condition in waiting if draws(condition)]
-        if drawn:
+        if drawing:
+            mixed = any(not draws(condition) for condition in drawing)
+            drawn = [python.text(condition, 2) for condition in drawing]
+            drawn = [python.deciding("holds", drawing)] if mixed else drawn
             ask(final)
             numbers = (
                 f"number_of({units[end]}, {shape_text(shape)})"

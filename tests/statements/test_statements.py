@@ -266,6 +266,8 @@ def test_more_pairs_than_can_be_numbered_are_compared_in_part(tmp_path: Path) ->
 
 # Between sides of one dimension, of two, of one unit, and with names; the last ones are not stated.
 ODD = r"""
+x -> y : { i -> j : i % j == 0, not chance(1) }
+x -> y : { i -> j : chance(0.5), i % j < 2 or i // j == 3 or j == 0, j > 0 }
 x -> y : random(p = 0.5, among = { i -> j : abs(i - j) < 100 })
 z -> w : random(p = 0.5, among = { (r, c) -> (f, d) : abs(r - f) < 100 })
 x -> y : random(p = 0.5, among = { i -> j : i < 7 or j < 7 })
