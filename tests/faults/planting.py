@@ -568,7 +568,7 @@ FAULTS += (
     torch_fault(
         "norm's mode ignored",
         r"=nn\.BatchNorm1d\(",
-        "=type('N', (nn.BatchNorm1d,), {'forward': lambda self, x: nn.BatchNorm1d.forward(self.train(), x)})(",
+        "=type('N', (nn.BatchNorm1d,), {'forward': lambda s, x: nn.BatchNorm1d.forward(s.train(), x)})(",
     ),
     numpy_fault(
         "norm's mode ignored",
@@ -798,7 +798,8 @@ FAULTS += (
     torch_fault(
         "parameter made anew",
         r"        return product_onto\(x, self\.weight,",
-        r"        if 'weight' in self._parameters:\n            self.weight = nn.Parameter(self.weight.data)\n\g<0>",
+        r"        if 'weight' in self._parameters:\n"
+        r"            self.weight = nn.Parameter(self.weight.data)\n\g<0>",
     ),
     torch_fault(
         "parameter made anew",
