@@ -36,7 +36,7 @@ build/mutants/tools: tests/mutants/requirements.txt constraints.txt | .venv/.ins
 	touch $@
 
 mutants: .venv/.installed build/mutants/tools
-	PYTHONPATH=build/mutants/tools $(BIN)/python tests/mutants --number $(MUTANTS) --seed $(SEED)
+	PYTHONPATH=$(CURDIR)/build/mutants/tools $(BIN)/python tests/mutants --number $(MUTANTS) --seed $(SEED)
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

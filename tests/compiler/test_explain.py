@@ -30,3 +30,5 @@ def test_facts_are_those_of_the_edges(spec: str) -> None:
         assert fact.fan_in_median == np.median(fan_in)
         assert fact.parameters == (len(target) if op.weight is not None and op.weight.trainable else 0)
         assert fact.kernel == fact.candidates[0].kernel
+        if fact.kernel == "masked":  # a weight, and its place in 64 bits
+            assert fact.memory == len(target) * ((4 if op.weight is not None else 0) + 8)

@@ -288,3 +288,15 @@ def test_named_sets_on_dimensions_of_one_unit(shape, condition):
 )
 def test_an_end_that_is_not_there_is_refused_however_far_out(text, source, target):
     assert refusal(text, source, target).code.code == "E204"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ i + a -> i : a in [0, 1, 0] ; outside = skip }",
+        "{ i -> i + a - b : a in 0..1, b in 0..1 ; outside = wrap }",
+    ],
+)
+def test_an_edge_that_a_rule_makes_twice_is_refused(text):
+    assert refusal(text, 8, 8).code.code == "E311"
+    assert connection(text.replace(" }", ", duplicate = merge }"), 8, 8).edges.count > 8

@@ -60,6 +60,35 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize(
+    ("edges", "shape"),
+    [
+        ("{ (r, c) -> (p, q) : (r - p) ** 2 + (c - q) ** 2 <= 4 }", (6, 7)),
+        ("{ i -> i + d : d in [-6, -3, 0, 3, 6] ; outside = skip }", (40,)),
+        ("{ i -> i + d : d in [-4, -3, 1, 2, 3, 9] ; outside = skip }", (40,)),
+        ("{ i -> i + 5 ; outside = wrap }", (40,)),
+        ("{ (r, c) -> (r + a, c + b) : a in [0, 2, 4], b in -1..1 ; outside = wrap }", (7, 5)),
+        ("{ i -> j : i % 5 == j % 5 }", (40,)),
+    ],
+)
+def test_code_computes_with_the_edges_of_the_rule(edges: str, shape: tuple[int, ...], tmp_path: Path) -> None:
+    """Restated or stored, they are those of the plan, in its order."""
+    spec = tmp_path / "net.nnspec"
+    spec.write_text(f"model net\ninput x{[*shape]}\nlayer y{[*shape]}\nconnect x -> y : {edges}\n")
+    build = compile_spec(spec, ["numpy"])
+    write(build.files, tmp_path)
+    module = load(tmp_path / "net_numpy.py")
+    (connection,) = build.passage.model.connections
+    source, target = connection.edges.edges()
+    weights = module.init(0)
+    (name,) = [name for name in weights if name.startswith("x_y")]
+    x, given = np.arange(1.0, 1.0 + np.prod(shape)), np.arange(1.0, 1.0 + len(source))
+    weights[name] = given.astype(weights[name].dtype)
+    wanted = np.bincount(target, given * x[source], len(x))
+    found = module.forward(weights, x.reshape(1, *shape))
+    np.testing.assert_allclose(found.reshape(-1), wanted, rtol=1e-6)
+
+
 def test_a_connection_without_edges_is_stored_like_any_other(tmp_path: Path) -> None:
     spec = SPEC.replace("loss", "connect x -> y as nothing : { i -> j : i == 1, i == 2 }\nloss")
     (tmp_path / "net.nnspec").write_text(spec)

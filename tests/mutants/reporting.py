@@ -12,12 +12,7 @@ START, END = "<!-- The tables below are written by `make mutants`. -->", "<!-- E
 # Of every hundred mutants that mean something else, so many are to be noticed.
 WANTED = 90
 FIELDS = ("file", "operator", "before", "after", "kind", "why")
-KINDS = {
-    "equivalent": "nothing that anybody can see differs",
-    "unreachable": "it guards against what does not happen, as the code around it stands",
-    "performance": "the same files, sooner or later",
-    "open": "a difference that no test of the normal suite looks at",
-}
+# Kinds of survivors that no test could kill.
 SAME = ("equivalent", "unreachable")
 
 
@@ -86,7 +81,7 @@ def table_of_survivors(survivors: list[dict[str, Any]], found: list[tuple[str, s
     lines = ["| where | what becomes what | kind | why it stays |", "| --- | --- | --- | --- |"]
     rows = sorted(zip(survivors, found, strict=True), key=lambda row: (row[0]["file"], row[0]["line"]))
     for mutant, (kind, why) in rows:
-        change = f"`{cell(mutant['before'])}` → `{cell(mutant['after'])}`"
+        change = " → ".join(f"``{cell(mutant[text])}``" for text in ("before", "after"))
         lines.append(f"| `{mutant['file']}:{mutant['line']}` | {change} | {kind} | {cell(why)} |")
     return lines
 
