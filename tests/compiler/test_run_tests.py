@@ -112,7 +112,7 @@ def test_arguments_of_the_user_reach_pytest(spec: Path) -> None:
         before=str(spec.parent),
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "1 passed" in result.stdout
+    assert "2 passed" in result.stdout
     assert "a plugin of their own" in result.stdout
     assert "test_gradients" in (spec.parent / "report.xml").read_text()
     wrong = run(spec, "-t", "numpy", "--nonsense")
