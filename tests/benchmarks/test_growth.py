@@ -65,7 +65,7 @@ def shapes() -> Iterator[Any]:
             yield pytest.param(name, marks=[] if name in NORMALLY else [pytest.mark.slow])
 
 
-@pytest.mark.parametrize("name", shapes())
+@pytest.mark.parametrize("name", list(shapes()))
 def test_the_next_part_of_a_spec_takes_as_much_work_as_the_one_before(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
