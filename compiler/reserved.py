@@ -113,6 +113,7 @@ GENERATED = frozenset(
         "nn",
         "np",
         "p",
+        "pairwise",
         "parameters",
         "random",
         "rng",

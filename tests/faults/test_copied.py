@@ -67,7 +67,7 @@ def lines_run(folder: Path, name: str, target: str) -> set[int]:
     before = sys.gettrace()
     sys.settrace(trace)
     try:
-        assert run_tests(folder, name)
+        assert run_tests(folder, name, {})
     finally:
         sys.settrace(before)
     return lines

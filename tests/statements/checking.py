@@ -36,7 +36,7 @@ def run_statements(tests: ModuleType, folder: Path) -> Counter[str]:
             tests.check_statement(tests.EXPECTED, name, statement, form, sample)
             counts["whole" if sample is None else "sampled"] += 1
         for axis, names in getattr(tests, "NAMES", {}).items():
-            tests.check_names(tests.EXPECTED, axis, names())
+            tests.check_axis_names(tests.EXPECTED, axis, names())
             counts["names"] += 1
         counts["not stated"] += len(getattr(tests, "NOT_STATED", {}))
     return counts

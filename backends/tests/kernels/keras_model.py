@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from copy import copy
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,7 +11,7 @@ import keras
 import numpy as np
 
 from .expected import Expected
-from .keras_backends import as_given, called, differentiator, keras_needs, precision
+from .keras_backends import as_given, called, differentiator, keras_needs, precision, pulled_back
 
 
 class KerasModel:
@@ -127,24 +126,12 @@ class KerasModel:
 
     def differentiate_projection(self, connection: str, x: np.ndarray, g: np.ndarray) -> tuple[Any, Any, Any]:
         """One connection by itself: its sums, the gradients of input and weights; None for frozen weights."""
-        layer, framework = self.model.get_layer(connection), import_module(keras.backend.backend())
-        leaf, upstream = (keras.ops.convert_to_tensor(array, self.dtype) for array in (x, g))
-        trained = [variable.value for variable in layer.trainable_variables]
-        if framework.__name__ == "tensorflow":
-            with framework.GradientTape() as tape:
-                tape.watch(leaf)
-                y = layer(leaf)
-            gradients = tape.gradient(y, [leaf, *trained], upstream)
-        elif framework.__name__ == "jax":
-            fixed = [variable.value for variable in layer.non_trainable_variables]
-            y, pull = framework.vjp(lambda *a: layer.stateless_call(a[1:], fixed, a[0])[0], leaf, *trained)
-            gradients = pull(upstream)
-        else:
-            y = layer(leaf.requires_grad_())
-            gradients = framework.autograd.grad(y, [leaf, *trained], upstream)
-        of_x, of_weight, *_ = *map(keras.ops.convert_to_numpy, gradients), None
-        # A dense kernel is (sources, targets).
-        return keras.ops.convert_to_numpy(y), of_x, None if of_weight is None else of_weight.T
+        with precision(self.dtype):
+            given = (keras.ops.convert_to_tensor(array, self.dtype) for array in (x, g))
+            y, gradients = pulled_back(self.model.get_layer(connection), *given)
+            of_x, of_weight, *_ = *map(keras.ops.convert_to_numpy, gradients), None
+            # A dense kernel is (sources, targets).
+            return keras.ops.convert_to_numpy(y), of_x, None if of_weight is None else of_weight.T
 
     def variables(self) -> tuple[dict[str, Any], list[Any], list[Any]]:
         """The variables by the names of parameters, those that are trained, and all of them."""

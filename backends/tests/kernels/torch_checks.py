@@ -290,7 +290,9 @@ def check_torch_transforms(expected: Expected, model: TorchModel) -> None:
                 close(function(leaves, *inputs), values, f"as where {mode}")
                 given = {name: tensor.clone().requires_grad_() for name, tensor in leaves.items()}
                 total = score(given, factors, *inputs)
-                found = torch.autograd.grad(total, list(given.values()), materialize_grads=True)
+                found = (
+                    torch.autograd.grad(total, list(given.values()), materialize_grads=True) if given else ()
+                )
             close(dict(zip(given, found, strict=True)), wanted, f"gradients as where {mode}")
     if hasattr(net, "loss") and expected.loss_reads:
         held = values | {name: x.unflatten(0, (3, 2)) for name, x in model._tensors(data).items()}
