@@ -279,7 +279,8 @@ def losses(draw, made: Drawn) -> None:
     terms: list[str] = []
     layers = [v for v in made.values if v.name in made.layers]
     for number, compared in enumerate(draw(st.lists(st.sampled_from(layers), max_size=2, unique=True))):
-        last = (made.layers[compared.name] or [""])[-1].partition("(")[0]
+        steps = [step.partition("(")[0] for step in made.layers[compared.name]]
+        last = next((step for step in reversed(steps) if step != "dropout"), "")
         coded = compared.shape[-1] > 1 and last != "softmax"
         fitting = [name for name in LOSSES for _ in range(4 * coded if LOSSES[name].codes else 1)]
         fitting = [name for name in fitting if name != "binary_cross_entropy" or last != "sigmoid"]

@@ -91,7 +91,9 @@ class KerasModel:
         loss, found = self.differentiators[training](*arguments)
         gradients: dict[str, np.ndarray] = {}
         for (name, of), gradient in zip((variables | inputs).items(), found, strict=True):
-            array = np.zeros(of.shape) if gradient is None else keras.ops.convert_to_numpy(gradient)
+            array = (
+                np.zeros(of.shape, self.dtype) if gradient is None else keras.ops.convert_to_numpy(gradient)
+            )
             gradients[name] = array.T if name in variables else array
         return keras.ops.convert_to_numpy(loss)[()], gradients
 
@@ -186,5 +188,7 @@ class KerasModel:
         y = {output: data[target] for output, target in targets}
         if len(self.expected.outputs) == 1:
             (losses,), (y,) = losses.values(), y.values()
-        self.model.compile(optimizer, loss=losses)
+        # On TensorFlow, compiling to machine code takes longer than all else here together.
+        machine_code = "auto" if keras.backend.backend() == "jax" else False
+        self.model.compile(optimizer, loss=losses, jit_compile=machine_code)
         return as_given([data[name] for name in self.expected.inputs]), y
