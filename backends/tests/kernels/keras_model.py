@@ -184,11 +184,15 @@ class KerasModel:
         if not losses and self.expected.compared:
             losses = {self.expected.compared[0][0]: self.module.loss}
         losses = losses | dict.fromkeys(self.expected.cotangents, times)
-        targets = [*self.expected.compared, *self.expected.cotangents.items()]
-        y = {output: data[target] for output, target in targets}
-        if len(self.expected.outputs) == 1:
-            (losses,), (y,) = losses.values(), y.values()
+        targets = dict([*self.expected.compared, *self.expected.cotangents.items()])
+        batch = len(next(iter(data.values())))
+        # An output that nothing is compared with has no loss, and what it is given for a target is not read.
+        y = [
+            data[targets[name]] if name in targets else np.zeros((batch, *shape), self.dtype)
+            for name, shape in self.expected.outputs.items()
+        ]
+        loss = [losses.get(name) for name in self.expected.outputs]
         # On TensorFlow, compiling to machine code takes longer than all else here together.
         machine_code = "auto" if keras.backend.backend() == "jax" else False
-        self.model.compile(optimizer, loss=losses, jit_compile=machine_code)
-        return as_given([data[name] for name in self.expected.inputs]), y
+        self.model.compile(optimizer, loss=as_given(loss), jit_compile=machine_code)
+        return as_given([data[name] for name in self.expected.inputs]), as_given(y)

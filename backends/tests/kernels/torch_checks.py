@@ -254,7 +254,7 @@ def check_torch_transforms(expected: Expected, model: TorchModel) -> None:
 
     def close(got: dict[str, Any], wanted: dict[str, Any], what: str) -> None:
         for name, value in wanted.items():
-            assert_close(got[name].detach(), value.detach(), 1e-9, f"torch, {what}: {name}", 1.0)
+            assert_close(got[name].detach(), value.detach(), 1e-9, f"torch, {what}: {name}", scale)
 
     # A few blocks at a time, as where there are many.
     module = model.module
@@ -263,6 +263,9 @@ def check_torch_transforms(expected: Expected, model: TorchModel) -> None:
     with calling_layers(net):
         values = function(leaves, *inputs)
         factors = torch_factors(expected, values)
+        # What is added up on the way to a gradient is of this size, however much of it cancels.
+        scale = sum(float((values[n].square() * factor).abs().sum()) for n, factor in factors.items())
+        scale = max(1.0, scale, *(float(value.abs().max()) for value in values.values() if value.numel()))
 
         def score(leaves: dict[str, Any], factors: dict[str, Any], *inputs: Any) -> Any:
             return torch_score(function(leaves, *inputs), factors)
