@@ -49,8 +49,8 @@ def test_generated_tests_pass(compiled: Callable[[Path], Path]) -> None:
 
 PREFERRED = [
     ("edges", ("zoo",)),
-    ("band", ("ring",)),
-    ("blocks", ("zoo",)),
+    pytest.param("band", ("ring",), marks=pytest.mark.slow),
+    pytest.param("blocks", ("zoo",), marks=pytest.mark.slow),
     pytest.param("edges", ("layouts", "graph_mlp"), marks=pytest.mark.slow),
     pytest.param("band", ("zoo",), marks=pytest.mark.slow),
     pytest.param("blocks", ("les_miserables",), marks=pytest.mark.slow),

@@ -15,6 +15,8 @@ PART = ROOT / "tests" / "specs" / "part.nnspec"
 DYADIC = ROOT / "tests" / "specs" / "dyadic.nnspec"
 EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("*.nnspec"))
 TARGETS = ("numpy", "torch", "keras")
+# What another test plants in much the same way is left to the long ones for Keras, which takes longest.
+MOSTLY = ("numpy", "torch", pytest.param("keras", marks=pytest.mark.slow))
 NAMED = ROOT / "tests" / "specs" / "named.nnspec"
 # Kinds that there is nothing to plant for in `zoo`: it has no names.
 NAMES = {
@@ -72,7 +74,7 @@ def test_every_fault_is_caught(
         assert not missed(plant_all(spec, target, tmp_path))
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", MOSTLY)
 def test_every_kind_of_wrong_derivative_of_a_network_without_a_loss_is_caught(
     target: str, tmp_path: Path, preferring: Preferring
 ) -> None:
@@ -83,7 +85,13 @@ def test_every_kind_of_wrong_derivative_of_a_network_without_a_loss_is_caught(
 
 
 @pytest.mark.parametrize(
-    ("kernel", "target"), [("blocks", "torch"), ("blocks", "keras"), ("band", "keras"), ("masked", "keras")]
+    ("kernel", "target"),
+    [
+        ("blocks", "torch"),
+        ("blocks", "keras"),
+        pytest.param("band", "keras", marks=pytest.mark.slow),
+        pytest.param("masked", "keras", marks=pytest.mark.slow),
+    ],
 )
 def test_every_wrong_derivative_of_another_kernel_is_caught(
     kernel: str, target: str, tmp_path: Path, preferring: Preferring
@@ -96,7 +104,7 @@ def test_every_wrong_derivative_of_another_kernel_is_caught(
     assert {"derivative's sign changed", "derivative's factor changed"} <= caught(outcomes)
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", MOSTLY)
 def test_every_fault_in_a_restated_ring_is_caught(target: str, tmp_path: Path) -> None:
     outcomes = plant_all(ROOT / "examples" / "ring.nnspec", target, tmp_path, {kind for kind, *_ in RULES})
     assert not missed(outcomes)
@@ -106,7 +114,7 @@ def test_every_fault_in_a_restated_ring_is_caught(target: str, tmp_path: Path) -
 SHARED = {fault.kind for fault in FAULTS if isinstance(fault, InData)} | {kind for kind, *_ in RULES}
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", MOSTLY)
 def test_every_linear_fault_is_caught_by_the_exact_tests_alone(
     target: str, tmp_path: Path, preferring: Preferring
 ) -> None:

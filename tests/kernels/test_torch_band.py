@@ -52,7 +52,14 @@ def test_keeps_the_contract(name, check):
     check(made(name))
 
 
-@pytest.mark.parametrize(("name", "backend"), [("ring", "inductor"), ("stride", "aot_eager")])
+@pytest.mark.parametrize(
+    ("name", "backend"),
+    [
+        pytest.param("ring", "inductor", marks=pytest.mark.slow),
+        ("ring", "aot_eager"),
+        ("stride", "aot_eager"),
+    ],
+)
 def test_compiled_equals_eager(name, backend):
     contract.check_compiled(made(name), backend)
 
