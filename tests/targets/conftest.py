@@ -39,11 +39,23 @@ def generated(
         folder = compiled(next(spec for spec in specs if spec.exists()), kernel)
         monkeypatch.syspath_prepend(str(folder))
         sys.modules.pop(name, None)
+        forget_traced(name)
         module = importlib.import_module(name)
         assert Path(module.__file__ or "").parent == folder
         return module
 
     return load
+
+
+def forget_traced(name: str) -> None:
+    """Have PyTorch's tracer forget a module of this name: it keeps the first that it met."""
+    holders = [
+        vars(m) for m in list(sys.modules.values()) if f"__import_{name}" in getattr(m, "__dict__", {})
+    ]
+    for globals_ in holders:
+        del globals_[f"__import_{name}"]
+    if holders:
+        sys.modules["torch._dynamo"].reset()
 
 
 @pytest.fixture(scope="session")
