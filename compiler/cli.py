@@ -26,6 +26,7 @@ from .building import compare, compiled, orders_of, show_difference, watched, wr
 from .console import REMOVE_BAR, encodable, open_streams, put, put_data, say, table_console
 from .defaults import BATCH, TARGET_NAMES
 from .reporting import Reporting, fails, settings, show, wanted
+from .reserved import is_name
 from .settings import Order
 from .version import VERSION
 
@@ -129,7 +130,7 @@ def _params(
 
 
 def _model_name(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
-    if name is not None and not (name.isascii() and name.isidentifier()):
+    if name is not None and not is_name(name):
         raise click.BadParameter(f"`{name}` is no name: letters, digits and `_` make one", context, parameter)
     return name
 
@@ -186,10 +187,8 @@ QUIET = click.option("-q", "--quiet", is_flag=True, help="Say nothing but what i
 BATCH_SIZE = click.option(
     "--batch",
     type=click.IntRange(min=1, max=2**31 - 1),
-    default=BATCH,
-    show_default=True,
     metavar="N",
-    help="The batch that kernels are chosen for; any other works as well.",
+    help=f"The batch that kernels are chosen for, {BATCH} by default; any other works as well.",
 )
 
 
@@ -234,12 +233,7 @@ def main() -> None:
     help="The folder to write to; this one by default.",
 )
 @PARAMS
-@click.option(
-    "--batch",
-    type=click.IntRange(min=1, max=2**31 - 1),
-    metavar="N",
-    help=f"The batch that kernels are chosen for, {BATCH} by default; any other works as well.",
-)
+@BATCH_SIZE
 @click.option(
     "--name", callback=_model_name, metavar="NAME", help="A name for the model, not the spec's own."
 )
@@ -283,8 +277,7 @@ def build(
         from .show import show
 
         for order in orders:
-            passage = _understand(order.spec, order.params or {}, order.batch or BATCH)
-            put_data([show(getattr(passage, emit))])
+            put_data([show(getattr(_understand(order), emit))])
         return
     if watch:
         watched(orders, force=force, quiet=quiet)
@@ -299,11 +292,11 @@ def build(
         write_builds(builds, force=force, quiet=quiet)
 
 
-def _understand(file: Path, params: Mapping[str, int | float], batch: int = BATCH) -> Passage:
+def _understand(order: Order) -> Passage:
     from .pipeline import understand
 
-    with Reporting(params):
-        passage = understand(file, params, batch)
+    with Reporting(order.params or {}):
+        passage = understand(order.spec, order.params, order.batch or BATCH, name=order.name)
         show(passage.diagnostics, passage.tree.source)
         return passage
 
@@ -377,7 +370,7 @@ def _findings(order: Order) -> tuple[Source, Sequence[Diagnostic]]:
 @PARAMS
 @BATCH_SIZE
 @click.option("--format", "style", type=click.Choice(["table", "json"]), default="table")
-def explain(file: Path, params: Mapping[str, int | float], batch: int, style: str) -> None:
+def explain(file: Path, params: Mapping[str, int | float], batch: int | None, style: str) -> None:
     """Show every connection of FILE: edges, density, fan-in, parameters, memory, kernel and the reason.
 
     Then the kernels that could compute it, with bytes and operations of a training step for a batch and the
@@ -385,7 +378,7 @@ def explain(file: Path, params: Mapping[str, int | float], batch: int, style: st
     """
     from .explain import as_json, explained
 
-    explanation = explained(_understand(file, params, batch).plan)
+    explanation = explained(_understand(Order(file, params=params, batch=batch)).plan)
     if style == "json":
         put(json.dumps(as_json(explanation), indent=2) + "\n")
         return
@@ -403,7 +396,7 @@ def explain(file: Path, params: Mapping[str, int | float], batch: int, style: st
     console.print(_columns("connection edges density fan-in parameters memory kernel", rows))
     for f in facts:
         console.print(f"{f.connection}: {f.reason}", highlight=False, soft_wrap=True)
-    console.print(f"\nfor batches of {batch}, a training step:", highlight=False)
+    console.print(f"\nfor batches of {batch or BATCH}, a training step:", highlight=False)
     rows = [
         (
             f"{f.connection}, by {candidate.kernel}",
@@ -479,7 +472,7 @@ def edges(
     if output is not None and output.suffix not in (".csv", ".npz"):
         raise click.UsageError(f"{output}: edges are written as .csv or .npz")
 
-    model = _understand(file, params).model
+    model = _understand(Order(file, params=params)).model
     found = _connection(model, connection)
     sides = model.side(found.source), model.side(found.target)
     try:
@@ -630,7 +623,7 @@ def test(
     file: Path,
     targets: tuple[str, ...],
     params: Mapping[str, int | float],
-    batch: int,
+    batch: int | None,
     require: bool,
     pytest_arguments: tuple[str, ...],
 ) -> None:

@@ -24,6 +24,7 @@ from .graph import Graph, check
 from .lower import lower
 from .model import Model
 from .plan import Plan, plan
+from .reserved import is_name
 from .resolve import resolve
 from .version import VERSION
 
@@ -67,7 +68,8 @@ def understand(
     `name` is a name for the model instead of the spec's own. Raises `SpecError` with everything that is
     wrong.
     """
-    source, report = read(path) if text is None else as_read(path, text)
+    # What is no text, a lone surrogate say, is refused as it is in a file.
+    source, report = read(path) if text is None else as_read(path, text.encode(errors="surrogatepass"))
     tree = parse(source, report)
     report.check()
     model = resolve(tree, report, path.parent, params or {}, name)
@@ -96,7 +98,7 @@ def compile_spec(
     Raises `SpecError` with all errors of the spec, `UnknownParam` for an override that the spec does not
     declare, ValueError for a `name` that is no identifier, and KeyError for an unknown target.
     """
-    if name is not None and not (name.isascii() and name.isidentifier()):
+    if name is not None and not is_name(name):
         raise ValueError(f"{name!r} is no name for a model: letters, digits and underscores make one")
     passage = understand(Path(path), params, batch, text=text, name=name)
     report = Report(passage.tree.source, list(passage.diagnostics))
@@ -117,9 +119,16 @@ def read(path: Path) -> tuple[Source, Report]:
     if path.is_file():  # a pipe would be waited for, and a device may never end
         with path.open("rb") as file:
             content = file.read(SPEC_SIZE_LIMIT + 1)
-    source = Source(_shown(path), content.decode("utf-8-sig", errors="replace"))
-    name, report = source.name, Report(source)
-    if not path.is_file():
+    return as_read(path, content, is_there=path.is_file())
+
+
+def as_read(path: Path, content: bytes, *, is_there: bool = True) -> tuple[Source, Report]:
+    """The text of a spec whose content is, or could be, that of `path`. Raises `SpecError` as `read` does."""
+    # The name is printed on terminals and into generated code, and a file's name may hold line breaks.
+    name = "".join(character if character.isprintable() else "\ufffd" for character in path.name)
+    source = Source(name, content.decode("utf-8-sig", errors="replace"))
+    report = Report(source)
+    if not is_there:
         report.add(codes.NOT_A_FILE, None, name=name)
     if len(content) > SPEC_SIZE_LIMIT:
         report.add(codes.SPEC_TOO_LARGE, None, limit=f"{SPEC_SIZE_LIMIT:,}")
@@ -129,21 +138,6 @@ def read(path: Path) -> tuple[Source, Report]:
         report.add(codes.NOT_TEXT, None, name=name, reason=f"byte {error.start} does not fit")
     report.check()
     return source, report
-
-
-def as_read(path: Path, text: str) -> tuple[Source, Report]:
-    """A text that stands for the spec at `path`, held to what `read` holds a file to."""
-    source = Source(_shown(path), text.removeprefix("\ufeff"))
-    report = Report(source)
-    if len(text) > SPEC_SIZE_LIMIT:
-        report.add(codes.SPEC_TOO_LARGE, None, limit=f"{SPEC_SIZE_LIMIT:,}")
-    report.check()
-    return source, report
-
-
-def _shown(path: Path) -> str:
-    """A file's name, which is printed on terminals and into generated code: it may hold line breaks."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in path.name)
 
 
 def read_by(path: Path, model: Model) -> tuple[Path, ...]:

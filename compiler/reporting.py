@@ -69,8 +69,7 @@ def show(
     diagnostics: Sequence[Diagnostic], source: Source, style: Format = "full", *, err: bool = True
 ) -> None:
     """Print diagnostics, in colour on a terminal, and how many there are."""
-    diagnostics = wanted(diagnostics)
-    if not diagnostics:
+    if not diagnostics or not (diagnostics := wanted(diagnostics)):
         return
     stream = sys.stderr if err else sys.stdout
     put(render(diagnostics, source, style, colour=is_coloured(stream)) + "\n\n", err=err)
@@ -81,7 +80,6 @@ def show(
 
 def refuse_warnings(diagnostics: Sequence[Diagnostic]) -> None:
     """End the command if a warning was found that the settings make an error."""
-    if fails(diagnostics):
-        codes = sorted({d.code.code for d in diagnostics if fails([d])})
+    if codes := sorted({d.code.code for d in diagnostics if fails([d])}):
         say(f"{', '.join(codes)}: errors by the settings of the project", err=True)
         sys.exit(1)

@@ -383,6 +383,11 @@ def refusal(name: str, kind: str) -> str | None:
     return "generated code calls something else that" if name in RESERVED else None
 
 
+def is_name(text: str) -> bool:
+    """Whether a text is a name as the language has them: letters of ASCII, digits and underscores."""
+    return text.isascii() and text.isidentifier()
+
+
 def class_name(name: str) -> str:
     """The class that a model becomes: `graph_mlp` is `GraphMlp`."""
     return "".join(part[:1].upper() + part[1:] for part in name.split("_"))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard, cast
 
 from ..dsl.words import suggest
+from .reserved import is_name
 
 FILE = "pyproject.toml"
 
@@ -57,6 +57,8 @@ def find_settings(folder: Path, targets: Collection[str], codes: Collection[str]
         path = place / FILE
         if not path.is_file():
             continue
+        import tomllib  # where there is something to read
+
         try:
             table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("nnspec")
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -204,6 +206,6 @@ class _Reader:
         return found
 
     def _name(self, value: object, where: str) -> str:
-        if not (isinstance(value, str) and value.isascii() and value.isidentifier()):
+        if not (isinstance(value, str) and is_name(value)):
             raise self.wrong(where, "it is a name for a model: letters, digits and underscores")
         return value

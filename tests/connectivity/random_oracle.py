@@ -1,51 +1,18 @@
 """What `random` draws, by the definition: one number after the other, in Python's own integers and fractions.
 
-Nothing here is shared with the compiler. It is the algorithm of `docs/language.md` and `random_edges.py` for
-those who want the same edges elsewhere.
+Nothing here is shared with the compiler's generator. It is the algorithm of `docs/language.md` and
+`random_edges.py` for those who want the same edges elsewhere; the draws themselves are as the generated tests
+state them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fractions import Fraction
-from itertools import count
 from math import comb, floor
 
+from nnspec.backends.tests.kernels.draws import draws, subset
+
 from .oracle import Edges
-
-PURPOSES = {"fan_in": 0, "fan_out": 1, "edges": 2, "counts": 3, "p": 4, "pair": 5}
-
-
-def philox(counter: list[int], key: list[int]) -> list[int]:
-    (a, b, c, d), (k, m) = counter, key
-    for _ in range(10):
-        left, right = 0xD2511F53 * a, 0xCD9E8D57 * c
-        a, b, c, d = right >> 32 ^ b ^ k, right & 0xFFFFFFFF, left >> 32 ^ d ^ m, left & 0xFFFFFFFF
-        k, m = (k + 0x9E3779B9) & 0xFFFFFFFF, (m + 0xBB67AE85) & 0xFFFFFFFF
-    return [a, b, c, d]
-
-
-def draws(seed: int, purpose: str, unit: int, block: int = 0) -> Iterator[int]:
-    """The 64-bit draws of a unit, two a block."""
-    for at in count(block):
-        number = PURPOSES[purpose] << 56 | at
-        counter = [number & 0xFFFFFFFF, number >> 32, unit & 0xFFFFFFFF, unit >> 32]
-        a, b, c, d = philox(counter, [seed & 0xFFFFFFFF, seed >> 32])
-        yield a << 32 | b
-        yield c << 32 | d
-
-
-def subset(seed: int, purpose: str, unit: int, size: int, wanted: int, wide: bool = False) -> set[int]:
-    """`wanted` of the numbers below `size`: the first distinct ones drawn, or all but those."""
-    leave_out = wanted > size // 2
-    found: set[int] = set()
-    stream = draws(seed, purpose, unit)
-    while len(found) < (size - wanted if leave_out else wanted):
-        word = next(stream)
-        value = word >> 64 - max(1, (size - 1).bit_length()) if wide else int((word >> 11) * 2.0**-53 * size)
-        if value < size:
-            found.add(value)
-    return set(range(size)) - found if leave_out else found
 
 
 def binomial(seed: int, unit: int, n: int, p: float) -> int:

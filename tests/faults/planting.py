@@ -1029,7 +1029,7 @@ def run_tests(folder: Path, name: str, seconds: dict[str, float], chosen: str = 
                 "/dev/null",
                 str(folder / f"test_{name}.py"),
             ],
-            [QuickestFirst({} if seconds is None else seconds)],
+            [QuickestFirst(seconds)],
         )
     for module in set(sys.modules) - before:
         if module.endswith((f"test_{name}", f"{name}_torch", f"{name}_keras", f"{name}_numpy")):

@@ -18,11 +18,12 @@ from .rounding import rounding
 class Outcome:
     """One evaluation of the reference.
 
-    `values` are the layers' (batch, units), `along` is the derivative of `loss` along a direction that was
-    asked for, `kinks` are distances from kinks, `running` the moved statistics.
+    `values` are the layers' (batch, units), `slopes` their derivatives along a direction that was asked for
+    and `along` that of `loss`, `kinks` are distances from kinks, `running` the moved statistics.
     """
 
     values: dict[str, np.ndarray]
+    slopes: dict[str, np.ndarray]
     loss: float
     along: float
     kinks: list[np.ndarray]
@@ -179,6 +180,7 @@ def stepped(
     values, loss, kinks, running = expected.reference(moved_parameters, data, training, moved_inputs)
     return Outcome(
         {name: np.asarray(value).real for name, value in values.items()},
+        {name: np.asarray(value).imag / h for name, value in values.items()},
         float(np.real(loss)),
         float(np.imag(loss)) / h,
         [np.asarray(kink) for kink in kinks],

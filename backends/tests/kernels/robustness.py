@@ -18,8 +18,15 @@ from ...common.kernels.edge_digest import edge_digest
 from ...common.kernels.stored import edges_of
 from .checks import assert_close
 from .expected import Expected, draw_data, load_module
-from .points import allowed, assert_within, coarse, direction_through, evaluated
-from .rounding import rounding
+from .points import (
+    allowed,
+    assert_within,
+    coarse,
+    direction_through,
+    evaluated,
+    largest_difference,
+    stepped,
+)
 
 
 def draw_moderate(expected: Expected, seed: int) -> dict[str, np.ndarray]:
@@ -55,27 +62,17 @@ def slopes(
 
     They come by the complex step, and what right code may err by, from rounding coarsely (see `stepped`).
     """
-    h = 1e-200  # see `stepped`
+    at = expected, parameters, data, training, direction
+    exact, *draws = (stepped(*at), *(stepped(*at, coarse("float64"), seed) for seed in range(4)))
 
-    def at(unit: float | None, seed: int) -> dict[str, np.ndarray]:
-        p, d = parameters, data
-        if unit is not None:
-            p, d = rounding(parameters, seed, unit), rounding(data, seed + 100, unit)
-        moved = {name: (p if name in p else d)[name] + 1j * h * along for name, along in direction.items()}
-        inputs = {name: moved.pop(name) for name in expected.inputs if name in moved}
-        values, loss, _, _ = expected.reference({**p, **moved}, d, training, inputs)
-        found = {name: values[name] for name in expected.layers} | {"loss": np.asarray(loss)}
-        return {name: np.asarray(value).imag / h for name, value in found.items()}
+    def with_error(slope: Any, others: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+        error = largest_difference(slope, others)
+        return slope, allowed(error, np.abs(slope).max(initial=0.0), "float64")
 
-    exact = at(None, 0)
-    errors = {name: np.zeros(slope.shape) for name, slope in exact.items()}
-    for seed in range(4):
-        for name, slope in at(coarse("float64"), seed).items():
-            errors[name] = np.maximum(errors[name], np.abs(slope - exact[name]))
-    return {
-        name: (slope, allowed(errors[name], np.abs(slope).max(initial=0.0), "float64"))
-        for name, slope in exact.items()
+    found = {
+        name: with_error(exact.slopes[name], [d.slopes[name] for d in draws]) for name in expected.layers
     }
+    return found | {"loss": with_error(np.asarray(exact.along), [d.along for d in draws])}
 
 
 def smooth_step(
