@@ -276,7 +276,8 @@ def broken(tree: Expression, head: str, tail: str, indent: int) -> str:
     items one on each. Operators stand at the beginnings of lines, in parentheses.
     """
     flat_text = head + flat(tree) + tail
-    if indent + len(flat_text) <= WIDTH:
+    spread = isinstance(tree, Display) and tree.spread and tree.items
+    if not spread and indent + len(flat_text) <= WIDTH:
         return flat_text
     match tree:
         case Call(arguments=(Comprehension(brackets="()") as only,)):
@@ -294,7 +295,7 @@ def broken(tree: Expression, head: str, tail: str, indent: int) -> str:
         case Attribute(of=Call() as of, name=name):
             return broken(of, head, f".{name}{tail}", indent)
         case Display(brackets=brackets, items=items) if items:
-            return _items(head + brackets[0], items, brackets[1] + tail, indent)
+            return _items(head + brackets[0], items, brackets[1] + tail, indent, tree.spread)
         case Comprehension(brackets=brackets):
             return _loops(tree, head + brackets[0], brackets[1] + tail, indent)
         case Keyword(name=name, value=value) if name:
@@ -335,10 +336,10 @@ def _arguments(head: str, arguments: Sequence[Expression], tail: str, indent: in
     return _items(head, arguments, tail, indent)
 
 
-def _items(head: str, items: Sequence[Expression], tail: str, indent: int) -> str:
+def _items(head: str, items: Sequence[Expression], tail: str, indent: int, spread: bool = False) -> str:
     """One item on each line, with a comma behind it."""
     inner, outer = " " * (indent + 4), " " * indent
-    comma = "," if len(items) > 1 or (head.endswith("(") and isinstance(items[0], Parameter)) else ""
+    comma = "," if spread or len(items) > 1 or isinstance(items[0], Parameter) else ""
     lines = "".join(f"\n{inner}{_bracketed(item, '', indent + 4, comma)}" for item in items)
     return f"{head}{lines}\n{outer}{tail}"
 

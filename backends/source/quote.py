@@ -116,7 +116,8 @@ class Scope:
         """An expression from Python's text.
 
         A hole takes a tree or a constant; in `*hole` a sequence of arguments or items, in `**hole` a mapping
-        of keywords, or a sequence of `Pair` within a dict.
+        of keywords, or a sequence of `Pair` within a dict. A comma behind the last item, as in `[*hole,]`,
+        spreads items over lines.
         """
         return _Quotation(self.name, holes, text.splitlines()).expression(_parsed_expression(text))
 
@@ -215,14 +216,14 @@ class _Quotation:
                 return Choice(to(then), to(test), to(otherwise))
             case ast.Tuple(elts=items):
                 bare = bool(items) and _begin(items[0]) == _begin(tree)
-                return Display("()", self._all(items), bare)
+                return Display("()", self._all(items), bare, not bare and self._is_spread(tree))
             case ast.List(elts=items):
-                return Display("[]", self._all(items))
+                return Display("[]", self._all(items), spread=self._is_spread(tree))
             case ast.Set(elts=items):
-                return Display("{}", self._all(items))
+                return Display("{}", self._all(items), spread=self._is_spread(tree))
             case ast.Dict(keys=keys, values=values):
                 pairs = [p for key, value in zip(keys, values, strict=True) for p in self._pairs(key, value)]
-                return Display("{}", tuple(pairs))
+                return Display("{}", tuple(pairs), spread=self._is_spread(tree))
             case ast.Lambda(args=arguments, body=body):
                 return Lambda(self._parameters(arguments), to(body))
             case ast.GeneratorExp(elt=element, generators=loops):
@@ -242,6 +243,11 @@ class _Quotation:
         """What a part of the quoted text begins with: all of it, if it is on one line."""
         end = tree.end_col_offset if tree.end_lineno == tree.lineno else None
         return self.lines[tree.lineno - 1].encode()[tree.col_offset : end].decode()
+
+    def _is_spread(self, tree: ast.Tuple | ast.List | ast.Set | ast.Dict) -> bool:
+        """Whether there is a comma behind the last of several items, as formatters understand it."""
+        tuple_of_one = isinstance(tree, ast.Tuple) and len(tree.elts) == 1
+        return not tuple_of_one and self._text(tree).endswith((",)", ",]", ",}"))
 
     def _name(self, name: str) -> Expression:
         if name not in self.holes:

@@ -137,11 +137,15 @@ class Choice(Expression):
 
 @dataclass(frozen=True)
 class Display(Expression):
-    """A tuple `()`, list `[]`, or set or dict `{}` of items; `bare` tuples have no parentheses."""
+    """A tuple `()`, list `[]`, or set or dict `{}` of items; `bare` tuples have no parentheses.
+
+    What is `spread` has one item on each line, even where all would fit on one.
+    """
 
     brackets: Literal["()", "[]", "{}"]
     items: tuple[Expression, ...]
     bare: bool = False
+    spread: bool = False
 
 
 @dataclass(frozen=True)

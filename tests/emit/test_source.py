@@ -131,6 +131,13 @@ def test_holes_take_sequences_and_mappings() -> None:
     assert printed(scope.statements("if x:\n    body", body=scope.statements("y = 1"))) == "if x:\n    y = 1"
 
 
+def test_a_comma_at_the_end_spreads_items_over_lines() -> None:
+    scope = _Everything(Vocabulary({}, frozenset()), frozenset())
+    lines = scope.statements("x = {**more,}", more=[Pair(node("b"), node(None))])
+    assert printed(lines, 4) == 'x = {\n        "b": None,\n    }'
+    assert printed(scope.statements("x = [*more,]", more=[])) == "x = []"
+
+
 def test_sums_subtract_and_are_cut_where_they_are_long() -> None:
     a, b = Name("a"), Name("b")
     assert printed(_returned(sum_of([a, scaled(-0.5, b), scaled(-1, a), scaled(1e-4, b)]))) == (
