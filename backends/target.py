@@ -65,23 +65,25 @@ Context: TypeAlias = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Rendering:
-    """What a target hands to its template: names to place, kernels to copy, import lines of its own.
-
-    Imports of `guarded` packages may fail when the module is imported.
-    """
+    """What a target hands to its template: names to place, kernels to copy, import lines of its own."""
 
     context: Context
     kernels: frozenset[str]
     imports: frozenset[str]
-    guarded: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Target:
-    """A target: `render` turns a plan into what its template needs."""
+    """A target: `render` turns a plan into what its template needs.
+
+    `registered` are the kernels that saved models look up by name. Imports of `guarded` packages may fail
+    when a module is imported.
+    """
 
     name: str
     render: Callable[[Plan], Rendering]
+    registered: frozenset[str] = frozenset()
+    guarded: frozenset[str] = frozenset()
 
 
 # ------------------------------------------------------------------------------- text that targets share

@@ -10,7 +10,6 @@ from ...compiler.graph import Add, AddBias, Apply, ApplyNorm, Drop, Multiply, Op
 from ...compiler.model import Data
 from ...compiler.plan import Plan, Stored, compact
 from ..common.kernels.array_hash import array_hash
-from ..kernels import FRAMEWORKS
 from ..layout import call, collection
 from ..target import (
     Rendering,
@@ -139,7 +138,7 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     imports |= imported
     if len(targets) < 2:
         imports.discard("from itertools import combinations")
-    return Rendering(context, frozenset(kernels), frozenset(imports), FRAMEWORKS)
+    return Rendering(context, frozenset(kernels), frozenset(imports))
 
 
 def _robustness(plan: Plan, targets: Sequence[str]) -> dict[str, set[str]]:
