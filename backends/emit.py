@@ -21,7 +21,7 @@ from typing import BinaryIO
 
 import jinja2
 
-from ..compiler.plan import Plan
+from ..compiler.plan.plan import Plan
 from .archive import archived
 from .headers import Made, Origin, origin_of, with_header, with_kernels_header, with_stamp, without_stamp
 from .kernels import FRAMEWORKS, Definition, closure, import_block, imports_of, module_of, names_of

@@ -23,10 +23,10 @@ from typing import TypeAlias, TypeGuard
 
 import numpy as np
 
-from ..compiler.connectivity.edge_set import Diagonal, EdgeSet, Full, Listed, Product, Shape, Shifted
-from ..compiler.connectivity.restated import offset_runs
-from ..compiler.connectivity.structure import described
-from ..compiler.graph import (
+from ..compiler.edges.edge_set import Diagonal, EdgeSet, Full, Listed, Product, Shape, Shifted
+from ..compiler.edges.restated import offset_runs
+from ..compiler.edges.structure import described
+from ..compiler.graph.graph import (
     Add,
     AddBias,
     Apply,
@@ -39,9 +39,9 @@ from ..compiler.graph import (
     Project,
     Value,
 )
-from ..compiler.kernels import blocks_of
-from ..compiler.model import Drawn, DrawnByFanIn, Given
-from ..compiler.plan import FanIn, Plan, part_name
+from ..compiler.graph.model import Drawn, DrawnByFanIn, Given
+from ..compiler.plan.choice import blocks_of
+from ..compiler.plan.plan import FanIn, Plan, part_name
 from ..dsl.source import Span
 from .archive import archived
 from .layout import WIDTH, call

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ...compiler.connectivity.edge_set import Full
-from ...compiler.graph import (
+from ...compiler.edges.edge_set import Full
+from ...compiler.graph.graph import (
     Add,
     AddBias,
     Apply,
@@ -19,8 +19,8 @@ from ...compiler.graph import (
     Value,
     WeightPenalty,
 )
-from ...compiler.model import LossTerm
-from ...compiler.plan import Plan
+from ...compiler.graph.model import LossTerm
+from ...compiler.plan.plan import Plan
 from ..layout import call, chained, collection
 from ..target import (
     Rendering,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from ...compiler.connectivity.edge_set import Diagonal, Full
-from ...compiler.graph import Add, AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Project
-from ...compiler.model import Data
-from ...compiler.plan import Plan, Stored, compact
+from ...compiler.edges.edge_set import Diagonal, Full
+from ...compiler.graph.graph import Add, AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Project
+from ...compiler.graph.model import Data
+from ...compiler.plan.plan import Plan, Stored, compact
 from ..common.kernels.array_hash import array_hash
 from ..layout import call, collection
 from ..target import (
