@@ -17,7 +17,8 @@ def run_all(tests: ModuleType) -> None:
     """Every test of a generated module, for all that it is parametrised with.
 
     Raises AssertionError with the traceback of the first that fails: from here and not from the generated
-    file, whose folder is another each time, so that hypothesis takes it for the same failure each time.
+    file, whose folder is another each time, so that hypothesis takes it for the same failure each time. It
+    looks at what an error arose from too, so that this one arises from nothing.
     """
     made = cache(tests.build)
 
@@ -30,10 +31,12 @@ def run_all(tests: ModuleType) -> None:
                 with tempfile.TemporaryDirectory() as folder:
                     if "tmp_path" in inspect.signature(test).parameters:
                         arguments["tmp_path"] = Path(folder)
+                    failure = ""
                     try:
                         test(**arguments)
                     except Exception:
-                        raise AssertionError(f"{name}\n{traceback.format_exc()}") from None
+                        failure = f"{name}\n{traceback.format_exc()}"
+                    assert not failure, failure
 
 
 def calls(
