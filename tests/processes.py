@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
-# What a server imports, by the framework that a call says it needs.
+# What a server imports, by what a call says it needs. Keras is on TensorFlow; on another backend, a call of
+# `torch` imports it.
 IMPORTS = {
-    "torch": ("numpy", "pytest", "torch", "nnspec.backends.emit", "nnspec.compiler.cli"),
-    "keras": ("numpy", "pytest", "torch", "tensorflow", "keras", "nnspec.compiler.cli"),
+    "torch": ("numpy", "pytest", "torch"),
+    "keras": ("numpy", "pytest", "torch", "tensorflow", "keras"),
+    "spec-compile": ("numpy", "pytest", "torch", "nnspec.backends.emit", "nnspec.compiler.cli"),
 }
 SECONDS = 600
 SPEC_COMPILE = ("-c", "from nnspec.compiler.cli import main; main(prog_name='spec-compile')")
@@ -53,7 +55,7 @@ def run(
     return CompletedProcess([*arguments], status, *texts)
 
 
-def commands(having: str = "torch") -> str:
+def commands(having: str = "spec-compile") -> str:
     """A folder with `python` and `spec-compile` for a shell, both of which are calls of the server."""
     address = _server(having)
     folder = Path(address).parent

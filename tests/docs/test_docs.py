@@ -152,7 +152,7 @@ def check_console(block: Block) -> None:
 
 def run(command: str) -> str:
     """What a command prints, errors included, without blanks at the ends of lines."""
-    quickly = commands("keras" if "KERAS_BACKEND=tensorflow" in command else "torch")
+    quickly = commands("keras" if "KERAS_BACKEND=tensorflow" in command else "spec-compile")
     path = os.pathsep.join([quickly, str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "COLUMNS": "80"}
     finished = subprocess.run(

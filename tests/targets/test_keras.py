@@ -6,8 +6,6 @@ import copy
 import importlib
 import os
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +13,8 @@ from types import ModuleType
 import keras
 import numpy as np
 import pytest
+
+from .. import processes
 
 ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.xdist_group("keras")
@@ -310,12 +310,10 @@ def test_modules_with_layers_of_the_same_names_live_in_one_process(
 def run_fresh(backend: str, *folders: Path) -> dict[str, np.ndarray]:
     """What `fresh_keras.py` computes in a process that has not seen the compiler."""
     script = Path(__file__).parent / "fresh_keras.py"
-    finished = subprocess.run(
-        [sys.executable, str(script), *map(str, folders)],
+    finished = processes.run(
+        [str(script), *map(str, folders)],
+        having="keras" if backend == "tensorflow" else "torch",
         env={**os.environ, "KERAS_BACKEND": backend},
-        capture_output=True,
-        text=True,
-        check=False,
     )
     assert finished.returncode == 0, finished.stderr[-4000:]
     with np.load(folders[0] / f"{backend}.npz") as found:

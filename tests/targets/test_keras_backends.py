@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
+
+from .. import processes
 
 ROOT = Path(__file__).parent.parent.parent
 Compiled = Callable[[Path, str | None], Path]
@@ -34,7 +35,7 @@ RUN = [
 ]
 
 
-def run(backend: str, path: Path, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+def run(backend: str, path: Path, arguments: list[str]) -> CompletedProcess[str]:
     """Python on a backend, with a folder in front of its path."""
     paths = os.pathsep.join([str(path), os.environ.get("PYTHONPATH", "")])
     environment = {
@@ -43,14 +44,8 @@ def run(backend: str, path: Path, arguments: list[str]) -> subprocess.CompletedP
         "PYTHONPATH": paths,
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    return subprocess.run(
-        [sys.executable, *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
+    having = "keras" if backend == "tensorflow" else "torch"
+    return processes.run(arguments, having=having, env=environment)
 
 
 @pytest.mark.parametrize(("backend", "chosen"), RUN)
