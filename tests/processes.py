@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 IMPORTS = {
     "torch": ("numpy", "pytest", "torch"),
     "keras": ("numpy", "pytest", "torch", "tensorflow", "keras"),
-    "spec-compile": ("numpy", "pytest", "torch", "nnspec.backends.emit", "nnspec.compiler.cli"),
+    "spec-compile": ("numpy", "pytest", "torch", "nnspec.backends.emit", "nnspec.compiler.command.main"),
 }
 SECONDS = 600
-SPEC_COMPILE = ("-c", "from nnspec.compiler.cli import main; main(prog_name='spec-compile')")
+SPEC_COMPILE = ("-c", "from nnspec.compiler.command.main import main; main(prog_name='spec-compile')")
 
 
 def run(
