@@ -36,8 +36,8 @@ def check_numpy_arrays(expected: Expected, model: NumpyModel) -> None:
         start = {name: array.astype(dtype) for name, array in parameters.items()}
         for array in (*given.values(), *start.values()):
             array.setflags(write=False)
-        exact = ({n: a.astype(np.float64) for n, a in arrays.items()} for arrays in (start, given))
-        point = evaluated(expected, *exact, True, dtype=dtype.__name__)
+        exact = {name: array.astype(np.float64) for name, array in start.items()}
+        point = evaluated(expected, exact, given, True, dtype=dtype.__name__)
         for name, call in numpy_calls(expected, model, given).items():
             for training in (False, True):
                 p = {**start}
