@@ -6,6 +6,7 @@ import inspect
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -28,9 +29,9 @@ def run_all(tests: ModuleType) -> None:
     for name, test in list(vars(tests).items()):
         if name.startswith("test_"):
             for arguments in calls(test, tests.TARGETS, models):
-                with tempfile.TemporaryDirectory() as folder:
+                with ExitStack() as stack:
                     if "tmp_path" in inspect.signature(test).parameters:
-                        arguments["tmp_path"] = Path(folder)
+                        arguments["tmp_path"] = Path(stack.enter_context(tempfile.TemporaryDirectory()))
                     failure = ""
                     try:
                         test(**arguments)

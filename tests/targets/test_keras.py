@@ -117,7 +117,10 @@ def test_outputs_of_several_dimensions_are_called_by_their_layers(
 # ----------------------------------------------------------------------------------- precision, compilation
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+BOTH = [pytest.param("mixed_bfloat16", marks=pytest.mark.slow), "mixed_float16"]
+
+
+@pytest.mark.parametrize("policy", BOTH)
 def test_mixed_precision_trains_with_jit(masked_dense: ModuleType, policy: str) -> None:
     rng = np.random.default_rng(0)
     x, y = rng.random((48, 20), np.float32), rng.random((48, 3), np.float32)

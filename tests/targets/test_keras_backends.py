@@ -20,16 +20,14 @@ Compiled = Callable[[Path, str | None], Path]
 RUN = [
     pytest.param(
         "torch",
-        (
-            ("zoo", "edges"),
-            ("graph_mlp", None),
-            ("part", None),
-            ("ring", "band"),
-            ("les_miserables", "blocks"),
-        ),
+        (("zoo", "edges"), ("part", None), ("les_miserables", "blocks")),
         id="torch",
     ),
-    pytest.param("jax", (("graph_mlp", None), ("part", None)), id="jax"),
+    pytest.param(
+        "torch", (("graph_mlp", None), ("ring", "band")), id="more on torch", marks=pytest.mark.slow
+    ),
+    pytest.param("jax", (("graph_mlp", None),), id="jax"),
+    pytest.param("jax", (("part", None),), id="more on jax", marks=pytest.mark.slow),
     # JAX compiles for a minute what PyTorch just runs.
     pytest.param("jax", (("zoo", "edges"),), id="everything on jax", marks=pytest.mark.slow),
 ]
