@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import io as scipy_io
 from scipy import sparse
 
-from nnspec.compiler.connectivity import columns, csv_text, tables
+from nnspec.compiler.data import columns, csv_text, tables
 from nnspec.dsl.diagnostics import Report
 from nnspec.dsl.source import Source, Span
 

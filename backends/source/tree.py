@@ -1,0 +1,313 @@
+"""The nodes of a tree of source, and what names are in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Literal, TypeAlias
+
+
+class Expression:
+    """Anything that has a value. The methods build on it; holes of `Scope.expression` take all the rest."""
+
+    __slots__ = ()
+
+    def get(self, attribute: str) -> Attribute:
+        """`self.attribute`."""
+        return Attribute(self, attribute)
+
+    def __call__(self, *arguments: Given, **keywords: Given) -> Call:
+        """A call with these arguments."""
+        return Call(self, (*map(node, arguments), *(Keyword(key, node(g)) for key, g in keywords.items())))
+
+    def at(self, index: Given) -> Subscript:
+        """`self[index]`."""
+        return Subscript(self, node(index))
+
+
+class Statement:
+    """A line of code, or a block of them."""
+
+    __slots__ = ()
+
+
+Given: TypeAlias = "Expression | str | int | float | bool | tuple[Given, ...] | None"
+
+
+@dataclass(frozen=True)
+class Name(Expression):
+    """A name, and what brings it into the module: a kernel, or an import line."""
+
+    text: str
+    kernel: str = ""
+    imported: str = ""
+
+
+@dataclass(frozen=True)
+class Constant(Expression):
+    """A string, a number, a truth value or None; `shown` is another way to write a number."""
+
+    value: str | int | float | bool | None
+    shown: str = ""
+
+
+@dataclass(frozen=True)
+class Attribute(Expression):
+    """`of.name`."""
+
+    of: Expression
+    name: str
+
+
+@dataclass(frozen=True)
+class Call(Expression):
+    """`function(arguments)`, with `Keyword` and `Starred` among the arguments."""
+
+    function: Expression
+    arguments: tuple[Expression, ...]
+
+
+@dataclass(frozen=True)
+class Keyword(Expression):
+    """An argument `name=value`; without a name `**value`."""
+
+    name: str
+    value: Expression
+
+
+@dataclass(frozen=True)
+class Starred(Expression):
+    """`*value`."""
+
+    value: Expression
+
+
+@dataclass(frozen=True)
+class Subscript(Expression):
+    """`of[index]`."""
+
+    of: Expression
+    index: Expression
+
+
+@dataclass(frozen=True)
+class Slice(Expression):
+    """`lower:upper:step` in an index."""
+
+    lower: Expression | None
+    upper: Expression | None
+    step: Expression | None
+
+
+@dataclass(frozen=True)
+class Unary(Expression):
+    """`-operand`, `not operand`."""
+
+    operator: str
+    operand: Expression
+
+
+@dataclass(frozen=True)
+class Binary(Expression):
+    """`left operator right`: arithmetic, comparisons, `and` and `or`."""
+
+    left: Expression
+    operator: str
+    right: Expression
+
+
+@dataclass(frozen=True)
+class Comparison(Expression):
+    """`first < second <= third`: several comparisons in one."""
+
+    first: Expression
+    operators: tuple[str, ...]
+    others: tuple[Expression, ...]
+
+
+@dataclass(frozen=True)
+class Choice(Expression):
+    """`then if test else otherwise`."""
+
+    then: Expression
+    test: Expression
+    otherwise: Expression
+
+
+@dataclass(frozen=True)
+class Display(Expression):
+    """A tuple `()`, list `[]`, or set or dict `{}` of items; `bare` tuples have no parentheses.
+
+    What is `spread` has one item on each line, even where all would fit on one.
+    """
+
+    brackets: Literal["()", "[]", "{}"]
+    items: tuple[Expression, ...]
+    bare: bool = False
+    spread: bool = False
+
+
+@dataclass(frozen=True)
+class Pair(Expression):
+    """An entry `key: value` of a dict; without a key `**value`."""
+
+    key: Expression | None
+    value: Expression
+
+
+@dataclass(frozen=True)
+class Comprehension(Expression):
+    """`element for target in iterable if conditions`, in brackets; a generator's are `()`."""
+
+    brackets: Literal["()", "[]", "{}"]
+    element: Expression
+    loops: tuple[Loop, ...]
+
+
+@dataclass(frozen=True)
+class Loop(Expression):
+    """`for target in iterable if conditions` within a comprehension."""
+
+    target: Expression
+    iterable: Expression
+    conditions: tuple[Expression, ...]
+
+
+@dataclass(frozen=True)
+class Lambda(Expression):
+    """`lambda parameters: body`."""
+
+    parameters: tuple[Parameter, ...]
+    body: Expression
+
+
+@dataclass(frozen=True)
+class Parameter(Expression):
+    """A parameter of a function: `name: annotation = default`; `*` alone has that as its name."""
+
+    name: Expression
+    annotation: Expression | None = None
+    default: Expression | None = None
+
+
+@dataclass(frozen=True)
+class Assign(Statement):
+    """`target = value`, `target: annotation = value`, or `target |= value` with another operator."""
+
+    target: Expression
+    value: Expression
+    operator: str = "="
+    annotation: Expression | None = None
+
+
+@dataclass(frozen=True)
+class Evaluate(Statement):
+    """An expression on a line of its own; `keyword` is `raise`, `assert`, `yield` or nothing."""
+
+    value: Expression
+    keyword: str = ""
+
+
+@dataclass(frozen=True)
+class Return(Statement):
+    """`return value`."""
+
+    value: Expression | None
+
+
+@dataclass(frozen=True)
+class Word(Statement):
+    """`pass`, `continue`, `break`, or an empty line."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Comment(Statement):
+    """`# text`, on one line."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class If(Statement):
+    """`if test:` and perhaps `else:`, which is `elif` if it is one `If` alone."""
+
+    test: Expression
+    body: tuple[Statement, ...]
+    otherwise: tuple[Statement, ...] = ()
+
+
+@dataclass(frozen=True)
+class For(Statement):
+    """`for target in iterable:`."""
+
+    target: Expression
+    iterable: Expression
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class With(Statement):
+    """`with context:` or `with context as name:`."""
+
+    context: Expression
+    name: Expression | None
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class Function(Statement):
+    """`def name(parameters) -> returns:` with a docstring, whose lines after the first are indented."""
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    body: tuple[Statement, ...]
+    returns: Expression | None = None
+    docstring: str = ""
+    decorators: tuple[Expression, ...] = ()
+
+
+def node(given: Given) -> Expression:
+    """A tree as it is; anything else as a constant, or a tuple of constants."""
+    if isinstance(given, Expression):
+        return given
+    if isinstance(given, tuple):
+        return Display("()", tuple(map(node, given)))
+    if isinstance(given, int | float) and not isinstance(given, bool) and given < 0:
+        return Unary("-", Constant(-given))
+    return Constant(given)
+
+
+# ------------------------------------------------------------------------------------ what is in a tree
+
+
+def walk(*trees: object) -> Iterator[Expression | Statement]:
+    """Every node of trees, or of sequences of them, from left to right."""
+    for tree in trees:
+        if isinstance(tree, tuple | list):
+            yield from walk(*tree)  # pyright: ignore[reportUnknownArgumentType]
+        elif isinstance(tree, Expression | Statement):
+            yield tree
+            yield from walk(*[getattr(tree, name) for name in _fields(type(tree))])
+
+
+@cache
+def _fields(kind: type[Expression | Statement]) -> tuple[str, ...]:
+    return tuple(entry.name for entry in fields(kind))  # pyright: ignore[reportArgumentType]
+
+
+def names_in(*trees: object) -> Iterator[Name]:
+    """Every name that trees read or bind."""
+    return (each for each in walk(*trees) if isinstance(each, Name))
+
+
+def kernels_in(*trees: object) -> set[str]:
+    """The kernels that trees call by name."""
+    return {name.kernel for name in names_in(*trees) if name.kernel}
+
+
+def imports_in(*trees: object) -> set[str]:
+    """The import lines that trees need."""
+    return {name.imported for name in names_in(*trees) if name.imported}
