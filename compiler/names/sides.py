@@ -19,8 +19,6 @@ from .budget import Budget
 from .evaluate import Surroundings, Value
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from ..data.tables import Column
 
 # Names that one which is unknown is compared with.
@@ -45,13 +43,6 @@ class Axis:
     def positions(self) -> dict[str, int]:
         """The unit of each name."""
         return {name: at for at, name in enumerate(self.names or ())}
-
-    @cached_property
-    def categories(self) -> pl.Enum:
-        """The names as a type of polars, whose physical values are the units."""
-        import polars as pl
-
-        return pl.Enum(pl.Series(self.names or (), dtype=pl.String))
 
     def nearest(self, name: str) -> str | None:
         """The name that one which is not on the axis was most likely meant to be."""

@@ -72,9 +72,9 @@ class Unknown:
 
     def told(self) -> str:
         """The first of the names, each with the one on the axis that it is most like."""
-        names = self.column.at(self.where).unique(maintain_order=True)
+        names = self.column.texts.at(np.flatnonzero(self.where)).distinct
         shown: list[str] = []
-        for name in names.head(NAMES_SHOWN).to_list():
+        for name in names[:NAMES_SHOWN]:
             near = name.strip() if name.strip() in self.axis.positions else self.axis.nearest(name)
             shown.append(f'"{shortened(name)}"' + (f' (there is "{shortened(near)}")' if near else ""))
         more = f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else ""
@@ -325,7 +325,7 @@ class Loader:
             if policies.unknown == "error":
                 at = int(np.argmax(unknown))
                 label = f"{table.place_of(at)} of {table.name}"
-                name = column.named(at)
+                name = column.texts[at]
                 hint = f"{count:,} of {counted(rows, 'row')} {'has' if count == 1 else 'have'} such a name"
                 if count == rows > 1:
                     hint = f"no name in column `{column.name}` is on `{axis.name}`: is it the right column?"
