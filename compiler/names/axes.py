@@ -13,6 +13,7 @@ from ...dsl.diagnostics import Failed, Report, fail
 from ...dsl.walk import call_parts, called_name, name_of, written
 from ...dsl.words import suggest
 from .. import codes
+from ..data.axis import Axis
 from ..data.columns import Unusable
 from ..data.files import Files
 from ..data.tables import Column, Table, Texts
@@ -23,7 +24,7 @@ from .evaluate import FUNCTIONS, Evaluator
 from .names import Declaration, Names
 from .policies import DUPLICATE, Policies
 from .reserved import RULE_WORDS
-from .sides import Axis, Member, Side
+from .sides import Member, Side
 
 # Files that hold names: a name a line, or a table.
 NAME_FILES = ("txt", "csv", "tsv", "parquet")

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ...dsl import syntax
-from ...dsl.diagnostics import Failed, Label, Report, fail
+from ...dsl.diagnostics import Failed, Report, fail
+from ...dsl.findings import Label
 from ...dsl.source import Span
 from ...dsl.words import KnownWords, article
 from .. import codes

@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import TypeAlias
 
 from ...dsl import syntax
-from ...dsl.diagnostics import Failed, Label, fail
+from ...dsl.diagnostics import Failed, fail
+from ...dsl.findings import Label
 from ...dsl.walk import called_name, name_of
 from ...dsl.words import suggest
 from .. import codes

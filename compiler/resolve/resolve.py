@@ -14,11 +14,13 @@ from math import prod
 from pathlib import Path
 
 from ...dsl import syntax
-from ...dsl.diagnostics import Code, Failed, Label, Report, fail
+from ...dsl.diagnostics import Failed, Report, fail
+from ...dsl.findings import Code, Label
 from ...dsl.source import Span
 from ...dsl.walk import call_parts
 from ...dsl.words import suggest
 from .. import codes
+from ..data.axis import Axis
 from ..data.files import Files
 from ..data.tables import Texts
 from ..edges.degrees import End, unreached
@@ -41,7 +43,7 @@ from ..names.axes import Axes
 from ..names.evaluate import Surroundings
 from ..names.names import Declaration, Names, Placed, refuse_long, unroll
 from ..names.reserved import CLASSES, class_name
-from ..names.sides import Axis, Member, Side, rank_text, unit_text
+from ..names.sides import Member, Side, rank_text, unit_text
 from ..sets.resolver import NamedSet, SetResolver, Sides
 from .loss import Network, resolve_loss
 from .operations import resolve_operation

@@ -13,12 +13,13 @@ from typing import TypeAlias
 
 from ...dsl import syntax
 from ...dsl.walk import call_parts, called_name, name_of
+from ..data.axis import Axis
 from ..graph import statement as stated
 from ..names.arguments import Bound, bind
 from ..names.axes import REACHED
 from ..names.evaluate import FUNCTIONS
 from ..names.names import Names
-from ..names.sides import Axis, Side
+from ..names.sides import Side
 from ..sets.resolver import RULES, NamedSet, Sides
 from ..sets.rules.load import MATRICES, PARAMETERS
 from ..sets.rules.random import FORMS

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...dsl import syntax
-from ...dsl.diagnostics import Label, fail
+from ...dsl.diagnostics import fail
+from ...dsl.findings import Label
 from ...dsl.walk import call_parts, name_of, written
 from ...dsl.words import counted, suggest
 from .. import codes

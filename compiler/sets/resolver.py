@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ...dsl import syntax
-from ...dsl.diagnostics import Failed, Label, fail
+from ...dsl.diagnostics import Failed, fail
+from ...dsl.findings import Label
 from ...dsl.source import Span
 from ...dsl.walk import name_of
 from ...dsl.words import article

@@ -14,6 +14,7 @@ from ....dsl.diagnostics import fail
 from ....dsl.walk import call_parts
 from ....dsl.words import counted
 from ... import codes
+from ...data.axis import Axis
 from ...data.files import Files
 from ...data.matrices import BadMatrix, Entries, is_scipy, matrix_market, scipy_matrix
 from ...data.tables import FINITE, Column, Table, table_of_arrays
@@ -22,7 +23,7 @@ from ...names.arguments import Bound, bind, no_choice
 from ...names.axes import column_name, file_name, has_header, rows_where, unknown_kind
 from ...names.names import Names
 from ...names.policies import DUPLICATE, OUTSIDE, UNKNOWN, Policies, refuse_duplicates, size_text
-from ...names.sides import Axis, Side, about_unknown, rank_text, shortened, unit_text, unknown_name
+from ...names.sides import Side, about_unknown, rank_text, shortened, unit_text, unknown_name
 from ..idle import warn_of_idle
 
 TABLES = ("csv", "tsv", "parquet", "gmt")
@@ -318,7 +319,7 @@ class Loader:
         report, table = self.names.report, column.table
         axis, size = side.axis(dimension), side.shape[dimension]
         if axis is not None and axis.names is not None:
-            index, unknown = column.units(axis)
+            index, unknown = column.units(axis.positions)
             if not unknown.any():
                 return index, None
             rows, count = len(unknown), int(np.count_nonzero(unknown))
