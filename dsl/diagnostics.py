@@ -6,13 +6,14 @@ add it to a `Report` with the fields of the message; whoever runs the compiler r
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from .records import record
 from .source import Source, Span
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Code:
     """One kind of diagnostic: `E204` or `W301`, a message with `{fields}`, and what `--explain` prints."""
 
@@ -26,7 +27,7 @@ class Code:
         return "error" if self.code.startswith("E") else "warning"
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Label:
     """A further place that a diagnostic points at, with what is to be seen there."""
 
@@ -34,7 +35,7 @@ class Label:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Diagnostic:
     """One finding. `label` stands behind the carets; `span` is None only for a file that cannot be read."""
 
@@ -51,7 +52,7 @@ class Diagnostic:
         return self.code.severity
 
 
-@dataclass
+@record(frozen=False)
 class Report:
     """What has been found so far in one spec."""
 

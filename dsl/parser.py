@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import field, fields, is_dataclass
 from functools import cache
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -18,6 +18,7 @@ from lark.utils import TextSlice
 from . import codes
 from .diagnostics import Code, Label, Report
 from .expected import expected, hint
+from .records import record
 from .source import Source, Span
 from .syntax import Binary, ForStatement, Spec, Statement
 from .tokens import CLOSERS, FAULTS, KEYWORDS, STATEMENT_KEYWORDS, read_tokens, span_of, statements
@@ -79,7 +80,7 @@ def _lex(text: str, start: int, end: int) -> Iterable[Token]:
     return cast(Any, _interactive(TextSlice(text, start, end)).lexer_thread).lex(None)
 
 
-@dataclass
+@record(frozen=False)
 class _MistakeError(Exception):
     """The first mistake in a statement, which ends the parse of that statement."""
 
@@ -91,7 +92,7 @@ class _MistakeError(Exception):
     help: str = ""
 
 
-@dataclass(slots=True)
+@record(frozen=False, slots=True)
 class _Body:
     """Statements being collected: those of the file, or those of a `for` whose brace is still open."""
 

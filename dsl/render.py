@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from .diagnostics import Diagnostic
 from .printing import printable
+from .records import record
 from .source import Source, Span
 
 Format = Literal["full", "concise", "json"]
@@ -114,7 +114,7 @@ def as_object(diagnostic: Diagnostic, source: Source) -> dict[str, object]:
 # ---------------------------------------------------------------------------------------------- full
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class _Mark:
     """A place to underline in one line: columns counted in characters from 0, `sign` the underline's."""
 

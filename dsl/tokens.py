@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 from lark import Token
 
+from .records import record
 from .source import Span
 from .syntax import Comment
 
@@ -55,7 +55,7 @@ Lexer = Callable[[str, int, int], Iterable[Token]]
 """Tokens of `text[start:end]`, with positions in the whole text."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Tokens:
     """The tokens of a file without its comments, and those."""
 

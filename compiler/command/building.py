@@ -8,12 +8,13 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ...dsl.records import record
 from ..defaults import BATCH, TARGET_NAMES
 from .console import say
 from .reporting import Reporting, refuse_warnings, settings, show
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ...backends.emit import Found
 
 
-@dataclass(frozen=True)
+@record
 class Builds:
     """The files of some builds, by folder and name, and what their specs read."""
 

@@ -7,13 +7,13 @@ it or cut with it never makes the pairs that the result does not have.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import prod
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...dsl.records import record
 from .edge_set import (
     EDGE_LIMIT,
     Diagonal,
@@ -35,7 +35,7 @@ from .edge_set import (
 BAND_LIMIT = 1 << 20
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Complement:
     """Every pair but those of a set."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from math import prod
 from typing import Literal
@@ -12,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ...dsl.records import record
 from .edge_set import (
     EDGE_LIMIT,
     Diagonal,
@@ -30,7 +30,7 @@ from .edge_set import (
 End = Literal["source", "target"]
 
 
-@dataclass(frozen=True)
+@record
 class Degrees:
     """How many units there are of each degree."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
 from ...dsl import syntax
 from ...dsl.diagnostics import Failed, Label, fail
+from ...dsl.records import record
 from ...dsl.walk import called_name, name_of
 from ...dsl.words import suggest
 from .. import codes
@@ -22,7 +22,7 @@ from ..names.names import Names
 LATER = frozenset(["huber", "log_cosh", "hinge", "kl_divergence", "poisson", "cosine"])
 
 
-@dataclass(frozen=True)
+@record
 class Network:
     """What a loss may speak of."""
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import heapq
 import keyword
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from math import prod
 from pathlib import Path
 
 from ...dsl import syntax
 from ...dsl.diagnostics import Code, Failed, Label, Report, fail
+from ...dsl.records import record
 from ...dsl.source import Span
 from ...dsl.walk import call_parts
 from ...dsl.words import suggest
@@ -70,7 +71,7 @@ def resolve(
     return resolver.model()
 
 
-@dataclass
+@record(frozen=False)
 class Resolver:
     """The state of one resolution; `read` fills it statement by statement."""
 

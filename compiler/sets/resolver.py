@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ...dsl import syntax
 from ...dsl.diagnostics import Failed, Label, fail
+from ...dsl.records import record
 from ...dsl.source import Span
 from ...dsl.walk import name_of
 from ...dsl.words import article
@@ -31,7 +32,7 @@ from .rules.random import FORMS
 from .rules.window import window
 
 
-@dataclass(frozen=True)
+@record
 class Sides:
     """The two ends of a set, and the names that seed its random rules."""
 
@@ -45,7 +46,7 @@ class Sides:
         return self.source, self.target
 
 
-@dataclass(frozen=True)
+@record
 class NamedSet:
     """An `edges` statement with its sides."""
 
@@ -54,7 +55,7 @@ class NamedSet:
     placed: Placed
 
 
-@dataclass
+@record(frozen=False)
 class SetResolver:
     """Resolves set expressions. Named sets are resolved once, when first used.
 

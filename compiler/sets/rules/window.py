@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ....dsl import syntax
 from ....dsl.diagnostics import fail
+from ....dsl.records import record
 from ....dsl.walk import call_parts
 from ... import codes
 from ...edges.edge_set import Diagonal, EdgeSet, product, shifted
@@ -14,7 +13,7 @@ from ...names.evaluate import Evaluator
 from ...names.sides import Side
 
 
-@dataclass(frozen=True)
+@record
 class Along:
     """A window along a dimension: `extent` units, `dilation` apart, moved by `stride`, `before` units early.
 
