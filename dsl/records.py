@@ -46,7 +46,7 @@ def _record(cls: type[T], frozen: bool, eq: bool, slots: bool) -> type[T]:
 def _initialiser(cls: type[Any]) -> Callable[..., None]:
     """`__init__`, which takes all fields in order or by name."""
     own = fields(cls)
-    names = tuple(each.name for each in own)
+    names = tuple(each.name for each in own if each.init)
     defaults = {each.name: each.default for each in own if each.default is not MISSING}
     factories = {each.name: each.default_factory for each in own if each.default_factory is not MISSING}
     finish = getattr(cls, "__post_init__", None)
