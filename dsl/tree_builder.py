@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias, TypeVar, cast
 
-from lark import Token
-
 from . import syntax
+from .lalr import Token
 from .records import record
 from .source import Span
 from .syntax import Argument, Arrow, Attribution, Expression, Membership, Name, Reference, Shape
@@ -35,11 +34,11 @@ T = TypeVar("T")
 
 
 def _start(child: Child) -> int:
-    return (child.start_pos or 0) if isinstance(child, Token) else child.span.start
+    return child.start_pos if isinstance(child, Token) else child.span.start
 
 
 def _end(child: Child) -> int:
-    return (child.end_pos or 0) if isinstance(child, Token) else child.span.end
+    return child.end_pos if isinstance(child, Token) else child.span.end
 
 
 def _span(children: Sequence[Child]) -> Span:
