@@ -13,13 +13,13 @@ import sys
 import tempfile
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 from ..compiler.plan.plan import Plan
+from ..dsl.records import record
 from .archive import archived
 from .headers import Made, Origin, origin_of, with_header, with_kernels_header, with_stamp, without_stamp
 from .kernels import FRAMEWORKS, Definition, closure, import_block, imports_of, module_of, names_of
@@ -129,7 +129,7 @@ class State(Enum):
     READ = "read by a spec"
 
 
-@dataclass(frozen=True)
+@record
 class Found:
     """What stands at a place, what that says of itself, and what the file that belongs there says."""
 

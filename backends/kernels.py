@@ -9,13 +9,13 @@ the rest of a compilation.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
+from ..dsl.records import record
 from .kernel_index import INDEX
 from .source import WIDTH
 
@@ -35,7 +35,7 @@ def module_of(target: str) -> str:
     return f"nnspec_{target}"
 
 
-@dataclass(frozen=True)
+@record
 class Definition:
     """A top-level class or function of a kernel module: its source and the names that it uses.
 

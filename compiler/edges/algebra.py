@@ -25,6 +25,7 @@ from .edge_set import (
     Shape,
     Shifted,
     TooManyEdges,
+    distinct,
     from_keys,
     nothing,
     pair_keys,
@@ -73,7 +74,7 @@ def union(a: Partial, b: Partial) -> Partial:
         return _complement(_difference(b.missing, a))
     if isinstance(a, Full) or isinstance(b, Full):
         return a if isinstance(a, Full) else b
-    return _combined(a, b, lambda p, q: p | q, np.union1d)
+    return _combined(a, b, lambda p, q: p | q, lambda p, q: distinct(np.concatenate([p, q])))
 
 
 def intersection(a: Partial, b: Partial) -> Partial:

@@ -131,7 +131,7 @@ def _window(edges: Shifted, end: End) -> Degrees:
     if any(along.step != 1 for reach in reaches for along in reach):
         return _counted(edges, end)
     places = [
-        np.unique([0, size, *(p for reach in reaches for p in (reach[d].start, reach[d].stop))])
+        np.array(sorted({0, size, *(p for reach in reaches for p in (reach[d].start, reach[d].stop))}))
         for d, size in enumerate(shape)
     ]
     counts = np.zeros([len(along) - 1 for along in places], np.int64)
