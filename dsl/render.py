@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
@@ -92,6 +91,8 @@ def _range(span: Span | None, source: Source) -> dict[str, dict[str, int]] | dic
 
 def json_text(objects: Sequence[Mapping[str, object]]) -> str:
     """A list of objects as JSON for a file or a terminal."""
+    import json
+
     text = json.dumps(objects, indent=2)
     return text.replace("\x7f", "\\u007f")  # the one control character that JSON leaves alone
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 import sys
 import time
@@ -140,6 +139,8 @@ def compare(builds: Builds, *, show_diff: bool) -> int:
 
 def show_difference(before: str, after: str, name: str, made: str = "compiled") -> None:
     """Show how a file would change; `made` says what was done to make its other side."""
+    import difflib
+
     old, new = (list(io.StringIO(text, newline="\n")) for text in (before, after))
     colours = {"+": "green", "-": "red", "@": "cyan"}
     for line in difflib.unified_diff(old, new, name, f"{name} ({made})"):
