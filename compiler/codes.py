@@ -8,7 +8,7 @@ they sit beside.
 from __future__ import annotations
 
 from ..dsl import codes as syntax
-from ..dsl.diagnostics import Code
+from ..dsl.findings import Code
 
 # ------------------------------------------------------------------------------------- E2xx: names and values
 

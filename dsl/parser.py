@@ -7,8 +7,9 @@ from dataclasses import field, fields, is_dataclass
 from typing import cast
 
 from . import codes
-from .diagnostics import Code, Label, Report
+from .diagnostics import Report
 from .expected import expected, hint
+from .findings import Code, Label
 from .lalr import Parser, Token, UnexpectedToken, lex
 from .records import record
 from .source import Source, Span

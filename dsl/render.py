@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
-from .diagnostics import Diagnostic
+from .findings import Diagnostic
 from .printing import printable
 from .records import record
 from .source import Source, Span

@@ -6,7 +6,7 @@ What a column is read as, texts, numbers or units of an axis, shows in how it is
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -30,7 +30,6 @@ T = TypeVar("T")
 if TYPE_CHECKING:
     import polars as pl
 
-    from ..names.sides import Axis
 
 # Columns that a message shows, and that a name which is none is compared with.
 _COLUMNS_SHOWN = 20
@@ -130,9 +129,9 @@ class Column:
         """Whether all values are numbers."""
         return bool(self._read(self.values.numbers)[1].all())
 
-    def units(self, axis: Axis) -> tuple[Indices, Mask]:
-        """The unit of an axis that each value names, int64 (rows,), and where there is none."""
-        words, positions = self.texts.words.texts, axis.positions
+    def units(self, positions: Mapping[str, int]) -> tuple[Indices, Mask]:
+        """The unit whose name each value is, int64 (rows,), and where there is none."""
+        words = self.texts.words.texts
         unit = np.fromiter((positions.get(word, -1) for word in words), np.int64, len(words))
         found = unit[self.texts.codes]
         unknown = found < 0

@@ -14,6 +14,7 @@ from ...dsl.records import record
 from ...dsl.walk import call_parts, called_name, name_of, written
 from ...dsl.words import suggest
 from .. import codes
+from ..data.axis import Axis
 from ..data.columns import Unusable
 from ..data.files import Files
 from ..data.tables import Column, Table, Texts
@@ -23,8 +24,7 @@ from .by_name import places, refuse_strays
 from .evaluate import FUNCTIONS, Evaluator
 from .names import Declaration, Names
 from .policies import DUPLICATE, Policies
-from .reserved import RULE_WORDS
-from .sides import Axis, Member, Side
+from .sides import Member, Side
 
 # Files that hold names: a name a line, or a table.
 NAME_FILES = ("txt", "csv", "tsv", "parquet")
@@ -92,7 +92,7 @@ class Axes:
             return
         guess = suggest(word, ("names", *REACHED))
         help = f"did you mean `{guess}`?" if guess else ()
-        if word in RULE_WORDS:
+        if word in self.names.rules:
             help = (
                 f"`{word}` makes a set, whose units an axis takes: `edges NAME : A -> B = {word}(...)` and "
             )

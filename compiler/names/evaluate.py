@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...dsl import syntax
-from ...dsl.diagnostics import Code, Failed, Report, fail
+from ...dsl.diagnostics import Failed, Report, fail
+from ...dsl.findings import Code
 from ...dsl.records import record
 from ...dsl.source import Span
 from ...dsl.walk import called_name, written
@@ -23,8 +24,8 @@ from ...dsl.words import suggest
 from .. import codes
 
 if TYPE_CHECKING:
+    from ..data.axis import Axis
     from ..data.tables import Texts
-    from .sides import Axis
 
 Array: TypeAlias = NDArray[Any]
 Value: TypeAlias = bool | int | float | Array
