@@ -6,7 +6,6 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from math import prod
-from typing import TYPE_CHECKING
 
 from ...dsl import syntax
 from ...dsl.diagnostics import Failed, Report, fail
@@ -17,9 +16,6 @@ from ..data.axis import Axis
 from ..edges.edge_set import EdgeSet, Shape
 from .budget import Budget
 from .evaluate import Surroundings, Value
-
-if TYPE_CHECKING:
-    pass
 
 # Letters of a name that a message shows.
 NAME_SHOWN = 60
