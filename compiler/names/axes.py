@@ -23,7 +23,6 @@ from .by_name import places, refuse_strays
 from .evaluate import FUNCTIONS, Evaluator
 from .names import Declaration, Names
 from .policies import DUPLICATE, Policies
-from .reserved import RULE_WORDS
 from .sides import Member, Side
 
 # Files that hold names: a name a line, or a table.
@@ -92,7 +91,7 @@ class Axes:
             return
         guess = suggest(word, ("names", *REACHED))
         help = f"did you mean `{guess}`?" if guess else ()
-        if word in RULE_WORDS:
+        if word in self.names.rules:
             help = (
                 f"`{word}` makes a set, whose units an axis takes: `edges NAME : A -> B = {word}(...)` and "
             )

@@ -9,7 +9,8 @@ from ...dsl.diagnostics import Failed
 from .. import codes
 from ..graph.model import Bias, Connection
 from ..names.names import Names, Placed
-from ..sets.resolver import NamedSet, Sides
+from ..sets.resolver import NamedSet
+from ..sets.rules.rule import Sides
 from .known import Known
 from .sizes import side_of
 from .stating import Connecting

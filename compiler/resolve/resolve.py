@@ -17,6 +17,7 @@ from ..graph.model import DataFile, Model, UnitNames
 from ..names.axes import Axes
 from ..names.names import Names, Placed, unroll
 from ..sets.resolver import SetResolver
+from ..sets.rules import RULES
 from .asked import declare_set, reaching, surroundings
 from .connections import read_connection, read_edges, resolve_edges
 from .declarations import declare, read_param
@@ -87,7 +88,7 @@ def resolve(
 def _nothing_known(report: Report, directory: Path, overrides: Mapping[str, int | float]) -> Known:
     """The state before the first pass, in which names, axes and sets can ask for each other."""
     files = Files(directory, report)
-    names = Names(report, overrides, lambda variables: surroundings(variables, known))
+    names = Names(report, overrides, lambda variables: surroundings(variables, known), frozenset(RULES))
     axes = Axes(names, files, lambda node, variables: reaching(node, variables, known))
     sets = SetResolver(names, files, lambda declared: declare_set(declared, known))
     known = Known(report, names, files, axes, sets)
