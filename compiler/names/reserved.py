@@ -384,6 +384,13 @@ def refusal(name: str, kind: str, rules: Collection[str]) -> str | None:
     return "generated code calls something else that" if name in RESERVED else None
 
 
+def model_refusal(name: str) -> str | None:
+    """Why a model cannot bear a name, which is a part of the names of its files; None if it can."""
+    if name == "nnspec":
+        return "files of that name hold the kernels that modules import"
+    return "it is a keyword of Python" if keyword.iskeyword(name) else None
+
+
 def is_name(text: str) -> bool:
     """Whether a text is a name as the language has them: letters of ASCII, digits and underscores."""
     return text.isascii() and text.isidentifier()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import keyword
-
 from ...dsl import syntax
 from ...dsl.diagnostics import Report
 from ...dsl.source import Span
 from .. import codes
 from ..names.names import Placed, refuse_long
-from ..names.reserved import CLASSES, class_name
+from ..names.reserved import CLASSES, class_name, model_refusal
 from .connections import connection_name
 from .known import Known
 
@@ -41,8 +39,7 @@ def _check_model_name(name: str, span: Span, report: Report) -> None:
     generated = class_name(name)
     if name.startswith("_") or "__" in name:
         report.add(codes.UNDERSCORES, span, name=name)
-    elif keyword.iskeyword(name):
-        why = "it is a keyword of Python"
+    elif why := model_refusal(name):
         report.add(codes.RESERVED_NAME, span, name=name, why=why, help=f"`{name}_` would do")
     elif generated in CLASSES:
         help = f"`{name}_model` would do"
