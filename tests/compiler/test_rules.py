@@ -47,7 +47,7 @@ LIBRARIES = {
     "plan": "numpy",
     "backends": "numpy jinja2",
     "loaded": "platformdirs*",
-    "command": "numpy click rich* pytest",
+    "command": "numpy click rich pytest",
 }
 SOURCES = [
     path
