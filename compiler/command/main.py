@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -204,16 +203,14 @@ def _explain(context: click.Context, parameter: click.Parameter, code: str | Non
     """Print what a diagnostic means, and leave."""
     if code is None or context.resilient_parsing:
         return
-    from ..codes import by_code
+    from .explanations import explained_codes, explanation
 
-    known = by_code()
-    found = known.get(code.upper())
-    if found is None:
+    known = explained_codes()
+    if code.upper() not in known:
         guess = suggest(code, known)
         hint = f"; did you mean `{guess}`?" if guess else ""
         raise click.UsageError(f"no diagnostic has the code `{code}`{hint}")
-    message = re.sub(r"\{[^}]*\}", "…", found.message)
-    put(f"{found.severity}[{found.code}]: {message}\n{found.explanation}")
+    put(explanation(code.upper()).text())
     context.exit()
 
 
