@@ -15,7 +15,7 @@ MODULES = Path(__file__).parent.parent / "golden" / "modules"
 
 @pytest.fixture(scope="module")
 def complaints(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str]]:
-    """What pyright says of all modules, with the file that it says it of. One run for all: it takes seconds."""
+    """What pyright says of all modules, and of which file. It is started once, since it takes seconds."""
     folder = tmp_path_factory.mktemp("types")
     files = [path for target in ("torch", "keras", "numpy") for path in MODULES.glob(f"*_{target}.py")]
     for path in files:
