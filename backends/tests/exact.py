@@ -19,8 +19,10 @@ from ...compiler.graph.graph import (
 )
 from ...compiler.graph.model import LossTerm
 from ...compiler.plan.plan import Plan
+from ..kernels import names_of
 from ..layout import collection
-from ..target import bias_index, chain_of, is_identity, is_sparse, scaled
+from ..source import Scope, Vocabulary, flat, scaled, times
+from ..target import bias_index, chain_of, is_identity, is_sparse
 
 # Bits of the significand: integers up to two to this power are exact.
 BITS = {"float64": 53, "float32": 24}
@@ -30,6 +32,12 @@ CHANCE = 1e-12
 
 # Edges times samples of the largest batch, at most.
 WORK = 2_000_000
+
+
+# The formulas of the catalogue are written with the names of the lambdas that they stand in.
+_FORMULAS = Scope(
+    Vocabulary({"np": "import numpy as np"}, names_of("numpy"), local=frozenset("dtwxy")), frozenset()
+)
 
 
 def exact_context(plan: Plan, targets: Sequence[str]) -> tuple[dict[str, object], set[str]]:
@@ -180,9 +188,10 @@ def _step(op: Operation) -> str:
         case Apply():
             given = dict(op.arguments)
             assert op.activation.derivative is not None
-            derivative = op.activation.derivative.format(x="x", y="y", **given)
-            function = op.activation.formula.format(x="x", **given)
-            return _item([f"lambda x: {function}", f"lambda d, x, y: d * {derivative}"], 16, '"function"')
+            derivative = times(_FORMULAS.name("d"), _FORMULAS.expression(op.activation.derivative, **given))
+            function = _FORMULAS.expression(op.activation.formula, **given)
+            parts = [f"lambda x: {flat(function)}", f"lambda d, x, y: {flat(derivative)}"]
+            return _item(parts, 16, '"function"')
         case Multiply():
             return _item([f"lambda x: {op.factor} * x", f"lambda d, x, y: {op.factor} * d"], 16, '"function"')
         case _:
@@ -195,15 +204,14 @@ def _item(parts: list[str], indent: int, first: str) -> str:
 
 def _loss(term: LossTerm) -> str:
     """Prediction and target, and the term as a function of both, with its derivative by the first."""
-    value = scaled(term.coefficient, term.loss.formula.format(y="y", t="t"))
-    derivative = term.loss.derivative.format(y="y", t="t")
-    by_y = scaled(term.coefficient * term.loss.factor, derivative)
-    parts = [f'"{term.target}"', f"lambda y, t: {value}", f"lambda y, t: {by_y}"]
+    value = scaled(term.coefficient, _FORMULAS.expression(term.loss.formula))
+    by_y = scaled(term.coefficient * term.loss.factor, _FORMULAS.expression(term.loss.derivative))
+    parts = [f'"{term.target}"', f"lambda y, t: {flat(value)}", f"lambda y, t: {flat(by_y)}"]
     return _item(parts, 8, f'"{term.prediction}"')
 
 
 def _penalty(term: WeightPenalty) -> str:
     """A parameter, and the term as a function of it, with its derivative."""
-    value = scaled(term.coefficient, term.penalty.formula.format(w="w"))
-    derivative = scaled(term.coefficient * term.penalty.factor, term.penalty.derivative.format(w="w"))
-    return _item([f"lambda w: {value}", f"lambda w: {derivative}"], 8, f'"{term.parameter}"')
+    value = scaled(term.coefficient, _FORMULAS.expression(term.penalty.formula))
+    by_w = scaled(term.coefficient * term.penalty.factor, _FORMULAS.expression(term.penalty.derivative))
+    return _item([f"lambda w: {flat(value)}", f"lambda w: {flat(by_w)}"], 8, f'"{term.parameter}"')

@@ -24,6 +24,7 @@ from nnspec.backends.source import (
     scaled,
     sum_of,
     summed,
+    times,
 )
 from nnspec.backends.source.quote import Unquotable
 
@@ -157,3 +158,11 @@ def test_strings_mean_themselves(text: str) -> None:
     line = printed(_returned(node(text)))
     assert ast.literal_eval(line.removeprefix("return ")) == text
     assert line.isprintable()
+
+
+def test_products_are_multiplied_from_the_left() -> None:
+    """Their order is that of the text: no parentheses, and no other rounding."""
+    d, quotient = Name("d"), _Everything(Vocabulary({}, frozenset()), frozenset()).expression("(y - t) / n")
+    assert printed(_returned(times(d, quotient))) == "return d * (y - t) / n"
+    assert printed(_returned(scaled(-2, quotient))) == "return -2 * (y - t) / n"
+    assert printed(_returned(times(d, sum_of([d, d])))) == "return d * (d + d)"
