@@ -195,8 +195,8 @@ def _is_simple(tree: Expression) -> bool:
 
 
 def _string(text: str) -> str:
-    """A string in double quotes, unless single ones spare escapes, with what is not printable escaped."""
-    shown = repr(text)
+    """A string of ASCII letters in double quotes, unless single ones spare escapes."""
+    shown = ascii(text)
     if shown[0] == '"' or text.count('"') > text.count("'"):
         return shown
     return '"' + shown[1:-1].replace("\\'", "'").replace('"', '\\"') + '"'

@@ -29,7 +29,7 @@ from ..target import (
     units_digests,
 )
 from .exact import exact_context
-from .rules import rules
+from .rules import rules, rules_context, rules_needs
 
 ADAPTERS = {"numpy": "NumpyModel", "torch": "TorchModel", "keras": "KerasModel"}
 # Whose adapters have `optimise`.
@@ -98,15 +98,11 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
         "reference=reference,",
     ]
     stating = rules(plan)
-    kernels |= stating.kernels
+    stated_kernels, stated_imports = rules_needs(stating)
+    kernels |= stated_kernels
     context = {
         **start,
-        "stated_files": stating.files,
-        "stated_rows": stating.rows,
-        "stated_functions": stating.functions,
-        "stated_checks": stating.checks,
-        "not_stated": stating.unstated,
-        "stated_names": stating.names,
+        **rules_context(stating),
         "summary": summary(plan),
         "adapters": collection("MODELS = {", [f'"{t}": {ADAPTERS[t]}' for t in targets], "}"),
         "reads_stored": any("stored" in line for line in lines),
@@ -133,7 +129,7 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
         "import numpy as np",
         "import pytest",
     }
-    imports |= stating.imports
+    imports |= stated_imports
     needed, imported = stored_needs(plan, cached=True)
     kernels |= needed
     imports |= imported
