@@ -184,7 +184,12 @@ class _Writer:
 
     def _random(self, node: stated.Random) -> tuple[list[Given], dict[str, bool]]:
         """The arguments of `random_edges`: those by position, and those by name."""
-        given: list[Given] = [self.shapes, node.form, self.python.tree(node.value), self.python.seed(node.seed)]
+        given: list[Given] = [
+            self.shapes,
+            node.form,
+            self.python.tree(node.value),
+            self.python.seed(node.seed),
+        ]
         if node.among is None or isinstance(node.among, stated.All):
             return given, {}
         same = isinstance(node.among, stated.Named) and not moves(node.among)
