@@ -126,16 +126,22 @@ class _Writer:
             case _:
                 return (Return(self.term(node)),)
 
-    def _combined(self, node: stated.Set, lines: list[Statement]) -> Expression:
-        """Combined sets as an expression; what is made from all edges of a set has a line before it."""
+    def _combined(self, node: stated.Combined, lines: list[Statement]) -> Expression:
+        """Combined sets as an expression of one operator; what is not so simple has a line before it."""
+        same = isinstance(node.left, stated.Combined) and node.left.operator == node.operator
+        left = self._combined(node.left, lines) if same else self._operand(node.left, lines)
+        return Binary(left, node.operator, self._operand(node.right, lines))
+
+    def _operand(self, node: stated.Set, lines: list[Statement]) -> Expression:
+        """A set that others are combined with: a name where it is combined itself, or made from all edges."""
         if isinstance(node, stated.Combined):
-            left = self._combined(node.left, lines)
-            return Binary(left, node.operator, self._combined(node.right, lines))
-        term = self.term(node)
-        if not (isinstance(node, stated.Named) and moves(node)):
-            return term
+            value = self._combined(node, lines)
+        else:
+            value = self.term(node)
+            if not (isinstance(node, stated.Named) and moves(node)):
+                return value
         name = Name(f"set_{len(lines) + 1}")
-        lines.append(Assign(name, term))
+        lines.append(Assign(name, value))
         return name
 
     def term(self, node: stated.Set) -> Expression:

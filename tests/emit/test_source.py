@@ -117,6 +117,7 @@ class TestNames:
             "d_h__",
             "flat_",
         ]
+        assert [scope.new("lambda").text, scope.new("sum").text] == ["lambda_", "sum_"]
 
 
 def test_holes_take_sequences_and_mappings() -> None:
@@ -138,6 +139,13 @@ def test_a_comma_at_the_end_spreads_items_over_lines() -> None:
     assert printed(scope.statements("x = [*more,]", more=[])) == "x = []"
 
 
+def test_powers_of_what_has_a_sign_have_blanks() -> None:
+    """As ruff has it, which leaves them out where nothing needs parentheses."""
+    scope = _Everything(Vocabulary({}, frozenset()), frozenset())
+    texts = ["(-i) ** 2", "-(i**2)", "i**-2", "(i + 1) ** 2"]
+    assert [printed(scope.statements(text)) for text in texts] == texts
+
+
 def test_sums_subtract_and_are_cut_where_they_are_long() -> None:
     a, b = Name("a"), Name("b")
     assert printed(_returned(sum_of([a, scaled(-0.5, b), scaled(-1, a), scaled(1e-4, b)]))) == (
@@ -151,9 +159,10 @@ def _returned(value: Expression) -> list[Return]:
 
 
 @pytest.mark.parametrize(
-    "text", ["plain", 'say "so"', "it's", "both ' and \"", "\n\x00\u202e", "back\\slash"]
+    "text", ["plain", 'say "so"', "it's", "both ' and \"", "\n\x00\u202e", "é", "back\\slash"]
 )
 def test_strings_mean_themselves(text: str) -> None:
     line = printed(_returned(node(text)))
     assert ast.literal_eval(line.removeprefix("return ")) == text
     assert line.isprintable()
+    assert line.isascii()
