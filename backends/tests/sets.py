@@ -128,8 +128,11 @@ class _Writer:
 
     def _combined(self, node: stated.Combined, lines: list[Statement]) -> Expression:
         """Combined sets as an expression of one operator; what is not so simple has a line before it."""
-        same = isinstance(node.left, stated.Combined) and node.left.operator == node.operator
-        left = self._combined(node.left, lines) if same else self._operand(node.left, lines)
+        match node.left:
+            case stated.Combined(node.operator):
+                left = self._combined(node.left, lines)
+            case _:
+                left = self._operand(node.left, lines)
         return Binary(left, node.operator, self._operand(node.right, lines))
 
     def _operand(self, node: stated.Set, lines: list[Statement]) -> Expression:
