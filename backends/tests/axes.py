@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...compiler import statement as stated
+from ...compiler.graph import statement as stated
 from ..source import Assign, Binary, Expression, Function, Name, Return, Scope, Statement, node
 from .expressions import Naming, Python
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import comb, exp, log1p, prod
 
-from ...compiler import statement as stated
+from ...compiler.graph import statement as stated
 from .expressions import can_fail, draws, indices_of, parts_of
 
 # What is looked at for one connection, in assignments of index names: a fraction of a second of Python.

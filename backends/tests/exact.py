@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...compiler.connectivity.degrees import degrees
-from ...compiler.connectivity.edge_set import Diagonal, Full
-from ...compiler.graph import (
+from ...compiler.edges.degrees import degrees
+from ...compiler.edges.edge_set import Diagonal, Full
+from ...compiler.graph.graph import (
     AddBias,
     Apply,
     ApplyNorm,
@@ -18,8 +18,8 @@ from ...compiler.graph import (
     Value,
     WeightPenalty,
 )
-from ...compiler.model import LossTerm
-from ...compiler.plan import Plan
+from ...compiler.graph.model import LossTerm
+from ...compiler.plan.plan import Plan
 from ..parts import bias_index
 from ..source import Expression, Pair, Scope, Statement, flat, node, printed, scaled
 from ..target import chain_of, is_identity, is_sparse

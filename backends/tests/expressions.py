@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 
-from ...compiler import statement as stated
-from ...compiler.statement import Expression
+from ...compiler.graph import statement as stated
+from ...compiler.graph.statement import Expression
 from ..source import Binary, Comparison, Display, Lambda, Name, Scope, Unary
 from ..source import Expression as Tree
 from ..source import node as constant

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...compiler import statement as stated
-from ...compiler.connectivity.edge_set import Diagonal, Full
-from ...compiler.graph import Project
-from ...compiler.plan import Plan
+from ...compiler.edges.edge_set import Diagonal, Full
+from ...compiler.graph import statement as stated
+from ...compiler.graph.graph import Project
+from ...compiler.plan.plan import Plan
 from ..kernels import names_of
 from ..source import (
     Function,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from ...compiler import statement as stated
+from ...compiler.graph import statement as stated
 from ..source import (
     Assign,
     Binary,

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from ...compiler.connectivity.edge_set import Diagonal, Full
-from ...compiler.graph import Add, AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Project
-from ...compiler.model import Data
-from ...compiler.plan import Plan, Stored, compact
+from ...compiler.edges.edge_set import Diagonal, Full
+from ...compiler.graph.graph import Add, AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Project
+from ...compiler.graph.model import Data
+from ...compiler.plan.plan import Plan, Stored, compact
 from ..common.kernels.array_hash import array_hash
-from ..kernels import FRAMEWORKS
 from ..parts import (
     bias_index,
     loaded,
@@ -122,7 +121,7 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
         "optimised": flat(scope.expression("[*names]", names=optimised)) if optimised else "",
         **{flag: bool(checks) for flag, checks in robustness.items()},
     }
-    return Rendering(context, frozenset(kernels), frozenset(imports), FRAMEWORKS)
+    return Rendering(context, frozenset(kernels), frozenset(imports))
 
 
 def _checks(plan: Plan, targets: Sequence[str]) -> set[str]:
