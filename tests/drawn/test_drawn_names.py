@@ -62,6 +62,7 @@ connect {4} -> {7} as {10} : {3}
 connect {7} -> {8} : all
 connect {8} -> {9} as {11} : random(fan_in = 2)
 connect {4} -> {9} : one_to_one
+output {7}, {9}
 loss mse({7}, {5}) + 0.5 * cross_entropy({9}, {6}) - 1e-2 * l2({10})
 """
 
