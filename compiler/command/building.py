@@ -77,7 +77,7 @@ def compiled(orders: Sequence[Order]) -> Builds:
                 order.params,
                 order.batch or BATCH,
                 name=order.name,
-                kernels=order.kernels or ("beside" if order.package else "inside"),
+                kernels=order.kernels,
                 package=bool(order.package),
             )
             show(made.diagnostics, made.passage.tree.source)

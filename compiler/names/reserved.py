@@ -372,6 +372,10 @@ def refusal(name: str, kind: str) -> str | None:
     """Why something of this kind, `layer` say, cannot bear a name; None if it can."""
     if kind == "edge set":
         return "it is a rule for sets of edges" if name in RULE_WORDS else None
+    if kind == "model":
+        if name == "nnspec":
+            return "files of that name hold the kernels that modules import"
+        return "it is a keyword of Python" if keyword.iskeyword(name) else None
     if kind not in _IN_CODE:
         return "it is a word of the language" if name in NUMBER_WORDS else None
     if keyword.iskeyword(name):

@@ -6,7 +6,6 @@ A statement with an error is given up on and the next one is read, so that one r
 from __future__ import annotations
 
 import heapq
-import keyword
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -40,7 +39,7 @@ from ..graph.model import (
 from ..names.axes import Axes
 from ..names.evaluate import Surroundings
 from ..names.names import Declaration, Names, Placed, refuse_long, unroll
-from ..names.reserved import CLASSES, class_name
+from ..names.reserved import CLASSES, class_name, refusal
 from ..names.sides import Axis, Member, Side, rank_text, unit_text
 from ..sets.resolver import NamedSet, SetResolver, Sides
 from .loss import Network, resolve_loss
@@ -190,8 +189,7 @@ class Resolver:
         generated = class_name(self.name)
         if self.name.startswith("_") or "__" in self.name:
             self.report.add(codes.UNDERSCORES, span, name=self.name)
-        elif keyword.iskeyword(self.name):
-            why = "it is a keyword of Python"
+        elif why := refusal(self.name, "model"):
             self.report.add(
                 codes.RESERVED_NAME, span, name=self.name, why=why, help=f"`{self.name}_` would do"
             )

@@ -17,7 +17,7 @@ import torch
 from ...common.kernels.stored import edges_of
 from .checks import assert_close
 from .expected import Expected, draw_data
-from .points import assert_within, direction_through
+from .points import assert_within, direction_through, evaluated
 from .robustness import draw_moderate, slopes, smooth_step
 from .torch_model import TorchModel
 
@@ -63,7 +63,7 @@ def check_torch_values(expected: Expected, model: TorchModel) -> None:
     parameters, data = draw_moderate(expected, 52), draw_data(expected, 53)
     net = model.model
     for training in (False, True):
-        who, running = f"torch, training={training}", expected.reference(parameters, data, training)[3]
+        who, point = f"torch, training={training}", evaluated(expected, parameters, data, training)
         for name, call in (("forward", net), ("layers", net.layers)):
             model.load(parameters)
             net.train(training)
@@ -73,7 +73,8 @@ def check_torch_values(expected: Expected, model: TorchModel) -> None:
             assert [t._version for t in (*inputs, *net.parameters())] == versions, f"{who}: {name} overwrites"
             for key, array in model.arrays().items():
                 if training and key in expected.running:
-                    assert_close(array, running[key], 1e-10, f"{who}: {key} after {name}")
+                    wanted, error = point.wanted.running[key], point.running_errors[key]
+                    assert_within(array, wanted, error, f"{who}: {key} after {name}")
                 elif key in parameters:
                     assert np.array_equal(array, parameters[key]), f"{who}: {name} changes {key}"
             if name == "forward":
