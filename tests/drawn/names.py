@@ -28,7 +28,7 @@ PAIR = r"((?:data|h)\d+)_(h\d+)"
 @cache
 def identifiers() -> tuple[str, ...]:
     """Every name in goldens and kernels: of variables, parameters, definitions, attributes, modules."""
-    paths = [*ROOT.glob("tests/golden/*/*.py"), *ROOT.glob("backends/*/kernels/*.py")]
+    paths = [*ROOT.glob("tests/golden/modules/*.py"), *ROOT.glob("backends/*/kernels/*.py")]
     found = {name for path in paths for name in _names_in(ast.parse(path.read_text(encoding="utf-8")))}
     return tuple(sorted(name for name in found if is_name(name)))
 
