@@ -94,12 +94,10 @@ class Naming:
         return self._named("set", name, f"stated_{name}")
 
     def axis(self, name: str) -> Name:
-        """The function that gives an axis; one that has no name in the spec has a number."""
-        if name.isidentifier():
-            return self._named("axis", name, f"axis_{name}")
-        return self._named("names", name, f"names_{1 + sum(kind == 'names' for kind, _ in self.names)}")
+        """The function that gives an axis."""
+        return self._named("axis", name, f"axis_{name}")
 
-    def index(self, name: str) -> Name:
+    def variable(self, name: str) -> Name:
         """An index name as a variable."""
         return self._named("index", name, name)
 
@@ -122,7 +120,7 @@ class Python:
             case stated.Number(value) | stated.Text(value):
                 return constant(value)
             case stated.Index(name):
-                return self.naming.index(name)
+                return self.naming.variable(name)
             case stated.Operation():
                 return self._operation(node)
             case stated.Comparison():
@@ -239,10 +237,10 @@ class Python:
                 source=self._deferred(node.source),
                 target=self._deferred(node.target),
             )
-        pair = Display("()", (self.index(node.source), self.index(node.target)))
+        pair = Display("()", (self.unit(node.source), self.unit(node.target)))
         return Binary(pair, "in", edges)
 
-    def index(self, parts: Sequence[Expression]) -> Tree:
+    def unit(self, parts: Sequence[Expression]) -> Tree:
         """An index: a number, or a tuple of them."""
         return one_or_tuple(self.trees(parts))
 

@@ -288,7 +288,7 @@ class _Writer:
         for domain in loops.others:
             values = domain.values
             over = scope.name("range")(values) if isinstance(values, int) else python.tree(values)
-            block.loop(self.naming.index(domain.name), over)
+            block.loop(self.naming.variable(domain.name), over)
             known.add(domain.name)
             ask_ready()
         failing = [condition for condition in waiting if not draws(condition)]
@@ -314,7 +314,7 @@ class _Writer:
             ("target", arrow.target, self.own.target),
         ):
             if end in looped:
-                units.append(self.python.index(index))
+                units.append(self.python.unit(index))
                 continue
             parts = [
                 self._around(part, size, wraps=wraps and not _runs_inside(part, arrow, size))
