@@ -14,7 +14,8 @@ from ..backends.emit import Kernels, emit
 from ..backends.headers import Made
 from ..backends.registry import TARGETS
 from ..backends.target import Unsupported
-from ..dsl.diagnostics import Diagnostic, Report
+from ..dsl.diagnostics import Report
+from ..dsl.findings import Diagnostic
 from ..dsl.parser import parse
 from ..dsl.source import Source
 from ..dsl.syntax import Spec

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from ...dsl.diagnostics import Diagnostic, SpecError
+from ...dsl.diagnostics import SpecError
+from ...dsl.findings import Diagnostic
 from ...dsl.printing import printable
 from ...dsl.render import Format, as_object, json_text
 from ...dsl.source import Source

@@ -32,7 +32,7 @@ from nnspec.compiler.catalogue.initialisers import DISTRIBUTIONS
 from nnspec.compiler.catalogue.losses import LOSSES, PENALTIES
 from nnspec.compiler.catalogue.norms import NORMS
 from nnspec.compiler.names.evaluate import FUNCTIONS
-from nnspec.compiler.sets.resolver import RULES
+from nnspec.compiler.sets.rules import RULES
 from nnspec.dsl.diagnostics import SpecError
 
 from ..processes import commands
