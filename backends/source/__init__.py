@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from .printer import WIDTH, flat, printed
 from .quote import Scope, Vocabulary
-from .sums import power_of_ten, returned_sum, scaled, sum_of, summed
+from .sums import power_of_ten, returned_sum, scaled, sum_of, summed, times
 from .tree import (
     Assign,
     Attribute,
@@ -88,5 +88,6 @@ __all__ = [
     "scaled",
     "sum_of",
     "summed",
+    "times",
     "walk",
 ]

@@ -21,7 +21,7 @@ from ...compiler.graph.graph import (
 from ...compiler.graph.model import LossTerm
 from ...compiler.plan.plan import Plan
 from ..parts import bias_index
-from ..source import Expression, Pair, Scope, Statement, flat, node, printed, scaled
+from ..source import Expression, Pair, Scope, Statement, flat, node, printed, scaled, times
 from ..target import chain_of, is_identity, is_sparse
 
 # Bits of the significand: integers up to two to this power are exact.
@@ -192,9 +192,9 @@ def _step(scope: Scope, op: Operation) -> Expression | None:
             assert op.activation.derivative is not None
             numbers = dict(op.arguments)
             return scope.expression(
-                "('function', lambda x: value, lambda d, x, y: d * slope)",
-                value=scope.expression(_plain(op.activation.formula), **numbers),
-                slope=scope.expression(_plain(op.activation.derivative), **numbers),
+                "('function', lambda x: value, lambda d, x, y: back)",
+                value=scope.expression(op.activation.formula, **numbers),
+                back=times(scope.name("d"), scope.expression(op.activation.derivative, **numbers)),
             )
         case Multiply():
             return scope.expression(
@@ -210,8 +210,8 @@ def _loss(scope: Scope, term: LossTerm) -> Expression:
         "(prediction, target, lambda y, t: value, lambda y, t: by_y)",
         prediction=term.prediction,
         target=term.target,
-        value=scaled(term.coefficient, scope.expression(_plain(term.loss.formula))),
-        by_y=scaled(term.coefficient * term.loss.factor, scope.expression(_plain(term.loss.derivative))),
+        value=scaled(term.coefficient, scope.expression(term.loss.formula)),
+        by_y=scaled(term.coefficient * term.loss.factor, scope.expression(term.loss.derivative)),
     )
 
 
@@ -221,10 +221,6 @@ def _penalty(scope: Scope, term: WeightPenalty) -> Expression:
     return scope.expression(
         "(parameter, lambda w: value, lambda w: by_w)",
         parameter=term.parameter,
-        value=scaled(term.coefficient, scope.expression(_plain(penalty.formula))),
-        by_w=scaled(term.coefficient * penalty.factor, scope.expression(_plain(penalty.derivative))),
+        value=scaled(term.coefficient, scope.expression(penalty.formula)),
+        by_w=scaled(term.coefficient * penalty.factor, scope.expression(penalty.derivative)),
     )
-
-
-def _plain(formula: str) -> str:
-    return formula.format(x="x", y="y", t="t", w="w", slope="slope")

@@ -24,6 +24,7 @@ from nnspec.backends.source import (
     scaled,
     sum_of,
     summed,
+    times,
 )
 from nnspec.backends.source.quote import Unquotable
 
@@ -152,6 +153,14 @@ def test_sums_subtract_and_are_cut_where_they_are_long() -> None:
         "return a - 0.5 * b - a + 1e-4 * b"
     )
     assert len(summed(a, [b] * 250)) == 3
+
+
+def test_products_are_multiplied_from_the_left() -> None:
+    """Their order is that of the text: no parentheses, and no other rounding."""
+    d, quotient = Name("d"), _Everything(Vocabulary({}, frozenset()), frozenset()).expression("(y - t) / n")
+    assert printed(_returned(times(d, quotient))) == "return d * (y - t) / n"
+    assert printed(_returned(scaled(-2, quotient))) == "return -2 * (y - t) / n"
+    assert printed(_returned(times(d, sum_of([d, d])))) == "return d * (d + d)"
 
 
 def _returned(value: Expression) -> list[Return]:
