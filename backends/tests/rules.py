@@ -13,7 +13,7 @@ from ...compiler.edges.edge_set import Diagonal, Full
 from ...compiler.graph import statement as stated
 from ...compiler.graph.graph import Project
 from ...compiler.plan.plan import Plan
-from ..kernels import names_of
+from ..kernels import closure, names_of
 from ..source import (
     Function,
     Pair,
@@ -71,7 +71,7 @@ class Rules:
 
 def rules(plan: Plan) -> Rules:
     """The statements of all connections of a plan, and of what they are made of."""
-    statements, scope = plan.graph.statements, Scope(VOCABULARY, frozenset())
+    statements, scope = plan.graph.statements, Scope(VOCABULARY, frozenset(), taken=_imported())
     naming = Naming(scope)
     chosen: dict[str, stated.Stated] = {}
     checks, unstated = list[Pair](), list[Pair]()
@@ -115,6 +115,11 @@ def rules(plan: Plan) -> Rules:
         unstated=placed("NOT_STATED = {**entries,}", unstated),
         names=placed("NAMES = {**entries,}", names),
     )
+
+
+def _imported() -> set[str]:
+    """What kernels bring into a module with them, which no index name may hide."""
+    return {name for kernel in closure("tests", {*names_of("tests")}) for name, _ in kernel.imports}
 
 
 def rules_context(stating: Rules) -> dict[str, object]:

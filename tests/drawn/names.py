@@ -9,7 +9,10 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
+from lark import Token
+
 from nnspec.compiler.names.reserved import is_name, refusal
+from nnspec.compiler.sets.rules import RULES
 from nnspec.dsl import parser
 from nnspec.dsl.tokens import read_tokens, span_of
 
@@ -21,7 +24,7 @@ ROOT = Path(__file__).parent.parent.parent
 IN_CODE = {"input": r"data\d+", "layer": r"h\d+", "target": r"t\d+", "connection": r"c\d+"}
 OTHERS = {"param": "p", "axis": r"(?:axis|names|column|plain|named)\d+", "edge set": r"g\d+(?:_\d+)?"}
 # Index names, the variables of loops, and the model.
-UNDECLARED = r"[a-z]|[xyuvlfaekn]\d+|n\d+_\d+|drawn"
+UNDECLARED = r"[a-z]|[xyuvfaekn]\d+|n\d+_\d+|drawn"
 PAIR = r"((?:data|h)\d+)_(h\d+)"
 
 
@@ -54,7 +57,11 @@ def _names_in(module: ast.Module) -> Iterator[str]:
 @cache
 def free_for(kind: str) -> tuple[str, ...]:
     """The identifiers that something of this kind may be called."""
-    return tuple(n for n in identifiers() if n[0] != "_" and "__" not in n and refusal(n, kind) is None)
+    return tuple(
+        n
+        for n in identifiers()
+        if n[0] != "_" and "__" not in n and refusal(n, kind, frozenset(RULES)) is None
+    )
 
 
 def kind_of(name: str) -> str | None:
@@ -67,7 +74,7 @@ def kind_of(name: str) -> str | None:
 
 def renamed(drawn: Spec, chosen: Random) -> Spec:
     """A spec with names drawn anew, each once. Those of files, units and columns stay as they are."""
-    tokens = [token for token in read_tokens(drawn.text, parser._lex).tokens if token.type == "NAME"]
+    tokens = names_in(drawn.text)
     names: dict[str, str] = {}
     for name in dict.fromkeys(map(str, tokens)):
         if (kind := kind_of(name)) is not None:
@@ -78,6 +85,18 @@ def renamed(drawn: Spec, chosen: Random) -> Spec:
         text, end = text + drawn.text[end : span.start] + called(str(token), names), span.end
     edges = {called(name, names): edges for name, edges in drawn.edges.items()}
     return Spec(text + drawn.text[end:], drawn.files, edges)
+
+
+def names_in(text: str) -> list[Token]:
+    """The names in a spec, but for those of arguments."""
+    tokens = read_tokens(text, parser._lex).tokens
+    beside = zip([None, *tokens], tokens, [*tokens[1:], None], strict=False)
+    return [
+        token
+        for before, token, after in beside
+        if token.type == "NAME"
+        and (after is None or after.type != "EQUAL" or (before and before.type in ("PARAM", "AXIS")))
+    ]
 
 
 def anew(pool: Sequence[str], chosen: Random) -> Iterator[str]:
