@@ -14,7 +14,7 @@ from lark import Token
 from nnspec.compiler.names.reserved import is_name, refusal
 from nnspec.compiler.sets.rules import RULES
 from nnspec.dsl import parser
-from nnspec.dsl.tokens import read_tokens, span_of
+from nnspec.dsl.tokens import KEYWORDS, read_tokens, span_of
 
 from .specs import Spec
 
@@ -57,11 +57,9 @@ def _names_in(module: ast.Module) -> Iterator[str]:
 @cache
 def free_for(kind: str) -> tuple[str, ...]:
     """The identifiers that something of this kind may be called."""
-    return tuple(
-        n
-        for n in identifiers()
-        if n[0] != "_" and "__" not in n and refusal(n, kind, frozenset(RULES)) is None
-    )
+    words = {word.lower() for word in KEYWORDS}
+    names = (n for n in identifiers() if n[0] != "_" and "__" not in n and n not in words)
+    return tuple(name for name in names if refusal(name, kind, frozenset(RULES)) is None)
 
 
 def kind_of(name: str) -> str | None:
