@@ -25,6 +25,7 @@ IN_CODE = {"input": r"data\d+", "layer": r"h\d+", "target": r"t\d+", "connection
 OTHERS = {"param": "p", "axis": r"(?:axis|names|column|plain|named)\d+", "edge set": r"g\d+(?:_\d+)?"}
 # Index names, the variables of loops, and the model.
 UNDECLARED = r"[a-z]|[xyuvfaekn]\d+|n\d+_\d+|drawn"
+BEFORE_ARGUMENTS = {"LPAR", "COMMA", "SEMICOLON", "WITH"}
 PAIR = r"((?:data|h)\d+)_(h\d+)"
 
 
@@ -93,7 +94,7 @@ def names_in(text: str) -> list[Token]:
         token
         for before, token, after in beside
         if token.type == "NAME"
-        and (after is None or after.type != "EQUAL" or (before and before.type in ("PARAM", "AXIS")))
+        and not (before and after and before.type in BEFORE_ARGUMENTS and after.type == "EQUAL")
     ]
 
 
