@@ -6,14 +6,15 @@ add it to a `Report` with the fields of the message; whoever runs the compiler r
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from .findings import Code, Diagnostic, Label
+from .records import record
 from .source import Source, Span
 
 
-@dataclass
+@record(frozen=False)
 class Report:
     """What has been found so far in one spec."""
 

@@ -7,7 +7,7 @@ adds this to what they have from elsewhere.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from ...compiler.edges.edge_set import Full
@@ -22,6 +22,7 @@ from ...compiler.graph.graph import (
     Project,
     Value,
 )
+from ...dsl.records import record
 from ..parts import bias_index, stored_edges
 from ..source import Assign, Comment, Expression, Name, Statement, scaled, sum_of, times
 from ..target import is_identity, is_sparse
@@ -31,7 +32,7 @@ from .module import Module, flattened, shaped, weight
 Share: TypeAlias = tuple[Value | Parameter, Expression]
 
 
-@dataclass
+@record(frozen=False)
 class Gradients:
     """The gradients so far: the first statement for each makes it, and later ones add to it."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 from ...compiler.graph.graph import Add, AddBias, ApplyNorm, Drop, Graph, Operation, Parameter, Project, Value
 from ...compiler.plan.plan import Plan
+from ...dsl.records import record
 from ..parts import vocabulary
 from ..source import Expression, Name, Scope, Statement, node
 from ..target import training_options
@@ -32,7 +32,7 @@ OUTER = Scope(VOCABULARY, frozenset())
 EXTRAS: Mapping[type[Operation], tuple[str, ...]] = {Drop: ("keep",), ApplyNorm: ("hat", "std")}
 
 
-@dataclass(frozen=True)
+@record
 class Module:
     """A plan, and its names in code.
 

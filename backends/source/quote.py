@@ -6,10 +6,11 @@ import ast
 import builtins
 import keyword
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from types import EllipsisType
 
+from ...dsl.records import record
 from .tree import (
     Assign,
     Attribute,
@@ -44,7 +45,7 @@ from .tree import (
 )
 
 
-@dataclass(frozen=True)
+@record
 class Vocabulary:
     """The names of ours that a target's code may have.
 
@@ -58,7 +59,7 @@ class Vocabulary:
     local: frozenset[str] = frozenset()
 
 
-@dataclass
+@record(frozen=False)
 class Scope:
     """The names of one module: those that the spec `given`, and ours beside them.
 
@@ -175,7 +176,7 @@ class Unquotable(Exception):
     """The tree of source has no node for a part of Python that was quoted."""
 
 
-@dataclass(frozen=True)
+@record
 class _Quotation:
     """Python's own tree to ours, with holes filled."""
 

@@ -6,10 +6,10 @@ How many edges are compared follows from how much there is to look at.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import comb, exp, log1p, prod
 
 from ...compiler.graph import statement as stated
+from ...dsl.records import record
 from .expressions import can_fail, draws, indices_of, parts_of
 
 # What is looked at for one connection, in assignments of index names: a fraction of a second of Python.
@@ -26,7 +26,7 @@ ROW = 0.05
 Sizes = tuple[float, float]
 
 
-@dataclass(frozen=True)
+@record
 class Sample:
     """How many targets, sources and edges of a connection are compared, of how many."""
 
@@ -114,7 +114,7 @@ def needed(nodes: Sequence[object], statements: stated.Statements) -> tuple[set[
 # ------------------------------------------------------------------------------------------------- cost
 
 
-@dataclass(frozen=True)
+@record
 class Cost:
     """How many assignments of index names are looked at, for sets with so many edges."""
 
@@ -280,7 +280,7 @@ def _value(node: stated.Expression, at: int) -> float | None:
 # ------------------------------------------------------------------------------------------------ loops
 
 
-@dataclass
+@record(frozen=False)
 class Loops:
     """How an arrow is looped over: ends of which all units are taken, and names by what they run over."""
 

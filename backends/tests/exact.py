@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ...compiler.edges.degrees import degrees
 from ...compiler.edges.edge_set import Diagonal, Full
@@ -20,6 +19,7 @@ from ...compiler.graph.graph import (
 )
 from ...compiler.graph.model import LossTerm
 from ...compiler.plan.plan import Plan
+from ...dsl.records import record
 from ..parts import bias_index
 from ..source import Expression, Pair, Scope, Statement, flat, node, printed, scaled, times
 from ..target import chain_of, is_identity, is_sparse
@@ -34,7 +34,7 @@ CHANCE = 1e-12
 WORK = 2_000_000
 
 
-@dataclass(frozen=True)
+@record
 class Exact:
     """What the template `exact.py.j2` places, the trees that are in it, and the kernels that it calls."""
 

@@ -8,10 +8,11 @@ literals.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import field, fields, is_dataclass
 
 from ...compiler.graph import statement as stated
 from ...compiler.graph.statement import Expression
+from ...dsl.records import record
 from ..source import Binary, Comparison, Display, Lambda, Name, Scope, Unary
 from ..source import Expression as Tree
 from ..source import node as constant
@@ -82,7 +83,7 @@ def _fails(node: object) -> bool:
             return False
 
 
-@dataclass
+@record(frozen=False)
 class Naming:
     """What sets, axes and index names of the spec are called in code: as they are, unless something is."""
 
@@ -107,7 +108,7 @@ class Naming:
         return self.names[kind, name]
 
 
-@dataclass(frozen=True)
+@record
 class Python:
     """Writes expressions. The variable `pair` holds an edge's unit numbers, `row` the row of a table."""
 

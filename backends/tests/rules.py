@@ -7,12 +7,12 @@ many of them are compared follows from how much there is to look at, and is said
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ...compiler.edges.edge_set import Diagonal, Full
 from ...compiler.graph import statement as stated
 from ...compiler.graph.graph import Project
 from ...compiler.plan.plan import Plan
+from ...dsl.records import record
 from ..kernels import closure, names_of
 from ..source import (
     Function,
@@ -48,7 +48,7 @@ VOCABULARY = Vocabulary(
 )
 
 
-@dataclass(frozen=True)
+@record
 class Rules:
     """What the template of the rules places: functions, and dicts of what is compared, as trees."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from ...compiler.graph import statement as stated
+from ...dsl.records import record
 from ..source import (
     Assign,
     Binary,
@@ -44,7 +45,7 @@ def set_functions(naming: Naming, name: Name, own: stated.Stated, account: str) 
     return [*writer.parts, function]
 
 
-@dataclass
+@record(frozen=False)
 class _Block:
     """Loops and conditions, each within the one before, and assignments between them."""
 
@@ -74,7 +75,7 @@ class _Block:
         return body
 
 
-@dataclass
+@record(frozen=False)
 class _Writer:
     """Writes the function of one set, and in `parts` those of what it is combined from."""
 

@@ -9,10 +9,10 @@ a number with few bits have few bits, and so are not rounded, provided that its 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from ...dsl.records import record
 
 
-@dataclass(frozen=True)
+@record
 class Activation:
     """An activation y = f(x).
 

@@ -11,10 +11,10 @@ for numbers with few bits, provided that what it divides by is a power of two: t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from ...dsl.records import record
 
 
-@dataclass(frozen=True)
+@record
 class Loss:
     """`codes`: the target holds class codes and the prediction logits, one more dimension."""
 
@@ -28,7 +28,7 @@ class Loss:
     averages_units: bool = True
 
 
-@dataclass(frozen=True)
+@record
 class Penalty:
     """A penalty on a weight vector `w`: its value, its derivative, and whether it has a kink at zero."""
 

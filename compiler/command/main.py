@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import subprocess
 import sys
-import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -398,6 +395,8 @@ def explain(file: Path, params: Mapping[str, int | float], batch: int | None, st
 
     explanation = explained(_understand(Order(file, params=params, batch=batch)).plan)
     if style == "json":
+        import json
+
         put(json.dumps(as_json(explanation), indent=2) + "\n")
         return
     console = table_console()
@@ -650,6 +649,9 @@ def test(
     Neither settings nor plugins of the folders around are read. Other arguments go to pytest, `-k torch` say.
     Tests of a target whose framework is not installed are skipped, and counted in the last line.
     """
+    import subprocess
+    import tempfile
+
     from ...backends.emit import write
 
     if several := [text for text in pytest_arguments if text.endswith(".nnspec")]:

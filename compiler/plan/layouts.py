@@ -9,12 +9,12 @@ sparse layers stay units first, and dense layers between them too.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, pairwise
 from math import prod
 from typing import Literal, TypeAlias
 
+from ...dsl.records import record
 from ..graph.graph import Graph, Project
 from .choice import Kernel
 
@@ -26,7 +26,7 @@ FIXED: frozenset[Kernel] = frozenset(["edges", "band"])
 FREE: frozenset[Kernel] = frozenset(["dense", "masked"])
 
 
-@dataclass(frozen=True)
+@record
 class Transpose:
     """A copy of a value in the other layout; where it is trained through, its gradient is copied back.
 
@@ -42,7 +42,7 @@ class Transpose:
     inside: bool = False
 
 
-@dataclass(frozen=True)
+@record
 class Copy:
     """A copy of an input or layer beside it, in the other layout, and the connections that read it."""
 
@@ -51,7 +51,7 @@ class Copy:
     connections: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Layouts:
     """The inputs and layers that are units first, copies that are made once, and all transposes.
 
