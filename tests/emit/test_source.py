@@ -68,7 +68,7 @@ def _printed(indent: int, text: str) -> str | None:
 def test_what_is_quoted_is_printed_as_ruff_lays_it_out() -> None:
     """Our own sources, thousands of statements and hundreds over several lines: meaning and layout stay.
 
-    One in two hundred is printed otherwise: raw strings, brackets that nobody needs, commas that hold lists open.
+    Few are printed otherwise: raw strings, brackets that nobody needs, commas that hold lists open.
     """
     same, others = 0, list[str]()
     for path in LAID_OUT:
