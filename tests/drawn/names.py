@@ -9,11 +9,9 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
-from lark import Token
-
 from nnspec.compiler.names.reserved import is_name, refusal
 from nnspec.compiler.sets.rules import RULES
-from nnspec.dsl import parser
+from nnspec.dsl.lalr import Token, lex
 from nnspec.dsl.tokens import KEYWORDS, read_tokens, span_of
 
 from .specs import Spec
@@ -88,7 +86,7 @@ def renamed(drawn: Spec, chosen: Random) -> Spec:
 
 def names_in(text: str) -> list[Token]:
     """The names in a spec, but for those of arguments."""
-    tokens = read_tokens(text, parser._lex).tokens
+    tokens = read_tokens(text, lex).tokens
     beside = zip([None, *tokens], tokens, [*tokens[1:], None], strict=False)
     return [
         token
