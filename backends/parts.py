@@ -111,7 +111,7 @@ def bias_index(scope: Scope, operation: AddBias) -> Expression:
     shape = operation.output.shape
     kept = tuple(size if at in operation.per else 1 for at, size in enumerate(shape))
     return scope.expression(
-        "np.broadcast_to(np.arange(count).reshape(kept), shape).ravel()",
+        "np.broadcast_to(np.arange(count).reshape(*kept), shape).ravel()",
         count=math.prod(kept),
         kept=kept,
         shape=shape,

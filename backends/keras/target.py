@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from ...compiler.connectivity.edge_set import Full
@@ -21,41 +22,58 @@ from ...compiler.graph import (
 )
 from ...compiler.model import LossTerm
 from ...compiler.plan import Plan
-from ..layout import call, chained, collection
+from ..parts import (
+    band_arguments,
+    bias_index,
+    block_arguments,
+    loaded,
+    reads_stored,
+    spelled,
+    start_function,
+    stored_edges,
+    unit_name_functions,
+    vocabulary,
+    wiring,
+)
+from ..source import (
+    Assign,
+    Constant,
+    Evaluate,
+    Expression,
+    Name,
+    Pair,
+    Return,
+    Scope,
+    Statement,
+    imports_in,
+    kernels_in,
+    node,
+    power_of_ten,
+    printed,
+    scaled,
+)
 from ..target import (
     Rendering,
     Target,
     Unsupported,
-    band_arguments,
-    bias_index,
-    block_arguments,
     chain_of,
     is_identity,
     is_sparse,
-    power_of_ten,
-    rule_kernels,
-    scaled,
-    shape_text,
     shapes_text,
-    spelled,
-    start_context,
-    start_kernels,
-    stored_edges,
-    stored_needs,
     summary,
     units_digests,
 )
 
-# A layer's constructor up to its last argument, the name; {parameters} by their catalogue names.
+# A layer in the words of Keras, with the catalogue's names of parameters.
 ACTIVATIONS: dict[str, str | Unsupported] = {
-    "tanh": 'keras.layers.Activation("tanh"',
-    "sigmoid": 'keras.layers.Activation("sigmoid"',
-    "relu": 'keras.layers.Activation("relu"',
-    "leaky_relu": "LeakyRectifier({slope}",
-    "gelu": "Gelu(",
-    "gelu_tanh": "GeluTanh(",
-    "softplus": 'keras.layers.Activation("softplus"',
-    "softmax": "keras.layers.Softmax(axis=-1",
+    "tanh": 'keras.layers.Activation("tanh", name=own)',
+    "sigmoid": 'keras.layers.Activation("sigmoid", name=own)',
+    "relu": 'keras.layers.Activation("relu", name=own)',
+    "leaky_relu": "LeakyRectifier(slope, name=own)",
+    "gelu": "Gelu(name=own)",
+    "gelu_tanh": "GeluTanh(name=own)",
+    "softplus": 'keras.layers.Activation("softplus", name=own)',
+    "softmax": "keras.layers.Softmax(axis=-1, name=own)",
 }
 
 # A value per sample, (batch, ...), of y_true and y_pred; the mean over what is left comes after.
@@ -67,12 +85,19 @@ LOSSES: dict[str, str | Unsupported] = {
     "mae": "keras.ops.abs(y_pred - y_true)",
 }
 
-PENALTIES: dict[str, str | Unsupported] = {"l1": "l1", "l2": "l2"}
+# What is done with a loss by unit, so that each sample has one; Keras takes the mean over samples.
+_POOLED = {"squared_error": "sum"}
+
+# Keywords of `Penalty`.
+PENALTIES = {"l1": "l1", "l2": "l2"}
 
 NORMS: dict[str, str | Unsupported] = {
-    "batch_norm": "BatchNorm({units}, eps={eps}, momentum={momentum}",
-    "layer_norm": "keras.layers.LayerNormalization(epsilon={eps}",
+    "batch_norm": "BatchNorm(units, eps=eps, momentum=momentum, name=own)",
+    "layer_norm": "keras.layers.LayerNormalization(epsilon=eps, name=own)",
 }
+
+# Keras's own names for what a norm holds.
+_LAYER_NORM = {"weight": "gamma", "bias": "beta"}
 
 # The kernels that a saved model looks up by their registered names, as it does the loss functions.
 REGISTERED = frozenset(
@@ -83,313 +108,378 @@ REGISTERED = frozenset(
     ]
 )
 
-# Keras's own names for what a norm holds.
-_LAYER_NORM = {"weight": "gamma", "bias": "beta"}
-
-
-def _loss_functions(losses: list[tuple[str, str, tuple[str, ...]]]) -> tuple[str, ...]:
-    """The names of a module's loss functions: `loss` alone, or one for every output."""
-    return tuple(f"{name}_loss" for name, _, _ in losses) if len(losses) > 1 else ("loss",) * len(losses)
+VOCABULARY = vocabulary(
+    "keras",
+    imports={"keras": "import keras", "random": "import random"},
+    defined=[
+        "build_model",
+        "digests",
+        "load_arrays",
+        "loss",
+        "losses",
+        "start_values",
+        "to_arrays",
+        "variables",
+    ],
+    local=["codes", "digests", "each", "layer", "logits", "model", "seed", "total", "y_pred", "y_true"],
+)
+# Names of the spec are nothing in code but locals of `build_model`.
+_MODULE = Scope(VOCABULARY, frozenset())
 
 
 def render(plan: Plan) -> Rendering:
     """What the Keras template places."""
-    return _Writer(plan).rendering()
+    graph, builder, scope = plan.graph, _Builder(plan), _MODULE
+    build = builder.body()
+    losses = _losses(graph, set(graph.outputs))
+    several = len(losses) > 1
+    pairs = [Pair(node(each.output), each.name) for each in losses]
+    functions = [
+        start_function(scope, plan, "start_values"),
+        wiring(scope, plan),
+        *unit_name_functions(scope, plan),
+    ]
+    classes = map(scope.name, sorted(kernels_in(build) & REGISTERED))
+    register = scope.expression("keras.saving.register_keras_serializable(name)", name=graph.name)
+    frame = scope.expression("keras, np, Mapping, array_of, assign_arrays")
+    trees = [frame, build, functions, *(each.body for each in losses)]
+    context = {
+        "name": graph.name,
+        "summary": summary(plan),
+        "shapes": shapes_text(graph),
+        "build": printed(build, 4),
+        "losses": tuple((each.name.text, each.output, each.target, printed(each.body, 4)) for each in losses),
+        "loss_table": printed(scope.statements("losses = {**pairs}", pairs=pairs)) if several else "",
+        "variables": printed(scope.statements("return {**pairs,}", pairs=builder.variable_pairs()), 4),
+        "digests": printed(scope.statements("return {**pairs,}", pairs=builder.digests), 4)
+        if builder.digests
+        else "",
+        "digests_of_model": "digests(model)" if builder.digests else "{}",
+        "functions": tuple(printed(function) for function in functions if function),
+        "registered": tuple(
+            printed([Evaluate(register(each))]) for each in (*classes, *(each.name for each in losses))
+        ),
+        "aliases": printed(builder.scope.aliases()),
+    }
+    return Rendering(context, frozenset(kernels_in(trees)), frozenset(imports_in(trees)))
+
+
+# ------------------------------------------------------------------------------------------- the network
 
 
 @dataclass
-class _Writer:
-    """Writes one module; `variables` collects where each parameter lives."""
+class _Builder:
+    """Writes `build_model`, and takes note of which Keras layer holds each parameter, and of digests."""
 
     plan: Plan
-    kernels: set[str] = field(default_factory=set[str])
-    variables: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
-    digests: list[str] = field(default_factory=list[str])
+    scope: Scope = field(init=False)
+    lines: list[Statement] = field(default_factory=list[Statement])
+    variables: dict[str, Expression] = field(default_factory=dict[str, Expression])
+    digests: list[Pair] = field(default_factory=list[Pair])
+    # What Keras layers are called, and the tensor (batch, units) of a value that has another than its own.
     taken: set[str] = field(default_factory=set[str])
+    read: dict[str, Name] = field(default_factory=dict[str, Name])
     penalties: dict[str, list[WeightPenalty]] = field(default_factory=dict[str, list[WeightPenalty]])
-    outputs: set[str] = field(default_factory=set[str])
-    read: dict[str, str] = field(default_factory=dict[str, str])
 
-    def rendering(self) -> Rendering:
+    def __post_init__(self) -> None:
         graph = self.plan.graph
-        self.kernels |= {"BatchedModel", "array_of", "assign_arrays", *start_kernels(self.plan)}
-        self.taken |= {d.name for d in graph.inputs} | {op.output.name for op in graph.operations}
+        self.scope = Scope(VOCABULARY, frozenset(_locals(graph)))
+        self.taken |= {data.name for data in graph.inputs} | {op.output.name for op in graph.operations}
         self.taken |= {op.connection for op in graph.operations if isinstance(op, Project)}
         for penalty in graph.penalties:
             self.penalties.setdefault(penalty.parameter, []).append(penalty)
-        self.outputs |= set(graph.outputs)
-        build = [line for data in graph.inputs for line in self._input(data.name, data.shape)]
-        build += self._units()
+
+    def body(self) -> tuple[Statement, ...]:
+        """The body of `build_model`."""
+        graph, scope = self.plan.graph, self.scope
+        for data in graph.inputs:
+            self._input(Value(data.name, data.shape))
+        self._units()
         for layer in graph.layers:
-            build += self._layer(layer, chain_of(graph, layer))
-        outputs = [self._output(name) for name in graph.outputs]
-        build += [line for lines, _ in outputs for line in lines]
-        inputs_text = self._one_or_list([data.name for data in graph.inputs])
-        outputs_text = self._one_or_list([text for _, text in outputs])
-        registered = sorted(self.kernels & REGISTERED)
-        losses = self._losses(graph)
-        needed, imported = stored_needs(self.plan)
-        self.kernels |= needed
-        order = {parameter.name: at for at, parameter in enumerate(graph.parameters)}
-        self.variables.sort(key=lambda entry: order[entry[0]])
-        context = {
-            **start_context(self.plan, "start_values"),
-            "summary": summary(self.plan),
-            "build": tuple(build),
-            "stored": any("stored" in line for line in build),
-            "model": f'BatchedModel({inputs_text}, {outputs_text}, name="{graph.name}")',
-            "shapes": shapes_text(graph),
-            "losses": tuple(losses),
-            "loss_table": collection("losses = {", [f'"{n}": {n}_loss' for n, _, _ in losses], "}")
-            if len(losses) > 1
-            else "",
-            "variables": tuple(f'"{name}": {text},' for name, text in self.variables),
-            "digests": tuple(self.digests),
-            "digests_of_model": "digests(model)" if self.digests else "{}",
-            "registered": tuple(registered) + _loss_functions(losses),
-            "model_name": graph.name,
-        }
-        imports = {
-            "import keras",
-            "import random",
-            "import numpy as np",
-            "from collections.abc import Mapping",
-        }
-        return Rendering(context, frozenset(self.kernels), frozenset(imports | imported))
+            self._layer(layer, chain_of(graph, layer))
+        outputs = [self._output(graph.value(name)) for name in graph.outputs]
+        head: list[Statement] = []
+        seed = scope.name("seed")
+        if seed.text != "seed":  # callers know it by that name
+            head.append(Assign(seed, Name("seed")))
+        if reads_stored(scope, self.lines):
+            head += scope.statements("stored = loaded", loaded=loaded(scope, self.plan))
+        end = scope.statements(
+            "model = BatchedModel(inputs, outputs, name=name)\n"
+            "load_arrays(model, start_values(random.getrandbits(64) if seed is None else seed))\n"
+            "return model",
+            inputs=self._one_or_list([scope.user(data.name) for data in graph.inputs]),
+            outputs=self._one_or_list(outputs),
+            name=graph.name,
+        )
+        return (*head, *self.lines, *end)
+
+    def variable_pairs(self) -> list[Pair]:
+        """Where each parameter is, in their order."""
+        return [Pair(node(p.name), self.variables[p.name]) for p in self.plan.graph.parameters]
+
+    def _one_or_list(self, tensors: Sequence[Expression]) -> Expression:
+        return tensors[0] if len(tensors) == 1 else self.scope.expression("[*tensors]", tensors=tensors)
 
     def _free(self, name: str) -> str:
+        """What a Keras layer can be called: the name wished for, or with underscores behind it."""
         while name in self.taken:
             name += "_"
         self.taken.add(name)
         return name
 
-    @staticmethod
-    def _one_or_list(names: list[str]) -> str:
-        return names[0] if len(names) == 1 else f"[{', '.join(names)}]"
+    def _make(self, variable: Name, layer: Expression, x: Expression) -> Name:
+        """Put a tensor through a layer."""
+        self.lines.append(Assign(variable, layer(x)))
+        return variable
 
-    # --------------------------------------------------------------------------------------- layers
+    def _reshape(self, variable: Name, shape: tuple[int, ...], name: str, x: Expression) -> Name:
+        reshape = self.scope.expression("keras.layers.Reshape(shape, name=name)", shape=shape, name=name)
+        return self._make(variable, reshape, x)
 
-    def _input(self, name: str, shape: tuple[int, ...]) -> list[str]:
-        lines = [f'{name} = keras.Input({shape_text(shape)}, name="{name}")']
-        if len(shape) > 1:
-            units = Value(name, shape).units
-            flat = self.read[name] = self._free(f"{name}_flat")
-            lines.append(f'{flat} = keras.layers.Reshape(({units},), name="{flat}")({name})')
-        return lines
+    def _input(self, value: Value) -> None:
+        variable = self.scope.user(value.name)
+        given = self.scope.expression("keras.Input(shape, name=name)", shape=value.shape, name=value.name)
+        self.lines.append(Assign(variable, given))
+        if len(value.shape) > 1:
+            name = f"{value.name}_flat"
+            self.read[value.name] = self._reshape(
+                self.scope.new(name), (value.units,), self._free(name), variable
+            )
 
-    def _units(self) -> list[str]:
-        """The line that tells units apart, if anything does: on the way from the first input that is read."""
-        digests = units_digests(self.plan)
+    def _units(self) -> None:
+        """Tell units apart, if anything does: on the way from the first input that is read."""
+        graph, digests = self.plan.graph, units_digests(self.plan)
         if not digests:
-            return []
-        self.kernels.add("Units")
-        projections = (op for op in self.plan.graph.operations if isinstance(op, Project))
-        data = {d.name for d in self.plan.graph.inputs}
-        first = next(op.input for op in projections if op.input.name in data)
-        x, units = self._read(first), self._free(f"{first.name}_units")
-        self.read[first.name] = units
-        self.digests.append(f'**model.get_layer("{units}").arrays(),')
-        table = collection("digests = {", [f'"{name}": "{text}"' for name, text in digests.items()], "}", 4)
-        return [table, f'{units} = Units(digests, name="{units}")({x})']
+            return
+        data = {d.name for d in graph.inputs}
+        first = next(op.input for op in graph.operations if isinstance(op, Project) and op.input.name in data)
+        x, name = self._read(first), self._free(f"{first.name}_units")
+        pairs = [Pair(node(side), node(digest)) for side, digest in digests.items()]
+        self.lines += self.scope.statements("digests = {**pairs}", pairs=pairs)
+        units = self.scope.expression("Units(digests, name=name)", name=name)
+        self.read[first.name] = self._make(self.scope.new(f"{first.name}_units"), units, x)
+        self.digests.append(Pair(None, _MODULE.expression("model.get_layer(name).arrays()", name=name)))
 
-    def _read(self, value: Value) -> str:
+    def _read(self, value: Value) -> Name:
         """The Keras tensor (batch, units) of a value."""
-        return self.read.get(value.name, value.name)
+        return self.read.get(value.name) or self.scope.user(value.name)
 
-    def _layer(self, layer: Value, chain: tuple[Operation, ...]) -> list[str]:
-        """Lines for one layer: its projections, their sum, then one line a step, the last by its name."""
-        name = layer.name
+    # ----------------------------------------------------------------------------------------- layers
+
+    def _layer(self, layer: Value, chain: Sequence[Operation]) -> None:
+        """One layer: its projections, their sum, then one line a step, the last by its name."""
+        variable = self.scope.user(layer.name)
         projections = [op for op in chain if isinstance(op, Project)]
-        steps = [op for op in chain if not isinstance(op, Project)]
-        lines: list[str] = []
-        parts: list[str] = []
-        for op in projections:
-            variable = name if len(projections) == 1 else op.connection
-            if is_identity(op):
-                parts.append(self._read(op.input))
-                continue
-            head, arguments = self._projection(op)
-            lines.append(chained(f"{variable} = {head}", arguments, self._read(op.input), 4))
-            parts.append(variable)
-        for op in projections:
-            self._remember(op)
-        x = parts[0]
+        parts = [
+            self._project(op, variable if len(projections) == 1 else self.scope.user(op.connection))
+            for op in projections
+        ]
+        x: Expression = parts[0]
+        steps = chain[len(projections) :]
         for op in steps:
-            own = self._own_name(op.output)
             if isinstance(op, Add):
-                lines.append(
-                    chained(f"{name} = keras.layers.Add(", [f'name="{own}"'], f"[{', '.join(parts)}]", 4)
-                )
-            else:
-                lines += self._step(op, name, x, own)
-            x = name
+                x = self.scope.expression("[*parts]", parts=parts)
+            x = self._step(op, variable, x)
         if not steps:
-            lines.append(f'{name} = keras.layers.Identity(name="{self._own_name(layer)}")({x})')
-        return lines
+            own = self._own_name(layer)
+            self._make(variable, self.scope.expression("keras.layers.Identity(name=own)", own=own), x)
 
-    def _projection(self, op: Project) -> tuple[str, list[str]]:
-        """The constructor and arguments of a projection's layer."""
-        n_source, n_target = op.input.units, op.output.units
+    def _project(self, op: Project, variable: Name) -> Name:
+        """The tensor of what a connection brings: a new one, or what it reads if that is the same."""
+        if is_identity(op):
+            return self._read(op.input)
+        layer = self._projection(op)
+        if op.weight is not None:
+            self._held(op.weight, op.connection, "kernel" if isinstance(op.edges, Full) else "weight")
+        if is_sparse(op):
+            digest = _MODULE.expression("model.get_layer(name).digest", name=op.connection)
+            self.digests.append(Pair(node(f"{op.connection}.digest"), digest))
+        return self._make(variable, layer, self._read(op.input))
+
+    def _projection(self, op: Project) -> Expression:
+        """The layer of a connection."""
+        scope, shape = self.scope, (op.output.units, op.input.units)
+        frozen = op.weight is not None and not op.weight.trainable
+        last = {**({"trainable": False} if frozen else {}), "name": op.connection}
+        penalty = self._penalty(op)
         kernel = self.plan.choice(op.connection).kernel
-        last = [f'name="{op.connection}"']
-        if op.weight is not None and not op.weight.trainable:
-            last.insert(0, "trainable=False")
         if kernel == "dense" and op.weight is None:
-            self.kernels.add("DenseSum")
-            return "DenseSum(", [str(n_target), *last]
+            return scope.expression("DenseSum(units, **last)", units=op.output.units, last=last)
         if kernel == "dense":
-            return "keras.layers.Dense(", [
-                str(n_target),
-                "use_bias=False",
-                *self._penalty(op, "kernel_"),
-                *last,
-            ]
+            return scope.expression(
+                "keras.layers.Dense(units, use_bias=False, **penalty, **last)",
+                units=op.output.units,
+                penalty={f"kernel_{key}": value for key, value in penalty.items()},
+                last=last,
+            )
         if kernel == "diagonal":
-            self.kernels.add("Diagonal")
-            return "Diagonal(", [str(n_source), *self._penalty(op), *last]
-        shape = f"({n_target}, {n_source})"
+            return scope.expression(
+                "Diagonal(units, **penalty, **last)", units=op.output.units, penalty=penalty, last=last
+            )
         match kernel:
             case "band":
-                class_, arguments = "BandProjection", [shape, *band_arguments(op.edges)]
+                class_, edges = "BandProjection", band_arguments(scope, op.edges)
             case "blocks":
-                class_, arguments = "BlockProjection", [shape, *block_arguments(op.edges, op.connection)]
-                self.kernels |= rule_kernels(arguments)
-            case _:
-                class_ = "EdgeProjection" if kernel == "edges" else "MaskedProjection"
-                arguments = [shape, stored_edges(op.connection)]
-                self.kernels.add("edges_of")
-        self.kernels.add(class_)
-        if op.weight is None:
-            arguments.append("weighted=False")
-        return f"{class_}(", [*arguments, *self._penalty(op), *last]
+                class_, edges = "BlockProjection", block_arguments(scope, op.edges, op.connection)
+            case "edges":
+                class_, edges = "EdgeProjection", [stored_edges(scope, op.connection)]
+            case "masked":
+                class_, edges = "MaskedProjection", [stored_edges(scope, op.connection)]
+        return scope.expression(
+            "projection(shape, *edges, **weighted, **penalty, **last)",
+            projection=scope.name(class_),
+            shape=shape,
+            edges=edges,
+            weighted={} if op.weight else {"weighted": False},
+            penalty=penalty,
+            last=last,
+        )
 
-    def _penalty(self, op: Project, prefix: str = "") -> list[str]:
+    def _penalty(self, op: Project) -> dict[str, Expression]:
         """The regularizer of a weight: the sum of its penalties."""
         sums: dict[str, float] = {}
         for penalty in self.penalties.get(op.weight.name, ()) if op.weight is not None else ():
-            key = spelled(PENALTIES, penalty.penalty.name)
+            key = PENALTIES[penalty.penalty.name]
             sums[key] = sums.get(key, 0.0) + penalty.coefficient
         if not sums:
-            return []
-        self.kernels.add("Penalty")
-        given = ", ".join(f"{key}={power_of_ten(value)}" for key, value in sorted(sums.items()))
-        return [f"{prefix}regularizer=Penalty({given})"]
-
-    def _remember(self, op: Project) -> None:
-        if op.weight is not None:
-            attribute = "kernel" if isinstance(op.edges, Full) else "weight"
-            self.variables.append((op.weight.name, f'layer("{op.connection}").{attribute}'))
-        if is_sparse(op):
-            self.digests.append(f'"{op.connection}.digest": model.get_layer("{op.connection}").digest,')
-
-    def _step(self, op: Operation, variable: str, x: str, own: str) -> list[str]:
-        arguments: list[str] = []
-        match op:
-            case AddBias():
-                self.kernels.add("Bias")
-                head = "Bias("
-                arguments = [str(op.bias.shape[0])]
-                if not op.by_unit:
-                    arguments.append(bias_index(op))
-                self._held(op.bias, own, "bias")
-            case Apply():
-                return self._activation(op, variable, x, own)
-            case ApplyNorm():
-                numbers = dict(op.arguments)
-                text = spelled(NORMS, op.norm.name, units=op.output.units, **numbers)
-                head, _, rest = text.partition("(")
-                head, arguments = head + "(", [rest]
-                if op.norm.running:
-                    self.kernels.add("BatchNorm")
-                held = [p for p in (op.weight, op.bias, op.running_mean, op.running_var) if p]
-                for parameter in held:
-                    attribute = parameter.name.rpartition(".")[2]
-                    self._held(parameter, own, attribute if op.norm.running else _LAYER_NORM[attribute])
-            case Drop():
-                head, arguments = "keras.layers.Dropout(", [str(op.p)]
-            case Multiply():
-                self.kernels.add("Scale")
-                head, arguments = "Scale(", [str(op.factor)]
-            case Project() | Add():
-                raise AssertionError("a sum is no step")
-        return [chained(f"{variable} = {head}", [*arguments, f'name="{own}"'], x, 4)]
+            return {}
+        given = {key: Constant(value, power_of_ten(value)) for key, value in sorted(sums.items())}
+        return {"regularizer": self.scope.expression("Penalty(**given)", given=given)}
 
     def _held(self, parameter: Parameter, layer: str, attribute: str) -> None:
-        self.variables.append((parameter.name, f'layer("{layer}").{attribute}'))
+        self.variables[parameter.name] = _MODULE.expression("layer(name)", name=layer).get(attribute)
 
-    def _activation(self, op: Apply, variable: str, x: str, own: str) -> list[str]:
-        text = spelled(ACTIVATIONS, op.activation.name, **dict(op.arguments))
-        head, _, rest = text.partition("(")
-        if head in REGISTERED:
-            self.kernels.add(head)
-        arguments = [rest] if rest else []
-        shape = op.output.shape
-        if op.activation.derivative is not None or len(shape) == 1:
-            return [chained(f"{variable} = {head}(", [*arguments, f'name="{own}"'], x, 4)]
+    def _step(self, op: Operation, variable: Name, x: Expression) -> Name:
+        """One operation after the projections; `x` are several tensors where they are added."""
+        scope, own = self.scope, self._own_name(op.output)
+        match op:
+            case Add():
+                layer = scope.expression("keras.layers.Add(name=own)", own=own)
+            case AddBias():
+                index = [] if op.by_unit else [bias_index(scope, op)]
+                layer = scope.expression(
+                    "Bias(size, *index, name=own)", size=op.bias.shape[0], index=index, own=own
+                )
+                self._held(op.bias, own, "bias")
+            case Apply():
+                return self._apply(op, variable, x, own)
+            case ApplyNorm():
+                layer = self._norm(op, own)
+            case Drop():
+                layer = scope.expression("keras.layers.Dropout(p, name=own)", p=op.p, own=own)
+            case Multiply():
+                layer = scope.expression("Scale(factor, name=own)", factor=op.factor, own=own)
+            case Project():
+                raise AssertionError("a projection comes before all steps")
+        return self._make(variable, layer, x)
+
+    def _norm(self, op: ApplyNorm, own: str) -> Expression:
+        held = [p for p in (op.weight, op.bias, op.running_mean, op.running_var) if p]
+        for parameter in held:
+            attribute = parameter.name.rpartition(".")[2]
+            self._held(parameter, own, attribute if op.norm.running else _LAYER_NORM[attribute])
+        return spelled(self.scope, NORMS, op.norm.name, units=op.output.units, **dict(op.arguments), own=own)
+
+    def _apply(self, op: Apply, variable: Name, x: Expression, own: str) -> Name:
+        """An activation; one that mixes units sees them in their shape."""
+        shape, mixes = op.output.shape, op.activation.derivative is None
+
+        def named(name: str) -> Expression:
+            return spelled(self.scope, ACTIVATIONS, op.activation.name, **dict(op.arguments), own=name)
+
+        if not mixes or len(shape) == 1:
+            return self._make(variable, named(own), x)
         grid, inner = self._free(f"{own}_grid"), self._free(f"{own}_{op.activation.name}")
-        return [
-            f'{variable} = keras.layers.Reshape({shape_text(shape)}, name="{grid}")({x})',
-            chained(f"{variable} = {head}(", [*arguments, f'name="{inner}"'], variable, 4),
-            f'{variable} = keras.layers.Reshape(({op.output.units},), name="{own}")({variable})',
-        ]
+        x = self._make(variable, named(inner), self._reshape(variable, shape, grid, x))
+        return self._reshape(variable, (op.output.units,), own, x)
 
-    def _output(self, name: str) -> tuple[list[str], str]:
-        """An output in its declared shape: the lines it takes, and the tensor."""
-        value = self.plan.graph.value(name)
+    def _output(self, value: Value) -> Name:
+        """The tensor of an output in its declared shape."""
+        x = self.scope.user(value.name)
         if len(value.shape) == 1:
-            return [], name
-        shaped = self._free(f"{name}_shaped")
-        return [f'{shaped} = keras.layers.Reshape({shape_text(value.shape)}, name="{name}")({name})'], shaped
+            return x
+        return self._reshape(self.scope.new(f"{value.name}_shaped"), value.shape, value.name, x)
 
     def _own_name(self, value: Value) -> str:
         """The Keras layer that makes a value; an output of several dimensions is shaped after it."""
-        if value.layer in self.outputs and len(value.shape) > 1:
+        if value.layer in self.plan.graph.outputs and len(value.shape) > 1:
             return self._free(f"{value.name}_flat")
         return value.name
 
-    # ----------------------------------------------------------------------------------------- loss
 
-    def _losses(self, graph: Graph) -> list[tuple[str, str, tuple[str, ...]]]:
-        """For every output that the loss reads: its name, its target, and its function's lines."""
-        result: list[tuple[str, str, tuple[str, ...]]] = []
-        compared: dict[str, list[LossTerm]] = {}
-        for term in graph.losses:
-            compared.setdefault(term.prediction, []).append(term)
-        for name, terms in compared.items():
-            if name not in self.outputs:
-                why = f"Keras gives a loss only what the model returns; add `{name}` to `output`"
-                raise Unsupported(why, terms[0].span)
-            if len({term.target for term in terms}) > 1:
-                why = f"Keras compares an output with one target, but the loss compares `{name}` with several"
-                raise Unsupported(why, terms[1].span)
-            target, shape = terms[0].target, shape_text(graph.value(name).shape)
-            check = "coded" if terms[0].loss.codes else "check_compared"
-            bound = "codes, logits = " if terms[0].loss.codes else ""
-            self.kernels.add(check)
-            arguments = [f'"{name}"', "y_pred", f'"{target}"', "y_true", shape]
-            lines = [call(f"{bound}{check}(", arguments, ")", 4)]
-            parts: list[str] = []
-            for term in terms:
-                text, pooled = self._per_sample(term.loss.name, graph.value(name))
-                if len(terms) == 1 and pooled == "{}":
-                    parts.append(scaled(term.coefficient, text))
-                    continue
-                part = f"{term.loss.name}_{len(parts)}" if len(terms) > 1 else "each"
-                lines.append(f"{part} = {text}")
-                parts.append(scaled(term.coefficient, pooled.format(part)))
-            if len(parts) > 1:
-                lines += [f"total = {parts[0]}", *(f"total = total + {part}" for part in parts[1:])]
-                parts = ["total"]
-            result.append((name, terms[0].target, (*lines, f"return {parts[0]}")))
-        return result
+def _locals(graph: Graph) -> set[str]:
+    """The names of the spec that become locals of `build_model`."""
+    names = {*graph.values}
+    for layer in graph.layers:
+        entering = [op for op in chain_of(graph, layer) if isinstance(op, Project)]
+        if len(entering) > 1:
+            names |= {op.connection for op in entering}
+    return names
 
-    @staticmethod
-    def _per_sample(loss: str, value: Value) -> tuple[str, str]:
-        """A loss by unit, and how it is pooled over all but the batch, so that Keras can weight samples."""
-        rank = len(value.shape) - (loss == "cross_entropy")
-        pool = "sum" if loss == "squared_error" else "mean"
-        axis = "-1" if rank == 1 else shape_text(tuple(range(-rank, 0))) if rank else ""
-        return spelled(LOSSES, loss), f"keras.ops.{pool}({{}}, axis={axis})" if rank else "{}"
+
+# ---------------------------------------------------------------------------------------------- the loss
+
+
+@dataclass(frozen=True)
+class _Loss:
+    """The loss function of one output: what it is called, what it compares, and its body."""
+
+    name: Name
+    output: str
+    target: str
+    body: tuple[Statement, ...]
+
+
+def _losses(graph: Graph, outputs: Collection[str]) -> list[_Loss]:
+    """A function for every output that the loss reads: `loss` alone, or one that has the output's name."""
+    compared: dict[str, list[LossTerm]] = {}
+    for term in graph.losses:
+        compared.setdefault(term.prediction, []).append(term)
+    scope, losses = Scope(VOCABULARY, frozenset()), list[_Loss]()
+    for output, terms in compared.items():
+        if output not in outputs:
+            why = f"Keras gives a loss only what the model returns; add `{output}` to `output`"
+            raise Unsupported(why, terms[0].span)
+        if len({term.target for term in terms}) > 1:
+            why = f"Keras compares an output with one target, but the loss compares `{output}` with several"
+            raise Unsupported(why, terms[1].span)
+        name = scope.new(f"{output}_loss") if len(compared) > 1 else scope.name("loss")
+        losses.append(_Loss(name, output, terms[0].target, _loss_body(graph.value(output), terms)))
+    return losses
+
+
+def _loss_body(value: Value, terms: Sequence[LossTerm]) -> tuple[Statement, ...]:
+    """The loss of one output, a value a sample, so that Keras can weight samples."""
+    scope = Scope(VOCABULARY, frozenset())
+    codes = terms[0].loss.codes
+    lines = [
+        *scope.statements(
+            "codes, logits = coded(output, y_pred, target, y_true, shape)"
+            if codes
+            else "check_compared(output, y_pred, target, y_true, shape)",
+            output=value.name,
+            target=terms[0].target,
+            shape=value.shape,
+        )
+    ]
+    rank = len(value.shape) - codes
+    parts: list[Expression] = []
+    for at, term in enumerate(terms):
+        each = spelled(scope, LOSSES, term.loss.name)
+        if rank or len(terms) > 1:
+            name = scope.new(f"{term.loss.name}_{at}") if len(terms) > 1 else scope.name("each")
+            lines.append(Assign(name, each))
+            each = name
+        if rank:
+            pool = scope.expression("keras.ops").get(_POOLED.get(term.loss.name, "mean"))
+            each = pool(each, axis=-1 if rank == 1 else tuple(range(-rank, 0)))
+        parts.append(scaled(term.coefficient, each))
+    if len(parts) == 1:
+        return (*lines, Return(parts[0]))
+    for at, part in enumerate(parts):
+        lines += scope.statements("total = total + part" if at else "total = part", part=part)
+    return (*lines, *scope.statements("return total"))
 
 
 TARGET = Target("keras", render)
