@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from ..compiler.connectivity.edge_set import Diagonal, EdgeSet, Full, Listed, Product, Shape, Shifted
-from ..compiler.connectivity.restated import offset_runs
-from ..compiler.graph import AddBias, Graph, Parameter, Project, Value
-from ..compiler.kernels import blocks_of
-from ..compiler.model import Drawn, DrawnByFanIn, Given
-from ..compiler.plan import FanIn, Plan, part_name
+from ..compiler.edges.edge_set import Diagonal, EdgeSet, Full, Listed, Product, Shape, Shifted
+from ..compiler.edges.restated import offset_runs
+from ..compiler.graph.graph import AddBias, Graph, Parameter, Project, Value
+from ..compiler.graph.model import Drawn, DrawnByFanIn, Given
+from ..compiler.plan.choice import blocks_of
+from ..compiler.plan.plan import FanIn, Plan, part_name
 from .archive import archived
 from .kernels import names_of
 from .source import (

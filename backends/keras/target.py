@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from ...compiler.connectivity.edge_set import Full
-from ...compiler.graph import (
+from ...compiler.edges.edge_set import Full
+from ...compiler.graph.graph import (
     Add,
     AddBias,
     Apply,
@@ -20,8 +20,8 @@ from ...compiler.graph import (
     Value,
     WeightPenalty,
 )
-from ...compiler.model import LossTerm
-from ...compiler.plan import Plan
+from ...compiler.graph.model import LossTerm
+from ...compiler.plan.plan import Plan
 from ..parts import (
     band_arguments,
     bias_index,
@@ -38,7 +38,6 @@ from ..parts import (
 from ..source import (
     Assign,
     Constant,
-    Evaluate,
     Expression,
     Name,
     Pair,
@@ -139,8 +138,6 @@ def render(plan: Plan) -> Rendering:
         wiring(scope, plan),
         *unit_name_functions(scope, plan),
     ]
-    classes = map(scope.name, sorted(kernels_in(build) & REGISTERED))
-    register = scope.expression("keras.saving.register_keras_serializable(name)", name=graph.name)
     frame = scope.expression("keras, np, Mapping, array_of, assign_arrays")
     trees = [frame, build, functions, *(each.body for each in losses)]
     context = {
@@ -156,9 +153,8 @@ def render(plan: Plan) -> Rendering:
         else "",
         "digests_of_model": "digests(model)" if builder.digests else "{}",
         "functions": tuple(printed(function) for function in functions if function),
-        "registered": tuple(
-            printed([Evaluate(register(each))]) for each in (*classes, *(each.name for each in losses))
-        ),
+        "registered_losses": tuple(each.name.text for each in losses),
+        "model_name": graph.name,
         "aliases": printed(builder.scope.aliases()),
     }
     return Rendering(context, frozenset(kernels_in(trees)), frozenset(imports_in(trees)))
@@ -482,4 +478,4 @@ def _loss_body(value: Value, terms: Sequence[LossTerm]) -> tuple[Statement, ...]
     return (*lines, *scope.statements("return total"))
 
 
-TARGET = Target("keras", render)
+TARGET = Target("keras", render, registered=REGISTERED)

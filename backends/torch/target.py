@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...compiler.graph import (
+from ...compiler.graph.graph import (
     Add,
     AddBias,
     Apply,
@@ -14,9 +14,9 @@ from ...compiler.graph import (
     Project,
     Value,
 )
-from ...compiler.layouts import FREE, Copy, Layout
-from ...compiler.plan import Plan
-from ...compiler.reserved import class_name
+from ...compiler.names.reserved import class_name
+from ...compiler.plan.layouts import FREE, Copy, Layout
+from ...compiler.plan.plan import Plan
 from ..layout import WIDTH, call, collection, returned_sum
 from ..target import (
     Rendering,
