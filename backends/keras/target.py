@@ -153,8 +153,6 @@ def render(plan: Plan) -> Rendering:
         else "",
         "digests_of_model": "digests(model)" if builder.digests else "{}",
         "functions": tuple(printed(function) for function in functions if function),
-        "registered_losses": tuple(each.name.text for each in losses),
-        "model_name": graph.name,
         "aliases": printed(builder.scope.aliases()),
     }
     return Rendering(context, frozenset(kernels_in(trees)), frozenset(imports_in(trees)))
