@@ -21,6 +21,7 @@ from ...compiler.graph.graph import (
     WeightPenalty,
 )
 from ...compiler.graph.model import LossTerm
+from ...compiler.plan.choice import Kernel
 from ...compiler.plan.plan import Plan
 from ..parts import (
     band_arguments,
@@ -39,6 +40,7 @@ from ..source import (
     Assign,
     Constant,
     Expression,
+    Given,
     Name,
     Pair,
     Return,
@@ -63,16 +65,31 @@ from ..target import (
     units_digests,
 )
 
+# Activations that Keras knows by a name, and computes in every precision as the catalogue has them.
+NAMED_ACTIVATIONS = {
+    "tanh": "tanh",
+    "sigmoid": "sigmoid",
+    "relu": "relu",
+    "softplus": "softplus",
+    "softmax": "softmax",
+}
+
 # A layer in the words of Keras, with the catalogue's names of parameters.
 ACTIVATIONS: dict[str, str | Unsupported] = {
-    "tanh": 'keras.layers.Activation("tanh", name=own)',
-    "sigmoid": 'keras.layers.Activation("sigmoid", name=own)',
-    "relu": 'keras.layers.Activation("relu", name=own)',
+    **{name: f'keras.layers.Activation("{known}", name=own)' for name, known in NAMED_ACTIVATIONS.items()},
     "leaky_relu": "LeakyRectifier(slope, name=own)",
     "gelu": "Gelu(name=own)",
     "gelu_tanh": "GeluTanh(name=own)",
-    "softplus": 'keras.layers.Activation("softplus", name=own)',
-    "softmax": "keras.layers.Softmax(axis=-1, name=own)",
+}
+
+# The layer that computes a connection, by the kernel that is planned for it.
+PROJECTIONS: dict[Kernel, str] = {
+    "dense": "keras.layers.Dense(units, **within, **penalty, **last)",
+    "diagonal": "Diagonal(units, **penalty, **last)",
+    "band": "BandProjection((units, sources), *edges, **weighted, **penalty, **last)",
+    "blocks": "BlockProjection((units, sources), *edges, **weighted, **penalty, **last)",
+    "masked": "MaskedProjection((units, sources), *edges, **weighted, **penalty, **last)",
+    "edges": "EdgeProjection((units, sources), *edges, **weighted, **penalty, **last)",
 }
 
 # A value per sample, (batch, ...), of y_true and y_pred; the mean over what is left comes after.
@@ -265,70 +282,72 @@ class _Builder:
         """One layer: its projections, their sum, then one line a step, the last by its name."""
         variable = self.scope.user(layer.name)
         projections = [op for op in chain if isinstance(op, Project)]
-        parts = [
-            self._project(op, variable if len(projections) == 1 else self.scope.user(op.connection))
-            for op in projections
-        ]
+        within = _within_dense(chain)
+        if len(projections) == 1:
+            parts = [self._project(projections[0], variable, within)]
+        else:
+            parts = [self._project(op, self.scope.user(op.connection)) for op in projections]
         x: Expression = parts[0]
-        steps = chain[len(projections) :]
-        for op in steps:
+        for op in chain[len(projections) + len(within) :]:
             if isinstance(op, Add):
                 x = self.scope.expression("[*parts]", parts=parts)
             x = self._step(op, variable, x)
-        if not steps:
+        last = chain[-1]
+        if isinstance(last, Project) and not _is_dense(last):
             own = self._own_name(layer)
             self._make(variable, self.scope.expression("keras.layers.Identity(name=own)", own=own), x)
 
-    def _project(self, op: Project, variable: Name) -> Name:
-        """The tensor of what a connection brings: a new one, or what it reads if that is the same."""
+    def _project(self, op: Project, variable: Name, within: Sequence[AddBias | Apply] = ()) -> Name:
+        """The tensor of what a connection brings: a new one, or what it reads if that is the same.
+
+        The steps `within` are done by the same layer, which has the name of the value that it makes.
+        """
         if is_identity(op):
             return self._read(op.input)
-        layer = self._projection(op)
+        value, name = (op, *within)[-1].output, op.connection
+        if within or (value.layer and _is_dense(op)):
+            name = self._own_name(value)
         if op.weight is not None:
-            self._held(op.weight, op.connection, "kernel" if isinstance(op.edges, Full) else "weight")
+            self._held(op.weight, name, "kernel" if isinstance(op.edges, Full) else "weight")
+        for step in within:
+            if isinstance(step, AddBias):
+                self._held(step.bias, name, "bias")
         if is_sparse(op):
-            digest = _MODULE.expression("model.get_layer(name).digest", name=op.connection)
+            digest = _MODULE.expression("model.get_layer(name).digest", name=name)
             self.digests.append(Pair(node(f"{op.connection}.digest"), digest))
-        return self._make(variable, layer, self._read(op.input))
+        return self._make(variable, self._projection(op, within, name), self._read(op.input))
 
-    def _projection(self, op: Project) -> Expression:
+    def _projection(self, op: Project, within: Sequence[AddBias | Apply], name: str) -> Expression:
         """The layer of a connection."""
-        scope, shape = self.scope, (op.output.units, op.input.units)
+        kernel, penalty = self.plan.choice(op.connection).kernel, self._penalty(op)
         frozen = op.weight is not None and not op.weight.trainable
-        last = {**({"trainable": False} if frozen else {}), "name": op.connection}
-        penalty = self._penalty(op)
-        kernel = self.plan.choice(op.connection).kernel
+        last: dict[str, Given] = {**({"trainable": False} if frozen else {}), "name": name}
         if kernel == "dense" and op.weight is None:
-            return scope.expression("DenseSum(units, **last)", units=op.output.units, last=last)
+            return self.scope.expression("DenseSum(units, **last)", units=op.output.units, last=last)
         if kernel == "dense":
-            return scope.expression(
-                "keras.layers.Dense(units, use_bias=False, **penalty, **last)",
-                units=op.output.units,
-                penalty={f"kernel_{key}": value for key, value in penalty.items()},
-                last=last,
-            )
-        if kernel == "diagonal":
-            return scope.expression(
-                "Diagonal(units, **penalty, **last)", units=op.output.units, penalty=penalty, last=last
-            )
-        match kernel:
-            case "band":
-                class_, edges = "BandProjection", band_arguments(scope, op.edges)
-            case "blocks":
-                class_, edges = "BlockProjection", block_arguments(scope, op.edges, op.connection)
-            case "edges":
-                class_, edges = "EdgeProjection", [stored_edges(scope, op.connection)]
-            case "masked":
-                class_, edges = "MaskedProjection", [stored_edges(scope, op.connection)]
-        return scope.expression(
-            "projection(shape, *edges, **weighted, **penalty, **last)",
-            projection=scope.name(class_),
-            shape=shape,
-            edges=edges,
+            penalty = {f"kernel_{key}": value for key, value in penalty.items()}
+        return self.scope.expression(
+            PROJECTIONS[kernel],
+            units=op.output.units,
+            sources=op.input.units,
+            edges=self._edges(op, kernel),
             weighted={} if op.weight else {"weighted": False},
+            within=_arguments_of(within),
             penalty=penalty,
             last=last,
         )
+
+    def _edges(self, op: Project, kernel: Kernel) -> Sequence[Expression]:
+        """The edges of a connection as arguments of its layer."""
+        match kernel:
+            case "dense" | "diagonal":
+                return ()
+            case "band":
+                return band_arguments(self.scope, op.edges)
+            case "blocks":
+                return block_arguments(self.scope, op.edges, op.connection)
+            case "masked" | "edges":
+                return [stored_edges(self.scope, op.connection)]
 
     def _penalty(self, op: Project) -> dict[str, Expression]:
         """The regularizer of a weight: the sum of its penalties."""
@@ -377,15 +396,14 @@ class _Builder:
 
     def _apply(self, op: Apply, variable: Name, x: Expression, own: str) -> Name:
         """An activation; one that mixes units sees them in their shape."""
-        shape, mixes = op.output.shape, op.activation.derivative is None
 
         def named(name: str) -> Expression:
             return spelled(self.scope, ACTIVATIONS, op.activation.name, **dict(op.arguments), own=name)
 
-        if not mixes or len(shape) == 1:
+        if not _on_grid(op):
             return self._make(variable, named(own), x)
         grid, inner = self._free(f"{own}_grid"), self._free(f"{own}_{op.activation.name}")
-        x = self._make(variable, named(inner), self._reshape(variable, shape, grid, x))
+        x = self._make(variable, named(inner), self._reshape(variable, op.output.shape, grid, x))
         return self._reshape(variable, (op.output.units,), own, x)
 
     def _output(self, value: Value) -> Name:
@@ -400,6 +418,45 @@ class _Builder:
         if value.layer in self.plan.graph.outputs and len(value.shape) > 1:
             return self._free(f"{value.name}_flat")
         return value.name
+
+
+def _is_dense(op: Project) -> bool:
+    """Whether a connection is a layer `Dense` of Keras."""
+    return isinstance(op.edges, Full) and op.weight is not None
+
+
+def _within_dense(chain: Sequence[Operation]) -> tuple[AddBias | Apply, ...]:
+    """The bias and the activation that are within `Dense`, where that is all that enters a layer.
+
+    A bias is if each unit has its own, and it is trained as the weights are; an activation, if Keras has it.
+    """
+    first, *steps = chain
+    if not (isinstance(first, Project) and _is_dense(first) and first.weight):
+        return ()
+    within: list[AddBias | Apply] = []
+    for step in steps:
+        match step:
+            case AddBias(bias=bias) if (
+                not within and step.by_unit and bias.trainable == first.weight.trainable
+            ):
+                within.append(step)
+            case Apply() if step.activation.name in NAMED_ACTIVATIONS and not _on_grid(step):
+                return (*within, step)
+            case _:
+                break
+    return tuple(within)
+
+
+def _arguments_of(within: Sequence[AddBias | Apply]) -> dict[str, Given]:
+    """What `Dense` takes for the steps that it does beside its product."""
+    known = [NAMED_ACTIVATIONS[step.activation.name] for step in within if isinstance(step, Apply)]
+    arguments: dict[str, Given] = {"activation": known[0]} if known else {}
+    return arguments if len(known) < len(within) else {**arguments, "use_bias": False}
+
+
+def _on_grid(op: Apply) -> bool:
+    """Whether an activation mixes units along dimensions, so that it has to see them."""
+    return op.activation.derivative is None and len(op.output.shape) > 1
 
 
 def _locals(graph: Graph) -> set[str]:
