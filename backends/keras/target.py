@@ -43,7 +43,6 @@ from ..source import (
     Given,
     Name,
     Pair,
-    Return,
     Scope,
     Statement,
     imports_in,
@@ -51,6 +50,7 @@ from ..source import (
     node,
     power_of_ten,
     printed,
+    returned_sum,
     scaled,
 )
 from ..target import (
@@ -101,7 +101,7 @@ LOSSES: dict[str, str | Unsupported] = {
     "mae": "keras.ops.abs(y_pred - y_true)",
 }
 
-# What is done with a loss by unit, so that each sample has one; Keras takes the mean over samples.
+# How a loss by unit becomes one by sample; Keras takes the mean over samples.
 _POOLED = {"squared_error": "sum"}
 
 # Keywords of `Penalty`.
@@ -111,9 +111,6 @@ NORMS: dict[str, str | Unsupported] = {
     "batch_norm": "BatchNorm(units, eps=eps, momentum=momentum, name=own)",
     "layer_norm": "keras.layers.LayerNormalization(epsilon=eps, name=own)",
 }
-
-# Keras's own names for what a norm holds.
-_LAYER_NORM = {"weight": "gamma", "bias": "beta"}
 
 # The kernels that a saved model looks up by their registered names, as it does the loss functions.
 REGISTERED = frozenset(
@@ -126,7 +123,7 @@ REGISTERED = frozenset(
 
 VOCABULARY = vocabulary(
     "keras",
-    imports={"keras": "import keras", "random": "import random"},
+    imports={"keras": "import keras", "random": "import random", "Any": "from typing import Any"},
     defined=[
         "build_model",
         "digests",
@@ -388,10 +385,12 @@ class _Builder:
         return self._make(variable, layer, x)
 
     def _norm(self, op: ApplyNorm, own: str) -> Expression:
-        held = [p for p in (op.weight, op.bias, op.running_mean, op.running_var) if p]
-        for parameter in held:
-            attribute = parameter.name.rpartition(".")[2]
-            self._held(parameter, own, attribute if op.norm.running else _LAYER_NORM[attribute])
+        attributes = ("weight", "bias") if op.norm.running else ("gamma", "beta")
+        for parameter, attribute in zip((op.weight, op.bias), attributes, strict=True):
+            self._held(parameter, own, attribute)
+        if op.running_mean and op.running_var:
+            self._held(op.running_mean, own, "running_mean")
+            self._held(op.running_var, own, "running_var")
         return spelled(self.scope, NORMS, op.norm.name, units=op.output.units, **dict(op.arguments), own=own)
 
     def _apply(self, op: Apply, variable: Name, x: Expression, own: str) -> Name:
@@ -515,22 +514,19 @@ def _loss_body(value: Value, terms: Sequence[LossTerm]) -> tuple[Statement, ...]
         )
     ]
     rank = len(value.shape) - codes
-    parts: list[Expression] = []
+    terms_by_sample: list[Expression] = []
     for at, term in enumerate(terms):
         each = spelled(scope, LOSSES, term.loss.name)
-        if rank or len(terms) > 1:
-            name = scope.new(f"{term.loss.name}_{at}") if len(terms) > 1 else scope.name("each")
-            lines.append(Assign(name, each))
-            each = name
         if rank:
             pool = scope.expression("keras.ops").get(_POOLED.get(term.loss.name, "mean"))
             each = pool(each, axis=-1 if rank == 1 else tuple(range(-rank, 0)))
-        parts.append(scaled(term.coefficient, each))
-    if len(parts) == 1:
-        return (*lines, Return(parts[0]))
-    for at, part in enumerate(parts):
-        lines += scope.statements("total = total + part" if at else "total = part", part=part)
-    return (*lines, *scope.statements("return total"))
+        if len(terms) > 1 or term.coefficient != 1:
+            # What functions of Keras return has no type, so that checkers would take it for None.
+            name = scope.new(f"{term.loss.name}_{at}") if len(terms) > 1 else scope.name("each")
+            lines.append(Assign(name, each, annotation=scope.name("Any")))
+            each = name
+        terms_by_sample.append(scaled(term.coefficient, each))
+    return (*lines, *returned_sum(terms_by_sample, scope.name("total")))
 
 
 TARGET = Target("keras", render, registered=REGISTERED)
