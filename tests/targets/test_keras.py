@@ -114,6 +114,10 @@ def test_outputs_of_several_dimensions_are_called_by_their_layers(
     assert model.predict(rng.random((5, 3)), verbose=0)[1].shape == (5, 2, 3)
 
 
+def test_every_kernel_that_can_be_planned_is_there() -> None:
+    assert TARGETS["keras"].kernels == {*TEXTS}
+
+
 # ----------------------------------------------------------------------------------- precision, compilation
 
 
