@@ -14,6 +14,9 @@ import keras
 import numpy as np
 import pytest
 
+from nnspec.backends.registry import TARGETS
+from nnspec.compiler.plan.choice import TEXTS
+
 from .. import processes
 
 ROOT = Path(__file__).parent.parent.parent
@@ -115,7 +118,7 @@ def test_outputs_of_several_dimensions_are_called_by_their_layers(
 
 
 def test_every_kernel_that_can_be_planned_is_there() -> None:
-    assert TARGETS["keras"].kernels == {*TEXTS}
+    assert TARGETS["keras"]().kernels == {*TEXTS}
 
 
 # ----------------------------------------------------------------------------------- precision, compilation

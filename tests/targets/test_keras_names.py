@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from nnspec.backends.emit import write
-from nnspec.backends.keras.target import VOCABULARY
+from nnspec.backends.keras.spelling import VOCABULARY
 from nnspec.compiler import compile_spec
 from nnspec.compiler.names import names as naming
 from nnspec.compiler.names.reserved import MODULE
