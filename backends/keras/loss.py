@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from ...compiler.graph.graph import Graph, Value
 from ...compiler.graph.model import LossTerm
+from ...dsl.records import record
 from ..parts import spelled
 from ..source import Assign, Expression, Name, Scope, Statement, returned_sum, scaled
 from ..target import Unsupported
 from .spelling import LOSSES, POOLED, VOCABULARY
 
 
-@dataclass(frozen=True)
+@record
 class LossFunction:
     """The loss function of one output: what it is called, what it compares, and its body."""
 

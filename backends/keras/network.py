@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ...compiler.edges.edge_set import Full
 from ...compiler.graph.graph import (
@@ -22,13 +22,14 @@ from ...compiler.graph.graph import (
 )
 from ...compiler.plan.choice import Kernel
 from ...compiler.plan.plan import Plan
+from ...dsl.records import record
 from ..parts import band_arguments, bias_index, block_arguments, loaded, reads_stored, spelled, stored_edges
 from ..source import Assign, Constant, Expression, Given, Name, Pair, Scope, Statement, node, power_of_ten
 from ..target import chain_of, is_identity, is_sparse, units_digests
 from .spelling import ACTIVATIONS, MODULE, NAMED_ACTIVATIONS, NORMS, PENALTIES, PROJECTIONS, VOCABULARY
 
 
-@dataclass
+@record(frozen=False)
 class Network:
     """Writes `build_model`, and takes note of which Keras layer holds each parameter, and of digests."""
 
