@@ -7,6 +7,7 @@ import builtins
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from types import EllipsisType
 
 from .tree import (
     Assign,
@@ -189,6 +190,8 @@ class _Quotation:
             case ast.Constant(value=None | str() | int() | float() as value):
                 number = isinstance(value, int | float) and not isinstance(value, bool)
                 return Constant(value, self._text(tree) if number else "")
+            case ast.Constant(value=EllipsisType()):
+                return Name("...")
             case ast.Attribute(value=value, attr=name):
                 return Attribute(to(value), name)
             case ast.Call(func=function, args=arguments, keywords=keywords):
