@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..compiler.plan import Stored
+from ..compiler.plan.plan import Stored
 from .common.kernels.stored import archive_digest
 
 

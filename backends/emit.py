@@ -21,10 +21,10 @@ from typing import BinaryIO
 
 import jinja2
 
-from ..compiler.plan import Plan
+from ..compiler.plan.plan import Plan
 from .archive import archived
-from .headers import Made, Origin, origin_of, with_header, with_stamp, without_stamp
-from .kernels import closure, import_block
+from .headers import Made, Origin, origin_of, with_header, with_kernels_header, with_stamp, without_stamp
+from .kernels import FRAMEWORKS, Definition, closure, import_block, imports_of, module_of, names_of
 from .registry import TARGETS
 from .target import Rendering, Target, Unsupported
 from .tests.target import render as render_tests
@@ -48,16 +48,31 @@ def _environment(target: str) -> jinja2.Environment:
     )
 
 
-def emit(plan: Plan, targets: Sequence[Target], made: Made) -> dict[str, bytes]:
+class Kernels(Enum):
+    """Where generated modules have their kernels.
+
+    Copied into each of them, or in modules `nnspec_<target>.py` beside, imported as such or, from within a
+    package, relatively.
+    """
+
+    INSIDE = "inside"
+    BESIDE = "beside"
+    PACKAGE = "package"
+
+
+def emit(
+    plan: Plan, targets: Sequence[Target], made: Made, kernels: Kernels = Kernels.INSIDE
+) -> dict[str, bytes]:
     """The files of a build by name: a module for every target and the stored arrays, if there are any.
 
-    Raises an exception group of `Unsupported`, one for each target that cannot do what the spec asks.
+    Kernels beside are the same bytes whatever the plan. Raises an exception group of `Unsupported`, one for
+    each target that cannot do what the spec asks.
     """
     files: dict[str, bytes] = {}
     refused: list[Unsupported] = []
     for target in targets:
         try:
-            body = module(target, target.render(plan))
+            body = module(target, target.render(plan), kernels)
         except Unsupported as unsupported:
             unsupported.target = target.name
             refused.append(unsupported)
@@ -65,21 +80,51 @@ def emit(plan: Plan, targets: Sequence[Target], made: Made) -> dict[str, bytes]:
         files[f"{plan.graph.name}_{target.name}.py"] = with_header(body, made)
     if refused:
         raise ExceptionGroup("what targets cannot do", refused)
-    tests = Target("tests", lambda made_plan: render_tests(made_plan, [target.name for target in targets]))
-    files[f"test_{plan.graph.name}.py"] = with_header(module(tests, tests.render(plan)), made)
+    names = [target.name for target in targets]
+    tests = Target("tests", lambda made_plan: render_tests(made_plan, names), guarded=FRAMEWORKS)
+    files[f"test_{plan.graph.name}.py"] = with_header(module(tests, tests.render(plan), kernels), made)
+    if kernels is not Kernels.INSIDE:
+        for each in (*targets, tests):
+            body = _kernels_of(each.name, each.registered, each.guarded)
+            files[f"{module_of(each.name)}.py"] = with_kernels_header(body, each.name, made.version)
     if plan.stored:
         files[f"{plan.graph.name}.npz"] = with_stamp(archived(plan.stored)[0], made)
     return files
 
 
-def module(target: Target, rendering: Rendering) -> str:
-    """The text of a module: the template with kernels copied in and imports merged."""
-    copied = closure(target.name, set(rendering.kernels))
-    imports = set(rendering.imports) | {line for definition in copied for _, line in definition.imports}
+def module(target: Target, rendering: Rendering, kernels: Kernels = Kernels.INSIDE) -> str:
+    """The text of a module: the template with kernels copied in or imported, and imports merged."""
     template = _environment(target.name).get_template("module.py.j2")
-    kernels = "\n\n\n".join(definition.source for definition in copied)
-    block = import_block(imports, rendering.guarded)
-    return template.render(rendering.context, imports=block, kernels=kernels)
+    imports = set(rendering.imports)
+    if kernels is not Kernels.INSIDE:
+        place = "." * (kernels is Kernels.PACKAGE) + module_of(target.name)
+        imports |= {f"from {place} import {name}" for name in rendering.kernels}
+        block = import_block(imports, target.guarded)
+        return template.render(rendering.context, imports=block, kernels="", registered=())
+    copied = closure(target.name, set(rendering.kernels))
+    return template.render(
+        rendering.context,
+        imports=import_block(imports | imports_of(copied), target.guarded),
+        kernels=_sources(copied),
+        registered=sorted(target.registered.intersection(definition.name for definition in copied)),
+    )
+
+
+@cache
+def _kernels_of(target: str, registered: frozenset[str], guarded: frozenset[str]) -> str:
+    """The text of the module that holds all kernels of a target, for models beside it to import."""
+    copied = closure(target, set(names_of(target)))
+    template = _environment(target).get_template("kernels.py.j2")
+    return template.render(
+        said=f"What generated modules for {target} are made of, whichever model they are.",
+        imports=import_block(imports_of(copied), guarded),
+        kernels=_sources(copied),
+        registered=sorted(registered),
+    )
+
+
+def _sources(definitions: Iterable[Definition]) -> str:
+    return "\n\n\n".join(definition.source for definition in definitions)
 
 
 # ------------------------------------------------------------------------------- what stands at a place

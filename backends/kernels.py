@@ -8,13 +8,24 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from .source import WIDTH
+
 HERE = Path(__file__).parent
 
 FRAMEWORKS = frozenset({"keras", "torch"})
+
+# The folders of kernels that modules copy or import.
+TARGETS_WITH_KERNELS = ("torch", "keras", "numpy", "tests")
+
+
+def module_of(target: str) -> str:
+    """The module that holds a target's kernels where they are not copied into every module."""
+    return f"nnspec_{target}"
 
 
 @dataclass(frozen=True)
@@ -105,6 +116,11 @@ def closure(target: str, wanted: set[str]) -> list[Definition]:
     return list(ordered.values())
 
 
+def imports_of(definitions: Iterable[Definition]) -> set[str]:
+    """The import lines that definitions need."""
+    return {line for definition in definitions for _, line in definition.imports}
+
+
 def import_block(lines: set[str], guarded: frozenset[str] = frozenset()) -> str:
     """Import lines in two groups, standard library and the rest, sorted; `from` lines of a module joined.
 
@@ -123,14 +139,19 @@ def import_block(lines: set[str], guarded: frozenset[str] = frozenset()) -> str:
             joined.setdefault(module, set()).add(name)
         else:
             plain.add(line)
-    froms = {
-        f"from {module} import {', '.join(sorted(names, key=_import_key))}"
-        for module, names in joined.items()
-    }
-    everything = plain | froms
-    standard = [line for line in everything if _is_standard(line)]
-    groups = (standard, [line for line in everything if not _is_standard(line)])
+    froms = {_from(module, sorted(names, key=_import_key)) for module, names in joined.items()}
+    groups: tuple[list[str], ...] = ([], [], [])
+    for line in plain | froms:
+        groups[_group(line)].append(line)
     return "\n\n".join("\n".join(sorted(group, key=_line_key)) for group in groups if group)
+
+
+def _from(module: str, names: Sequence[str]) -> str:
+    """An import of several names: on one line if it fits, else one on each."""
+    line = f"from {module} import {', '.join(names)}"
+    if len(line) <= WIDTH:
+        return line
+    return f"from {module} import (" + "".join(f"\n    {name}," for name in names) + "\n)"
 
 
 _GUARD = "# A framework that is missing skips the tests of its target, and one that is broken fails them."
@@ -149,5 +170,9 @@ def _import_key(name: str) -> tuple[int, str]:
     return (0 if name.isupper() and len(name) > 1 else 1 if name[0].isupper() else 2, name)
 
 
-def _is_standard(line: str) -> bool:
-    return _package(line) not in {"numpy", "pytest", *FRAMEWORKS}
+def _group(line: str) -> int:
+    """Imports come from the standard library, from packages, and from modules beside this one."""
+    package = _package(line)
+    if not package or package in {module_of(target) for target in TARGETS_WITH_KERNELS}:
+        return 2
+    return int(package in {"numpy", "pytest", *FRAMEWORKS})

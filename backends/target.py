@@ -23,10 +23,10 @@ from typing import TypeAlias, TypeGuard
 
 import numpy as np
 
-from ..compiler.connectivity.edge_set import Diagonal, EdgeSet, Full, Listed, Product, Shape, Shifted
-from ..compiler.connectivity.restated import offset_runs
-from ..compiler.connectivity.structure import described
-from ..compiler.graph import (
+from ..compiler.edges.edge_set import Diagonal, EdgeSet, Full, Listed, Product, Shape, Shifted
+from ..compiler.edges.restated import offset_runs
+from ..compiler.edges.structure import described
+from ..compiler.graph.graph import (
     Add,
     AddBias,
     Apply,
@@ -39,9 +39,9 @@ from ..compiler.graph import (
     Project,
     Value,
 )
-from ..compiler.kernels import blocks_of
-from ..compiler.model import Drawn, DrawnByFanIn, Given
-from ..compiler.plan import FanIn, Plan, part_name
+from ..compiler.graph.model import Drawn, DrawnByFanIn, Given
+from ..compiler.plan.choice import blocks_of
+from ..compiler.plan.plan import FanIn, Plan, part_name
 from ..dsl.source import Span
 from .archive import archived
 from .layout import WIDTH, call
@@ -65,23 +65,25 @@ Context: TypeAlias = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Rendering:
-    """What a target hands to its template: names to place, kernels to copy, import lines of its own.
-
-    Imports of `guarded` packages may fail when the module is imported.
-    """
+    """What a target hands to its template: names to place, kernels to copy, import lines of its own."""
 
     context: Context
     kernels: frozenset[str]
     imports: frozenset[str]
-    guarded: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Target:
-    """A target: `render` turns a plan into what its template needs."""
+    """A target: `render` turns a plan into what its template needs.
+
+    `registered` are the kernels that saved models look up by name. Imports of `guarded` packages may fail
+    when a module is imported.
+    """
 
     name: str
     render: Callable[[Plan], Rendering]
+    registered: frozenset[str] = frozenset()
+    guarded: frozenset[str] = frozenset()
 
 
 # ------------------------------------------------------------------------------- text that targets share

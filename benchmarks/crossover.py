@@ -4,7 +4,7 @@ Every kernel for PyTorch does training steps (forward and both gradients, float3
 arrays) on sets of many sizes and densities, in turns. For batches of a size, a step is taken to cost a fixed
 time for the call, so much for each unit, for each weight, or entry of the dense matrix for `masked`, and for
 each pair of blocks; these costs are fitted to the least times, each with the same relative weight. `--write`
-puts them into `compiler/measured.py`, which the plan reads, and the times into `benchmarks/crossover.csv`.
+puts them into `compiler/plan/costs.py`, which the plan reads, and the times into `benchmarks/crossover.csv`.
 """
 
 from __future__ import annotations

@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from ..dsl.diagnostics import SpecError
     from .loaded import load
     from .pipeline import Build, Passage, compile_spec, understand
-    from .resolve import UnknownParam
+    from .resolve.resolve import UnknownParam
 
 __all__ = ["Build", "Passage", "SpecError", "UnknownParam", "compile_spec", "load", "understand"]
 
-_PLACES = {"SpecError": "..dsl.diagnostics", "UnknownParam": ".resolve", "load": ".loaded"}
+_PLACES = {"SpecError": "..dsl.diagnostics", "UnknownParam": ".resolve.resolve", "load": ".loaded"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,6 @@
 """`python -m nnspec.compiler` is the command `spec-compile`."""
 
-from .cli import main
+from .command.main import main
 
 if __name__ == "__main__":
     main(prog_name="spec-compile")

@@ -20,12 +20,12 @@ from ..dsl.source import Source
 from ..dsl.syntax import Spec
 from . import codes
 from .defaults import BATCH
-from .graph import Graph, check
-from .lower import lower
-from .model import Model
-from .plan import Plan, plan
-from .reserved import is_name
-from .resolve import resolve
+from .graph.graph import Graph, check
+from .graph.lower import lower
+from .graph.model import Model
+from .names.reserved import is_name
+from .plan.plan import Plan, plan
+from .resolve.resolve import resolve
 from .version import VERSION
 
 # A spec is written by people; beyond this it is data, and belongs in a file that the spec loads.

@@ -7,6 +7,7 @@ add it to a `Report` with the fields of the message; whoever runs the compiler r
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from .source import Source, Span
 
@@ -119,3 +120,13 @@ class SpecError(Exception):
         from .render import render
 
         return "\n\n" + render(self.diagnostics, self.source)
+
+
+class Failed(Exception):
+    """A diagnostic has been recorded; whoever caught this gives up on its statement."""
+
+
+def fail(report: Report, code: Code, span: Span | None, **rest: Any) -> Failed:
+    """Record a diagnostic and return the exception to raise."""
+    report.add(code, span, **rest)
+    return Failed()

@@ -75,3 +75,8 @@ class KnownWords:
 def _shorter(word: str) -> set[str]:
     """A word without one of its letters."""
     return {word[:at] + word[at + 1 :] for at in range(len(word))}
+
+
+def article(kind: str) -> str:
+    """`an input`, `a layer or input`."""
+    return f"{'an' if kind[0] in 'aeio' else 'a'} {kind}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from nnspec.compiler.connectivity.edge_set import EdgeSet
+    from nnspec.compiler.edges.edge_set import EdgeSet
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -62,7 +62,7 @@ Preferring = Callable[[str | None], AbstractContextManager[None]]
 @pytest.fixture(scope="session")
 def preferring() -> Preferring:
     """Compiles with a kernel wherever one can compute what is connected; with None, as planned."""
-    from nnspec.compiler import kernels
+    from nnspec.compiler.plan import choice as kernels
 
     every = kernels._kernels
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ...compiler.connectivity.edge_set import Full
-from ...compiler.graph import (
+from ...compiler.edges.edge_set import Full
+from ...compiler.graph.graph import (
     Add,
     AddBias,
     Apply,
@@ -19,8 +19,8 @@ from ...compiler.graph import (
     Value,
     WeightPenalty,
 )
-from ...compiler.model import LossTerm
-from ...compiler.plan import Plan
+from ...compiler.graph.model import LossTerm
+from ...compiler.plan.plan import Plan
 from ..layout import call, chained, collection
 from ..target import (
     Rendering,
@@ -126,7 +126,6 @@ class _Writer:
         build += [line for lines, _ in outputs for line in lines]
         inputs_text = self._one_or_list([data.name for data in graph.inputs])
         outputs_text = self._one_or_list([text for _, text in outputs])
-        registered = sorted(self.kernels & REGISTERED)
         losses = self._losses(graph)
         needed, imported = stored_needs(self.plan)
         self.kernels |= needed
@@ -146,7 +145,7 @@ class _Writer:
             "variables": tuple(f'"{name}": {text},' for name, text in self.variables),
             "digests": tuple(self.digests),
             "digests_of_model": "digests(model)" if self.digests else "{}",
-            "registered": tuple(registered) + _loss_functions(losses),
+            "registered_losses": _loss_functions(losses),
             "model_name": graph.name,
         }
         imports = {
@@ -392,4 +391,4 @@ class _Writer:
         return spelled(LOSSES, loss), f"keras.ops.{pool}({{}}, axis={axis})" if rank else "{}"
 
 
-TARGET = Target("keras", render)
+TARGET = Target("keras", render, registered=REGISTERED)

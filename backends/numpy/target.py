@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ...compiler.connectivity.edge_set import Diagonal, Full, Listed, Product, Shifted
-from ...compiler.graph import (
+from ...compiler.edges.edge_set import Diagonal, Full, Listed, Product, Shifted
+from ...compiler.graph.graph import (
     Add,
     AddBias,
     Apply,
@@ -19,7 +19,7 @@ from ...compiler.graph import (
     Project,
     Value,
 )
-from ...compiler.plan import Plan
+from ...compiler.plan.plan import Plan
 from ..layout import call, collection, returned_sum, summed
 from ..target import (
     Rendering,

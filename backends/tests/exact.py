@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ...compiler.connectivity.degrees import degrees
-from ...compiler.connectivity.edge_set import Diagonal, Full
-from ...compiler.graph import (
+from ...compiler.edges.degrees import degrees
+from ...compiler.edges.edge_set import Diagonal, Full
+from ...compiler.graph.graph import (
     AddBias,
     Apply,
     ApplyNorm,
@@ -17,8 +17,8 @@ from ...compiler.graph import (
     Value,
     WeightPenalty,
 )
-from ...compiler.model import LossTerm
-from ...compiler.plan import Plan
+from ...compiler.graph.model import LossTerm
+from ...compiler.plan.plan import Plan
 from ..layout import collection
 from ..target import bias_index, chain_of, is_identity, is_sparse, scaled
 

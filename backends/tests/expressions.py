@@ -12,8 +12,8 @@ import keyword
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 
-from ...compiler import statement as stated
-from ...compiler.statement import Expression
+from ...compiler.graph import statement as stated
+from ...compiler.graph.statement import Expression
 from ..kernels import names_of
 
 # How tightly the operators bind, loosest first; what needs no parentheses anywhere binds tightest.

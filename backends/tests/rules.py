@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import comb, exp, log1p, prod
 
-from ...compiler import statement as stated
-from ...compiler.connectivity.edge_set import Diagonal, Full
-from ...compiler.graph import Project
-from ...compiler.plan import Plan
+from ...compiler.edges.edge_set import Diagonal, Full
+from ...compiler.graph import statement as stated
+from ...compiler.graph.graph import Project
+from ...compiler.plan.plan import Plan
 from ..kernels import names_of
 from ..layout import WIDTH, call, collection
 from ..target import shape_text

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from ...compiler.connectivity.edge_set import Diagonal, Full
-from ...compiler.graph import Add, AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Project
-from ...compiler.model import Data
-from ...compiler.plan import Plan, Stored, compact
+from ...compiler.edges.edge_set import Diagonal, Full
+from ...compiler.graph.graph import Add, AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Project
+from ...compiler.graph.model import Data
+from ...compiler.plan.plan import Plan, Stored, compact
 from ..common.kernels.array_hash import array_hash
-from ..kernels import FRAMEWORKS
 from ..layout import call, collection
 from ..target import (
     Rendering,
@@ -139,7 +138,7 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     imports |= imported
     if len(targets) < 2:
         imports.discard("from itertools import combinations")
-    return Rendering(context, frozenset(kernels), frozenset(imports), FRAMEWORKS)
+    return Rendering(context, frozenset(kernels), frozenset(imports))
 
 
 def _robustness(plan: Plan, targets: Sequence[str]) -> dict[str, set[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import keyword
 
-from ...compiler import reserved
+from ...compiler.names import reserved
 from .. import parts
 
 VOCABULARY = parts.vocabulary(

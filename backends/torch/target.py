@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from ...compiler.graph import (
+from ...compiler.graph.graph import (
     Add,
     AddBias,
     Apply,
@@ -17,8 +17,8 @@ from ...compiler.graph import (
     Project,
     Value,
 )
-from ...compiler.layouts import FREE, Layout
-from ...compiler.plan import Plan
+from ...compiler.plan.layouts import FREE, Layout
+from ...compiler.plan.plan import Plan
 from .. import parts
 from ..source import (
     Assign,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from nnspec.compiler.cli import main
+from nnspec.compiler.command.main import main
 
 HERE = Path(__file__).parent
 CASES = sorted(path.stem for path in HERE.glob("*.nnspec"))

@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from nnspec.compiler.cli import main
+from nnspec.compiler.command.main import main
+from nnspec.compiler.command.progress import search_progress
 from nnspec.compiler.pipeline import understand
-from nnspec.compiler.progress import search_progress
 from nnspec.dsl.syntax import Spec
 
 SPEC = """model small
@@ -429,7 +429,7 @@ def test_generated_tests_are_run(spec: Path) -> None:
     import subprocess
     import sys
 
-    command = [sys.executable, "-m", "nnspec.compiler.cli", "test", str(spec), "-t", "numpy"]
+    command = [sys.executable, "-m", "nnspec.compiler.command.main", "test", str(spec), "-t", "numpy"]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert " passed" in finished.stdout
@@ -442,13 +442,13 @@ def test_a_long_search_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     path.write_text(
         "model search\ninput x[300]\nlayer y[300]\nconnect x -> y : { i -> j : (i * j) % 300 == 1 }\n"
     )
-    monkeypatch.setattr("nnspec.compiler.progress.PATIENCE", 0)
+    monkeypatch.setattr("nnspec.compiler.command.progress.PATIENCE", 0)
     shown = Console(file=io.StringIO(), force_terminal=True)
     with search_progress(shown):
         understand(path)
     assert "pairs tried" in shown.file.getvalue()
     quiet = Console(file=io.StringIO(), force_terminal=True)
-    monkeypatch.setattr("nnspec.compiler.progress.PATIENCE", 1000)
+    monkeypatch.setattr("nnspec.compiler.command.progress.PATIENCE", 1000)
     with search_progress(quiet):
         understand(path)
     assert quiet.file.getvalue() == ""

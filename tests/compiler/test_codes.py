@@ -13,7 +13,7 @@ import pytest
 
 from nnspec.compiler import codes as semantic
 from nnspec.compiler import pipeline
-from nnspec.compiler.connectivity import limits
+from nnspec.compiler.data import limits
 from nnspec.dsl import codes as syntax
 from nnspec.dsl.diagnostics import Code, SpecError
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from nnspec.compiler import codes
-from nnspec.compiler.cli import main
+from nnspec.compiler.command.main import main
 from nnspec.compiler.pipeline import understand
 from nnspec.dsl.diagnostics import Diagnostic, Report, SpecError
 from nnspec.dsl.render import render

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnspec.compiler.explain import explained
-from nnspec.compiler.graph import Project
+from nnspec.compiler.command.explain import explained
+from nnspec.compiler.graph.graph import Project
 from nnspec.compiler.pipeline import understand
 
 ROOT = Path(__file__).parent.parent.parent

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from nnspec.compiler.kernels import COSTS, Choice
 from nnspec.compiler.pipeline import understand
+from nnspec.compiler.plan.choice import COSTS, Choice
 
 
 def choice(

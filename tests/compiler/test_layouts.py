@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnspec.compiler.graph import Graph, Project
-from nnspec.compiler.kernels import Kernel
-from nnspec.compiler.layouts import Layouts, assign, cheapest
+from nnspec.compiler.graph.graph import Graph, Project
 from nnspec.compiler.pipeline import understand
+from nnspec.compiler.plan.choice import Kernel
+from nnspec.compiler.plan.layouts import Layouts, assign, cheapest
 
 KERNELS: tuple[Kernel, ...] = ("dense", "masked", "edges", "band", "blocks", "diagonal")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nnspec.compiler.model import Model
-from nnspec.compiler.resolve import resolve
+from nnspec.compiler.graph.model import Model
+from nnspec.compiler.resolve.resolve import resolve
 from nnspec.dsl.diagnostics import Report
 from nnspec.dsl.parser import parse
 from nnspec.dsl.source import Source

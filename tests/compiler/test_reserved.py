@@ -15,7 +15,7 @@ import pytest
 
 from nnspec.backends import kernels
 from nnspec.compiler import compile_spec
-from nnspec.compiler.reserved import (
+from nnspec.compiler.names.reserved import (
     CLASSES,
     GENERATED,
     KERNELS,
@@ -26,7 +26,7 @@ from nnspec.compiler.reserved import (
     class_name,
     refusal,
 )
-from nnspec.compiler.sets import RULES
+from nnspec.compiler.sets.resolver import RULES
 from nnspec.dsl.diagnostics import SpecError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -110,13 +110,15 @@ def test_what_stands_beside_names_of_a_spec_is_reserved(generated: Generated, ta
     beside = [identifiers(f) for f in functions if bound(f) & generated.names]
     assert beside
     free = {name for names in beside for name in names if not generated.derived(name)}
-    assert free - RESERVED == set(), "add these to compiler/reserved.py"
+    assert free - RESERVED == set(), "add these to compiler/names/reserved.py"
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_what_a_module_defines_and_imports_is_reserved(generated: Generated, target: str) -> None:
     own = {class_name(generated.model), *(f"{output}_loss" for output in generated.outputs)}
-    assert top_level(generated.own[target]) - own - RESERVED == set(), "add these to compiler/reserved.py"
+    assert top_level(generated.own[target]) - own - RESERVED == set(), (
+        "add these to compiler/names/reserved.py"
+    )
 
 
 def test_methods_and_attributes_of_a_pytorch_model_are_reserved(generated: Generated) -> None:
@@ -127,14 +129,16 @@ def test_methods_and_attributes_of_a_pytorch_model_are_reserved(generated: Gener
         for n in ast.walk(model)
         if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == "self"
     }
-    assert (methods | attributes) - generated.names - RESERVED == set(), "add these to compiler/reserved.py"
+    assert (methods | attributes) - generated.names - RESERVED == set(), (
+        "add these to compiler/names/reserved.py"
+    )
 
 
 def test_classes_in_generated_pytorch_code_cannot_be_a_model_s(generated: Generated) -> None:
     module = ast.parse(generated.whole["torch"])
     names = identifiers(module) | top_level(module)
     capitalised = {name for name in names if name[0].isupper()} - {class_name(generated.model)}
-    assert capitalised - CLASSES == set(), "add these to CLASSES in compiler/reserved.py"
+    assert capitalised - CLASSES == set(), "add these to CLASSES in compiler/names/reserved.py"
 
 
 def test_generated_tests_hold_names_as_strings_alone(tmp_path: Path) -> None:
@@ -175,13 +179,13 @@ def defines(path: Path, name: str) -> bool:
 
 def test_kernels_are_those_of_the_targets() -> None:
     defined = {name for target in TARGETS for name in definitions(target)}
-    assert defined - KERNELS == set(), "add these to KERNELS in compiler/reserved.py"
-    assert KERNELS - defined == set(), "these kernels are gone: take them out of compiler/reserved.py"
+    assert defined - KERNELS == set(), "add these to KERNELS in compiler/names/reserved.py"
+    assert KERNELS - defined == set(), "these kernels are gone: take them out of compiler/names/reserved.py"
 
 
 def test_kernels_cannot_give_their_names_to_a_model() -> None:
     classes = {name for name in definitions("torch") if name[0].isupper()}
-    assert classes - CLASSES == set(), "add these to CLASSES in compiler/reserved.py"
+    assert classes - CLASSES == set(), "add these to CLASSES in compiler/names/reserved.py"
 
 
 def test_words_are_those_of_the_language() -> None:

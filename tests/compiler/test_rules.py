@@ -19,7 +19,12 @@ NEVER = {
     "backends": FRAMEWORKS,
 }
 # The pipeline, the command and `load` are where the three parts meet.
-MEETING = {"compiler/pipeline.py", "compiler/cli.py", "compiler/building.py", "compiler/loaded.py"}
+MEETING = {
+    "compiler/pipeline.py",
+    "compiler/command/main.py",
+    "compiler/command/building.py",
+    "compiler/loaded.py",
+}
 SOURCES = [p for part in NEVER for p in sorted((ROOT / part).rglob("*.py")) if "kernels" not in p.parts]
 
 
@@ -60,7 +65,7 @@ def test_imports_keep_to_the_table(path: Path) -> None:
 def test_compiling_imports_no_framework_and_nothing_slow() -> None:
     code = (
         "import sys\n"
-        "from nnspec.compiler.cli import main\n"
+        "from nnspec.compiler.command.main import main\n"
         f"main(['{ROOT / 'examples' / 'ring.nnspec'}', '--stdout'], standalone_mode=False)\n"
         "slow = {'torch', 'keras', 'tensorflow', 'jax', 'scipy', 'rich', 'polars', 'sklearn', 'pytest'}\n"
         "print(sorted(slow & set(sys.modules)), file=sys.stderr)\n"

@@ -51,7 +51,7 @@ def run(
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
         **variables,
     }
-    command = [sys.executable, "-P", "-m", "nnspec.compiler.cli", "test", spec.name, *arguments]
+    command = [sys.executable, "-P", "-m", "nnspec.compiler.command.main", "test", spec.name, *arguments]
     return subprocess.run(
         command, cwd=spec.parent, env=environment, capture_output=True, text=True, check=False
     )

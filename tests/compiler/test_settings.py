@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from nnspec.compiler.cli import main
+from nnspec.compiler.command.main import main
 
 SPEC = "model {name}\nparam n = 4\ninput x[n]\nlayer h[n] : tanh\nconnect x -> h : all\noutput h\n"
 WARNING = SPEC + "input unread[3]\n"
@@ -30,13 +30,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
 
     def with_settings(text: str) -> Path:
         (tmp_path / "pyproject.toml").write_text(text)
-        from nnspec.compiler import reporting
+        from nnspec.compiler.command import reporting
 
         reporting._settings.cache_clear()
         return tmp_path
 
     yield with_settings
-    from nnspec.compiler import reporting
+    from nnspec.compiler.command import reporting
 
     reporting._settings.cache_clear()
 

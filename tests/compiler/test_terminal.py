@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from nnspec.compiler import cli
-from nnspec.compiler.console import open_streams
+from nnspec.compiler.command import main as cli
+from nnspec.compiler.command.console import open_streams
 from nnspec.dsl.printing import printable
 
-COMMAND = [sys.executable, "-m", "nnspec.compiler.cli"]
+COMMAND = [sys.executable, "-m", "nnspec.compiler.command.main"]
 # A colour in 7 and in 8 bits, a cleared line, a bell, a title of the window, and text from right to left.
 HOSTILE = "\x1b[31mred\x9b2K\a\x1b]0;title\x07\x7f\u202eback"
 NAMES = [
@@ -216,7 +216,7 @@ def test_a_bar_of_progress_is_in_nobodys_way(
     command: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Standard output may be a file while the bar is on the terminal; where both are one, the bar goes."""
-    monkeypatch.setattr("nnspec.compiler.progress.PATIENCE", 0)
+    monkeypatch.setattr("nnspec.compiler.command.progress.PATIENCE", 0)
     monkeypatch.setenv("TERM", "xterm")
     Path("named.nnspec").write_text(SEARCHED)
     arguments = {
@@ -295,7 +295,7 @@ def test_a_closed_stream_gets_no_other_file(tmp_path: Path) -> None:
     """Without its number taken, the next file that is opened has it, and is written messages."""
     code = (
         "import os, sys\n"
-        "from nnspec.compiler.console import open_streams\n"
+        "from nnspec.compiler.command.console import open_streams\n"
         "open_streams()\n"
         "assert min(os.dup(0), os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)) > 2\n"
         "print('lost', file=sys.stderr)\n"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnspec.compiler.model import Model
-from nnspec.compiler.resolve import resolve
+from nnspec.compiler.graph.model import Model
+from nnspec.compiler.resolve.resolve import resolve
 from nnspec.dsl.diagnostics import Diagnostic, Report, SpecError
 from nnspec.dsl.parser import parse
 from nnspec.dsl.source import Source

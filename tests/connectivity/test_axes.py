@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nnspec.compiler.cli import main
+from nnspec.compiler.command.main import main
 
 from .specs import model, resolved
 
@@ -318,7 +318,7 @@ def test_components():
     from scipy import sparse
     from scipy.sparse.csgraph import connected_components
 
-    from nnspec.compiler.edge_table import component_sizes
+    from nnspec.compiler.command.edge_table import component_sizes
 
     rng = np.random.default_rng(0)
     for count in (0, 1, 30, 200, 1000):

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from nnspec.compiler.connectivity.degrees import degrees, unreached
-from nnspec.compiler.connectivity.edge_set import Listed
-from nnspec.compiler.connectivity.structure import recognised
+from nnspec.compiler.edges.degrees import degrees, unreached
+from nnspec.compiler.edges.edge_set import Listed
+from nnspec.compiler.edges.structure import recognised
 
 from . import drawn, drawn_sets, oracle
 from .drawn_sets import Sides

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnspec.compiler.connectivity.budget import Budget
-from nnspec.compiler.connectivity.closure import closure
-from nnspec.compiler.connectivity.edge_set import EdgeSet, listed
+from nnspec.compiler.edges.edge_set import EdgeSet, listed
+from nnspec.compiler.names.budget import Budget
+from nnspec.compiler.sets.rules.closure import closure
 
 from .specs import model, resolved
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nnspec.compiler.connectivity import search
-from nnspec.compiler.connectivity.budget import Budget
+from nnspec.compiler.names.budget import Budget
+from nnspec.compiler.sets import search
 
 from .specs import connection, pairs, refusal
 
@@ -27,9 +27,9 @@ def looked_at(monkeypatch):
             super().__setattr__(name, value)
             counts.append(limit - value)
 
-    monkeypatch.setattr("nnspec.compiler.sets.Budget", Counting)
+    monkeypatch.setattr("nnspec.compiler.sets.resolver.Budget", Counting)
     # What has a closed form is not looked for at all; here it is.
-    monkeypatch.setattr("nnspec.compiler.connectivity.builders.symbolic", lambda *_: None)
+    monkeypatch.setattr("nnspec.compiler.sets.builders.symbolic", lambda *_: None)
     return lambda: max(counts)
 
 

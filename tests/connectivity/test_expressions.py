@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnspec.compiler.connectivity.narrowing import Interval, _cosine, _tangent
+from nnspec.compiler.sets.narrowing import Interval, _cosine, _tangent
 
 from .specs import Refused, model, pairs, refusal
 

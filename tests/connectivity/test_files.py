@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from nnspec.compiler.connectivity import limits
+from nnspec.compiler.data import limits
 
 from .specs import connection, pairs, refusal, resolved, spec
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nnspec.compiler.connectivity import random_edges
-from nnspec.compiler.connectivity.edge_set import Full
-from nnspec.compiler.connectivity.random_edges import Stream, choose, philox, seed_of
+from nnspec.compiler.edges import draw as random_edges
+from nnspec.compiler.edges.draw import Stream, choose, philox, seed_of
+from nnspec.compiler.edges.edge_set import Full
 
 from .specs import connection, model, pairs, refusal, resolved, spec
 

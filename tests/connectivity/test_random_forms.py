@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nnspec.compiler.connectivity import random_edges
-from nnspec.compiler.connectivity.algebra import Complement
-from nnspec.compiler.connectivity.edge_set import Diagonal, Full, Listed, TooManyEdges, listed
-from nnspec.compiler.connectivity.random_edges import Stream, binomial, keep_each, pair_uniforms
-from nnspec.compiler.connectivity.random_rule import TooFew, with_count, with_probability
+from nnspec.compiler.edges import draw as random_edges
+from nnspec.compiler.edges.algebra import Complement
+from nnspec.compiler.edges.draw import Stream, binomial, keep_each, pair_uniforms
+from nnspec.compiler.edges.edge_set import Diagonal, Full, Listed, TooManyEdges, listed
+from nnspec.compiler.sets.rules.random import TooFew, with_count, with_probability
 
 from . import random_oracle as oracle
 from .specs import connection, pairs, refusal

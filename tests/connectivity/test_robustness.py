@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nnspec.compiler.connectivity.degrees import unreached
-from nnspec.compiler.connectivity.edge_set import Diagonal, Full, Listed, Product, Shifted
+from nnspec.compiler.edges.degrees import unreached
+from nnspec.compiler.edges.edge_set import Diagonal, Full, Listed, Product, Shifted
 
 from .specs import connection, pairs, refusal, resolved, spec
 

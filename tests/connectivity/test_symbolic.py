@@ -10,10 +10,10 @@ from math import prod
 import numpy as np
 import pytest
 
-from nnspec.compiler.connectivity import builders
-from nnspec.compiler.connectivity.degrees import degrees, unreached
-from nnspec.compiler.connectivity.edge_set import Diagonal, EdgeSet, Full, Listed, Product, Shifted, from_keys
-from nnspec.compiler.connectivity.structure import recognised
+from nnspec.compiler.edges.degrees import degrees, unreached
+from nnspec.compiler.edges.edge_set import Diagonal, EdgeSet, Full, Listed, Product, Shifted, from_keys
+from nnspec.compiler.edges.structure import recognised
+from nnspec.compiler.sets import builders
 
 from .specs import connection, refusal
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import io as scipy_io
 from scipy import sparse
 
-from nnspec.compiler.connectivity import tables
+from nnspec.compiler.data import tables
 from nnspec.dsl.diagnostics import Report
 from nnspec.dsl.source import Source, Span
 

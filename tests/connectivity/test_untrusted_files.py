@@ -18,11 +18,11 @@ from scipy import io as scipy_io
 from scipy import sparse
 
 from nnspec.backends.common.kernels.names import names_of
-from nnspec.compiler.connectivity import limits
-from nnspec.compiler.connectivity.matrices import BadMatrix, matrix_market
-from nnspec.compiler.connectivity.packed import parquet_size
-from nnspec.compiler.lower import lower
-from nnspec.compiler.plan import plan
+from nnspec.compiler.data import limits
+from nnspec.compiler.data.matrices import BadMatrix, matrix_market
+from nnspec.compiler.data.packed import parquet_size
+from nnspec.compiler.graph.lower import lower
+from nnspec.compiler.plan.plan import plan
 
 from .specs import connection, model, pairs, refusal, resolved, spec
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nnspec.compiler.model import Drawn, DrawnByFanIn, Given
+from nnspec.compiler.graph.model import Drawn, DrawnByFanIn, Given
 
 from .specs import connection, model, refusal, spec
 

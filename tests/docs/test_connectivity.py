@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnspec.compiler.model import Connection, Given, Model
+from nnspec.compiler.graph.model import Connection, Given, Model
 
 from ..connectivity.specs import model
 from .test_docs import ROOT, Block, blocks

@@ -31,8 +31,8 @@ from nnspec.compiler.catalogue.activations import ACTIVATIONS
 from nnspec.compiler.catalogue.initialisers import DISTRIBUTIONS
 from nnspec.compiler.catalogue.losses import LOSSES, PENALTIES
 from nnspec.compiler.catalogue.norms import NORMS
-from nnspec.compiler.expressions import FUNCTIONS
-from nnspec.compiler.sets import RULES
+from nnspec.compiler.names.evaluate import FUNCTIONS
+from nnspec.compiler.sets.resolver import RULES
 from nnspec.dsl.diagnostics import SpecError
 
 ROOT = Path(__file__).parent.parent.parent

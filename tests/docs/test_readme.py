@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from nnspec.compiler.cli import main
+from nnspec.compiler.command.main import main
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text()

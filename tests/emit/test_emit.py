@@ -16,7 +16,7 @@ from nnspec.backends.archive import npz
 from nnspec.backends.emit import Refused, write
 from nnspec.backends.headers import origin_of
 from nnspec.compiler import compile_spec
-from nnspec.compiler.plan import Stored
+from nnspec.compiler.plan.plan import Stored
 
 ROOT = Path(__file__).parent.parent.parent
 GRAPH_MLP = ROOT / "examples" / "graph_mlp.nnspec"
@@ -74,7 +74,7 @@ def test_bytes_do_not_depend_on_folder_locale_or_hash_seed(files: dict[str, byte
         folder = tmp_path / seed
         environment = {**os.environ, "PYTHONHASHSEED": seed, "LC_ALL": locale}
         subprocess.run(
-            [sys.executable, "-m", "nnspec.compiler.cli", str(GRAPH_MLP), "-o", str(folder)],
+            [sys.executable, "-m", "nnspec.compiler.command.main", str(GRAPH_MLP), "-o", str(folder)],
             cwd=tmp_path,
             env=environment,
             check=True,

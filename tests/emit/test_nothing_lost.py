@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from nnspec.backends.emit import replace_files
 from nnspec.backends.headers import origin_of
-from nnspec.compiler.cli import main
+from nnspec.compiler.command.main import main
 
 SPEC = """model connectome
 param n = 4

@@ -20,7 +20,7 @@ from nnspec.backends.archive import archived, npz
 from nnspec.backends.common.kernels.stored import archive_digest, load_stored
 from nnspec.backends.emit import write
 from nnspec.compiler import compile_spec
-from nnspec.compiler.plan import Stored
+from nnspec.compiler.plan.plan import Stored
 
 SPEC = """model net
 input x[4]

@@ -22,7 +22,7 @@ from nnspec.backends.archive import archived
 from nnspec.backends.common.kernels.stored import archive_digest
 from nnspec.backends.emit import write
 from nnspec.compiler import compile_spec
-from nnspec.compiler.plan import Stored
+from nnspec.compiler.plan.plan import Stored
 
 Arrays = dict[str, np.ndarray]
 

@@ -29,13 +29,16 @@ from mutations import EXTREMES, PIECE, ROOT, corpus, mutated
 
 with atheris.instrument_imports(include=["nnspec.dsl", "nnspec.compiler"]):
     # With a tenth of the edges, what takes long or fills the memory all the same has passed by the limits.
-    from nnspec.compiler.connectivity import edge_set
+    from nnspec.compiler.edges import edge_set
 
     edge_set.EDGE_LIMIT //= 10
-    from nnspec.compiler.connectivity import budget
+    from nnspec.compiler.names import budget
 
     budget.CANDIDATE_LIMIT //= 10
-    from nnspec.compiler import cli, explain, expressions, pipeline
+    from nnspec.compiler import pipeline
+    from nnspec.compiler.command import explain
+    from nnspec.compiler.command import main as cli
+    from nnspec.compiler.names import evaluate as expressions
     from nnspec.dsl import formatter, parser, render
     from nnspec.dsl.diagnostics import Diagnostic, Report, SpecError
     from nnspec.dsl.source import Source

@@ -74,7 +74,7 @@ def test_kept_specs_give_files(spec: Path) -> None:
 def test_sets_that_fill_the_memory_only_together_are_refused(
     turn: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nnspec.compiler.sets.EDGE_LIMIT", 1000)
+    monkeypatch.setattr("nnspec.compiler.sets.resolver.EDGE_LIMIT", 1000)
     path = tmp_path / "many.nnspec"
     path.write_text(f"model many\ninput h0[10]\nfor k in 1..50 {{\nlayer h{{k}}[10]\n{turn}\n}}\n")
     with pytest.raises(SpecError) as caught:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nnspec.compiler import compile_spec
-from nnspec.compiler.show import show
+from nnspec.compiler.command.show import show
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent

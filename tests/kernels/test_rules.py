@@ -18,8 +18,8 @@ from nnspec.backends.common.kernels.names import places_of, units_in_table
 from nnspec.backends.common.kernels.stored import edges_of
 from nnspec.backends.emit import write
 from nnspec.compiler import compile_spec
-from nnspec.compiler.connectivity.edge_set import Diagonal, Full, Listed, Product, Shifted, listed
-from nnspec.compiler.plan import part_name
+from nnspec.compiler.edges.edge_set import Diagonal, Full, Listed, Product, Shifted, listed
+from nnspec.compiler.plan.plan import part_name
 
 # ---------------------------------------------------------------------------------------- drawn sets
 

@@ -20,9 +20,10 @@ import pytest
 
 from nnspec.backends.tests.kernels.rules import check_statement, stated
 from nnspec.backends.tests.rules import Sample
-from nnspec.compiler import compile_spec, sets
-from nnspec.compiler.connectivity.edge_set import EdgeSet, Shifted, from_keys, pair_keys, shifted
-from nnspec.compiler.connectivity.structure import recognised
+from nnspec.compiler import compile_spec
+from nnspec.compiler.edges.edge_set import EdgeSet, Shifted, from_keys, pair_keys, shifted
+from nnspec.compiler.edges.structure import recognised
+from nnspec.compiler.sets import resolver as sets
 
 from ..docs.test_docs import blocks
 from .checking import check_statements, generated_tests, run_statements

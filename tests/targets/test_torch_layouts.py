@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nnspec.backends.emit import write
 from nnspec.compiler import compile_spec
-from nnspec.compiler.explain import explained
+from nnspec.compiler.command.explain import explained
 
 KERNELS = pytest.mark.parametrize("kernel", ["edges", "band", "blocks", "masked"])
 

@@ -228,8 +228,8 @@ def test_a_keras_model_with_names_is_saved(build: Build, tmp_path: Path) -> None
 def test_digests_of_many_names_are_quick(tmp_path: Path) -> None:
     """They are made when the spec is compiled: 200,000 names in a part of what reading them takes."""
     from nnspec.backends.target import units_digests
-    from nnspec.compiler.graph import Graph, Value
-    from nnspec.compiler.model import UnitNames
+    from nnspec.compiler.graph.graph import Graph, Value
+    from nnspec.compiler.graph.model import UnitNames
 
     names = tuple(f"gene{i}" for i in range(200_000))
     h = Value("h", (200_000,), "h")

@@ -56,13 +56,14 @@ class Expected:
         return sum(int(np.prod(shape)) for shape in self.parameters.values())
 
 
-def load_module(path: Path) -> ModuleType:
-    """A generated module from its file, whatever the import path is."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+def load_module(path: Path, package: str | None = None) -> ModuleType:
+    """A generated module from its file, whatever the import path is; as if in a package, if one is named."""
+    name = f"{package}.{path.stem}" if package else path.stem
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 

@@ -340,7 +340,7 @@ def check_other_stored(
 
     def read() -> None:
         build(folder / place.name)
-        other = load_module(folder / place.name)
+        other = load_module(folder / place.name, module.__package__)
         for name in expected.stored:
             if name.endswith(".names"):  # where names alone are stored, nothing else reads them
                 other.unit_names(name.removesuffix(".names"))

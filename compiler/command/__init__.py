@@ -1,0 +1,1 @@
+"""The terminal, and nothing that other rooms call."""

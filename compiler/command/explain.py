@@ -1,0 +1,100 @@
+"""What a spec's connections cost and how they are computed, for people and for programs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from math import prod
+
+from ..edges.degrees import degrees
+from ..edges.edge_set import Diagonal
+from ..graph.graph import Project
+from ..plan.choice import Candidate, Kernel, blocks_of
+from ..plan.layouts import Transpose
+from ..plan.plan import Plan
+
+
+@dataclass(frozen=True)
+class ConnectionFacts:
+    """One connection: sizes, degrees, cost and the kernel with its reason. Memory in bytes, in float32.
+
+    `candidates` are all kernels that could compute it, the quickest, which is `kernel`, first.
+    """
+
+    connection: str
+    source: str
+    target: str
+    edges: int
+    density: float
+    fan_in_min: int
+    fan_in_median: float
+    fan_in_max: int
+    parameters: int
+    memory: int
+    kernel: str
+    reason: str
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a plan holds, for batches of `batch`; the transposes are those of PyTorch, in order."""
+
+    batch: int
+    connections: tuple[ConnectionFacts, ...]
+    transposes: tuple[Transpose, ...]
+
+
+def explained(plan: Plan) -> Explanation:
+    """The facts of every connection, in the order of computation, and all transposes."""
+    projections = (op for op in plan.graph.operations if isinstance(op, Project))
+    return Explanation(plan.batch, tuple(_facts(op, plan) for op in projections), plan.layouts.transposes)
+
+
+def _facts(op: Project, plan: Plan) -> ConnectionFacts:
+    choice = plan.choice(op.connection)
+    fan_in = degrees(op.edges, "target")
+    n_source, n_target = op.input.units, op.output.units
+    parameters = op.edges.count if op.weight is not None and op.weight.trainable else 0
+    held = op.edges.count if op.weight is not None else 0
+    return ConnectionFacts(
+        connection=op.connection,
+        source=op.input.layer or op.input.name,
+        target=op.layer,
+        edges=op.edges.count,
+        density=op.edges.count / (n_source * n_target),
+        fan_in_min=fan_in.low,
+        fan_in_median=fan_in.median,
+        fan_in_max=fan_in.high,
+        parameters=parameters,
+        memory=4 * (held + _tables(op, choice.kernel)),
+        kernel=choice.kernel,
+        reason=choice.reason,
+        candidates=choice.candidates,
+    )
+
+
+def _tables(op: Project, kernel: Kernel) -> int:
+    """How many numbers of 32 bits the tables of a kernel of PyTorch have, but for a few."""
+    edges = op.edges
+    match kernel:
+        case "edges" | "band":  # both ends in both directions, with offsets
+            return 4 * edges.count + op.input.units + op.output.units
+        case "masked":  # the place of each in the matrix, in 64 bits
+            return 2 * edges.count
+        case "blocks":
+            blocks = blocks_of(edges)
+            assert blocks is not None
+            outer = blocks.outer()
+            if isinstance(outer, Diagonal):
+                return 0
+            # What every block reads, in both directions, and where targets differ, the order of the weights.
+            fed = degrees(outer, "target")
+            sides = prod(outer.source_shape) + prod(outer.target_shape)
+            return 3 * blocks.count + sides + (edges.count if fed.low < fed.high else 0)
+        case "dense" | "diagonal":
+            return 0
+
+
+def as_json(explanation: Explanation) -> dict[str, object]:
+    """An explanation as plain values."""
+    return asdict(explanation)

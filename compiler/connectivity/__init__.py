@@ -1,1 +1,0 @@
-"""Edge sets: how they are held, built, loaded and drawn."""

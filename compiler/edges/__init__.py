@@ -1,0 +1,1 @@
+"""What a set of edges is: its kinds, its algebra, its degrees; numpy alone, no syntax."""

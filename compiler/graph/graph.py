@@ -1,0 +1,288 @@
+"""The graph: a small fixed set of operations on named values, without any framework in it.
+
+A value is an array (batch, units) or, for codes, (batch, ...); its `shape` leaves the batch out. Operations
+stand in the order in which they can be computed. `check` holds a graph to these rules and runs after every
+pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+from typing import TypeAlias
+
+from ..catalogue.activations import Activation
+from ..catalogue.losses import Penalty
+from ..catalogue.norms import Norm
+from ..edges.edge_set import EdgeSet, Indices, Shape
+from .model import Data, DataFile, LossTerm, Start, UnitNames
+from .statement import Statements
+
+
+@dataclass(frozen=True)
+class Value:
+    """A named array; `layer` is the layer whose result it is, None for a step on the way to one."""
+
+    name: str
+    shape: Shape
+    layer: str | None = None
+
+    @property
+    def units(self) -> int:
+        """Number of entries per sample."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """An array that a model holds, under the name that it has in every target.
+
+    `start` is how a weight starts, or the one number that every entry starts as. What is neither trained nor
+    moved by training (`trainable` False, `running` False) is a constant.
+    """
+
+    name: str
+    shape: Shape
+    start: Start | float
+    trainable: bool
+    running: bool = False
+
+
+# --------------------------------------------------------------------------------------------- operations
+
+
+@dataclass(frozen=True)
+class Project:
+    """output[t] = sum over the edges s -> t of weight[e] * input[s]; `weight` None is a plain sum.
+
+    `connection` is its name, `layer` the layer that it enters.
+    """
+
+    output: Value
+    input: Value
+    connection: str
+    layer: str
+    edges: EdgeSet
+    weight: Parameter | None
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """The values that are read."""
+        return (self.input,)
+
+
+@dataclass(frozen=True)
+class Add:
+    """output = sum of inputs."""
+
+    output: Value
+    inputs: tuple[Value, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class AddBias:
+    """output[u] = input[u] + bias[index[u]]; -1 adds nothing, as in `model.Bias`."""
+
+    output: Value
+    input: Value
+    bias: Parameter
+    index: Indices | None
+    per: tuple[int, ...] | None
+
+    @property
+    def by_unit(self) -> bool:
+        """Whether every unit has an entry of its own, and there is no index."""
+        return self.index is None and self.per is None
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """The values that are read."""
+        return (self.input,)
+
+
+@dataclass(frozen=True)
+class Apply:
+    """output = activation(input)."""
+
+    output: Value
+    input: Value
+    activation: Activation
+    arguments: tuple[tuple[str, float], ...]
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """The values that are read."""
+        return (self.input,)
+
+
+@dataclass(frozen=True)
+class ApplyNorm:
+    """output = norm(input) * weight + bias; a norm with running statistics uses them outside training."""
+
+    output: Value
+    input: Value
+    norm: Norm
+    arguments: tuple[tuple[str, float], ...]
+    weight: Parameter
+    bias: Parameter
+    running_mean: Parameter | None
+    running_var: Parameter | None
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """The values that are read."""
+        return (self.input,)
+
+    @property
+    def name(self) -> str:
+        """What its parameters' names begin with: `<layer>.<norm>`."""
+        return self.weight.name.rpartition(".")[0]
+
+
+@dataclass(frozen=True)
+class Drop:
+    """output = input with units zeroed with probability p in training, the rest scaled by 1 / (1 - p)."""
+
+    output: Value
+    input: Value
+    p: float
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """The values that are read."""
+        return (self.input,)
+
+
+@dataclass(frozen=True)
+class Multiply:
+    """output = factor * input."""
+
+    output: Value
+    input: Value
+    factor: float
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """The values that are read."""
+        return (self.input,)
+
+
+Operation: TypeAlias = Project | Add | AddBias | Apply | ApplyNorm | Drop | Multiply
+
+
+@dataclass(frozen=True)
+class WeightPenalty:
+    """`coefficient * penalty(parameter)`, a term of the loss."""
+
+    coefficient: float
+    penalty: Penalty
+    parameter: str
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A whole network as operations."""
+
+    name: str
+    inputs: tuple[Data, ...]
+    targets: tuple[Data, ...]
+    parameters: tuple[Parameter, ...]
+    operations: tuple[Operation, ...]
+    layers: tuple[Value, ...]
+    outputs: tuple[str, ...]
+    losses: tuple[LossTerm, ...]
+    penalties: tuple[WeightPenalty, ...]
+    unit_names: tuple[UnitNames, ...]
+    files: tuple[DataFile, ...]
+    statements: Statements = field(default_factory=Statements)
+
+    def value(self, name: str) -> Value:
+        """The value of a layer or an input."""
+        return self.values[name]
+
+    @cached_property
+    def values(self) -> Mapping[str, Value]:
+        """The values of inputs and layers, by name."""
+        values = {data.name: Value(data.name, data.shape) for data in self.inputs}
+        return values | {str(layer.layer): layer for layer in self.layers}
+
+    @cached_property
+    def weighted(self) -> Mapping[str, Project]:
+        """The projection that each weight belongs to, by the weight's name."""
+        projections = (operation for operation in self.operations if isinstance(operation, Project))
+        return {projection.weight.name: projection for projection in projections if projection.weight}
+
+    @cached_property
+    def chains(self) -> Mapping[str, tuple[Operation, ...]]:
+        """The operations that make each layer's value, by the value's name."""
+        chains: dict[str, tuple[Operation, ...]] = {}
+        chain: list[Operation] = []
+        for operation in self.operations:
+            chain.append(operation)
+            if operation.output.layer is not None:
+                chains[operation.output.name] = tuple(chain)
+                chain = []
+        return chains
+
+
+def parameters_of(operation: Operation) -> tuple[Parameter, ...]:
+    """The parameters that an operation holds."""
+    match operation:
+        case Project():
+            return () if operation.weight is None else (operation.weight,)
+        case AddBias():
+            return (operation.bias,)
+        case ApplyNorm():
+            held = (operation.weight, operation.bias, operation.running_mean, operation.running_var)
+            return tuple(parameter for parameter in held if parameter is not None)
+        case _:
+            return ()
+
+
+class GraphError(AssertionError):
+    """A pass has broken the graph's rules: a fault of the compiler, never of a spec."""
+
+
+def check(graph: Graph) -> Graph:
+    """The graph itself, if it keeps the rules: values made once and before use, shapes and names fit."""
+    shapes = {data.name: data.shape for data in graph.inputs}
+    for operation in graph.operations:
+        for value in operation.inputs:
+            if shapes.get(value.name) != value.shape:
+                raise GraphError(
+                    f"`{operation.output.name}` reads `{value.name}`, which is not there as {value.shape}"
+                )
+        if operation.output.name in shapes:
+            raise GraphError(f"`{operation.output.name}` is made twice")
+        _check_shapes(operation)
+        shapes[operation.output.name] = operation.output.shape
+    held = [parameter for operation in graph.operations for parameter in parameters_of(operation)]
+    parameters = {parameter.name for parameter in graph.parameters}
+    if len(parameters) != len(graph.parameters):
+        raise GraphError("two parameters have one name")
+    if {p.name for p in held} != parameters:
+        raise GraphError("parameters and operations do not fit")
+    for layer in graph.layers:
+        if shapes.get(layer.name) != layer.shape:
+            raise GraphError(f"the layer `{layer.layer}` is not computed")
+    known = {layer.layer for layer in graph.layers}
+    for name in (*graph.outputs, *(term.prediction for term in graph.losses)):
+        if name not in known:
+            raise GraphError(f"`{name}` is no layer")
+    for penalty in graph.penalties:
+        if penalty.parameter not in parameters:
+            raise GraphError(f"`{penalty.parameter}` is no parameter")
+    return graph
+
+
+def _check_shapes(operation: Operation) -> None:
+    if isinstance(operation, Project):
+        sides = (operation.input.units, operation.output.units)
+        if sides != (prod(operation.edges.source_shape), prod(operation.edges.target_shape)):
+            raise GraphError(f"the edges of `{operation.connection}` do not fit its sides")
+        if operation.weight is not None and prod(operation.weight.shape) != operation.edges.count:
+            raise GraphError(f"the weight of `{operation.connection}` does not fit its edges")
+    elif any(value.units != operation.output.units for value in operation.inputs):
+        raise GraphError(f"`{operation.output.name}` changes the number of units")

@@ -1,0 +1,229 @@
+"""The resolved model: names bound, numbers folded, loops unrolled, shapes and edges known.
+
+Everything here is frozen and free of frameworks. Spans stay on what later stages may have to point at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...dsl.source import Span
+from ..catalogue.activations import Activation
+from ..catalogue.losses import Loss, Penalty
+from ..catalogue.norms import Norm
+from ..edges.edge_set import EdgeSet, Indices, Shape
+from ..names.sides import Axis, Side
+from .statement import Statements
+
+
+@dataclass(frozen=True)
+class Data:
+    """An input or a target: real values of `shape`, or, with `classes`, integer codes below it."""
+
+    name: str
+    shape: Shape
+    classes: int | None
+    span: Span
+
+
+# --------------------------------------------------------------------------------- operations of layers
+
+
+@dataclass(frozen=True, eq=False)
+class Bias:
+    """Adds `bias[index[unit]]`; an index of -1 adds nothing.
+
+    With `per` in place of an index, units with equal indices along these dimensions share an entry; without
+    either, every unit has one of its own. `start` is the number that all entries start as, or one for each.
+    """
+
+    size: int
+    start: Given | float
+    index: Indices | None
+    per: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class Activate:
+    """An activation with the values of its parameters."""
+
+    activation: Activation
+    arguments: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Normalise:
+    """A norm with its numbers."""
+
+    norm: Norm
+    arguments: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Zeroes a unit with probability `p` in training and scales the rest by 1 / (1 - p)."""
+
+    p: float
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Multiplies by a constant."""
+
+    factor: float
+
+
+Operation: TypeAlias = Bias | Activate | Normalise | Dropout | Scale
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Units and what happens to their summed input, in order."""
+
+    name: str
+    shape: Shape
+    operations: tuple[Operation, ...]
+    span: Span
+
+    @property
+    def units(self) -> int:
+        """Number of units."""
+        return prod(self.shape)
+
+
+# -------------------------------------------------------------------------------------------- connections
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Start values drawn from a distribution, whose arguments are numbers or one value per edge."""
+
+    distribution: str
+    arguments: tuple[float | NDArray[np.float64], ...]
+
+
+@dataclass(frozen=True)
+class DrawnByFanIn:
+    """The default start: uniform(-b, b), b = 1/sqrt(fan-in of the target unit in this connection)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """Start values that are stated: one number, or one per edge in canonical order, float32."""
+
+    value: float | NDArray[np.float32]
+
+
+Start: TypeAlias = Drawn | DrawnByFanIn | Given
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A weight on every edge: how it starts and whether training moves it."""
+
+    start: Start
+    trainable: bool
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One projection from a source onto a layer; `weight` None is a plain sum."""
+
+    name: str
+    source: str
+    target: str
+    edges: EdgeSet
+    weight: Weight | None
+    span: Span
+
+
+# --------------------------------------------------------------------------------------------------- loss
+
+
+@dataclass(frozen=True)
+class LossTerm:
+    """`coefficient * loss(prediction, target)`."""
+
+    coefficient: float
+    loss: Loss
+    prediction: str
+    target: str
+    span: Span
+
+
+@dataclass(frozen=True)
+class PenaltyTerm:
+    """`coefficient * penalty(weight)` of one connection's weight."""
+
+    coefficient: float
+    penalty: Penalty
+    connection: str
+    span: Span
+
+
+@dataclass(frozen=True)
+class UnitNames:
+    """The names of an axis's units, and which inputs and layers have it as which dimension."""
+
+    axis: str
+    names: tuple[str, ...]
+    bearers: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file that the spec reads: its name as written and the sha256 of its bytes."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """A whole network. Layers stand in an order in which they can be computed."""
+
+    name: str
+    params: tuple[tuple[str, int | float], ...]
+    inputs: tuple[Data, ...]
+    targets: tuple[Data, ...]
+    layers: tuple[Layer, ...]
+    connections: tuple[Connection, ...]
+    outputs: tuple[str, ...]
+    losses: tuple[LossTerm, ...]
+    penalties: tuple[PenaltyTerm, ...]
+    unit_names: tuple[UnitNames, ...]
+    files: tuple[DataFile, ...]
+    # The axes of layers and inputs that have any.
+    axes: Mapping[str, tuple[Axis | None, ...]] = field(default_factory=dict[str, "tuple[Axis | None, ...]"])
+    # What the spec states of the edges, for the generated tests to hold them against.
+    statements: Statements = field(default_factory=Statements)
+
+    def side(self, name: str) -> Side:
+        """A layer or an input as an end of edges."""
+        return Side(name, self.shape(name), self.axes.get(name, ()))
+
+    def shape(self, name: str) -> Shape:
+        """The shape of a layer or an input."""
+        return self._shapes[name]
+
+    def into(self, name: str) -> tuple[Connection, ...]:
+        """The connections that enter a layer, in the order of the spec."""
+        return tuple(self._into.get(name, ()))
+
+    @cached_property
+    def _shapes(self) -> Mapping[str, Shape]:
+        return {side.name: side.shape for side in (*self.layers, *self.inputs)}
+
+    @cached_property
+    def _into(self) -> Mapping[str, list[Connection]]:
+        into: dict[str, list[Connection]] = {}
+        for connection in self.connections:
+            into.setdefault(connection.target, []).append(connection)
+        return into

@@ -1,0 +1,1 @@
+"""Names and expressions: what stands in a spec, to its value."""

@@ -1,0 +1,178 @@
+"""Which kernels can compute a connection, what each costs, and which one is chosen, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import log, prod
+from typing import Literal, TypeAlias
+
+from ..edges.degrees import degrees
+from ..edges.edge_set import Diagonal, EdgeSet, Full, Listed, Product, Shifted, product
+from ..edges.restated import is_restated
+from ..edges.structure import described
+from ..graph.graph import Project
+from .costs import COSTS, Cost
+
+Kernel: TypeAlias = Literal["dense", "diagonal", "band", "blocks", "masked", "edges"]
+
+# A matrix is made of a sparse connection only where it has at most this many entries, in all or an edge.
+SMALL_MATRIX, MATRIX_PER_EDGE = 1 << 16, 40
+
+TEXTS: dict[Kernel, str] = {
+    "dense": "one matrix product",
+    "diagonal": "a product by unit",
+    "band": "gathered by edge, and shifted slices where compiled",
+    "blocks": "products of blocks",
+    "masked": "a small dense product, with zeros where there is no edge",
+    "edges": "gathered by edge",
+}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A kernel that could compute a connection, and what a training step with it costs.
+
+    `bytes` are moved at least and `operations` are multiplications with an addition, in float32 for the
+    planned batch: forward, the gradient of what is read unless that is an input, and that of weights that are
+    trained. `cost` is the time by the measured costs, forward and both gradients, in microseconds of the
+    machine they were measured on, so that only ratios mean something elsewhere.
+    """
+
+    kernel: Kernel
+    bytes: int
+    operations: int
+    cost: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The kernel of one connection, one sentence that says why, and all that could have been chosen."""
+
+    connection: str
+    kernel: Kernel
+    reason: str
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """A set as whole blocks: the sources and targets of one, and how many there are."""
+
+    edges: Product
+    sources: int
+    targets: int
+
+    @property
+    def count(self) -> int:
+        """How many blocks there are."""
+        return self.edges.count // (self.sources * self.targets)
+
+    def outer(self) -> EdgeSet:
+        """Pairs of blocks, each side numbered along one dimension. A list is sorted for it."""
+        n_source, n_target = prod(self.edges.source_shape), prod(self.edges.target_shape)
+        sides = (n_source // self.sources,), (n_target // self.targets,)
+        return product(*sides, self.edges.factors[:-1])
+
+
+def blocks_of(edges: EdgeSet) -> Blocks | None:
+    """A set as blocks, if it is made of blocks of more than one pair."""
+    if not isinstance(edges, Product):
+        return None
+    last = edges.factors[-1]
+    if not isinstance(last, Full) or len(edges.factors) < 2:
+        return None
+    return Blocks(edges, prod(last.source_shape), prod(last.target_shape))
+
+
+def is_band(edges: EdgeSet) -> bool:
+    """Whether a set is offsets along one dimension."""
+    return isinstance(edges, Shifted) and len(edges.strides) == 1
+
+
+def choose(projection: Project, batch: int) -> Choice:
+    """The quickest kernel for a connection, by measured costs."""
+    candidates = sorted(_candidates(projection, batch), key=lambda candidate: candidate.cost)
+    best, *others = candidates
+    return Choice(projection.connection, best.kernel, _reason(projection, best, others), tuple(candidates))
+
+
+def _candidates(projection: Project, batch: int) -> list[Candidate]:
+    pairs = projection.input.units * projection.output.units
+    return [_candidate(kernel, projection, batch) for kernel in _kernels(projection.edges, pairs)]
+
+
+def _kernels(edges: EdgeSet, pairs: int) -> Iterator[Kernel]:
+    """The kernels that can compute a set of edges among so many pairs of units."""
+    match edges:
+        case Full():
+            yield "dense"
+        case Diagonal():
+            yield "diagonal"
+        case Listed() | Shifted() | Product():
+            if is_band(edges) and is_restated(edges):
+                yield "band"
+            yield "edges"
+            if blocks_of(edges) is not None and is_restated(edges):
+                yield "blocks"
+            if pairs <= max(SMALL_MATRIX, MATRIX_PER_EDGE * edges.count):
+                yield "masked"
+
+
+def _candidate(kernel: Kernel, projection: Project, batch: int) -> Candidate:
+    """What a training step costs: both sides' arrays once a pass, and what the kernel adds."""
+    edges, n_source, n_target = projection.edges, projection.input.units, projection.output.units
+    pairs, count = n_source * n_target, edges.count
+    blocks = blocks_of(edges) if kernel == "blocks" else None
+    entries = pairs if kernel in ("dense", "masked") else count
+    # Edges of a band gather rows that are in the cache, by whichever of the two kernels.
+    costs = COSTS["band" if kernel == "edges" and is_band(edges) else kernel]
+    cost = round(_time(costs, n_source + n_target, entries, blocks.count if blocks else 0, batch), 1)
+    weight = projection.weight
+    if weight is None and kernel == "diagonal":
+        return Candidate(kernel, 0, 0, cost)  # the value itself
+    trained = weight is not None and weight.trainable
+    passes = 1 + (projection.input.layer is not None) + trained
+    numbers = passes * (n_source + n_target) * batch + (passes * count if weight else 0)
+    if kernel in ("edges", "band"):
+        numbers += passes * count * batch + 4 * count  # a row for each edge, and the tables
+    if kernel == "masked":
+        numbers += (1 + passes) * pairs
+    operations = n_source if kernel == "dense" and weight is None else entries
+    return Candidate(kernel, 4 * numbers, passes * operations * batch, cost)
+
+
+def _time(costs: Sequence[Cost], units: int, entries: int, blocks: int, batch: int) -> float:
+    """Microseconds of a training step: between batches that were measured, on a line between logarithms."""
+    times = [c.call + c.unit * units + c.weight * entries + c.block * blocks for c in costs]
+    batches = [cost.batch for cost in costs]
+    if batch >= batches[-1]:
+        return times[-1] * batch / batches[-1]
+    after = next(at for at, measured in enumerate(batches) if measured > batch)
+    low, high = after - 1, after
+    along = log(batch / batches[low]) / log(batches[high] / batches[low])
+    return times[low] * (times[high] / times[low]) ** along
+
+
+def _reason(projection: Project, best: Candidate, others: list[Candidate]) -> str:
+    edges = projection.edges
+    if isinstance(edges, Full):
+        how = "one matrix product" if projection.weight else "the sum of all units, for each target"
+        return f"every pair is connected: {how}"
+    if isinstance(edges, Diagonal):
+        how = "a product by unit" if projection.weight else "the values themselves"
+        return f"each unit feeds its own counterpart: {how}"
+    fan_in = degrees(edges, "target")
+    spread = f"{fan_in.low}" if fan_in.low == fan_in.high else f"{fan_in.low} to {fan_in.high}"
+    pairs = projection.input.units * projection.output.units
+    what = "" if isinstance(edges, Listed) else f"{described(edges)}: "
+    text = f"{what}{edges.count:,} of {pairs:,} pairs, fan-in {spread}: {TEXTS[best.kernel]}"
+    if not others:
+        return (
+            f"{text}; a matrix would have {pairs / edges.count:,.0f} numbers an edge" if edges.count else text
+        )
+    ratio = others[0].cost / best.cost
+    if ratio < 1.05:
+        return f"{text}; `{others[0].kernel}` would take about as long"
+    times = f"{ratio:.1f} times" if ratio < 10 else f"{ratio:.0f} times"
+    return f"{text}; `{others[0].kernel}` would take about {times} as long"

@@ -1,0 +1,294 @@
+"""Which layout every value has in memory, batch first or units first, and where a value is transposed.
+
+Kernels along edges compute units first, (units, batch), so that an edge reads one run of the batch. Inputs
+come and outputs go batch first. Products with a matrix read and write either layout, and all else keeps what
+it reads. Layers are assigned layouts such that as few numbers as possible are transposed: whole chains of
+sparse layers stay units first, and dense layers between them too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations, pairwise
+from math import prod
+from typing import Literal, TypeAlias
+
+from ..graph.graph import Graph, Project
+from .choice import Kernel
+
+Layout: TypeAlias = Literal["batch first", "units first"]
+
+# What a kernel reads and writes: along edges always units first, a matrix either, the others what they read.
+# A band does, too, but inside it is units first: what comes and goes batch first, it transposes itself.
+FIXED: frozenset[Kernel] = frozenset(["edges", "band"])
+FREE: frozenset[Kernel] = frozenset(["dense", "masked"])
+
+
+@dataclass(frozen=True)
+class Transpose:
+    """A copy of a value in the other layout; where it is trained through, its gradient is copied back.
+
+    `value` is an input or a layer; `connection` is whose reading or result it is, None for one that serves
+    all, or what is returned. What is `inside` is done by the kernel.
+    """
+
+    value: str
+    connection: str | None
+    to: Layout
+    units: int
+    reason: str
+    inside: bool = False
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy of an input or layer beside it, in the other layout, and the connections that read it."""
+
+    value: str
+    to: Layout
+    connections: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Layouts:
+    """The inputs and layers that are units first, copies that are made once, and all transposes.
+
+    An input is one of `units_first` where it is transposed before anything reads it.
+    """
+
+    units_first: tuple[str, ...]
+    copies: tuple[Copy, ...]
+    transposes: tuple[Transpose, ...]
+
+    def of(self, value: str) -> Layout:
+        """The layout of an input or layer, once it is made."""
+        return "units first" if value in self._units_first else "batch first"
+
+    def copy_of(self, value: str) -> Copy | None:
+        """The copy of an input or layer, if there is one."""
+        return self._copies.get(value)
+
+    def copy_for(self, connection: str) -> Copy | None:
+        """The copy that a connection reads, if it reads one."""
+        return self._copies_read.get(connection)
+
+    def before(self, projection: Project) -> Layout | None:
+        """Into which layout a projection's input is transposed for it, if it is."""
+        return self._at(projection.input.name, projection.connection)
+
+    def after(self, projection: Project) -> Layout | None:
+        """Into which layout a projection's result is transposed, if it is."""
+        return self._at(projection.layer, projection.connection)
+
+    def _at(self, value: str, connection: str) -> Layout | None:
+        return self._transposed.get((value, connection))
+
+    @cached_property
+    def _units_first(self) -> frozenset[str]:
+        return frozenset(self.units_first)
+
+    @cached_property
+    def _copies(self) -> Mapping[str, Copy]:
+        return {copy.value: copy for copy in self.copies}
+
+    @cached_property
+    def _copies_read(self) -> Mapping[str, Copy]:
+        return {connection: copy for copy in self.copies for connection in copy.connections}
+
+    @cached_property
+    def _transposed(self) -> Mapping[tuple[str, str | None], Layout]:
+        """Where something is transposed in the open; a value is not, there and back, for one connection."""
+        return {(t.value, t.connection): t.to for t in self.transposes if not t.inside}
+
+
+def assign(graph: Graph, kernels: Mapping[str, Kernel]) -> Layouts:
+    """Layouts for a graph whose connections are computed by some kernels, by connection."""
+    network = _Network(graph, kernels)
+    return network.layouts(network.units_first())
+
+
+class _Network:
+    """What every layout costs, in numbers that are transposed for a sample, times `scale`.
+
+    `costs` says what it costs that a value is batch first, and that it is units first; `bonds` what it costs
+    that a value is units first and another is not. Of assignments that transpose as much, those cost less, by
+    one for each, in which layers stay as edges give them; `scale` is more than all of these together.
+    """
+
+    def __init__(self, graph: Graph, kernels: Mapping[str, Kernel]) -> None:
+        self.graph, self.kernels = graph, kernels
+        self.projections = [operation for operation in graph.operations if isinstance(operation, Project)]
+        self.scale = 1 + len(self.projections)
+        inputs = {data.name: prod(data.shape) for data in graph.inputs}
+        self.units = inputs | {layer.name: layer.units for layer in graph.layers}
+        self.costs: dict[str, tuple[int, int]] = dict.fromkeys(self.units, (0, 0))
+        self.bonds: dict[str, list[tuple[str, int]]] = {name: [] for name in self.units}
+        for name in (*inputs, *graph.outputs):
+            self._add(name, 0, self.scale * self.units[name])
+        for projection in self.projections:
+            source, target = projection.input.name, projection.layer
+            kernel = kernels[projection.connection]
+            if kernel in FIXED:
+                self._add(source, self.scale * self.units[source], 0)
+                self._add(target, self.scale * self.units[target] + (kernel == "edges"), 0)
+            elif kernel not in FREE:
+                bond = self.scale * min(self.units[source], self.units[target])
+                self.bonds[target].append((source, bond))
+                if source not in inputs:  # of an input the original is there anyway
+                    self.bonds[source].append((target, bond))
+
+    def _add(self, name: str, batch_first: int, units_first: int) -> None:
+        held = self.costs[name]
+        self.costs[name] = held[0] + batch_first, held[1] + units_first
+
+    def units_first(self) -> set[str]:
+        """The values that are units first in the cheapest assignment; where two cost the same, the fewest."""
+        prefers = {name: units_first - batch_first for name, (batch_first, units_first) in self.costs.items()}
+        bonds: dict[str, dict[str, int]] = {name: {} for name in self.units}
+        for name, others in self.bonds.items():
+            for other, bond in others:
+                bonds[name][other] = bonds[name].get(other, 0) + bond
+                bonds[other].setdefault(name, 0)
+        return cheapest(prefers, bonds)
+
+    def layouts(self, first: set[str]) -> Layouts:
+        """What follows where some inputs and layers are units first."""
+        inputs = {data.name for data in self.graph.inputs}
+        readers: dict[tuple[str, Layout], list[str]] = {}
+        results: dict[str, Transpose] = {}
+        inside: dict[str, tuple[Transpose, ...]] = {}
+        for projection in self.projections:
+            source, target, connection = projection.input.name, projection.layer, projection.connection
+            kernel, to = self.kernels[connection], _layout(target in first)
+            if kernel == "band" and not {source, target} & first:
+                why = "a band is computed units first"
+                inside[connection] = (
+                    Transpose(source, connection, "units first", self.units[source], why, True),
+                    Transpose(target, connection, "batch first", self.units[target], why, True),
+                )
+            elif kernel in FIXED:
+                readers.setdefault((source, "units first"), []).append(connection)
+                if target not in first:
+                    why = f"{kernel} computes units first"
+                    results[connection] = Transpose(target, connection, to, self.units[target], why)
+            elif kernel not in FREE:
+                reads, original = _layout(source in first), source in inputs and source in first
+                if reads != to and self.units[target] < self.units[source] and not original:
+                    why = f"{kernel} gives the layout that it reads"
+                    results[connection] = Transpose(target, connection, to, self.units[target], why)
+                    to = reads
+                readers.setdefault((source, to), []).append(connection)
+        plain = {name for name in first if name not in inputs}
+        copies: list[Copy] = []
+        before: dict[str, Transpose] = {}
+        for name, units in self.units.items():
+            other = _layout(name not in plain)
+            asking, rest = readers.get((name, other), []), readers.get((name, _layout(name in plain)), [])
+            why = f"read so by {', '.join(asking)}"
+            if name in inputs and name in first and asking and not rest:
+                plain.add(name)
+                before[asking[0]] = Transpose(name, None, other, units, why)
+            elif len(asking) > 1:
+                copies.append(Copy(name, other, tuple(asking)))
+                before[asking[0]] = Transpose(name, None, other, units, why)
+            elif asking:
+                before[asking[0]] = Transpose(name, asking[0], other, units, why)
+        transposes: list[Transpose] = []
+        for projection in self.projections:
+            connection = projection.connection
+            transposes += [before[connection]] if connection in before else []
+            transposes += inside.get(connection, ())
+            transposes += [results[connection]] if connection in results else []
+        transposes += [
+            Transpose(name, None, "batch first", self.units[name], "returned")
+            for name in self.graph.outputs
+            if name in plain
+        ]
+        return Layouts(tuple(name for name in self.units if name in plain), tuple(copies), tuple(transposes))
+
+
+def cheapest(prefers: dict[str, int], bonds: dict[str, dict[str, int]]) -> set[str]:
+    """Which names to choose so that it costs least; where two choices cost the same, the smallest set.
+
+    `prefers` is what it costs to choose a name, which may be negative, and `bonds[a][b]` what it costs to
+    choose `a` and not `b`; two names between which there is a bond stand in each other's bonds. Names with at
+    most two others are taken out first, their best answers becoming costs of those, which solves trees and
+    chains with parallel paths in one pass; what is left is solved by a minimal cut. Both dicts are used up.
+    """
+    taken: list[tuple[str, int, dict[str, tuple[int, int]]]] = []
+    waiting = [name for name in bonds if len(bonds[name]) <= 2]
+    for name in waiting:  # grows while it is gone through
+        if name not in bonds or len(bonds[name]) > 2:
+            continue
+        between = {other: (bond, bonds[other].pop(name)) for other, bond in bonds.pop(name).items()}
+        own = prefers.pop(name)
+        taken.append((name, own, between))
+        best = {
+            chosen: min(_answers(own, between, chosen))
+            for count in range(len(between) + 1)
+            for chosen in combinations(between, count)
+        }
+        if len(between) == 2:
+            a, b = between
+            prefers[a] += best[a, b] - best[(b,)]
+            prefers[b] += best[(b,)] - best[()]
+            bonds[a][b] = bonds[a].get(b, 0) + best[(a,)] + best[(b,)] - best[a, b] - best[()]
+            bonds[b].setdefault(a, 0)
+        elif between:
+            (a,) = between
+            prefers[a] += best[(a,)] - best[()]
+        waiting += between
+    chosen = _cut(prefers, bonds)
+    for name, own, between in reversed(taken):
+        without, with_it = _answers(own, between, chosen)
+        if with_it < without:
+            chosen.add(name)
+    return chosen
+
+
+def _answers(own: int, between: Mapping[str, tuple[int, int]], chosen: Collection[str]) -> tuple[int, int]:
+    """What it costs not to choose a name, and to choose it, where some of those around it are chosen."""
+    without = sum(inwards for other, (_, inwards) in between.items() if other in chosen)
+    return without, own + sum(outwards for other, (outwards, _) in between.items() if other not in chosen)
+
+
+def _cut(prefers: Mapping[str, int], room: dict[str, dict[str, int]]) -> set[str]:
+    """What `cheapest` gives, by a minimal cut between what prefers to be chosen and what does not.
+
+    It is found by augmenting paths, the shortest from one name after the other: `spare` is what each name's
+    preference has left, `room` what can still be sent along a bond. Names from which nothing more can be sent
+    are chosen, and passed over from then on.
+    """
+    spare = {name: -cost for name, cost in prefers.items()}
+    chosen: set[str] = set()
+    for start in spare:
+        while spare[start] > 0 and start not in chosen:
+            came: dict[str, str] = {start: start}
+            pending = [start]
+            for name in pending:  # grows while it is gone through
+                if spare[name] < 0:
+                    break
+                for other, left in room[name].items():
+                    if left and other not in came and other not in chosen:
+                        came[other] = name
+                        pending.append(other)
+            else:
+                chosen |= came.keys()
+                break
+            path = [name]
+            while path[-1] != start:
+                path.append(came[path[-1]])
+            pairs = list(pairwise(reversed(path)))
+            flow = min(spare[start], -spare[name], *(room[a][b] for a, b in pairs))
+            spare[start] -= flow
+            spare[name] += flow
+            for a, b in pairs:
+                room[a][b] -= flow
+                room[b][a] += flow
+    return chosen
+
+
+def _layout(units_first: bool) -> Layout:
+    return "units first" if units_first else "batch first"

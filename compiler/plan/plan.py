@@ -1,0 +1,173 @@
+"""The plan: kernels for connections, layouts for values, and what has to be stored beside the code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..edges.degrees import degrees
+from ..edges.edge_set import EdgeSet, Listed, Product, Shifted
+from ..edges.restated import is_restated
+from ..graph.graph import AddBias, Graph, Project
+from ..graph.model import Drawn, DrawnByFanIn, Given, UnitNames
+from .choice import Choice, choose
+from .layouts import Layouts, assign
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """An array that no rule in the generated code restates, kept in `<model>.npz`."""
+
+    name: str
+    array: NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class FanIn:
+    """How the total fan-in of a layer's units is told: one number, plus counts of stored edges."""
+
+    constant: int
+    counted: tuple[str, ...]
+    units: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A graph with everything decided that a target needs to know.
+
+    Kernels are chosen for batches of `batch`. The edges of connections that are `restated` are made anew by
+    the generated code; others' are stored.
+    """
+
+    graph: Graph
+    batch: int
+    choices: tuple[Choice, ...]
+    layouts: Layouts
+    restated: tuple[str, ...]
+    stored: tuple[Stored, ...]
+    fan_ins: tuple[tuple[str, FanIn], ...]
+
+    def choice(self, connection: str) -> Choice:
+        """The kernel chosen for a connection."""
+        return self._choices[connection]
+
+    def restated_projections(self) -> tuple[Project, ...]:
+        """The projections whose edges the generated code makes anew."""
+        operations, restated = self.graph.operations, frozenset(self.restated)
+        return tuple(o for o in operations if isinstance(o, Project) and o.connection in restated)
+
+    def fan_in(self, layer: str) -> FanIn:
+        """The fan-in that the default start of weights into a layer is scaled by."""
+        return self._fan_ins[layer]
+
+    @cached_property
+    def _choices(self) -> Mapping[str, Choice]:
+        return {choice.connection: choice for choice in self.choices}
+
+    @cached_property
+    def _fan_ins(self) -> Mapping[str, FanIn]:
+        return dict(self.fan_ins)
+
+
+def plan(graph: Graph, batch: int) -> Plan:
+    """Choose kernels for batches of some size, assign layouts, and say what is stored."""
+    projections = [operation for operation in graph.operations if isinstance(operation, Project)]
+    choices = tuple(choose(projection, batch) for projection in projections)
+    return Plan(
+        graph=graph,
+        batch=batch,
+        choices=choices,
+        layouts=assign(graph, {choice.connection: choice.kernel for choice in choices}),
+        restated=tuple(p.connection for p in projections if is_restated(p.edges)),
+        stored=tuple(stored for projection in projections for stored in _stored(projection))
+        + tuple(stored for named in graph.unit_names for stored in _names(named))
+        + tuple(
+            stored
+            for operation in graph.operations
+            if isinstance(operation, AddBias)
+            for stored in _of_bias(operation)
+        ),
+        fan_ins=tuple(_fan_ins(projections)),
+    )
+
+
+def compact(array: NDArray[np.int64]) -> NDArray[np.generic]:
+    """Indices as int32 where they fit: half the bytes in the file and in every gather."""
+    fits = len(array) == 0 or (array.min() >= -(2**31) and array.max() < 2**31)
+    return array.astype(np.int32) if fits else array
+
+
+def part_name(connection: str, at: int) -> str:
+    """Under which name the edges of one factor of a restated product are stored."""
+    return f"{connection}.part{at}"
+
+
+def _stored(projection: Project) -> list[Stored]:
+    stored: list[Stored] = []
+    name, edges = projection.connection, projection.edges
+    if isinstance(edges, Product) and is_restated(edges):
+        for at, factor in enumerate(edges.factors):
+            if isinstance(factor, Listed):
+                stored += _ends(part_name(name, at), factor)
+    elif isinstance(edges, Listed | Shifted | Product) and not is_restated(edges):
+        stored += _ends(name, edges)
+    start = projection.weight.start if projection.weight else None
+    if isinstance(start, Given) and isinstance(start.value, np.ndarray):
+        stored.append(Stored(f"{name}.weight.start", start.value))
+    if isinstance(start, Drawn):
+        stored += [
+            Stored(f"{name}.weight.start_{position}", argument)
+            for position, argument in enumerate(start.arguments)
+            if isinstance(argument, np.ndarray)
+        ]
+    return stored
+
+
+def _of_bias(operation: AddBias) -> list[Stored]:
+    stored: list[Stored] = []
+    name, start = operation.bias.name, operation.bias.start
+    if isinstance(start, Given) and isinstance(start.value, np.ndarray):
+        stored.append(Stored(f"{name}.start", start.value))
+    if operation.index is not None:
+        stored.append(Stored(f"{name}.index", compact(operation.index)))
+    return stored
+
+
+def _names(named: UnitNames) -> list[Stored]:
+    """The names of an axis as UTF-8, one behind the other, and where each ends: no room for a longest one."""
+    texts = [name.encode() for name in named.names]
+    return [
+        Stored(f"{named.axis}.names", np.frombuffer(b"".join(texts), np.uint8)),
+        Stored(f"{named.axis}.name_ends", np.cumsum([len(text) for text in texts])),
+    ]
+
+
+def _ends(name: str, edges: EdgeSet) -> list[Stored]:
+    source, target = edges.edges()
+    return [Stored(f"{name}.source", compact(source)), Stored(f"{name}.target", compact(target))]
+
+
+def _fan_ins(projections: list[Project]) -> list[tuple[str, FanIn]]:
+    """The total fan-in of each layer with a weight that starts by it: weighted connections all count."""
+    into: dict[str, list[Project]] = {}
+    for projection in projections:
+        if projection.weight is not None:
+            into.setdefault(projection.layer, []).append(projection)
+    result: list[tuple[str, FanIn]] = []
+    for layer, entering in into.items():
+        if not any(p.weight and isinstance(p.weight.start, DrawnByFanIn) for p in entering):
+            continue
+        constant = 0
+        counted: list[str] = []
+        for projection in entering:
+            found = degrees(projection.edges, "target")
+            if found.low == found.high and not isinstance(projection.edges, Listed):
+                constant += found.low
+            else:
+                counted.append(projection.connection)
+        result.append((layer, FanIn(constant, tuple(counted), entering[0].output.units)))
+    return result

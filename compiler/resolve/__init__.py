@@ -1,0 +1,1 @@
+"""The syntax tree to the model; every semantic error is found here."""

@@ -1,0 +1,179 @@
+"""The operations of a layer: names looked up in the catalogue, arguments evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from ...dsl import syntax
+from ...dsl.diagnostics import Report, fail
+from ...dsl.walk import call_parts, name_of
+from ...dsl.words import counted, suggest
+from .. import codes
+from ..catalogue.activations import ACTIVATIONS
+from ..catalogue.norms import NORMS
+from ..edges.edge_set import Shape
+from ..graph.model import Activate, Bias, Dropout, Given, Normalise, Operation, Scale
+from ..names.arguments import Bound, bind
+from ..names.evaluate import FLOAT32_MAX
+from ..names.sides import Side
+from ..sets.resolver import SetResolver, Sides
+
+# Operations of the language that this version does not have.
+LATER = frozenset(
+    [
+        "elu",
+        "selu",
+        "silu",
+        "mish",
+        "hard_sigmoid",
+        "hard_tanh",
+        "softsign",
+        "log_softmax",
+        "prelu",
+        "exp",
+        "rms_norm",
+    ]
+)
+
+_ALSO = ("bias", "dropout", "scale")
+
+
+def resolve_operation(
+    node: syntax.Reference | syntax.Call, side: Side, sets: SetResolver, variables: Mapping[str, int]
+) -> Operation | None:
+    """One operation of a layer; None for `bias(off)`. Raises `Failed` after recording a diagnostic."""
+    report = sets.names.report
+    name = name_of(report, node)
+    if name == "bias":
+        return _bias(node, side, sets, variables)
+    if name == "dropout":
+        bound = bind(report, node, ("p",), later=("per",))
+        _required(report, node, bound, "p")
+        return Dropout(_number("p", bound, sets, variables))
+    if name == "scale":
+        bound = bind(report, node, ("factor",), later=("per",))
+        _required(report, node, bound, "factor")
+        return Scale(_number("factor", bound, sets, variables))
+    if name in NORMS:
+        return Normalise(NORMS[name], _numbers(node, dict(NORMS[name].parameters), sets, variables))
+    if name in ACTIVATIONS:
+        entry = ACTIVATIONS[name]
+        return Activate(entry, _numbers(node, dict(entry.parameters), sets, variables))
+    if name in LATER:
+        raise fail(report, codes.NOT_YET, node.span, what=f"the operation `{name}`")
+    known = [*_ALSO, *NORMS, *ACTIVATIONS]
+    guess = suggest(name, known)
+    help = f"did you mean `{guess}`?" if guess else "operations are " + ", ".join(f"`{n}`" for n in known)
+    raise fail(report, codes.UNKNOWN_OPERATION, node.span, name=name, help=help)
+
+
+def _required(report: Report, node: syntax.Expression, bound: Bound, argument: str) -> None:
+    if argument not in bound:
+        name = name_of(report, node)
+        raise fail(report, codes.MISSING_ARGUMENT, node.span, name=name, argument=argument)
+
+
+# What numbers of operations must be, by the names of the arguments.
+_RANGES: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "p": ("at least 0 and below 1", lambda p: 0 <= p < 1),
+    "eps": ("above 0", lambda eps: eps > 0),
+    "momentum": ("between 0 and 1", lambda momentum: 0 <= momentum <= 1),
+}
+
+
+def _number(key: str, bound: Bound, sets: SetResolver, variables: Mapping[str, int]) -> float:
+    """The number that an argument is. Raises `Failed` if it is out of its range."""
+    number = float(sets.names.evaluator(variables).number(bound[key].value))
+    if key in _RANGES and not _RANGES[key][1](number):
+        fields = {"what": f"`{key}`", "wanted": _RANGES[key][0], "value": number}
+        raise fail(sets.names.report, codes.OUT_OF_RANGE, bound[key].span, **fields)
+    if abs(number) > FLOAT32_MAX:
+        raise fail(sets.names.report, codes.BEYOND_FLOAT32, bound[key].span, what=f"`{key}`")
+    return number
+
+
+def _numbers(
+    node: syntax.Expression, defaults: dict[str, float], sets: SetResolver, variables: Mapping[str, int]
+) -> tuple[tuple[str, float], ...]:
+    """The numeric arguments of an entry, defaults filled in."""
+    # A norm's numbers go by their names: which comes first would have to be looked up.
+    bound = bind(sets.names.report, node, tuple(defaults), 0 if "eps" in defaults else None, later=("per",))
+    return tuple(
+        (key, _number(key, bound, sets, variables) if key in bound else default)
+        for key, default in defaults.items()
+    )
+
+
+def _bias(
+    node: syntax.Expression, side: Side, sets: SetResolver, variables: Mapping[str, int]
+) -> Bias | None:
+    report, shape, units = sets.names.report, side.shape, side.units
+    parts = call_parts(node)
+    arguments = parts[1] if parts else ()
+    if len(arguments) == 1 and arguments[0].name is None and call_parts(arguments[0].value) == ("off", ()):
+        return None
+    bound = bind(report, node, ("per", "start", "only"), 0, later=("share",))
+    if "per" in bound and "only" in bound:
+        raise fail(report, codes.NOT_TOGETHER, node.span, first="per", second="only")
+    if "per" in bound:
+        per = _dimensions(bound["per"].value, shape, sets, variables)
+        entries = side.along(per)
+        return Bias(entries.units, _bias_start(bound, entries, sets, variables), None, per)
+    start = _bias_start(bound, side, sets, variables)
+    if "only" in bound:
+        only = _units_with(bound["only"].value, units, sets, variables)
+        index = np.where(only, np.cumsum(only) - 1, -1)
+        if isinstance(start, Given):
+            start = Given(np.asarray(start.value)[only])
+        return Bias(int(only.sum()), start, index, None)
+    return Bias(units, start, None, None)
+
+
+def _bias_start(bound: Bound, side: Side, sets: SetResolver, variables: Mapping[str, int]) -> Given | float:
+    """The number that a bias starts as, or those of a file, one a unit."""
+    if "start" not in bound:
+        return 0.0
+    node = bound["start"].value
+    parts = call_parts(node)
+    if parts is None or parts[0] != "load":
+        return _number("start", bound, sets, variables)
+    values = sets.loader(node, Sides(side, side, side.name), variables).unit_values()
+    if np.any(np.abs(values) > FLOAT32_MAX):
+        raise fail(sets.names.report, codes.BEYOND_FLOAT32, node.span, what="a bias")
+    return Given(values.astype(np.float32))
+
+
+def _dimensions(
+    node: syntax.Expression, shape: Shape, sets: SetResolver, variables: Mapping[str, int]
+) -> tuple[int, ...]:
+    """The dimensions of `per = 0` or `per = (0, 2)`, ascending."""
+    items = node.items if isinstance(node, syntax.Tuple) else (node,)
+    evaluator = sets.names.evaluator(variables)
+    kept: set[int] = set()
+    for item in items:
+        dimension = evaluator.integer(item, "a dimension", least=0)
+        if dimension >= len(shape):
+            dimensions = ", ".join(map(str, range(len(shape))))
+            raise fail(
+                sets.names.report, codes.NO_DIMENSION, item.span, dimension=dimension, dimensions=dimensions
+            )
+        kept.add(dimension)
+    return tuple(sorted(kept))
+
+
+def _units_with(
+    node: syntax.Expression, units: int, sets: SetResolver, variables: Mapping[str, int]
+) -> np.ndarray:
+    report = sets.names.report
+    parts = call_parts(node)
+    if parts is None or parts[0] != "load":
+        raise fail(report, codes.NOT_A_VECTOR, node.span, help='write `only = load("b.npy")`')
+    name = sets.file_name(node, bind(report, node, ("file",)), variables)
+    only = sets.files.zero_one(name, node.span).reshape(-1)
+    if len(only) != units:
+        raise fail(
+            report, codes.VECTOR_LENGTH, node.span, name=name, length=len(only), units=counted(units, "unit")
+        )
+    return only

@@ -1,0 +1,1 @@
+"""A set expression to an `EdgeSet`."""

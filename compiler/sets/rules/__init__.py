@@ -1,0 +1,1 @@
+"""Rules: each makes a set of edges of its arguments."""
