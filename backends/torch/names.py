@@ -21,7 +21,7 @@ VOCABULARY = parts.vocabulary(
 )
 
 # What kernels import besides.
-IMPORTED = frozenset(["Any", "Iterable", "NamedTuple", "Path"])
+IMPORTED = frozenset(["Any", "Iterable", "MappingProxyType", "NamedTuple", "Path"])
 
 
 def class_name(model: str) -> str:
