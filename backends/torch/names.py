@@ -11,13 +11,14 @@ from .. import parts
 VOCABULARY = parts.vocabulary(
     "torch",
     imports={
+        "OrderedDict": "from collections import OrderedDict",
         "F": "import torch.nn.functional as F",
         "Tensor": "from torch import Tensor",
         "nn": "from torch import nn",
         "torch": "import torch",
     },
     defined=["start_values"],
-    local=["batch", "digests", "self", "total", "values"],
+    local=["_array_names", "batch", "digests", "self", "state", "total", "values"],
 )
 
 # What kernels import besides.

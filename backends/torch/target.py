@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
+from ...compiler.edges.edge_set import Full
 from ...compiler.graph.graph import (
     Add,
     AddBias,
@@ -23,6 +24,7 @@ from .. import parts
 from ..source import (
     Assign,
     Attribute,
+    Comment,
     Expression,
     Function,
     Given,
@@ -118,6 +120,7 @@ def render(plan: Plan) -> Rendering:
         "name": graph.name,
         "class_name": class_name(graph.name),
         "summary": summary(plan),
+        "array_names": printed(_array_names(plan), 4),
         "constructor": printed(constructor, 8),
         "methods": tuple(printed([method], 4) for method in methods),
         "functions": tuple(printed(function) for function in functions if function),
@@ -133,6 +136,10 @@ def _constructor(plan: Plan) -> list[Statement]:
     """The statements of `__init__` that are the network's own."""
     graph = plan.graph
     lines = [line for layer in graph.layers for line in _construct(layer, chain_of(graph, layer), plan)]
+    if any(_linear(layer, plan) for layer in graph.layers):
+        lines[:0] = PLAIN.statements("state = torch.get_rng_state()")
+        lines += [Comment("Start values come by name: nothing is drawn from PyTorch's generator.")]
+        lines += PLAIN.statements("torch.set_rng_state(state)")
     if parts.reads_stored(PLAIN, lines):
         lines[:0] = PLAIN.statements("stored = loaded", loaded=parts.loaded(PLAIN, plan))
     if digests := units_digests(plan):
@@ -143,14 +150,46 @@ def _constructor(plan: Plan) -> list[Statement]:
     return lines
 
 
+def _linear(layer: Value, plan: Plan) -> Project | None:
+    """The connection that is all of a layer's sum, with a bias if there is one, where `nn.Linear` does that.
+
+    It gives what is batch first. A bias that comes later or that units share is the layer's.
+    """
+    chain = chain_of(plan.graph, layer)
+    projections = [op for op in chain if isinstance(op, Project)]
+    if len(projections) > 1 or plan.layouts.of(layer.name) != "batch first":
+        return None
+    only, shared = projections[0], any(isinstance(op, AddBias) and not op.by_unit for op in chain)
+    return only if isinstance(only.edges, Full) and only.weight is not None and not shared else None
+
+
+def _own_bias(layer: Value, plan: Plan) -> AddBias | None:
+    """The bias that `nn.Linear` adds, where it computes a layer's sum."""
+    first = next((op for op in chain_of(plan.graph, layer) if not isinstance(op, Project | Add)), None)
+    return first if isinstance(first, AddBias) and _linear(layer, plan) else None
+
+
+def _array_names(plan: Plan) -> tuple[Statement, ...]:
+    """What maps PyTorch's names of parameters to those in every target, where they differ."""
+    pairs = [
+        Pair(node(f"{linear.connection}.bias"), node(bias.bias.name))
+        for layer in plan.graph.layers
+        if (linear := _linear(layer, plan)) and (bias := _own_bias(layer, plan))
+    ]
+    return PLAIN.statements("_array_names = {**pairs}", pairs=pairs) if pairs else ()
+
+
 def _construct(layer: Value, chain: tuple[Operation, ...], plan: Plan) -> list[Statement]:
-    """What makes one layer: its projections, then the module of the layer itself."""
-    lines = [line for op in chain if isinstance(op, Project) for line in _projection(op, plan)]
+    """What makes one layer: its projections, then the module of the layer itself, if it needs one."""
+    lines = [line for op in chain if isinstance(op, Project) for line in _projection(op, layer, plan)]
+    own_bias, linear = _own_bias(layer, plan), _linear(layer, plan)
     class_, layout = "Layer", plan.layouts.of(layer.name)
     bias, made = dict[str, Given](), dict[str, Expression]()
     own = not _is_passed_on(chain)  # whether what the next part gets is a tensor that nothing else has
     for operation in chain:
         match operation:
+            case AddBias() if operation is own_bias:
+                pass
             case AddBias():
                 if made:
                     class_, bias["bias_behind"], own = "LateBiasLayer", len(made), True
@@ -164,7 +203,19 @@ def _construct(layer: Value, chain: tuple[Operation, ...], plan: Plan) -> list[S
                 own = isinstance(operation, ApplyNorm | Multiply) or (own and isinstance(operation, Drop))
             case Project() | Add():
                 pass
-    return [*lines, _attribute(layer.name, PLAIN.name(class_)(**bias, **made))]
+    if linear is None or bias:
+        module = PLAIN.name(class_)(**bias, **made)
+    elif len(made) == 1 and isinstance(chain[-1], Apply):
+        (module,) = made.values()
+    else:
+        module = PLAIN.expression("nn.Sequential(OrderedDict(**made))", made=made)
+    return [*lines, _attribute(layer.name, module)] if _has_module(layer, plan) else lines
+
+
+def _has_module(layer: Value, plan: Plan) -> bool:
+    """Whether a layer has a module of its own: not where `nn.Linear` does all there is to do."""
+    steps = [op for op in chain_of(plan.graph, layer) if not isinstance(op, Project | Add)]
+    return not _linear(layer, plan) or [op for op in steps if op is not _own_bias(layer, plan)] != []
 
 
 def _attribute(name: str, value: Expression) -> Assign:
@@ -219,9 +270,11 @@ def _activation(operation: Apply, layout: Layout) -> Expression:
     )
 
 
-def _projection(operation: Project, plan: Plan) -> list[Statement]:
+def _projection(operation: Project, layer: Value, plan: Plan) -> list[Statement]:
     if is_identity(operation):
         return []  # the value itself
+    if operation is _linear(layer, plan):
+        return [_attribute(operation.connection, _plain_linear(operation, layer, plan))]
     name, edges = operation.connection, operation.edges
     kernel = plan.choice(name).kernel
     shape, weight = (operation.output.units, operation.input.units), operation.weight
@@ -248,6 +301,18 @@ def _projection(operation: Project, plan: Plan) -> list[Statement]:
         case "masked":
             class_, arguments = "MaskedProjection", [parts.stored_edges(PLAIN, name), shape]
     return [_attribute(name, PLAIN.name(class_)(*arguments, **options))]
+
+
+def _plain_linear(operation: Project, layer: Value, plan: Plan) -> Expression:
+    bias = {} if _own_bias(layer, plan) else {"bias": False}
+    made = PLAIN.expression(
+        "nn.Linear(n_source, n_target, **bias)",
+        n_source=operation.input.units,
+        n_target=operation.output.units,
+        bias=bias,
+    )
+    assert operation.weight is not None
+    return made if operation.weight.trainable else PLAIN.expression("frozen(made)", made=made)
 
 
 # ----------------------------------------------------------------------------------------------- methods
@@ -323,7 +388,9 @@ def _layer(
     """
     value, module = scope.user(layer.name), scope.name("self").get(layer.name)
     steps = [op for op in chain if not isinstance(op, Project | Add)]
-    bias = _bias(steps[0], module) if steps and isinstance(steps[0], AddBias) else None
+    bias = None
+    if steps and isinstance(steps[0], AddBias) and not _own_bias(layer, plan):
+        bias = _bias(steps[0], module)
     projections = [op for op in chain if isinstance(op, Project)]
     if _is_passed_on(chain) and all(isinstance(step, Drop) for step in steps):
         # A copy, so that each layer's value is an array of its own.
@@ -333,7 +400,8 @@ def _layer(
     # Values that are passed on come first, where nothing else does: the others are added onto them.
     for operation in sorted(projections, key=lambda op: not is_identity(op)):
         sums.append(_projected(scope, operation, value if sums else bias, plan, copies))
-    return [*(Assign(value, each) for each in sums[:-1]), Assign(value, module(sums[-1]))]
+    whole = module(sums[-1]) if _has_module(layer, plan) else sums[-1]
+    return [*(Assign(value, each) for each in sums[:-1]), Assign(value, whole)]
 
 
 def _projected(
