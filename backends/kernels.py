@@ -165,9 +165,10 @@ def _line_key(line: str) -> tuple[bool, str]:
     return line.startswith("from "), line.split()[1].lower()
 
 
-def _import_key(name: str) -> tuple[int, str]:
+def _import_key(name: str) -> tuple[int, str, str]:
     """Constants, classes, then the rest, as import sorters order them."""
-    return (0 if name.isupper() and len(name) > 1 else 1 if name[0].isupper() else 2, name)
+    kind = 0 if name.isupper() and len(name) > 1 else 1 if name[0].isupper() else 2
+    return kind, name.lower(), name
 
 
 def _group(line: str) -> int:

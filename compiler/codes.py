@@ -8,7 +8,7 @@ they sit beside.
 from __future__ import annotations
 
 from ..dsl import codes as syntax
-from ..dsl.diagnostics import Code
+from ..dsl.findings import Code
 
 # ------------------------------------------------------------------------------------- E2xx: names and values
 
@@ -2513,8 +2513,9 @@ BAD_TABLE = Code(
     """
 A table is UTF-8 text with a header line that names the columns, and every line has a value for each of
 them: separated by commas in a `.csv` file, by tabs in a `.tsv` file. A `.gmt` file has a set a line: its
-name, a description and its members, separated by tabs. The vectors in a `.npz` file are of one length. In
-`ragged.csv` a line is too short.
+name, a description and its members, separated by tabs. The vectors in a `.npz` file are of one length. A
+`.parquet` file is read by polars, which `pip install 'nnspec[tables]'` installs. In `ragged.csv` a line is
+too short.
 
 Wrong:
     model m

@@ -4,3 +4,5 @@
 BATCH = 64
 # The targets, all of which are built.
 TARGET_NAMES = ("torch", "keras", "numpy")
+# Where kernels can be: in each module, or in a module of their own beside it.
+KERNELS = ("inside", "beside")

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..backends.emit import emit
+from ..backends.emit import Kernels, emit
 from ..backends.headers import Made
 from ..backends.registry import TARGETS
 from ..backends.target import Unsupported
-from ..dsl.diagnostics import Diagnostic, Report
+from ..dsl.diagnostics import Report
+from ..dsl.findings import Diagnostic
 from ..dsl.parser import parse
 from ..dsl.source import Source
 from ..dsl.syntax import Spec
@@ -88,23 +89,31 @@ def compile_spec(
     *,
     text: str | None = None,
     name: str | None = None,
+    kernels: str | None = None,
+    package: bool = False,
 ) -> Build:
     """Compile the spec at `path` for `targets`: the files by name, nothing written.
 
     With `text`, that is the spec, and no file is read at `path`: what the spec loads is beside it all the
     same, or in the current folder without a `path`. `params` override those of the spec, and `name` its
-    model's name, so that one spec gives modules of several sizes. Kernels are chosen for batches of `batch`.
+    model's name, so that one spec gives modules of several sizes. Kernels are chosen for batches of `batch`,
+    and stand `inside` each module, or `beside` them in `nnspec_<target>.py`, the same bytes for every model;
+    with `package` they are beside, and imported relatively.
 
     Raises `SpecError` with all errors of the spec, `UnknownParam` for an override that the spec does not
-    declare, ValueError for a `name` that is no identifier, and KeyError for an unknown target.
+    declare, ValueError for a `name` that is no identifier or another word for `kernels`, and KeyError for an
+    unknown target.
     """
     if name is not None and not is_name(name):
         raise ValueError(f"{name!r} is no name for a model: letters, digits and underscores make one")
+    if kernels not in (None, "beside" if package else "inside", "beside"):
+        raise ValueError(f"kernels are inside, or beside as they are in a package, and not {kernels!r}")
+    place = Kernels.PACKAGE if package else Kernels(kernels or "inside")
     passage = understand(Path(path), params, batch, text=text, name=name)
     report = Report(passage.tree.source, list(passage.diagnostics))
     files: Mapping[str, bytes] = {}
     try:
-        files = emit(passage.plan, [TARGETS[target]() for target in targets], passage.made)
+        files = emit(passage.plan, [TARGETS[target]() for target in targets], passage.made, place)
     except* Unsupported as refused:
         for error in refused.exceptions:
             assert isinstance(error, Unsupported)

@@ -7,7 +7,7 @@ W.. warnings, numbered like the errors they sit beside.
 
 from __future__ import annotations
 
-from .diagnostics import Code
+from .findings import Code
 
 # -------------------------------------------------------------------------------------- E1xx: syntax
 

@@ -16,8 +16,9 @@ from lark.parsers.lalr_interactive_parser import InteractiveParser
 from lark.utils import TextSlice
 
 from . import codes
-from .diagnostics import Code, Label, Report
+from .diagnostics import Report
 from .expected import expected, hint
+from .findings import Code, Label
 from .source import Source, Span
 from .syntax import Binary, ForStatement, Spec, Statement
 from .tokens import CLOSERS, FAULTS, KEYWORDS, STATEMENT_KEYWORDS, read_tokens, span_of, statements

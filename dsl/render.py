@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .diagnostics import Diagnostic
+from .findings import Diagnostic
 from .printing import printable
 from .source import Source, Span
 

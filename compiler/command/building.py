@@ -56,6 +56,8 @@ def orders_of(specs: Sequence[Path], asked: Order) -> list[Order]:
             batch=asked.batch or order.batch,
             params={**(order.params or {}), **(asked.params or {})},
             name=asked.name or order.name,
+            kernels=asked.kernels or order.kernels,
+            package=asked.package or (order.package and asked.kernels != "inside"),
         )
         for order in orders
     ]
@@ -70,12 +72,20 @@ def compiled(orders: Sequence[Order]) -> Builds:
     for order in orders:
         with Reporting(order.params or {}):
             made = compile_spec(
-                order.spec, order.targets or TARGET_NAMES, order.params, order.batch or BATCH, name=order.name
+                order.spec,
+                order.targets or TARGET_NAMES,
+                order.params,
+                order.batch or BATCH,
+                name=order.name,
+                kernels=order.kernels,
+                package=bool(order.package),
             )
             show(made.diagnostics, made.passage.tree.source)
         refuse_warnings(made.diagnostics)
         files = folders.setdefault(_near(order.output or Path()), {})
-        if twice := sorted(files.keys() & made.files.keys()):
+        # Kernels beside modules are the same whichever model they are for.
+        both = files.keys() & made.files.keys()
+        if twice := sorted(name for name in both if files[name] != made.files[name]):
             raise click.UsageError(f"{order.spec}: a FILE before it makes `{twice[0]}` too; rename a model")
         files.update(made.files)
         reads += read_by(order.spec, made.passage.model)

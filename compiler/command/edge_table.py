@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.axis import Axis
 from ..data.limits import UNPACKED_LIMIT
 from ..edges.degrees import Degrees, End, degrees, unreached
 from ..edges.edge_set import EdgeSet, Indices, distinct
-from ..names.sides import Axis, Side, unit_text
+from ..names.sides import Side, unit_text
 
 LINES_AT_ONCE = 100_000
 

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from ...dsl.diagnostics import Diagnostic, SpecError
+from ...dsl.diagnostics import SpecError
+from ...dsl.findings import Diagnostic
 from ...dsl.printing import printable
 from ...dsl.render import Format, as_object, json_text
 from ...dsl.source import Source
 from ...dsl.words import suggest
-from ..defaults import BATCH, TARGET_NAMES
+from ..defaults import BATCH, KERNELS, TARGET_NAMES
 from ..names.reserved import is_name
 from ..version import VERSION
 from .building import compare, compiled, orders_of, show_difference, watched, write_builds
@@ -192,6 +193,16 @@ BATCH_SIZE = click.option(
 )
 
 
+KERNELS_PLACE = click.option(
+    "--kernels",
+    type=click.Choice(KERNELS),
+    help="Where kernels stand: inside each module (the default), or beside, once, in nnspec_<target>.py.",
+)
+PACKAGE = click.option(
+    "--package", is_flag=True, help="Kernels beside, imported relatively: the folder is a package's."
+)
+
+
 def _explain(context: click.Context, parameter: click.Parameter, code: str | None) -> None:
     """Print what a diagnostic means, and leave."""
     if code is None or context.resilient_parsing:
@@ -234,6 +245,8 @@ def main() -> None:
 )
 @PARAMS
 @BATCH_SIZE
+@KERNELS_PLACE
+@PACKAGE
 @click.option(
     "--name", callback=_model_name, metavar="NAME", help="A name for the model, not the spec's own."
 )
@@ -254,6 +267,8 @@ def build(
     output: Path | None,
     params: Mapping[str, int | float],
     batch: int | None,
+    kernels: str | None,
+    package: bool,
     name: str | None,
     stdout: bool,
     check: bool,
@@ -272,7 +287,10 @@ def build(
     asked["--force"] = force and not watch
     if len(given := [option for option, value in asked.items() if value]) > 1:
         raise click.UsageError(f"{given[0]} and {given[1]} are two different things to do; give one of them")
-    orders = orders_of(specs, Order(Path(), targets, output, batch, params, name))
+    if package and kernels == "inside":
+        raise click.UsageError("--package is for kernels beside the modules, and --kernels inside is not")
+    asked_order = Order(Path(), targets, output, batch, params, name, kernels, package or None)
+    orders = orders_of(specs, asked_order)
     if emit is not None:
         from .show import show
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from ...dsl.diagnostics import Diagnostic, SpecError
+from ...dsl.diagnostics import SpecError
+from ...dsl.findings import Diagnostic
 from ...dsl.render import Format, render
 from ...dsl.source import Source
 from ...dsl.words import suggest

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeGuard, cast
 
 from ...dsl.words import suggest
+from ..defaults import KERNELS
 from ..names.reserved import is_name
 
 FILE = "pyproject.toml"
@@ -27,6 +28,8 @@ class Order:
     batch: int | None = None
     params: Mapping[str, int | float] | None = None
     name: str | None = None
+    kernels: str | None = None
+    package: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ def _read(path: Path, table: Any, targets: Collection[str], codes: Collection[st
     )
 
 
-_HOW = frozenset(["targets", "output", "batch", "params", "name"])
+_HOW = frozenset(["targets", "output", "batch", "kernels", "package", "params", "name"])
 
 
 def _is_list(value: object) -> TypeGuard[list[Any]]:
@@ -140,6 +143,8 @@ class _Reader:
             "batch": self._batch,
             "params": self._params,
             "name": self._name,
+            "kernels": self._kernels,
+            "package": self._package,
         }
         return {key: readers[key](table[key], f"{where}.{key}") for key in sorted(keys) if key in table}
 
@@ -193,6 +198,16 @@ class _Reader:
     def _batch(self, value: object, where: str) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**31:
             raise self.wrong(where, "it is a whole number from 1")
+        return value
+
+    def _kernels(self, value: object, where: str) -> str:
+        if value not in KERNELS:
+            raise self.wrong(where, f"it is one of {', '.join(KERNELS)}")
+        return str(value)
+
+    def _package(self, value: object, where: str) -> bool:
+        if not isinstance(value, bool):
+            raise self.wrong(where, "it is true or false")
         return value
 
     def _params(self, value: object, where: str) -> Mapping[str, int | float]:

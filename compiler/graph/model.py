@@ -18,8 +18,9 @@ from ...dsl.source import Span
 from ..catalogue.activations import Activation
 from ..catalogue.losses import Loss, Penalty
 from ..catalogue.norms import Norm
+from ..data.axis import Axis
 from ..edges.edge_set import EdgeSet, Indices, Shape
-from ..names.sides import Axis, Side
+from ..names.sides import Side
 from .statement import Statements
 
 

@@ -13,6 +13,8 @@ from ...dsl.diagnostics import Failed, Report, fail
 from ...dsl.walk import call_parts, called_name, name_of, written
 from ...dsl.words import suggest
 from .. import codes
+from ..data.axis import Axis
+from ..data.columns import Unusable
 from ..data.files import Files
 from ..data.tables import Column, Table, Texts
 from ..edges.edge_set import Indices, TooManyEdges, distinct
@@ -21,8 +23,7 @@ from .by_name import places, refuse_strays
 from .evaluate import FUNCTIONS, Evaluator
 from .names import Declaration, Names
 from .policies import DUPLICATE, Policies
-from .reserved import RULE_WORDS
-from .sides import Axis, Member, Side
+from .sides import Member, Side
 
 # Files that hold names: a name a line, or a table.
 NAME_FILES = ("txt", "csv", "tsv", "parquet")
@@ -90,7 +91,7 @@ class Axes:
             return
         guess = suggest(word, ("names", *REACHED))
         help = f"did you mean `{guess}`?" if guess else ()
-        if word in RULE_WORDS:
+        if word in self.names.rules:
             help = (
                 f"`{word}` makes a set, whose units an axis takes: `edges NAME : A -> B = {word}(...)` and "
             )
@@ -254,9 +255,9 @@ class Axes:
                 self.names.report, codes.SURPLUS_ARGUMENT, bound[surplus].span, name="names", help=help
             )
         column = self.files.lines(file, node.span)
-        tabs = column.texts.str.contains("\t", literal=True)
+        tabs = column.texts.where(lambda text: "\t" in text)
         if tabs.any():
-            at = tabs.arg_max() or 0
+            at = int(np.argmax(tabs))
             stem = file.rpartition(".")[0]
             help = f'a table is called `.tsv`, and a column named: `names("{stem}.tsv", column = "...")`'
             fields = {"name": file, "axis": name, "reason": f"{column.table.place_of(at)} has a tab"}
@@ -286,7 +287,7 @@ class Axes:
         others = {other for other, places in table.places.items() if other != wanted and len(places) == 1}
         fields = {other: table.column(other) for other in sorted(others)}
         if len(names) < table.height:
-            first = np.flatnonzero(column.texts.is_first_distinct().to_numpy())
+            first = column.texts.first
             fields = {
                 n: _at(field, first) for n, field in fields.items() if _is_of(column, field, len(names))
             }
@@ -298,16 +299,16 @@ class Axes:
         Without `merges`, a name that stands there twice is an error too.
         """
         texts, table = column.texts, column.table
-        reason = "" if len(texts) else "it has no names"
+        reason = "" if texts.height else "it has no names"
         help = ()
-        nul = texts.str.contains("\0", literal=True)
+        nul, empty = texts.where(lambda text: "\0" in text), texts.where(lambda text: not text)
         if nul.any():
-            reason = f"{table.place_of(nul.arg_max() or 0)} has a NUL character"
-        elif (texts == "").any():
-            reason = f"{table.place_of((texts == '').arg_max() or 0)} has an empty name"
-        elif not merges and texts.n_unique() < len(texts):
-            again = int(np.flatnonzero(~texts.is_first_distinct().to_numpy())[0])
-            first = (texts == texts[again]).arg_max() or 0
+            reason = f"{table.place_of(int(np.argmax(nul)))} has a NUL character"
+        elif empty.any():
+            reason = f"{table.place_of(int(np.argmax(empty)))} has an empty name"
+        elif not merges and len(texts.first) < texts.height:
+            again = int(np.setdiff1d(np.arange(texts.height), texts.first)[0])
+            first = int(np.argmax(texts.codes == texts.codes[again]))
             reason = (
                 f"`{texts[again]}` stands on {table.place_of(first)} and again on {table.place_of(again)}"
             )
@@ -315,24 +316,24 @@ class Axes:
         if reason:
             fields = {"name": table.name, "axis": axis, "reason": reason}
             raise fail(self.names.report, codes.BAD_NAMES, table.span, help=help, **fields)
-        return tuple(texts.unique(maintain_order=True).to_list())
+        return tuple(texts.distinct)
 
 
 def _at(column: Column, rows: Indices) -> Column:
     """A column at some of its rows."""
     table = column.table
     table = replace(table, rows=rows if table.rows is None else table.rows[rows])
-    return Column(table, column.name, column.series.gather(rows), column.names)
+    return Column(table, column.name, column.values.at(rows))
 
 
 def _is_of(names: Column, field: Column, count: int) -> bool:
     """Whether a column has one value for each of `count` names that may stand on several rows."""
-    import polars as pl
-
-    if field.series.dtype.is_nested():
+    try:
+        values = field.values.coded()
+    except Unusable:
         return False
-    pairs = pl.DataFrame({"name": names.texts, "value": field.series})
-    return pairs.n_unique() == count
+    pairs = names.texts.codes.astype(np.int64) * len(values.words.texts) + values.codes
+    return len(distinct(pairs)) == count
 
 
 def _part(axis: Axis, name: str, units: Indices) -> Axis:

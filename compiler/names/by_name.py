@@ -13,8 +13,9 @@ from ...dsl.diagnostics import Failed, Report, fail
 from ...dsl.source import Span
 from ...dsl.words import counted
 from .. import codes
+from ..data.axis import Axis
 from ..edges.edge_set import EdgeSet, Full, Indices, from_keys, pair_keys
-from .sides import Axis, Side, named_first
+from .sides import Side, named_first
 
 
 def goes_by_name(own: Axis | None, wanted: Axis | None) -> bool:

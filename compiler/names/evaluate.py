@@ -16,15 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...dsl import syntax
-from ...dsl.diagnostics import Code, Failed, Report, fail
+from ...dsl.diagnostics import Failed, Report, fail
+from ...dsl.findings import Code
 from ...dsl.source import Span
 from ...dsl.walk import called_name, written
 from ...dsl.words import suggest
 from .. import codes
 
 if TYPE_CHECKING:
+    from ..data.axis import Axis
     from ..data.tables import Texts
-    from .sides import Axis
 
 Array: TypeAlias = NDArray[Any]
 Value: TypeAlias = bool | int | float | Array

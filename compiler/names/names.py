@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ...dsl import syntax
-from ...dsl.diagnostics import Failed, Label, Report, fail
+from ...dsl.diagnostics import Failed, Report, fail
+from ...dsl.findings import Label
 from ...dsl.source import Span
 from ...dsl.words import KnownWords, article
 from .. import codes
@@ -54,12 +55,14 @@ def refuse_long(name: str, span: Span, report: Report, help: str | tuple[()] = (
 class Names:
     """The one namespace of a spec, and the numbers in it; `surroundings` is for its expressions.
 
+    `rules` are the words of the language that make sets of edges.
     `given_up` says that a declaration or a loop has been left out for an error.
     """
 
     report: Report
     overrides: Mapping[str, int | float]
     surroundings: Callable[[Mapping[str, int]], Surroundings]
+    rules: Collection[str]
     declared: dict[str, Declaration] = field(default_factory=dict[str, Declaration])
     params: dict[str, int | float] = field(default_factory=dict[str, "int | float"])
     loop_variables: dict[str, Span] = field(default_factory=dict[str, Span])
@@ -126,7 +129,7 @@ class Names:
             # A connection that is called after its ends only repeats what is wrong with those.
             if name or not any(end in self._underscored for end in _ends_of(text)):
                 self.report.add(codes.UNDERSCORES, span, name=text, help=() if name else _NAME_IT)
-        elif (why := refusal(text, kind)) is not None:
+        elif (why := refusal(text, kind, self.rules)) is not None:
             help = f"`{text}_` would do" if name else _NAME_IT
             self.report.add(codes.RESERVED_NAME, span, name=text, why=why, help=help)
         return text

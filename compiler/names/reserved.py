@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import keyword
+from collections.abc import Collection
 
 # What `torch.nn.Module` has: a layer is an attribute of the model.
 MODULE = frozenset(
@@ -362,16 +363,16 @@ CLASSES = frozenset(name for name in dir(builtins) if name[0].isupper()) | froze
 # What stands for itself where a number could stand: `weight = none`, `bias(off)`, `weight = 1 / fan_in`.
 NUMBER_WORDS = frozenset(["none", "off", "true", "false", "fan_in", "fan_out"])
 
-# Rules of sets, those of later versions too: `connect a -> b : all` never means a set of that name.
-RULE_WORDS = frozenset(["all", "one_to_one", "window", "random", "load", "closure"])
-
 _IN_CODE = frozenset(["input", "target", "layer", "connection"])
 
 
-def refusal(name: str, kind: str) -> str | None:
-    """Why something of this kind, `layer` say, cannot bear a name; None if it can."""
+def refusal(name: str, kind: str, rules: Collection[str]) -> str | None:
+    """Why something of this kind, `layer` say, cannot bear a name; None if it can.
+
+    Sets of edges cannot be called as one of the `rules`: `connect a -> b : all` never means a set.
+    """
     if kind == "edge set":
-        return "it is a rule for sets of edges" if name in RULE_WORDS else None
+        return "it is a rule for sets of edges" if name in rules else None
     if kind not in _IN_CODE:
         return "it is a word of the language" if name in NUMBER_WORDS else None
     if keyword.iskeyword(name):
@@ -381,6 +382,13 @@ def refusal(name: str, kind: str) -> str | None:
     if name in BUILTINS:
         return "it is a name of Python's own that generated code may use"
     return "generated code calls something else that" if name in RESERVED else None
+
+
+def model_refusal(name: str) -> str | None:
+    """Why a model cannot bear a name, which is a part of the names of its files; None if it can."""
+    if name == "nnspec":
+        return "files of that name hold the kernels that modules import"
+    return "it is a keyword of Python" if keyword.iskeyword(name) else None
 
 
 def is_name(text: str) -> bool:

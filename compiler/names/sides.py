@@ -5,62 +5,23 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING
 
 from ...dsl import syntax
 from ...dsl.diagnostics import Failed, Report, fail
 from ...dsl.source import Span
-from ...dsl.words import suggest
 from .. import codes
+from ..data.axis import Axis
 from ..edges.edge_set import EdgeSet, Shape
 from .budget import Budget
 from .evaluate import Surroundings, Value
 
 if TYPE_CHECKING:
-    import polars as pl
+    pass
 
-    from ..data.tables import Column
-
-# Names that one which is unknown is compared with.
-NAMES_COMPARED = 5000
 # Letters of a name that a message shows.
 NAME_SHOWN = 60
-
-
-@dataclass(frozen=True, eq=False)
-class Axis:
-    """A named index space: its size, the names of its units if they have any, further columns of its table.
-
-    `names` are distinct; each of the `fields` has a value for every unit.
-    """
-
-    name: str
-    size: int
-    names: tuple[str, ...] | None = field(default=None, repr=False)
-    fields: Mapping[str, Column] = field(default_factory=dict[str, "Column"], repr=False)
-
-    @cached_property
-    def positions(self) -> dict[str, int]:
-        """The unit of each name."""
-        return {name: at for at, name in enumerate(self.names or ())}
-
-    @cached_property
-    def categories(self) -> pl.Enum:
-        """The names as a type of polars, whose physical values are the units."""
-        import polars as pl
-
-        return pl.Enum(pl.Series(self.names or (), dtype=pl.String))
-
-    def nearest(self, name: str) -> str | None:
-        """The name that one which is not on the axis was most likely meant to be."""
-        names = self.names or ()
-        if len(names) > NAMES_COMPARED:
-            # To compare with all would take minutes; who mistypes a name mostly has its beginning right.
-            start = name.strip()[:3].lower()
-            names = [known for known in names if known.lower().startswith(start)][:NAMES_COMPARED]
-        return suggest(name, names)
 
 
 @dataclass(frozen=True)

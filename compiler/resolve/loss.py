@@ -3,76 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TypeAlias
 
 from ...dsl import syntax
-from ...dsl.diagnostics import Failed, Label, fail
+from ...dsl.diagnostics import Failed, fail
+from ...dsl.findings import Label
 from ...dsl.walk import called_name, name_of
 from ...dsl.words import suggest
 from .. import codes
 from ..catalogue.losses import LOSSES, PENALTIES
-from ..graph.model import Activate, Connection, Data, Dropout, Layer, LossTerm, PenaltyTerm
+from ..graph.model import Activate, Dropout, Layer, LossTerm, PenaltyTerm
 from ..names.arguments import bind
 from ..names.evaluate import FLOAT32_MAX, FUNCTIONS
-from ..names.names import Names
+from ..names.names import Placed
+from .known import Known
 
 # Losses of the language that this version does not have.
 LATER = frozenset(["huber", "log_cosh", "hinge", "kl_divergence", "poisson", "cosine"])
 
 
-@dataclass(frozen=True)
-class Network:
-    """What a loss may speak of."""
-
-    names: Names
-    inputs: dict[str, Data]
-    targets: dict[str, Data]
-    layers: dict[str, Layer]
-    connections: dict[str, Connection]
-
-    @cached_property
-    def trained(self) -> Mapping[str, list[Connection]]:
-        """The connections with trained weights, by their names and by those of the layers they enter."""
-        trained: dict[str, list[Connection]] = {}
-        for connection in self.connections.values():
-            if connection.weight is not None and connection.weight.trainable:
-                trained.setdefault(connection.name, []).append(connection)
-                trained.setdefault(connection.target, []).append(connection)
-        return trained
-
-    @cached_property
-    def lacks_connections(self) -> bool:
-        """Whether a connection has an error, which is recorded."""
-        declared = self.names.declared.values()
-        return any(d.kind == "connection" and d.name not in self.connections for d in declared)
-
-
 Term: TypeAlias = LossTerm | PenaltyTerm
 
 
-def resolve_loss(node: syntax.Expression, network: Network, variables: Mapping[str, int]) -> list[Term]:
-    """The terms of one loss statement. Raises `Failed` after recording a diagnostic."""
-    return list(_terms(node, 1.0, network, variables))
+def read_loss(statement: syntax.LossStatement, placed: Placed, known: Known) -> None:
+    """The terms of a `loss` statement: none of them, if one has an error."""
+    for term in list(_terms(statement.value, 1.0, known, placed.variables)):
+        if isinstance(term, LossTerm):
+            known.network.losses.append(term)
+        else:
+            known.network.penalties.append(term)
 
 
 def _terms(
-    node: syntax.Expression, coefficient: float, network: Network, variables: Mapping[str, int]
+    node: syntax.Expression, coefficient: float, known: Known, variables: Mapping[str, int]
 ) -> Iterator[Term]:
-    report = network.names.report
+    report = known.names.report
     match node:
         case syntax.Parenthesised():
-            yield from _terms(node.inner, coefficient, network, variables)
+            yield from _terms(node.inner, coefficient, known, variables)
         case syntax.Unary(operator="-" | "+"):
             sign = -1.0 if node.operator == "-" else 1.0
-            yield from _terms(node.operand, sign * coefficient, network, variables)
+            yield from _terms(node.operand, sign * coefficient, known, variables)
         case syntax.Binary(operator="+" | "-"):
             sign = -1.0 if node.operator == "-" else 1.0
             failed = False
             for side, factor in ((node.left, coefficient), (node.right, sign * coefficient)):
                 try:
-                    yield from _terms(side, factor, network, variables)
+                    yield from _terms(side, factor, known, variables)
                 except Failed:
                     failed = True  # the terms on the other side may have errors too
             if failed:
@@ -84,13 +61,13 @@ def _terms(
             if not (left or right):
                 raise fail(report, codes.LOSS_CONSTANT, node.span)
             term, other = (node.left, node.right) if left else (node.right, node.left)
-            number = network.names.evaluator(variables).number(other)
+            number = known.names.evaluator(variables).number(other)
             if node.operator == "/" and number == 0:
                 raise fail(report, codes.DIVISION_BY_ZERO, node.span)
             factor = 1 / number if node.operator == "/" else number
-            yield from _terms(term, coefficient * factor, network, variables)
+            yield from _terms(term, coefficient * factor, known, variables)
         case syntax.Call(function=syntax.Reference()) if called_name(node) not in FUNCTIONS:
-            yield from _term(node, coefficient, network, variables)
+            yield from _term(node, coefficient, known, variables)
         case _:
             raise fail(report, codes.LOSS_PRODUCT if _has_term(node) else codes.LOSS_CONSTANT, node.span)
 
@@ -117,39 +94,37 @@ def _has_term(node: syntax.Expression) -> bool:
 
 
 def _term(
-    node: syntax.Call, coefficient: float, network: Network, variables: Mapping[str, int]
+    node: syntax.Call, coefficient: float, known: Known, variables: Mapping[str, int]
 ) -> Iterator[Term]:
-    report = network.names.report
+    report = known.names.report
     name = name_of(report, node)
     if abs(coefficient) > FLOAT32_MAX:
         raise fail(report, codes.BEYOND_FLOAT32, node.span, what="the coefficient of this term")
     if name in PENALTIES:
-        yield from _penalties(node, name, coefficient, network, variables)
+        yield from _penalties(node, name, coefficient, known, variables)
         return
     if name in LATER:
         raise fail(report, codes.NOT_YET, node.span, what=f"the loss `{name}`")
     if name not in LOSSES:
-        known = [*LOSSES, *PENALTIES]
-        guess = suggest(name, known)
-        help = f"did you mean `{guess}`?" if guess else "losses are " + ", ".join(f"`{n}`" for n in known)
+        losses = [*LOSSES, *PENALTIES]
+        guess = suggest(name, losses)
+        help = f"did you mean `{guess}`?" if guess else "losses are " + ", ".join(f"`{n}`" for n in losses)
         raise fail(report, codes.UNKNOWN_LOSS, node.function.span, name=name, help=help)
-    yield _loss(node, name, coefficient, network, variables)
+    yield _loss(node, name, coefficient, known, variables)
 
 
 def _loss(
-    node: syntax.Call, name: str, coefficient: float, network: Network, variables: Mapping[str, int]
+    node: syntax.Call, name: str, coefficient: float, known: Known, variables: Mapping[str, int]
 ) -> LossTerm:
-    report = network.names.report
+    report = known.names.report
     bound = bind(report, node, ("prediction", "target"))
     for argument in ("prediction", "target"):
         if argument not in bound:
             raise fail(report, codes.MISSING_ARGUMENT, node.span, name=name, argument=argument)
-    prediction = network.names.find(_name(bound["prediction"].value, network, "a layer"), variables, "layer")
-    target = network.names.find(
-        _name(bound["target"].value, network, "a target"), variables, "target", "input"
-    )
-    layer = network.layers.get(prediction.name)
-    data = network.targets.get(target.name) or network.inputs.get(target.name)
+    prediction = known.names.find(_name(bound["prediction"].value, known, "a layer"), variables, "layer")
+    target = known.names.find(_name(bound["target"].value, known, "a target"), variables, "target", "input")
+    layer = known.network.layers.get(prediction.name)
+    data = known.network.targets.get(target.name) or known.network.inputs.get(target.name)
     if layer is None or data is None:
         raise Failed  # its own statement has an error, which is recorded
     entry = LOSSES[name]
@@ -175,7 +150,7 @@ def _loss(
             wanted=list(wanted),
             others=(Label(layer.span, "declared here"), Label(data.span, "compared with this")),
         )
-    _refuse_squashed(name, layer, bound["prediction"], network)
+    _refuse_squashed(name, layer, bound["prediction"], known)
     return LossTerm(coefficient, entry, layer.name, data.name, node.span)
 
 
@@ -183,11 +158,11 @@ def _loss(
 _SQUASHES = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
 
 
-def _refuse_squashed(name: str, layer: Layer, argument: syntax.Argument, network: Network) -> None:
+def _refuse_squashed(name: str, layer: Layer, argument: syntax.Argument, known: Known) -> None:
     last = next((op for op in reversed(layer.operations) if not isinstance(op, Dropout)), None)
     if isinstance(last, Activate) and last.activation.name == _SQUASHES.get(name):
         raise fail(
-            network.names.report,
+            known.names.report,
             codes.SQUASHED_TWICE,
             argument.span,
             loss=name,
@@ -198,20 +173,20 @@ def _refuse_squashed(name: str, layer: Layer, argument: syntax.Argument, network
 
 
 def _penalties(
-    node: syntax.Call, name: str, coefficient: float, network: Network, variables: Mapping[str, int]
+    node: syntax.Call, name: str, coefficient: float, known: Known, variables: Mapping[str, int]
 ) -> Iterator[PenaltyTerm]:
-    report = network.names.report
+    report = known.names.report
     if not node.arguments:
         raise fail(report, codes.NOT_A_NAME, node.span, what="a layer or connection")
     seen: set[str] = set()
     for argument in node.arguments:
         if argument.name is not None:
             raise fail(report, codes.UNKNOWN_ARGUMENT, argument.span, name=name, argument=argument.name)
-        found = network.names.find(
-            _name(argument.value, network, "a layer or connection"), variables, "layer", "connection"
+        found = known.names.find(
+            _name(argument.value, known, "a layer or connection"), variables, "layer", "connection"
         )
-        chosen = network.trained.get(found.name, [])
-        if not chosen and network.lacks_connections:
+        chosen = known.trained.get(found.name, [])
+        if not chosen and known.lacks_connections:
             raise Failed  # a connection has an error, which is recorded
         if not chosen:
             raise fail(report, codes.NO_WEIGHTS, argument.span, name=found.name)
@@ -221,7 +196,7 @@ def _penalties(
                 yield PenaltyTerm(coefficient, PENALTIES[name], connection.name, node.span)
 
 
-def _name(node: syntax.Expression, network: Network, what: str) -> syntax.Name:
+def _name(node: syntax.Expression, known: Known, what: str) -> syntax.Name:
     if not isinstance(node, syntax.Reference):
-        raise fail(network.names.report, codes.NOT_A_NAME, node.span, what=what)
+        raise fail(known.names.report, codes.NOT_A_NAME, node.span, what=what)
     return node.name

@@ -16,9 +16,11 @@ from ..catalogue.norms import NORMS
 from ..edges.edge_set import Shape
 from ..graph.model import Activate, Bias, Dropout, Given, Normalise, Operation, Scale
 from ..names.arguments import Bound, bind
+from ..names.axes import file_name
 from ..names.evaluate import FLOAT32_MAX
 from ..names.sides import Side
-from ..sets.resolver import SetResolver, Sides
+from ..sets.resolver import SetResolver
+from ..sets.rules.rule import Sides
 
 # Operations of the language that this version does not have.
 LATER = frozenset(
@@ -170,7 +172,7 @@ def _units_with(
     parts = call_parts(node)
     if parts is None or parts[0] != "load":
         raise fail(report, codes.NOT_A_VECTOR, node.span, help='write `only = load("b.npy")`')
-    name = sets.file_name(node, bind(report, node, ("file",)), variables)
+    name = file_name(node, bind(report, node, ("file",)), sets.names, variables)
     only = sets.files.zero_one(name, node.span).reshape(-1)
     if len(only) != units:
         raise fail(

@@ -13,22 +13,20 @@ from typing import TypeAlias
 
 from ...dsl import syntax
 from ...dsl.walk import call_parts, called_name, name_of
+from ..data.axis import Axis
 from ..graph import statement as stated
 from ..names.arguments import Bound, bind
 from ..names.axes import REACHED
 from ..names.evaluate import FUNCTIONS
 from ..names.names import Names
-from ..names.sides import Axis, Side
-from ..sets.resolver import RULES, NamedSet, Sides
-from ..sets.rules.load import MATRICES, PARAMETERS
-from ..sets.rules.random import FORMS
+from ..names.sides import Side
+from ..sets.resolver import NamedSet
+from ..sets.rules import RULES
+from ..sets.rules.load import refuse_parquet
+from ..sets.rules.rule import NoStatement, Sides, Stating
 from ..sets.search import calls, components, conjuncts
 
 Variables: TypeAlias = Mapping[str, int]
-
-
-class _NoStatement(Exception):
-    """Why no statement is made of a set."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def statements(
             assert isinstance(declared.statement, syntax.AxisStatement)
             try:
                 made = reader.axis(declared.statement.value, declared.variables)
-            except _NoStatement as error:
+            except NoStatement as error:
                 made = stated.Unstated(str(error))
             reader.axis_statements[name] = made
     return stated.Statements(
@@ -92,7 +90,7 @@ class _Reader:
         """A whole set between its sides."""
         try:
             made = self.set(node, sides, variables, "0")
-        except _NoStatement as error:
+        except NoStatement as error:
             made = stated.Unstated(str(error))
         return stated.Stated(_end(sides.source), _end(sides.target), made)
 
@@ -114,22 +112,20 @@ class _Reader:
                 return self._rule(node, sides, variables, place)
 
     def _rule(self, node: syntax.Expression, sides: Sides, variables: Variables, place: str) -> stated.Set:
-        match name_of(self.names.report, node):
-            case "all":
-                return stated.All()
-            case "one_to_one":
-                return stated.OneToOne()
-            case "window":
-                return self._window(node, variables)
-            case "random":
-                return self._random(node, sides, variables, place)
-            case "load":
-                return self._load(node, sides, variables)
-            case "closure":
-                inner = bind(self.names.report, node, ("set",))["set"].value
-                return self._named(inner, sides, variables, closure=True)
-            case _:
-                return self._named(node, sides, variables)
+        rule = RULES.get(name_of(self.names.report, node))
+        if rule is None:
+            return self._named(node, sides, variables)
+        scope = _Scope(variables)
+        stating = Stating(
+            sides,
+            place,
+            self.names.report,
+            expression=lambda inner: self.expression(inner, scope),
+            string=lambda inner: self._string(inner, variables),
+            within=lambda inner, place: self.set(inner, sides, variables, place),
+            named=lambda inner, closure: self._named(inner, sides, variables, closure=closure),
+        )
+        return rule.state(node, stating)
 
     def _named(
         self, node: syntax.Expression, sides: Sides, variables: Variables, *, closure: bool = False
@@ -144,90 +140,9 @@ class _Reader:
         source, target = (tuple((a, b) if a and b and a != b else None for a, b in end) for end in ends)
         return stated.Named(name, source, target, closure)
 
-    def _window(self, node: syntax.Expression, variables: Variables) -> stated.Window:
-        parts = call_parts(node)
-        assert parts is not None
-        scope = _Scope(variables)
-        extents = tuple(self.expression(a.value, scope) for a in parts[1] if a.name is None)
-        given = {a.name: a.value for a in parts[1] if a.name}
-
-        def each(name: str, default: stated.Expression) -> tuple[stated.Expression, ...]:
-            value = given.get(name)
-            if value is None:
-                return (default,) * len(extents)
-            if name == "pad" and (word := call_parts(value)) and word[0] in ("valid", "same"):
-                return (stated.Text(word[0]),) * len(extents)
-            items = value.items if isinstance(value, syntax.Tuple) else (value,) * len(extents)
-            return tuple(self.expression(item, scope) for item in items)
-
-        one = stated.Number(1)
-        return stated.Window(
-            extents, each("stride", one), each("dilation", one), each("pad", stated.Text("valid"))
-        )
-
-    def _random(
-        self, node: syntax.Expression, sides: Sides, variables: Variables, place: str
-    ) -> stated.Random:
-        bound = bind(self.names.report, node, (*FORMS, "among", "seed"), 0)
-        form = next(form for form in FORMS if form in bound)
-        scope = _Scope(variables)
-        seed = stated.Seed(None, (sides.owner, place))
-        if "seed" in bound:
-            seed = stated.Seed(self.expression(bound["seed"].value, scope))
-        among, complement = None, False
-        if "among" in bound:
-            written = bound["among"].value
-            among = self.set(written, sides, variables, place + "0")
-            complement = isinstance(among, stated.Combined)
-            certain = stated.Number(0), stated.Number(1)
-            value = self.expression(bound[form].value, scope)
-            single = sides.source.units == sides.target.units == 1 and not isinstance(among, stated.All)
-            if form == "p" and value not in certain and (single or _unclear(among)):
-                why = (
-                    "by `p` among sets that are combined, or of one pair, pairs are drawn in one of two ways"
-                )
-                raise _NoStatement(why)
-        return stated.Random(form, self.expression(bound[form].value, scope), seed, among, complement)
-
-    # ------------------------------------------------------------------------------------------- files
-
-    def _load(
-        self, node: syntax.Expression, sides: Sides, variables: Variables
-    ) -> stated.Table | stated.Matrix:
-        bound = bind(self.names.report, node, PARAMETERS, 1)
-        file = self._file(bound, variables)
-        if "rows" in bound and file.rpartition(".")[2].lower() in MATRICES:
-            return stated.Matrix(file, name_of(self.names.report, bound["rows"].value))
-        where = None
-        if "where" in bound:
-            where = self.expression(bound["where"].value, _Scope(variables))
-        outside = call_parts(bound["outside"].value) if "outside" in bound else None
-        columns = [self._columns(end, side, file, bound, sides, variables) for end, side in (
-            ("source", sides.source), ("target", sides.target)
-        )]  # fmt: skip
-        header = "header" not in bound
-        return stated.Table(file, header, columns[0], columns[1], where, outside == ("wrap", ()))
-
-    def _columns(
-        self, end: str, side: Side, file: str, bound: Bound, sides: Sides, variables: Variables
-    ) -> tuple[str, ...]:
-        """The names of the columns of one end, as `docs/language.md` says."""
-        rank = len(side.shape)
-        if end in bound:
-            return (self._string(bound[end].value, variables),)
-        if "header" in bound:
-            first = 0 if end == "source" else len(sides.source.shape)
-            return tuple(str(first + at) for at in range(rank))
-        if rank > 1:
-            return tuple(f"{end}_{at}" for at in range(rank))
-        if file.lower().endswith(".gmt"):
-            return ("member" if end == "source" else "set",)
-        return (end,)
-
     def _file(self, bound: Bound, variables: Variables) -> str:
         file = self._string(bound["file"].value, variables)
-        if file.lower().endswith(".parquet"):
-            raise _NoStatement("Python by itself reads no Parquet files")
+        refuse_parquet(file)
         return file
 
     def _string(self, node: syntax.Expression, variables: Variables) -> str:
@@ -479,7 +394,7 @@ class _Reader:
             case syntax.Call():
                 return self._call(node, scope, numeric=True)
             case _:
-                raise _NoStatement(f"it has a {type(node).__name__.lower()} among its numbers")
+                raise NoStatement(f"it has a {type(node).__name__.lower()} among its numbers")
 
     def _reference(self, node: syntax.Reference, scope: _Scope) -> stated.Expression:
         name = self.names.text(node.name, scope.variables)
@@ -598,7 +513,7 @@ class _Reader:
             return None
         left, right = (self._text(operand, scope) for operand in operands)
         if isinstance(left, stated.Column) and isinstance(right, stated.Column):
-            raise _NoStatement("two columns are compared with each other")
+            raise NoStatement("two columns are compared with each other")
         if not (isinstance(left, stated.Field) and isinstance(right, stated.Field)):
             return None
         alike = stated.Alike(left, right)
@@ -608,21 +523,3 @@ class _Reader:
 def _open(node: syntax.Expression) -> syntax.Expression:
     """What stands within parentheses."""
     return _open(node.inner) if isinstance(node, syntax.Parenthesised) else node
-
-
-def _unclear(among: stated.Set) -> bool:
-    """Whether the compiler may or may not hold a set as everything but some edges."""
-    if not isinstance(among, stated.Combined):
-        return False
-    if among.operator == "-" and isinstance(among.left, stated.All):
-        return _has_all(among.right) and isinstance(among.right, stated.Combined)
-    return True
-
-
-def _has_all(node: stated.Set) -> bool:
-    if isinstance(node, stated.Combined):
-        return _has_all(node.left) or _has_all(node.right)
-    return isinstance(node, stated.All)
-
-
-assert {"all", "one_to_one", "window", "random", "load", "closure"} == RULES.keys()

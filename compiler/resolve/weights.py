@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...dsl import syntax
-from ...dsl.diagnostics import Label, fail
+from ...dsl.diagnostics import fail
+from ...dsl.findings import Label
 from ...dsl.walk import call_parts, name_of, written
 from ...dsl.words import counted, suggest
 from .. import codes
@@ -19,10 +20,12 @@ from ..edges.degrees import degrees
 from ..edges.edge_set import EdgeSet, Full, Indices, Listed, TooManyEdges, occurrences
 from ..graph.model import Drawn, DrawnByFanIn, Given, Start, Weight
 from ..names.arguments import bind, no_choice
+from ..names.axes import file_name
 from ..names.by_name import is_placed, placed
 from ..names.evaluate import FLOAT32_MAX, Evaluator, Value
 from ..sets import builders
-from ..sets.resolver import SetResolver, Sides
+from ..sets.resolver import SetResolver
+from ..sets.rules.rule import Sides
 
 ATTRIBUTES = ("weight", "trainable")
 # Attributes of the language that this version does not have, with the words that they can be, if it is words.
@@ -158,7 +161,7 @@ class _Start:
 
     def _loaded(self, node: syntax.Expression) -> NDArray[np.float32]:
         report = self.sets.names.report
-        name = self.sets.file_name(node, bind(report, node, ("file",)), self.variables)
+        name = file_name(node, bind(report, node, ("file",)), self.sets.names, self.variables)
         weights = self.sets.files.finite(name, node.span)
         n_source, n_target = self.sides.source.units, self.sides.target.units
         matrix = isinstance(self.edges, Full) and weights.shape == (n_target, n_source)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ...dsl import syntax
-from ...dsl.diagnostics import Failed, Label, fail
+from ...dsl.diagnostics import Failed, fail
+from ...dsl.findings import Label
 from ...dsl.source import Span
 from ...dsl.walk import name_of
 from ...dsl.words import article
@@ -15,34 +16,16 @@ from .. import codes
 from ..data.files import Files
 from ..edges.algebra import Partial, difference, intersection, settled, union
 from ..edges.draw import seed_of
-from ..edges.edge_set import EDGE_LIMIT, Diagonal, EdgeSet, Full, Listed, TooManyEdges
+from ..edges.edge_set import EDGE_LIMIT, EdgeSet, Listed, TooManyEdges
 from ..edges.structure import recognised
-from ..names.arguments import Bound, bind, no_choice
-from ..names.axes import file_name
-from ..names.budget import CANDIDATE_LIMIT, Budget, OverBudget
+from ..names.budget import Budget
 from ..names.by_name import between, goes_by_name, is_placed, refuse_strays
 from ..names.names import Declaration, Names, Placed
 from ..names.sides import Member, Scope, Side
 from . import builders
-from .rules import random as random_rule
-from .rules.closure import closure
+from .rules import RULES
 from .rules.load import Loader
-from .rules.random import FORMS
-from .rules.window import window
-
-
-@dataclass(frozen=True)
-class Sides:
-    """The two ends of a set, and the names that seed its random rules."""
-
-    source: Side
-    target: Side
-    owner: str
-
-    @property
-    def both(self) -> tuple[Side, Side]:
-        """Source and target."""
-        return self.source, self.target
+from .rules.rule import Setting, Sides
 
 
 @dataclass(frozen=True)
@@ -137,6 +120,20 @@ class SetResolver:
             budget=self.budget,
         )
 
+    def _setting(self, sides: Sides, variables: Mapping[str, int], place: str) -> Setting:
+        """What a rule between these sides sees."""
+        return Setting(
+            sides,
+            variables,
+            place,
+            self.names,
+            self.files,
+            self.budget,
+            within=lambda node, place: self._set(node, sides, variables, place),
+            member=lambda node: self.member(node, variables),
+            refuse_sides=lambda node: self._refuse_sides(self.names.text(node.name, variables), node, sides),
+        )
+
     # --------------------------------------------------------------------------------------- rules
 
     def _rule(
@@ -145,7 +142,7 @@ class SetResolver:
         report = self.names.report
         name = name_of(report, node)
         if name in RULES:
-            return RULES[name](self, node, sides, variables, place)
+            return RULES[name].edges(node, self._setting(sides, variables, place))
         if isinstance(node, syntax.Reference):
             text = self.names.text(node.name, variables)
             if self._is_named(text):
@@ -250,121 +247,9 @@ class SetResolver:
                 self._resolving.pop()
         return self.resolved[name]
 
-    def rule_all(
-        self, node: syntax.Expression, sides: Sides, variables: Mapping[str, int], place: str
-    ) -> EdgeSet:
-        """`all`: every pair."""
-        bind(self.names.report, node, ())
-        return Full(sides.source.shape, sides.target.shape)
-
-    def rule_one_to_one(
-        self, node: syntax.Expression, sides: Sides, variables: Mapping[str, int], place: str
-    ) -> EdgeSet:
-        """`one_to_one`: equal indices of equal shapes."""
-        bind(self.names.report, node, ())
-        if sides.source.shape != sides.target.shape:
-            raise fail(
-                self.names.report,
-                codes.SHAPES_DIFFER,
-                node.span,
-                source=sides.source.name,
-                source_shape=list(sides.source.shape),
-                target=sides.target.name,
-                target_shape=list(sides.target.shape),
-            )
-        return Diagonal(sides.source.shape, sides.target.shape)
-
-    def rule_closure(
-        self, node: syntax.Expression, sides: Sides, variables: Mapping[str, int], place: str
-    ) -> EdgeSet:
-        """`closure(NAME)`: an edge for every path in a named set."""
-        report = self.names.report
-        bound = bind(report, node, ("set",))
-        if "set" not in bound:
-            raise fail(report, codes.MISSING_ARGUMENT, node.span, name="closure", argument="set")
-        inner = bound["set"].value
-        member = self.member(inner, variables)
-        source, target = member.source, member.target
-        assert isinstance(inner, syntax.Reference)
-        if source.shape != target.shape or is_placed((source, source), (target, target)):
-            raise fail(
-                report,
-                codes.CLOSURE_SIDES,
-                inner.span,
-                name=(name := self.names.text(inner.name, variables)),
-                source=source.name,
-                target=target.name,
-                others=(Label(self.names.declared[name].span, "declared here"),),
-            )
-        self._refuse_sides(self.names.text(inner.name, variables), inner, sides)
-        try:
-            found = closure(member.edges, self.budget)
-        except OverBudget:
-            count, help = f"{CANDIDATE_LIMIT:,}", "the paths of this set are too many to follow"
-            raise fail(report, codes.TOO_MANY_CANDIDATES, node.span, limit=count, help=help) from None
-        ends, wanted = (source, target), sides.both
-        return between(found, ends, wanted) if is_placed(ends, wanted) else found
-
-    def rule_random(
-        self, node: syntax.Expression, sides: Sides, variables: Mapping[str, int], place: str
-    ) -> EdgeSet:
-        """`random(...)`: edges drawn at compile time."""
-        report = self.names.report
-        bound = bind(report, node, (*FORMS, "among", "seed"), 0)
-        evaluator = self.names.evaluator(variables)
-        among: Partial = Full(sides.source.shape, sides.target.shape)
-        if "among" in bound:
-            among = self._set(bound["among"].value, sides, variables, place + "0")
-        if "seed" in bound:
-            seed = evaluator.integer(bound["seed"].value, "`seed`", least=0)
-            if variables and isinstance(bound["seed"].value, syntax.Number):
-                report.add(
-                    codes.SAME_SEED, bound["seed"].span, help="leave `seed` out, or let it depend on the loop"
-                )
-        else:
-            seed = seed_of(sides.owner, place)
-        return random_rule.draw(node, bound, among, seed, sides.source, sides.target, evaluator)
-
-    def rule_window(
-        self, node: syntax.Expression, sides: Sides, variables: Mapping[str, int], place: str
-    ) -> EdgeSet:
-        """`window(...)`: what slides over the last dimensions."""
-        arguments = node.arguments if isinstance(node, syntax.Call) else ()
-        for argument in arguments:
-            word = argument.value
-            if argument.name == "pad" and isinstance(word, syntax.Reference):
-                text = self.names.text(word.name, variables)
-                if text not in ("valid", "same") and not self.names.is_number(text, variables):
-                    raise no_choice(self.names.report, word, "pad", ("valid", "same", "a number"))
-        return window(node, sides.source, sides.target, self.names.evaluator(variables))
-
-    # --------------------------------------------------------------------------------------- files
-
-    def rule_load(
-        self, node: syntax.Expression, sides: Sides, variables: Mapping[str, int], place: str
-    ) -> EdgeSet:
-        """`load(file, ...)`: pairs from a table, or a matrix."""
-        return self.loader(node, sides, variables).edges()
-
-    def file_name(self, node: syntax.Expression, bound: Bound, variables: Mapping[str, int]) -> str:
-        """The file argument of a `load`, templates filled in."""
-        return file_name(node, bound, self.names, variables)
-
     def loader(self, node: syntax.Expression, sides: Sides, variables: Mapping[str, int]) -> Loader:
         """Reads what a `load(...)` names."""
         return Loader(node, sides.source, sides.target, self.names, self.files, variables)
-
-
-Rule = Callable[[SetResolver, syntax.Expression, Sides, Mapping[str, int], str], EdgeSet]
-
-RULES: dict[str, Rule] = {
-    "all": SetResolver.rule_all,
-    "one_to_one": SetResolver.rule_one_to_one,
-    "window": SetResolver.rule_window,
-    "random": SetResolver.rule_random,
-    "load": SetResolver.rule_load,
-    "closure": SetResolver.rule_closure,
-}
 
 
 def _fits(own: Side, wanted: Side) -> bool:

@@ -17,7 +17,7 @@ if str(ROOT) not in sys.path:
 from benchmarks.growth import SHAPES, measure  # noqa: E402
 from nnspec.dsl import words  # noqa: E402
 
-SIZES = (15, 30, 45)
+SIZES = (10, 20, 30)
 # A long statement is looked through for its depth; these are long enough for that from the first size on.
 LATER = dict.fromkeys(("long sum", "terms of a loss", "union in one set"), (60, 80, 100))
 # Chains that are declared backwards end, at some length, in a diagnostic, which is no growth.

@@ -15,7 +15,8 @@ from nnspec.compiler import codes as semantic
 from nnspec.compiler import pipeline
 from nnspec.compiler.data import limits
 from nnspec.dsl import codes as syntax
-from nnspec.dsl.diagnostics import Code, SpecError
+from nnspec.dsl.diagnostics import SpecError
+from nnspec.dsl.findings import Code
 
 BAD = Path(__file__).parent.parent / "bad"
 CODES = [code for module in (syntax, semantic) for code in vars(module).values() if isinstance(code, Code)]

@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 from nnspec.compiler import codes
 from nnspec.compiler.command.main import main
 from nnspec.compiler.pipeline import understand
-from nnspec.dsl.diagnostics import Diagnostic, Report, SpecError
+from nnspec.dsl.diagnostics import Report, SpecError
+from nnspec.dsl.findings import Diagnostic
 from nnspec.dsl.render import render
 from nnspec.dsl.source import Source, Span
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from nnspec.compiler.graph.model import Model
 from nnspec.compiler.resolve.resolve import resolve
-from nnspec.dsl.diagnostics import Diagnostic, Report, SpecError
+from nnspec.dsl.diagnostics import Report, SpecError
+from nnspec.dsl.findings import Diagnostic
 from nnspec.dsl.parser import parse
 from nnspec.dsl.source import Source
 

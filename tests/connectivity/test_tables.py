@@ -1,18 +1,19 @@
-"""Tables of every kind: polars reads the same as Python's csv, names become units, rows keep their places."""
+"""Tables of every kind: two readers of csv agree, names become units, rows keep their places."""
 
 from __future__ import annotations
 
 import io
+import sys
 
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from scipy import io as scipy_io
 from scipy import sparse
 
-from nnspec.compiler.data import tables
+from nnspec.compiler.data import columns, csv_text, tables
 from nnspec.dsl.diagnostics import Report
 from nnspec.dsl.source import Source, Span
 
@@ -51,40 +52,66 @@ def error_of(text: str, folder):
     return errors[0]
 
 
-# --------------------------------------------------------------------------- polars and the csv module agree
+# ----------------------------------------------------------------- the quick reader and the csv module agree
 
 
 def careful(content: bytes, delimiter: str):
-    """What `_csv_rows` reads, or None where it refuses."""
+    """What `csv_rows` reads, or None where it refuses."""
     try:
-        return [row for _, row in tables._csv_rows(content, delimiter)]
-    except tables._Unusable:
+        return [row for _, row in csv_text.csv_rows(content, delimiter)]
+    except columns.Unusable:
         return None
 
 
+def texts(values: columns.Values) -> list[str]:
+    coded = values.coded()
+    return [coded[row] for row in range(coded.height)]
+
+
+def rows_of(read) -> list[list[str]]:
+    return [*map(list, zip(*map(texts, read), strict=True))]
+
+
 @given(
-    st.lists(st.sampled_from([*'ab1é# ,,\n\n""\r\t', "\r\n", '"a"', '"a, b"', '"\n"'])),
+    st.lists(st.sampled_from([*'ab1é# ,,\n\n""\r\t', "\r\n", '"a"', '"a, b"', '"\n"', "longer than eight"])),
     st.sampled_from([",", "\t"]),
+    st.booleans(),
 )
-@example(['"', "a", "\n", "b", '"', ",", '"', '"', "\n", "1", ",", "b"], ",")
-@example(["1", ",", "\n", "1", "\n", ",", ",", "\n"], ",")
-def test_polars_reads_as_csv_does(pieces, delimiter):
-    content = f"x{delimiter}y\n{''.join(pieces)}".encode()
-    fast = tables._read_fast(content, delimiter)
-    if fast is not None:
-        header, columns = fast
-        assert [list(header), *map(list, zip(*columns, strict=True))] == [
-            ["x", "y"],
-            *careful(content, delimiter)[1:],
-        ]
+@example(['"', "a", "\n", "b", '"', ",", '"', '"', "\n", "1", ",", "b"], ",", False)
+@example(["1", ",", "\n", "1", "\n", ",", ",", "\n"], ",", True)
+@example(["1", ","], ",", False)
+@example(["a", ",", '"a"', "\r\n", '"a"', ",", "a"], ",", False)
+def test_the_quick_reader_reads_as_csv_does(pieces, delimiter, marked):
+    content = ("\ufeff" * marked + f"x{delimiter}y\n{''.join(pieces)}").encode()
+    for has_header in (True, False):
+        fast = csv_text.read_fast(content, delimiter, has_header=has_header)
+        if fast is not None:
+            header, read = fast
+            names = ["x", "y"] if has_header else ["0", "1"]
+            assert list(header) == names
+            assert rows_of(read) == careful(content, delimiter)[has_header:]
 
 
 @given(st.binary(max_size=60))
 def test_bytes_are_read_or_refused_alike(noise):
-    content = b"x,y\n1,2\n" + noise
-    fast = tables._read_fast(content, ",")
+    content = b"x,y\n1,2\n" + noise.replace(b"\0", b"")
+    fast = csv_text.read_fast(content, ",")
     if fast is not None:
-        assert list(zip(*fast[1], strict=True)) == [tuple(row) for row in careful(content, ",")[1:]]
+        assert rows_of(fast[1]) == careful(content, ",")[1:]
+
+
+@pytest.mark.parametrize("turns", [0, 1, columns._TURNS])
+@given(pieces=st.lists(st.text("ab\xe9\U0001f600", max_size=20), min_size=1))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_equal_texts_have_equal_codes(turns, pieces, monkeypatch):
+    """Whether they find a slot of their own, or are sorted because a file is made to resist."""
+    monkeypatch.setattr(columns, "_TURNS", turns)
+    encoded = [piece.encode() for piece in pieces]
+    ends = np.cumsum([*map(len, encoded)])
+    starts = ends - [*map(len, encoded)]
+    found = columns.coded_pieces(b"".join(encoded) + columns.PADDING, starts, ends, None)
+    assert texts(found) == pieces
+    assert len(set(found.words.texts)) == len(found.words.texts) == len(set(pieces))
 
 
 @given(
@@ -94,20 +121,19 @@ def test_bytes_are_read_or_refused_alike(noise):
         unique=True,
     )
 )
-def test_texts_come_back(texts):
+def test_texts_come_back(written):
     """Whatever a column of texts holds, letter by letter."""
-    frame = pl.DataFrame({"x": texts, "y": ["1"] * len(texts)})
+    frame = pl.DataFrame({"x": written, "y": ["1"] * len(written)})
     for name, content in (("f.csv", frame.write_csv().encode()), ("f.parquet", parquet(frame))):
         span = Span(0, 0)
         table = tables.read_table(name, lambda content=content: content, Report(Source("s", "")), span)
-        assert table.column("x").texts.to_list() == texts
+        assert texts(table.column("x").values) == written
 
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1)))
 def test_integers_come_back(numbers):
-    texts = [f"{'+' if n > 0 and n % 2 else ''}{n}" for n in numbers]
-    series = pl.Series(texts, dtype=pl.String)
-    table = tables.Table("f", ("x",), (series,), str, Report(Source("s", "")), Span(0, 0))
+    written = columns.Coded.of([f"{'+' if n > 0 and n % 2 else ''}{n}" for n in numbers])
+    table = tables.Table("f", ("x",), (written,), str, Report(Source("s", "")), Span(0, 0))
     assert table.column("x").integers().tolist() == numbers
 
 
@@ -115,7 +141,7 @@ def test_plain_files_take_the_fast_way():
     """Those that tools write: with quotes, without, with either line end."""
     plain = ("a,b\n1,2\n3,4\n", "a,b\r\n1,2\r\n", "a,b\n1,\n,2\n", "\ufeffa,b\n1,2\n\n")
     for content in (*plain, '"a","b"\n"1","x, y"\n', 'a,b\n"say ""x""",""\n1,"2\n3"\n'):
-        assert tables._read_fast(content.encode(), ",") is not None, content
+        assert csv_text.read_fast(content.encode(), ",") is not None, content
 
 
 # ------------------------------------------------------------------------------------------- kinds of files
@@ -153,6 +179,16 @@ def test_parquet_refused(tmp_path, columns, code, says):
     found = refusal('load("e.parquet")', 3, 2, folder=tmp_path)
     assert found.code.code == code
     assert says in found.message + found.label
+
+
+def test_parquet_without_polars(tmp_path, monkeypatch):
+    (tmp_path / "e.parquet").write_bytes(parquet(pl.DataFrame({"source": [0], "target": [0]})))
+    (tmp_path / "e.csv").write_text("source,target\n0,1\n2,0\n2,1\n")
+    monkeypatch.setitem(sys.modules, "polars", None)  # importing it fails
+    found = refusal('load("e.parquet")', 3, 2, folder=tmp_path)
+    assert found.code.code == "E608"
+    assert "pip install 'nnspec[tables]'" in found.help[0]
+    assert pairs('load("e.csv")', 3, 2, folder=tmp_path) == PAIRS
 
 
 @pytest.mark.parametrize(

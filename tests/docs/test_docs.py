@@ -32,8 +32,10 @@ from nnspec.compiler.catalogue.initialisers import DISTRIBUTIONS
 from nnspec.compiler.catalogue.losses import LOSSES, PENALTIES
 from nnspec.compiler.catalogue.norms import NORMS
 from nnspec.compiler.names.evaluate import FUNCTIONS
-from nnspec.compiler.sets.resolver import RULES
+from nnspec.compiler.sets.rules import RULES
 from nnspec.dsl.diagnostics import SpecError
+
+from ..processes import commands
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -150,8 +152,9 @@ def check_console(block: Block) -> None:
 
 def run(command: str) -> str:
     """What a command prints, errors included, without blanks at the ends of lines."""
-    folder = str(Path(sys.executable).parent)
-    environment = {**os.environ, "PATH": folder + os.pathsep + os.environ["PATH"], "COLUMNS": "80"}
+    quickly = commands("keras" if "KERAS_BACKEND=tensorflow" in command else "spec-compile")
+    path = os.pathsep.join([quickly, str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "COLUMNS": "80"}
     finished = subprocess.run(
         command,
         shell=True,

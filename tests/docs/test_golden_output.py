@@ -14,6 +14,8 @@ import pytest
 
 from nnspec.compiler.version import VERSION
 
+from ..processes import commands
+
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "golden-output.md").read_text(encoding="utf-8")
 BUILD = "spec-compile specs/net.nnspec -t torch -o generated"
@@ -48,7 +50,8 @@ CONFIGURED = read_hooks(CONFIG.partition("    hooks:\n")[2], "      ")
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The project of the page, built."""
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    path = [commands(), str(Path(sys.executable).parent), os.environ["PATH"]]
+    monkeypatch.setenv("PATH", os.pathsep.join(path))
     monkeypatch.chdir(tmp_path)
     Path("specs").mkdir()
     for fence in ("csv specs/readout.csv", "nnspec specs/net.nnspec", "text .gitattributes"):

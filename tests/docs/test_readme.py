@@ -25,7 +25,7 @@ def test_the_spec_is_the_example() -> None:
 
 
 def test_the_module_is_the_golden_one() -> None:
-    golden = (ROOT / "tests" / "golden" / "graph_mlp" / "graph_mlp_torch.py").read_text()
+    golden = (ROOT / "tests" / "golden" / "modules" / "graph_mlp_torch.py").read_text()
     for block in blocks("python"):
         assert block.rstrip() in golden
 

@@ -6,6 +6,7 @@ import inspect
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -17,7 +18,8 @@ def run_all(tests: ModuleType) -> None:
     """Every test of a generated module, for all that it is parametrised with.
 
     Raises AssertionError with the traceback of the first that fails: from here and not from the generated
-    file, whose folder is another each time, so that hypothesis takes it for the same failure each time.
+    file, whose folder is another each time, so that hypothesis takes it for the same failure each time. It
+    looks at what an error arose from too, so that this one arises from nothing.
     """
     made = cache(tests.build)
 
@@ -27,13 +29,15 @@ def run_all(tests: ModuleType) -> None:
     for name, test in list(vars(tests).items()):
         if name.startswith("test_"):
             for arguments in calls(test, tests.TARGETS, models):
-                with tempfile.TemporaryDirectory() as folder:
+                with ExitStack() as stack:
                     if "tmp_path" in inspect.signature(test).parameters:
-                        arguments["tmp_path"] = Path(folder)
+                        arguments["tmp_path"] = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+                    failure = ""
                     try:
                         test(**arguments)
                     except Exception:
-                        raise AssertionError(f"{name}\n{traceback.format_exc()}") from None
+                        failure = f"{name}\n{traceback.format_exc()}"
+                    assert not failure, failure
 
 
 def calls(

@@ -57,8 +57,8 @@ def drawing(examples: int, **options: Any) -> settings:
 
 
 # How many are drawn in the normal suite, and for which targets; and how many for all of them.
-GROUPS = {"first": (40, ("torch", "numpy")), "second": (70, ("numpy",)), "third": (70, ("numpy",))}
-WITH_KERAS = 20
+GROUPS = {"first": (14, ("torch", "numpy")), "second": (90, ("numpy",)), "third": (90, ("numpy",))}
+WITH_KERAS = 6
 ALL = ("torch", "keras", "numpy")
 DRAWN = int(os.environ.get("NNSPEC_DRAWN", "300"))  # by `make fuzz`
 KEPT = sorted((Path(__file__).parent / "kept").glob("*.nnspec"))

@@ -5,7 +5,8 @@ from dataclasses import fields, is_dataclass
 
 import pytest
 
-from nnspec.dsl.diagnostics import Diagnostic, Report
+from nnspec.dsl.diagnostics import Report
+from nnspec.dsl.findings import Diagnostic
 from nnspec.dsl.formatter import format_spec
 from nnspec.dsl.parser import parse
 from nnspec.dsl.source import Source, Span

@@ -6,7 +6,7 @@ import textwrap
 import pytest
 
 from nnspec.dsl import codes
-from nnspec.dsl.diagnostics import Code
+from nnspec.dsl.findings import Code
 
 SYNTAX = [code for code in vars(codes).values() if isinstance(code, Code) and code.code.startswith("E1")]
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from nnspec.dsl.diagnostics import Code, Diagnostic, Label
+from nnspec.dsl.findings import Code, Diagnostic, Label
 from nnspec.dsl.render import render
 from nnspec.dsl.source import Source, Span
 

@@ -11,6 +11,7 @@ import ast
 import io
 import re
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,7 @@ def built(folder: Path, text: str) -> Build:
     return compile_spec(path, params={"coding_": 5})
 
 
+@cache
 def body(content: bytes, text: str = "") -> tuple[str, ...]:
     """A module's text below its header and its syntax tree, without digests: unit names differ.
 

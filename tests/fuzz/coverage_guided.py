@@ -40,7 +40,8 @@ with atheris.instrument_imports(include=["nnspec.dsl", "nnspec.compiler"]):
     from nnspec.compiler.command import main as cli
     from nnspec.compiler.names import evaluate as expressions
     from nnspec.dsl import formatter, parser, render
-    from nnspec.dsl.diagnostics import Diagnostic, Report, SpecError
+    from nnspec.dsl.diagnostics import Report, SpecError
+    from nnspec.dsl.findings import Diagnostic
     from nnspec.dsl.source import Source
 
 SECONDS = 10

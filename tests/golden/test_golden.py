@@ -1,10 +1,15 @@
-"""The plan and every target's source of every example, byte for byte; `make golden` accepts new ones."""
+"""The plan and every target's source of every example, byte for byte; `make golden` accepts new ones.
+
+Modules are held with their kernels beside them, each of which is there once; that kernels inside are these
+is held by `tests/emit/test_beside.py`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,42 +18,45 @@ from nnspec.compiler import compile_spec
 from nnspec.compiler.command.show import show
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
-FOLDERS = sorted(path for path in HERE.iterdir() if (path / "plan.txt").exists())
+MODULES, PLANS = HERE / "modules", HERE / "plans"
 
 
-def current(spec: Path) -> dict[str, str]:
+def current(spec: Path) -> dict[Path, str]:
     """What the compiler makes of an example: sources and plan as text, data as digests."""
-    build = compile_spec(spec)
-    texts = {name: content.decode() for name, content in build.files.items() if name.endswith(".py")}
-    data = {
-        name: hashlib.sha256(content).hexdigest()
-        for name, content in build.files.items()
-        if not name.endswith(".py")
-    }
-    texts["plan.txt"] = show(build.passage.plan)
-    if data:
-        texts["data.sha256"] = "".join(f"{digest}  {name}\n" for name, digest in sorted(data.items()))
-    return texts
+    build = compile_spec(spec, kernels="beside")
+    sources = {name: content for name, content in build.files.items() if name.endswith(".py")}
+    texts = {MODULES / name: content.decode() for name, content in sources.items()}
+    texts[PLANS / f"{spec.stem}.txt"] = show(build.passage.plan)
+    data = sorted(build.files.keys() - sources.keys())
+    digests = [f"{hashlib.sha256(build.files[name]).hexdigest()}  {name}\n" for name in data]
+    return texts | ({PLANS / f"{spec.stem}.sha256": "".join(digests)} if digests else {})
 
 
-def test_output_is_as_accepted(example: str, examples_folder: Path, request: pytest.FixtureRequest) -> None:
-    folder = HERE / example
-    texts = current(examples_folder / f"{example}.nnspec")
+@pytest.fixture(scope="module")
+def accepted(examples_folder: Path, request: pytest.FixtureRequest) -> Mapping[Path, str]:
+    """What is accepted, by path, after accepting what there is now if that is asked for."""
     if request.config.getoption("--update-golden"):
-        folder.mkdir(exist_ok=True)
-        for path in folder.iterdir():
-            path.unlink()
-        for name, text in texts.items():
-            (folder / name).write_bytes(text.encode())
-    held = {path.name: path.read_bytes().decode() for path in folder.iterdir()} if folder.exists() else {}
-    assert sorted(held) == sorted(texts), "run `make golden` and look at the difference"
-    for name, text in texts.items():
-        assert held[name] == text, f"{example}/{name} differs: run `make golden` and look at the difference"
+        for folder in (MODULES, PLANS):
+            folder.mkdir(exist_ok=True)
+            for path in folder.iterdir():
+                path.unlink()
+        for spec in sorted(examples_folder.glob("*.nnspec")):
+            for path, text in current(spec).items():
+                path.write_bytes(text.encode())
+    held = [path for folder in (MODULES, PLANS) for path in sorted(folder.iterdir()) if path.is_file()]
+    return {path: path.read_bytes().decode() for path in held}
 
 
-def test_every_golden_has_its_example() -> None:
-    assert {folder.name for folder in FOLDERS} == {path.stem for path in (ROOT / "examples").glob("*.nnspec")}
+def test_output_is_as_accepted(example: str, examples_folder: Path, accepted: Mapping[Path, str]) -> None:
+    for path, text in current(examples_folder / f"{example}.nnspec").items():
+        name = path.relative_to(HERE)
+        assert path in accepted, f"{name} is not there: run `make golden` and look at the difference"
+        assert accepted[path] == text, f"{name} differs: run `make golden` and look at the difference"
+
+
+def test_everything_accepted_is_of_an_example(examples_folder: Path, accepted: Mapping[Path, str]) -> None:
+    specs = sorted(examples_folder.glob("*.nnspec"))
+    assert accepted.keys() == {path for spec in specs for path in current(spec)}
 
 
 @pytest.mark.parametrize(
@@ -56,6 +64,23 @@ def test_every_golden_has_its_example() -> None:
 )
 def test_generated_sources_are_clean(tool: list[str]) -> None:
     """No unused import or definition, sorted imports, and stable under the formatter."""
-    command = [sys.executable, "-m", "ruff", *tool, "--no-cache", "--line-length", "110", *map(str, FOLDERS)]
+    beside = ["nnspec_torch", "nnspec_keras", "nnspec_numpy", "nnspec_tests"]
+    own = ["--config", f"lint.isort.known-first-party={beside}"] if tool[0] == "check" else []
+    command = [sys.executable, "-m", "ruff", *tool, "--no-cache", "--line-length", "110", *own, str(MODULES)]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert finished.returncode == 0, finished.stdout
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+
+
+def test_few_lines_are_copies() -> None:
+    """How much of all modules stands in another one already, in runs of six lines or more."""
+    seen: set[tuple[str, ...]] = set()
+    copied = lines = 0
+    for path in sorted(MODULES.glob("*.py"), key=lambda path: (not path.name.startswith("nnspec_"), path)):
+        text = path.read_text().splitlines()
+        again: set[int] = set()
+        for at in range(len(text) - 5):
+            run = tuple(text[at : at + 6])
+            again.update(range(at, at + 6) if run in seen else ())
+            seen.add(run)
+        copied, lines = copied + len(again), lines + len(text)
+    assert copied < 0.35 * lines

@@ -1,8 +1,6 @@
 """`MaskedProjection` against dense products, and all structures in processes that have the kernels alone."""
 
 import os
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -13,6 +11,7 @@ from nnspec.backends.keras.kernels.blocks import BlockProjection
 from nnspec.backends.keras.kernels.masked import MaskedProjection
 from nnspec.backends.kernels import closure
 
+from .. import processes
 from .keras_layers import (
     check_copies,
     check_export,
@@ -168,12 +167,6 @@ def saved(tmp_path_factory):
 @pytest.mark.parametrize("backend", ["tensorflow", "torch"])
 def test_load_in_a_process_with_the_kernels_alone(saved, backend):
     environment = {**os.environ, "PYTHONPATH": str(saved), "KERAS_BACKEND": backend}
-    finished = subprocess.run(
-        [sys.executable, "-P", "main.py"],
-        cwd=saved,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    having = "keras" if backend == "tensorflow" else "torch"
+    finished = processes.run(["main.py"], having=having, cwd=saved, env=environment)
     assert finished.returncode == 0, finished.stderr[-4000:]

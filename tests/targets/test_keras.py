@@ -6,8 +6,6 @@ import copy
 import importlib
 import os
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +13,8 @@ from types import ModuleType
 import keras
 import numpy as np
 import pytest
+
+from .. import processes
 
 ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.xdist_group("keras")
@@ -117,7 +117,10 @@ def test_outputs_of_several_dimensions_are_called_by_their_layers(
 # ----------------------------------------------------------------------------------- precision, compilation
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+BOTH = [pytest.param("mixed_bfloat16", marks=pytest.mark.slow), "mixed_float16"]
+
+
+@pytest.mark.parametrize("policy", BOTH)
 def test_mixed_precision_trains_with_jit(masked_dense: ModuleType, policy: str) -> None:
     rng = np.random.default_rng(0)
     x, y = rng.random((48, 20), np.float32), rng.random((48, 3), np.float32)
@@ -310,12 +313,10 @@ def test_modules_with_layers_of_the_same_names_live_in_one_process(
 def run_fresh(backend: str, *folders: Path) -> dict[str, np.ndarray]:
     """What `fresh_keras.py` computes in a process that has not seen the compiler."""
     script = Path(__file__).parent / "fresh_keras.py"
-    finished = subprocess.run(
-        [sys.executable, str(script), *map(str, folders)],
+    finished = processes.run(
+        [str(script), *map(str, folders)],
+        having="keras" if backend == "tensorflow" else "torch",
         env={**os.environ, "KERAS_BACKEND": backend},
-        capture_output=True,
-        text=True,
-        check=False,
     )
     assert finished.returncode == 0, finished.stderr[-4000:]
     with np.load(folders[0] / f"{backend}.npz") as found:

@@ -11,6 +11,7 @@ import numpy as np
 from .checks import assert_close
 from .expected import Expected, draw_data
 from .numpy_model import NumpyModel
+from .points import assert_within, evaluated
 from .robustness import draw_moderate
 
 
@@ -35,7 +36,8 @@ def check_numpy_arrays(expected: Expected, model: NumpyModel) -> None:
         start = {name: array.astype(dtype) for name, array in parameters.items()}
         for array in (*given.values(), *start.values()):
             array.setflags(write=False)
-        moved = expected.reference(parameters, data, True)[3]
+        exact = {name: array.astype(np.float64) for name, array in start.items()}
+        point = evaluated(expected, exact, given, True, dtype=dtype.__name__)
         for name, call in numpy_calls(expected, model, given).items():
             for training in (False, True):
                 p = {**start}
@@ -44,8 +46,8 @@ def check_numpy_arrays(expected: Expected, model: NumpyModel) -> None:
                 assert p.keys() == start.keys(), f"{who} has changed which parameters there are"
                 for key, array in p.items():
                     if training and key in expected.running:
-                        slack = 1e-5 if dtype is np.float32 else 1e-10
-                        assert_close(array, moved[key], slack, f"{who}: {key}")
+                        wanted, error = point.wanted.running[key], point.running_errors[key]
+                        assert_within(array, wanted, error, f"{who}: {key}")
                     else:
                         assert array is start[key], f"{who} has put another array in the place of {key}"
                 for key, array in returned.items():
@@ -183,12 +185,14 @@ def check_numpy_segments(expected: Expected, model: NumpyModel, tolerance: float
     parameters, data = draw_moderate(expected, 47), draw_data(expected, 48)
     calls = numpy_calls(expected, model, data)
     whole = calls["layers"]({**parameters}, False), calls["gradients"]({**parameters}, False)
-    segments = model.module.segments
+    # The module's own functions, or of the module beside that has them.
+    functions = model.module.project.__globals__
+    segments = functions["segments"]
 
     def few(target: np.ndarray, length: int) -> list[tuple[int, int]]:
         return segments(target, max(2, len(target) // 3))
 
-    with mock.patch.object(model.module, "segments", few):
+    with mock.patch.dict(functions, segments=few):
         parts = calls["layers"]({**parameters}, False), calls["gradients"]({**parameters}, False)
     for one, other in zip(whole, parts, strict=True):
         for name, array in one.items():

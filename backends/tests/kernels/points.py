@@ -79,10 +79,19 @@ def coarse(dtype: str) -> float:
     return 256 * float(np.finfo(dtype).eps) / 2
 
 
+def complex_step() -> float:
+    """So small that its square underflows, and with it a slope of less than 1e-124."""
+    return 1e-200
+
+
 def allowed(error: Any, size: Any, dtype: str) -> Any:
-    """An error with what is granted in any case: a rounding of the largest entry, and what underflows."""
-    limits = np.finfo(dtype)
-    return error + coarse(dtype) * size + float(limits.tiny / limits.eps)
+    """An error with what is granted in any case: a rounding of the largest entry, and what underflows.
+
+    A slope underflows sooner in the reference, where the complex step is a factor of it.
+    """
+    limits, reference = np.finfo(dtype), np.finfo("float64")
+    underflow = max(float(limits.tiny / limits.eps), float(reference.tiny / reference.eps) / complex_step())
+    return error + coarse(dtype) * size + underflow
 
 
 def assert_within(got: Any, wanted: Any, error: Any, what: str) -> None:
@@ -170,7 +179,7 @@ def stepped(
     """
     if unit is not None:
         parameters, data = rounding(parameters, seed, unit), rounding(data, seed + 100, unit)
-    h = 1e-200
+    h = complex_step()
     moved_parameters, moved_inputs = {**parameters}, dict[str, np.ndarray]()
     for name, along in direction.items():
         if name in parameters:

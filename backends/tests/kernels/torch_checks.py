@@ -17,7 +17,7 @@ import torch
 from ...common.kernels.stored import edges_of
 from .checks import assert_close
 from .expected import Expected, draw_data
-from .points import assert_within, direction_through
+from .points import assert_within, direction_through, evaluated
 from .robustness import draw_moderate, slopes, smooth_step
 from .torch_model import TorchModel
 
@@ -64,7 +64,7 @@ def check_torch_values(expected: Expected, model: TorchModel) -> None:
     parameters, data = draw_moderate(expected, 52), draw_data(expected, 53)
     net = model.model
     for training in (False, True):
-        who, running = f"torch, training={training}", expected.reference(parameters, data, training)[3]
+        who, point = f"torch, training={training}", evaluated(expected, parameters, data, training)
         for name, call in (("forward", net), ("layers", net.layers)):
             model.load(parameters)
             net.train(training)
@@ -74,7 +74,8 @@ def check_torch_values(expected: Expected, model: TorchModel) -> None:
             assert [t._version for t in (*inputs, *net.parameters())] == versions, f"{who}: {name} overwrites"
             for key, array in model.arrays().items():
                 if training and key in expected.running:
-                    assert_close(array, running[key], 1e-10, f"{who}: {key} after {name}")
+                    wanted, error = point.wanted.running[key], point.running_errors[key]
+                    assert_within(array, wanted, error, f"{who}: {key} after {name}")
                 elif key in parameters:
                     assert np.array_equal(array, parameters[key]), f"{who}: {name} changes {key}"
             if name == "forward":
@@ -334,13 +335,14 @@ def check_torch_layouts(expected: Expected, model: TorchModel) -> None:
 
 def check_torch_tiles(module: ModuleType) -> None:
     """What moves large arrays does so in every way: by tiles, on one core, in either precision."""
+    functions = module.refuse_other_edges.__globals__  # this module's, or of the one beside that has them
     threads = torch.get_num_threads()
     for rows, columns in ((300, 413), (413, 300), (2, 40_000), (40_000, 2)):
         matrix = torch.arange(rows * columns, dtype=torch.float64).reshape(rows, columns)
         for dtype, cores in ((torch.float64, threads), (torch.float32, threads), (torch.float32, 1)):
             torch.set_num_threads(cores)
             try:
-                copy = module.transposed_copy(matrix.to(dtype))
+                copy = functions["transposed_copy"](matrix.to(dtype))
             finally:
                 torch.set_num_threads(threads)
             assert torch.equal(copy, matrix.to(dtype).t()), f"torch: {rows} by {columns} is not transposed"

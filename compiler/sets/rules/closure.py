@@ -1,4 +1,4 @@
-"""The transitive closure of a set of edges: an edge for every path of one edge or more."""
+"""The rule `closure`: an edge for every path, of one edge or more, in a named set."""
 
 from __future__ import annotations
 
@@ -6,10 +6,54 @@ from itertools import pairwise
 
 import numpy as np
 
+from ....dsl import syntax
+from ....dsl.diagnostics import fail
+from ....dsl.findings import Label
+from ... import codes
 from ...edges.edge_set import EdgeSet, Indices, distinct, from_keys, pair_keys, refuse_many
-from ...names.budget import Budget
+from ...graph import statement as stated
+from ...names.arguments import bind
+from ...names.budget import CANDIDATE_LIMIT, Budget, OverBudget
+from ...names.by_name import between, is_placed
+from .rule import Rule, Setting, Stating
 
 _NONE: Indices = np.empty(0, np.int64)
+
+
+def _edges(node: syntax.Expression, setting: Setting) -> EdgeSet:
+    names, report = setting.names, setting.names.report
+    bound = bind(report, node, ("set",))
+    if "set" not in bound:
+        raise fail(report, codes.MISSING_ARGUMENT, node.span, name="closure", argument="set")
+    inner = bound["set"].value
+    member = setting.member(inner)
+    source, target = ends = member.source, member.target
+    assert isinstance(inner, syntax.Reference)
+    if source.shape != target.shape or is_placed((source, source), (target, target)):
+        raise fail(
+            report,
+            codes.CLOSURE_SIDES,
+            inner.span,
+            name=(name := names.text(inner.name, setting.variables)),
+            source=source.name,
+            target=target.name,
+            others=(Label(names.declared[name].span, "declared here"),),
+        )
+    setting.refuse_sides(inner)
+    try:
+        found = closure(member.edges, setting.budget)
+    except OverBudget:
+        count, help = f"{CANDIDATE_LIMIT:,}", "the paths of this set are too many to follow"
+        raise fail(report, codes.TOO_MANY_CANDIDATES, node.span, limit=count, help=help) from None
+    wanted = setting.sides.both
+    return between(found, ends, wanted) if is_placed(ends, wanted) else found
+
+
+def _state(node: syntax.Expression, stating: Stating) -> stated.Set:
+    return stating.named(bind(stating.report, node, ("set",))["set"].value, True)
+
+
+CLOSURE = Rule("closure", _edges, _state)
 
 
 def closure(edges: EdgeSet, budget: Budget) -> EdgeSet:

@@ -11,19 +11,22 @@ from numpy.typing import NDArray
 
 from ....dsl import syntax
 from ....dsl.diagnostics import fail
-from ....dsl.walk import call_parts
+from ....dsl.walk import call_parts, name_of
 from ....dsl.words import counted
 from ... import codes
+from ...data.axis import Axis
 from ...data.files import Files
 from ...data.matrices import BadMatrix, Entries, is_scipy, matrix_market, scipy_matrix
 from ...data.tables import FINITE, Column, Table, table_of_arrays
 from ...edges.edge_set import EDGE_LIMIT, EdgeSet, Indices, TooManyEdges, distinct, from_keys, pair_keys
+from ...graph import statement as stated
 from ...names.arguments import Bound, bind, no_choice
 from ...names.axes import column_name, file_name, has_header, rows_where, unknown_kind
 from ...names.names import Names
 from ...names.policies import DUPLICATE, OUTSIDE, UNKNOWN, Policies, refuse_duplicates, size_text
-from ...names.sides import Axis, Side, about_unknown, rank_text, shortened, unit_text, unknown_name
+from ...names.sides import Side, about_unknown, rank_text, shortened, unit_text, unknown_name
 from ..idle import warn_of_idle
+from .rule import NoStatement, Rule, Setting, Stating
 
 TABLES = ("csv", "tsv", "parquet", "gmt")
 MATRICES = ("npy", "npz", "mtx")
@@ -72,9 +75,9 @@ class Unknown:
 
     def told(self) -> str:
         """The first of the names, each with the one on the axis that it is most like."""
-        names = self.column.at(self.where).unique(maintain_order=True)
+        names = self.column.texts.at(np.flatnonzero(self.where)).distinct
         shown: list[str] = []
-        for name in names.head(NAMES_SHOWN).to_list():
+        for name in names[:NAMES_SHOWN]:
             near = name.strip() if name.strip() in self.axis.positions else self.axis.nearest(name)
             shown.append(f'"{shortened(name)}"' + (f' (there is "{shortened(near)}")' if near else ""))
         more = f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else ""
@@ -318,14 +321,14 @@ class Loader:
         report, table = self.names.report, column.table
         axis, size = side.axis(dimension), side.shape[dimension]
         if axis is not None and axis.names is not None:
-            index, unknown = column.units(axis)
+            index, unknown = column.units(axis.positions)
             if not unknown.any():
                 return index, None
             rows, count = len(unknown), int(np.count_nonzero(unknown))
             if policies.unknown == "error":
                 at = int(np.argmax(unknown))
                 label = f"{table.place_of(at)} of {table.name}"
-                name = column.named(at)
+                name = column.texts[at]
                 hint = f"{count:,} of {counted(rows, 'row')} {'has' if count == 1 else 'have'} such a name"
                 if count == rows > 1:
                     hint = f"no name in column `{column.name}` is on `{axis.name}`: is it the right column?"
@@ -504,3 +507,48 @@ def _size(entries: Entries) -> int:
     """Bytes that the entries of a matrix take."""
     value = entries.value
     return entries.row.nbytes + entries.column.nbytes + (0 if value is None else value.nbytes)
+
+
+# -------------------------------------------------------------------------------------------------- the rule
+
+
+def _edges(node: syntax.Expression, setting: Setting) -> EdgeSet:
+    source, target = setting.sides.both
+    return Loader(node, source, target, setting.names, setting.files, setting.variables).edges()
+
+
+def _state(node: syntax.Expression, stating: Stating) -> stated.Set:
+    bound = bind(stating.report, node, PARAMETERS, 1)
+    file = stating.string(bound["file"].value)
+    refuse_parquet(file)
+    if "rows" in bound and file.rpartition(".")[2].lower() in MATRICES:
+        return stated.Matrix(file, name_of(stating.report, bound["rows"].value))
+    where = stating.expression(bound["where"].value) if "where" in bound else None
+    outside = call_parts(bound["outside"].value) if "outside" in bound else None
+    source, target = (_stated_columns(end, file, bound, stating) for end in ("source", "target"))
+    return stated.Table(file, "header" not in bound, source, target, where, outside == ("wrap", ()))
+
+
+def refuse_parquet(file: str) -> None:
+    """Raise `NoStatement` for a file that the generated tests could not read."""
+    if file.lower().endswith(".parquet"):
+        raise NoStatement("Python by itself reads no Parquet files")
+
+
+def _stated_columns(end: str, file: str, bound: Bound, stating: Stating) -> tuple[str, ...]:
+    """The names of the columns of one end, as `docs/language.md` says."""
+    sides = stating.sides
+    rank = len((sides.source if end == "source" else sides.target).shape)
+    if end in bound:
+        return (stating.string(bound[end].value),)
+    if "header" in bound:
+        first = 0 if end == "source" else len(sides.source.shape)
+        return tuple(str(first + at) for at in range(rank))
+    if rank > 1:
+        return tuple(f"{end}_{at}" for at in range(rank))
+    if file.lower().endswith(".gmt"):
+        return ("member" if end == "source" else "set",)
+    return (end,)
+
+
+LOAD = Rule("load", _edges, _state)

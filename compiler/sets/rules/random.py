@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 
 from ....dsl import syntax
-from ....dsl.diagnostics import fail
+from ....dsl.diagnostics import Report, fail
 from ... import codes
 from ...edges.algebra import Complement, Partial, settled
-from ...edges.draw import Stream, choose, keep_each, pair_uniforms
+from ...edges.draw import Stream, choose, keep_each, pair_uniforms, seed_of
 from ...edges.edge_set import (
     EdgeSet,
     Full,
@@ -23,14 +23,17 @@ from ...edges.edge_set import (
     pair_keys,
     refuse_many,
 )
-from ...names.arguments import Bound
+from ...graph import statement as stated
+from ...names.arguments import Bound, bind
 from ...names.evaluate import Evaluator
 from ...names.policies import size_text
 from ...names.sides import Side, unit_text
+from .rule import NoStatement, Rule, Setting, Stating
 
 Counted = Literal["fan_in", "fan_out", "edges"]
 Form = Literal["p"] | Counted
 FORMS: tuple[Form, ...] = ("fan_in", "fan_out", "p", "edges")
+PARAMETERS = (*FORMS, "among", "seed")
 
 
 class TooFew(Exception):
@@ -42,32 +45,21 @@ class TooFew(Exception):
         super().__init__(f"unit {unit} has {candidates}")
 
 
-def draw(
-    node: syntax.Expression,
-    bound: Bound,
-    among: Partial,
-    seed: int,
-    source: Side,
-    target: Side,
-    evaluator: Evaluator,
-) -> EdgeSet:
-    """The edges of `random(...)` with these arguments. Raises `Failed` after recording a diagnostic."""
-    report = evaluator.report
-    forms: list[Form] = [form for form in FORMS if form in bound]
-    if not forms:
-        wanted = "`, `".join(FORMS[:-1]) + f"` or `{FORMS[-1]}"
-        raise fail(report, codes.MISSING_ARGUMENT, node.span, name="random", argument=wanted)
-    if len(forms) > 1:
-        first, second = sorted(forms, key=list(bound).index)[:2]
-        raise fail(report, codes.NOT_TOGETHER, bound[second].span, first=first, second=second)
-    (form,) = forms
+def _edges(node: syntax.Expression, setting: Setting) -> EdgeSet:
+    report, (source, target) = setting.names.report, setting.sides.both
+    bound = bind(report, node, PARAMETERS, 0)
+    evaluator = setting.names.evaluator(setting.variables)
+    among: Partial = Full(source.shape, target.shape)
+    if "among" in bound:
+        among = setting.within(bound["among"].value, setting.place + "0")
+    seed = _seed(bound, setting, evaluator)
+    form = _form(node, bound, report)
     argument = bound[form]
     if form == "p":
         p = float(evaluator.number(argument.value))
         if not 0 <= p <= 1:
-            raise fail(
-                report, codes.OUT_OF_RANGE, argument.span, what="`p`", wanted="between 0 and 1", value=p
-            )
+            fields = {"what": "`p`", "wanted": "between 0 and 1", "value": p}
+            raise fail(report, codes.OUT_OF_RANGE, argument.span, **fields)
         return with_probability(p, seed, among)
     count = evaluator.integer(argument.value, f"`{form}`", least=0)
     try:
@@ -81,6 +73,71 @@ def draw(
             what={"fan_in": "sources", "fan_out": "targets"}.get(form, "edges"),
             where=_where(form, few, among, source, target),
         ) from None
+
+
+def _seed(bound: Bound, setting: Setting, evaluator: Evaluator) -> int:
+    """The seed that is given, or the one that the place in the spec makes."""
+    if "seed" not in bound:
+        return seed_of(setting.sides.owner, setting.place)
+    given = bound["seed"]
+    seed = evaluator.integer(given.value, "`seed`", least=0)
+    if setting.variables and isinstance(given.value, syntax.Number):
+        help = "leave `seed` out, or let it depend on the loop"
+        setting.names.report.add(codes.SAME_SEED, given.span, help=help)
+    return seed
+
+
+def _form(node: syntax.Expression, bound: Bound, report: Report) -> Form:
+    """Which of the forms this is. Raises `Failed` if it is none of them, or several."""
+    forms: list[Form] = [form for form in FORMS if form in bound]
+    if not forms:
+        wanted = "`, `".join(FORMS[:-1]) + f"` or `{FORMS[-1]}"
+        raise fail(report, codes.MISSING_ARGUMENT, node.span, name="random", argument=wanted)
+    if len(forms) > 1:
+        first, second = sorted(forms, key=list(bound).index)[:2]
+        raise fail(report, codes.NOT_TOGETHER, bound[second].span, first=first, second=second)
+    return forms[0]
+
+
+def _state(node: syntax.Expression, stating: Stating) -> stated.Set:
+    bound = bind(stating.report, node, PARAMETERS, 0)
+    form = next(form for form in FORMS if form in bound)
+    sides, value = stating.sides, stating.expression(bound[form].value)
+    seed = stated.Seed(None, (sides.owner, stating.place))
+    if "seed" in bound:
+        seed = stated.Seed(stating.expression(bound["seed"].value))
+    among, complement = None, False
+    if "among" in bound:
+        among = stating.within(bound["among"].value, stating.place + "0")
+        complement = isinstance(among, stated.Combined)
+        certain = stated.Number(0), stated.Number(1)
+        single = sides.source.units == sides.target.units == 1 and not isinstance(among, stated.All)
+        if form == "p" and value not in certain and (single or _unclear(among)):
+            raise NoStatement(
+                "by `p` among sets that are combined, or of one pair, pairs are drawn in one of two ways"
+            )
+    return stated.Random(form, value, seed, among, complement)
+
+
+def _unclear(among: stated.Set) -> bool:
+    """Whether the compiler may or may not hold a set as everything but some edges."""
+    if not isinstance(among, stated.Combined):
+        return False
+    if among.operator == "-" and isinstance(among.left, stated.All):
+        return _has_all(among.right) and isinstance(among.right, stated.Combined)
+    return True
+
+
+def _has_all(node: stated.Set) -> bool:
+    if isinstance(node, stated.Combined):
+        return _has_all(node.left) or _has_all(node.right)
+    return isinstance(node, stated.All)
+
+
+assert {"all", "one_to_one", "window", "random", "load", "closure"} == RULES.keys()
+
+
+RANDOM = Rule("random", _edges, _state)
 
 
 def _where(form: Counted, few: TooFew, among: Partial, source: Side, target: Side) -> str:

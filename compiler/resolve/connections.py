@@ -1,0 +1,65 @@
+"""Named sets of edges, and the connections between layers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...dsl import syntax
+from ...dsl.diagnostics import Failed
+from .. import codes
+from ..graph.model import Bias, Connection
+from ..names.names import Names, Placed
+from ..sets.resolver import NamedSet
+from ..sets.rules.rule import Sides
+from .known import Known
+from .sizes import side_of
+from .stating import Connecting
+from .weights import resolve_weight
+
+
+def connection_name(statement: syntax.ConnectStatement, placed: Placed, names: Names) -> str:
+    """The name of a connection: its own, or that of its two ends."""
+    if statement.name:
+        return names.text(statement.name, placed.variables)
+    source = names.text(statement.source, placed.variables)
+    target = names.text(statement.target, placed.variables)
+    return f"{source}_{target}"
+
+
+def read_edges(statement: syntax.EdgesStatement, placed: Placed, known: Known) -> None:
+    """The sides of an `edges` statement."""
+    name = known.own(statement.name, placed)
+    if name not in known.sets.named:
+        sides = Sides(
+            side_of(statement.source, placed, known), side_of(statement.target, placed, known), name
+        )
+        known.sets.named[name] = NamedSet(sides, statement.set, placed)
+
+
+def resolve_edges(statement: syntax.EdgesStatement, placed: Placed, known: Known) -> None:
+    """The edges of an `edges` statement."""
+    name = known.own(statement.name, placed)
+    if name in known.sets.named:
+        known.sets.named_edges(name)
+
+
+def read_connection(statement: syntax.ConnectStatement, placed: Placed, known: Known) -> None:
+    """A `connect` statement: its edges and its weights, and the bias that comes with them."""
+    network = known.network
+    name = known.holding(connection_name(statement, placed, known.names), placed)
+    source = known.names.find(statement.source, placed.variables, "layer", "input")
+    target = known.names.find(statement.target, placed.variables, "layer")
+    if source.name not in known.shapes or target.name not in known.shapes:
+        raise Failed
+    sides = Sides(side_of(statement.source, placed, known), side_of(statement.target, placed, known), name)
+    edges = known.sets.resolve(statement.set, sides, placed.variables)
+    if not edges.count:
+        known.report.add(codes.NO_EDGES, statement.set.span, name=name)
+    weight = resolve_weight(statement, sides, edges, known.sets, placed.variables)
+    network.connections[name] = Connection(name, source.name, target.name, edges, weight, statement.span)
+    known.connecting[name] = Connecting(sides, statement.set, placed.variables)
+    layer = network.layers.get(target.name)
+    if layer and weight is not None and layer.name in known.unbiased:
+        known.unbiased.remove(layer.name)
+        bias = Bias(layer.units, 0.0, None, None)
+        network.layers[layer.name] = replace(layer, operations=(bias, *layer.operations))

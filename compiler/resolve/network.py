@@ -1,0 +1,154 @@
+"""The network that a spec's statements add up to, and what can be wrong with it as a whole."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+
+from ...dsl.diagnostics import Report
+from ...dsl.findings import Code, Label
+from ...dsl.source import Span
+from .. import codes
+from ..data.axis import Axis
+from ..edges.degrees import End, unreached
+from ..edges.edge_set import EdgeSet
+from ..graph.model import Connection, Data, Layer, LossTerm, PenaltyTerm
+from ..names.sides import Side, unit_text
+
+
+@dataclass
+class Network:
+    """What the statements that have been read declare, by name and in their order."""
+
+    name: str = ""
+    name_span: Span | None = None
+    inputs: dict[str, Data] = field(default_factory=dict[str, Data])
+    targets: dict[str, Data] = field(default_factory=dict[str, Data])
+    layers: dict[str, Layer] = field(default_factory=dict[str, Layer])
+    connections: dict[str, Connection] = field(default_factory=dict[str, Connection])
+    outputs: dict[str, None] = field(default_factory=dict[str, None])
+    losses: list[LossTerm] = field(default_factory=list[LossTerm])
+    penalties: list[PenaltyTerm] = field(default_factory=list[PenaltyTerm])
+
+
+def order(network: Network) -> list[str]:
+    """Layers by dependency, otherwise in the spec's order; layers on a cycle are left out."""
+    position = {name: at for at, name in enumerate(network.layers)}
+    readers: dict[str, list[str]] = {name: [] for name in network.layers}
+    waits = dict.fromkeys(network.layers, 0)
+    for connection in network.connections.values():
+        if connection.source in network.layers and connection.target in network.layers:
+            readers[connection.source].append(connection.target)
+            waits[connection.target] += 1
+    ready = [at for name, at in position.items() if waits[name] == 0]
+    names = list(network.layers)
+    found: list[str] = []
+    heapq.heapify(ready)
+    while ready:
+        found.append(names[heapq.heappop(ready)])
+        for reader in readers[found[-1]]:
+            waits[reader] -= 1
+            if waits[reader] == 0:
+                heapq.heappush(ready, position[reader])
+    return found
+
+
+def check_network(network: Network, side_axes: Mapping[str, tuple[Axis | None, ...]], report: Report) -> None:
+    """Record what is wrong with the whole; without an `output`, the layers that nothing reads are outputs."""
+    if not network.layers:
+        report.add(codes.NO_LAYERS, network.name_span)
+        return
+    entered = {connection.target for connection in network.connections.values()}
+    for layer in network.layers.values():
+        if layer.name not in entered:
+            report.add(codes.NOTHING_ENTERS, layer.span, name=layer.name)
+    if refuse_cycle(network, report):
+        return
+    read = {c.source for c in network.connections.values()}
+    if not network.outputs:
+        network.outputs = dict.fromkeys(name for name in network.layers if name not in read)
+    _refuse_dead_ends(network, report)
+    compared = {term.target for term in network.losses}
+    _warn_unused(network.inputs, "input", read | compared, report)
+    _warn_unconnected(network, side_axes, report)
+    _warn_unused(network.targets, "target", compared, report)
+
+
+def refuse_cycle(network: Network, report: Report) -> bool:
+    """Record, and say, that layers feed themselves."""
+    ordered = order(network)
+    if len(ordered) == len(network.layers):
+        return False
+    stuck = set(network.layers) - set(ordered)
+    # Every stuck layer has a stuck source, so walking backwards must come round.
+    walk = [next(name for name in network.layers if name in stuck)]
+    into = {c.target: c for c in network.connections.values() if c.source in stuck and c.target in stuck}
+    seen: set[str] = set()
+    while walk[-1] not in seen:
+        seen.add(walk[-1])
+        walk.append(into[walk[-1]].source)
+    cycle = walk[walk.index(walk[-1]) :][::-1]
+    spans = [into[name].span for name in cycle[1:]]
+    report.add(
+        codes.CYCLE,
+        spans[-1],
+        chain=" -> ".join(cycle),
+        others=tuple(Label(span, "and this") for span in spans[:-1]),
+        help=(
+            f"write each step as a layer of its own, `{cycle[0]}_next` say; its connections have weights "
+            "of their own",
+            "steps that share weights, as those of a recurrent network, cannot be written yet",
+        ),
+    )
+    return True
+
+
+def _refuse_dead_ends(network: Network, report: Report) -> None:
+    """Record the layers that lead to no output and no loss."""
+    sources: dict[str, list[str]] = {name: [] for name in network.layers}
+    for connection in network.connections.values():
+        sources[connection.target].append(connection.source)
+    pending = [*network.outputs, *(term.prediction for term in network.losses)]
+    reached: set[str] = set()
+    while pending:
+        name = pending.pop()
+        if name not in reached:
+            reached.add(name)
+            pending.extend(sources.get(name, ()))
+    for layer in network.layers.values():
+        if layer.name not in reached:
+            report.add(codes.REACHES_NOTHING, layer.span, name=layer.name)
+
+
+def _warn_unused(declared: Mapping[str, Data], what: str, used: set[str], report: Report) -> None:
+    for data in declared.values():
+        if data.name not in used:
+            report.add(codes.UNUSED, data.span, what=what, name=data.name)
+
+
+def _warn_unconnected(
+    network: Network, side_axes: Mapping[str, tuple[Axis | None, ...]], report: Report
+) -> None:
+    """Units that no connection at all feeds, or reads."""
+    into: dict[str, list[EdgeSet]] = {}
+    out: dict[str, list[EdgeSet]] = {}
+    for connection in network.connections.values():
+        into.setdefault(connection.target, []).append(connection.edges)
+        out.setdefault(connection.source, []).append(connection.edges)
+    for name, side in {**network.inputs, **network.layers}.items():
+        units = Side(name, side.shape, side_axes[name])
+        # A layer that nothing enters is an error, which is recorded.
+        if name in network.layers and name in into:
+            _warn_missing(codes.UNITS_WITHOUT_INPUT, into[name], "target", units, side.span, report)
+        if name in out and name not in network.outputs:
+            _warn_missing(codes.UNITS_UNREAD, out[name], "source", units, side.span, report)
+
+
+def _warn_missing(code: Code, sets: list[EdgeSet], end: End, side: Side, span: Span, report: Report) -> None:
+    count, first = unreached(sets, end, most=5)
+    if count:
+        named = ", ".join(unit_text(int(unit), side) for unit in first)
+        more = ", ..." if count > 5 else ""
+        report.add(code, span, count=count, of=prod(side.shape), side=side.name, first=named + more)

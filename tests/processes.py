@@ -1,0 +1,209 @@
+"""Runs Python as in a process of its own, without waiting for its imports: in a fork of one that has them.
+
+Importing TensorFlow takes longer than most of what is run with it. A server imports what takes long and forks
+for each call: what that does to modules, to its environment or to its folder is gone when it ends. Tests of
+how a command starts, and of what it imports then, start it themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from subprocess import CompletedProcess
+
+# What a server imports, by what a call says it needs. Keras is on TensorFlow; on another backend, a call of
+# `torch` imports it.
+IMPORTS = {
+    "torch": ("numpy", "pytest", "torch"),
+    "keras": ("numpy", "pytest", "torch", "tensorflow", "keras"),
+    "spec-compile": ("numpy", "pytest", "torch", "nnspec.backends.emit", "nnspec.compiler.command.main"),
+}
+SECONDS = 600
+SPEC_COMPILE = ("-c", "from nnspec.compiler.command.main import main; main(prog_name='spec-compile')")
+
+
+def run(
+    arguments: Sequence[str],
+    *,
+    having: str = "torch",
+    cwd: str | Path = ".",
+    env: Mapping[str, str] | None = None,
+) -> CompletedProcess[str]:
+    """`python ARGUMENTS`, which begin with `-m MODULE`, `-c CODE` or a script, as `subprocess.run` has it.
+
+    Of what Python reads from the environment when it starts, PYTHONPATH alone is heeded.
+    """
+    import tempfile
+    from subprocess import CompletedProcess
+
+    with Path(os.devnull).open() as nothing, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        environment = dict(os.environ if env is None else env)
+        streams = [stream.fileno() for stream in (nothing, out, err)]
+        status = _call(_server(having), arguments, str(Path(cwd).resolve()), environment, streams)
+        texts: list[str] = []
+        for file in (out, err):
+            file.seek(0)
+            texts.append(file.read().decode(errors="replace"))
+    return CompletedProcess([*arguments], status, *texts)
+
+
+def commands(having: str = "spec-compile") -> str:
+    """A folder with `python` and `spec-compile` for a shell, both of which are calls of the server."""
+    address = _server(having)
+    folder = Path(address).parent
+    for name, first in (("python", ""), ("spec-compile", "spec-compile")):
+        command = f'exec "{sys.executable}" -IS "{__file__}" call "{address}" {first} "$@"\n'
+        (folder / name).write_text(f"#!/bin/sh\n{command}")
+        (folder / name).chmod(0o755)
+    return str(folder)
+
+
+@cache
+def _server(having: str) -> str:
+    """The address of a server, which ends when these tests do."""
+    import atexit
+    import shutil
+    import subprocess
+    import tempfile
+
+    folder = tempfile.mkdtemp(prefix="nnspec-processes-")
+    command = [sys.executable, "-P", __file__, "serve", f"{folder}/socket", *IMPORTS[having]]
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def end() -> None:
+        server.communicate()
+        shutil.rmtree(folder)
+
+    atexit.register(end)
+    assert server.stdout is not None
+    assert server.stdout.readline() == b"ready\n"
+    return f"{folder}/socket"
+
+
+def _call(
+    address: str, arguments: Sequence[str], cwd: str, env: Mapping[str, str], streams: Sequence[int]
+) -> int:
+    """The exit status of a call; 1 if it was ended."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(address)
+        socket.send_fds(connection, [b"streams"], streams)
+        with connection.makefile("rw") as file:
+            file.write(json.dumps({"arguments": [*arguments], "cwd": cwd, "env": dict(env)}) + "\n")
+            file.flush()
+            return int(file.readline() or 1)
+
+
+def _serve(address: str, *imported: str) -> None:
+    """Fork for each call, until the input ends."""
+    import select
+    from importlib import import_module
+
+    for name in imported:
+        import_module(name)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(address)
+        listening.listen()
+        print("ready", flush=True)
+        while sys.stdin not in select.select([listening, sys.stdin], [], [])[0]:
+            connection, _ = listening.accept()
+            if os.fork() == 0:
+                _become(connection)
+            connection.close()
+            _reap(os.WNOHANG)
+    _reap(0)
+
+
+def _reap(how: int) -> None:
+    try:
+        while os.waitpid(-1, how)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+def _become(connection: socket.socket) -> NoReturn:
+    """The process that was asked for."""
+    import atexit
+    import random
+    import signal
+    import threading
+    import traceback
+
+    import numpy as np
+
+    status = 1
+    file = connection.makefile("rw")
+    try:
+        signal.alarm(SECONDS)
+        for stream, given in enumerate(socket.recv_fds(connection, len(b"streams"), 3)[1]):
+            os.dup2(given, stream)
+            os.close(given)
+        for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+            held = getattr(sys, name)
+            errors = held.errors if name == "stderr" else None
+            stream = open(held.fileno(), mode, encoding=held.encoding, errors=errors, closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+        call: dict[str, Any] = json.loads(file.readline())
+        os.chdir(call["cwd"])
+        own = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        os.environ.clear()
+        os.environ.update(call["env"])
+        there = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+        sys.path[:] = there + [path for path in sys.path if path not in own]
+        np.random.seed()  # else all forks would draw the same
+        random.seed()
+        _execute(*call["arguments"])
+        status = 0
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        if not isinstance(ended.code, int | None):
+            print(ended.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        file.write(f"{status}\n")
+        file.flush()
+        os._exit(status)
+
+
+def _execute(first: str, *rest: str) -> None:
+    """What Python does with its arguments."""
+    import runpy
+
+    if first == "spec-compile":
+        first, *rest = *SPEC_COMPILE, *rest
+    if first == "-m":
+        module, *sys.argv[1:] = rest
+        sys.path.insert(0, str(Path.cwd()))
+        if not hasattr(sys.modules.get(module), "__path__"):
+            sys.modules.pop(module, None)
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    elif first == "-c":
+        code, *arguments = rest
+        sys.argv[:] = ["-c", *arguments]
+        sys.path.insert(0, "")
+        exec(compile(code, "<string>", "exec"), {"__name__": "__main__"})
+    else:
+        sys.argv[:] = [first, *rest]
+        sys.path.insert(0, str(Path(first).resolve().parent))
+        runpy.run_path(first, run_name="__main__")
+
+
+if __name__ == "__main__":
+    what, address, *rest = sys.argv[1:]
+    if what == "serve":
+        _serve(address, *rest)
+    else:
+        sys.exit(_call(address, rest, str(Path.cwd()), os.environ, (0, 1, 2)))
