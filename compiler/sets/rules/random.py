@@ -134,9 +134,6 @@ def _has_all(node: stated.Set) -> bool:
     return isinstance(node, stated.All)
 
 
-assert {"all", "one_to_one", "window", "random", "load", "closure"} == RULES.keys()
-
-
 RANDOM = Rule("random", _edges, _state)
 
 
