@@ -97,7 +97,7 @@ CONVERSIONS: dict[Layout, str] = {"units first": "to_units_first", "batch first"
 COPIES: dict[Layout, str] = {"units first": "units_first", "batch first": "batch_first"}
 
 # The layers with one weight an edge, whose checkpoints say which edges they are for.
-ALONG_EDGES = frozenset(["BandProjection", "BlockProjection", "EdgeProjection", "MaskedProjection"])
+ALONG_EDGES = frozenset(["BlockProjection", "EdgeProjection", "MaskedProjection"])
 
 # The constructor has no names of the spec, but as attributes.
 PLAIN = Scope(VOCABULARY, frozenset())
@@ -292,11 +292,9 @@ def _projection(operation: Project, layer: Value, plan: Plan) -> list[Statement]
             class_, arguments = "DenseProjection", [shape]
         case "diagonal":
             class_, arguments = "DiagonalProjection", [shape[1]]
-        case "band":
-            class_, arguments = "BandProjection", [shape, *parts.band_arguments(PLAIN, edges)]
         case "blocks":
             class_, arguments = "BlockProjection", [shape, *parts.block_arguments(PLAIN, edges, name)]
-        case "edges":
+        case "edges" | "band":
             class_, arguments = "EdgeProjection", [parts.stored_edges(PLAIN, name), shape]
         case "masked":
             class_, arguments = "MaskedProjection", [parts.stored_edges(PLAIN, name), shape]

@@ -41,7 +41,7 @@ connect plain -> late : one_to_one with weight = none
 connect late -> y : random(fan_in = 6)
 output y
 """
-KERNELS = ["edges", "band", "blocks", "masked"]
+KERNELS = ["edges", "blocks", "masked"]
 
 
 @pytest.fixture(params=KERNELS)
