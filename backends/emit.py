@@ -13,39 +13,25 @@ import sys
 import tempfile
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
-import jinja2
-
 from ..compiler.plan.plan import Plan
+from ..dsl.records import record
 from .archive import archived
 from .headers import Made, Origin, origin_of, with_header, with_kernels_header, with_stamp, without_stamp
 from .kernels import FRAMEWORKS, Definition, closure, import_block, imports_of, module_of, names_of
 from .registry import TARGETS
 from .target import Rendering, Target, Unsupported
+from .templates import filled
 from .tests.target import render as render_tests
 
 if sys.platform != "win32":
     import fcntl
 
-HERE = Path(__file__).parent
-
-
-@cache
-def _environment(target: str) -> jinja2.Environment:
-    folders = [HERE / target / "templates", HERE / "common" / "templates"]
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folders),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
+MODULE = "module.py.j2"
 
 
 class Kernels(Enum):
@@ -94,33 +80,34 @@ def emit(
 
 def module(target: Target, rendering: Rendering, kernels: Kernels = Kernels.INSIDE) -> str:
     """The text of a module: the template with kernels copied in or imported, and imports merged."""
-    template = _environment(target.name).get_template("module.py.j2")
     imports = set(rendering.imports)
     if kernels is not Kernels.INSIDE:
         place = "." * (kernels is Kernels.PACKAGE) + module_of(target.name)
         imports |= {f"from {place} import {name}" for name in rendering.kernels}
         block = import_block(imports, target.guarded)
-        return template.render(rendering.context, imports=block, kernels="", registered=())
+        return filled(
+            target.name, MODULE, {**rendering.context, "imports": block, "kernels": "", "registered": ()}
+        )
     copied = closure(target.name, set(rendering.kernels))
-    return template.render(
-        rendering.context,
-        imports=import_block(imports | imports_of(copied), target.guarded),
-        kernels=_sources(copied),
-        registered=sorted(target.registered.intersection(definition.name for definition in copied)),
-    )
+    values = {
+        "imports": import_block(imports | imports_of(copied), target.guarded),
+        "kernels": _sources(copied),
+        "registered": sorted(target.registered.intersection(definition.name for definition in copied)),
+    }
+    return filled(target.name, MODULE, {**rendering.context, **values})
 
 
 @cache
 def _kernels_of(target: str, registered: frozenset[str], guarded: frozenset[str]) -> str:
     """The text of the module that holds all kernels of a target, for models beside it to import."""
     copied = closure(target, set(names_of(target)))
-    template = _environment(target).get_template("kernels.py.j2")
-    return template.render(
-        said=f"What generated modules for {target} are made of, whichever model they are.",
-        imports=import_block(imports_of(copied), guarded),
-        kernels=_sources(copied),
-        registered=sorted(registered),
-    )
+    values = {
+        "said": f"What generated modules for {target} are made of, whichever model they are.",
+        "imports": import_block(imports_of(copied), guarded),
+        "kernels": _sources(copied),
+        "registered": sorted(registered),
+    }
+    return filled(target, "kernels.py.j2", values)
 
 
 def _sources(definitions: Iterable[Definition]) -> str:
@@ -142,7 +129,7 @@ class State(Enum):
     READ = "read by a spec"
 
 
-@dataclass(frozen=True)
+@record
 class Found:
     """What stands at a place, what that says of itself, and what the file that belongs there says."""
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import BinaryIO
 from urllib.parse import quote
 
+from ..dsl.records import record
 
-@dataclass(frozen=True)
+
+@record
 class Made:
     """What a build was made from: compiler version, the spec's file name, the model, params from the command.
 
@@ -29,7 +30,7 @@ class Made:
     batch: int
 
 
-@dataclass(frozen=True)
+@record
 class Origin:
     """What a file says of itself, in plain ASCII. Modules of the first compilers name no model.
 

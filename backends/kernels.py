@@ -1,19 +1,26 @@
 """Copies kernels into generated files: the definitions that are needed, whole, with the imports they use.
 
 A kernel module is a docstring, imports and definitions. Definitions are taken by name together with all that
-they name in turn; imports are merged by `ast`, relative ones vanish because what they bring is copied too.
+they name in turn; imports are merged, relative ones vanish because what they bring is copied too. Where each
+definition stands, and what it names, is in an index that is made ahead: to find that out takes longer than
+the rest of a compilation.
 """
 
 from __future__ import annotations
 
-import ast
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from itertools import starmap
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from zlib import crc32
 
+from ..dsl.records import record
+from .kernel_index import INDEX
 from .source import WIDTH
+
+if TYPE_CHECKING:
+    import ast
 
 HERE = Path(__file__).parent
 
@@ -28,7 +35,7 @@ def module_of(target: str) -> str:
     return f"nnspec_{target}"
 
 
-@dataclass(frozen=True)
+@record
 class Definition:
     """A top-level class or function of a kernel module: its source and the names that it uses.
 
@@ -44,6 +51,8 @@ class Definition:
 
 def _bindings(module: ast.Module) -> dict[str, str]:
     """Import statements by the name that each binds; relative ones and `__future__` left out."""
+    import ast
+
     bindings: dict[str, str] = {}
     for node in module.body:
         if isinstance(node, ast.Import):
@@ -59,39 +68,88 @@ def _bindings(module: ast.Module) -> dict[str, str]:
     return bindings
 
 
+class Outline(NamedTuple):
+    """Where a definition stands in its module, from line to line, and the names that it uses.
+
+    `imports` are the lines that bring some of them, each with the name that it binds.
+    """
+
+    name: str
+    first: int
+    last: int
+    uses: tuple[str, ...]
+    bases: tuple[str, ...]
+    imports: tuple[tuple[str, str], ...]
+
+
+def outlines(text: str) -> Iterator[Outline]:
+    """The definitions of a kernel module, in its order."""
+    import ast
+
+    module = ast.parse(text)
+    bindings = _bindings(module)
+    for node in module.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            uses = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+            imports = tuple((name, bindings[name]) for name in sorted(uses & bindings.keys()))
+            bases = node.bases if isinstance(node, ast.ClassDef) else []
+            names = tuple(base.id for base in bases if isinstance(base, ast.Name))
+            assert node.end_lineno is not None
+            yield Outline(node.name, first, node.end_lineno, tuple(sorted(uses)), names, imports)
+
+
+def place_of(path: Path) -> str:
+    """What the index calls a kernel module: `torch/kernels/edges.py`, say."""
+    return "/".join(path.parts[-3:])
+
+
+def digest_of(text: str) -> int:
+    """What shows that a kernel module has changed since the index was made."""
+    return crc32(text.encode())
+
+
+@cache
+def _modules(target: str) -> dict[Path, str]:
+    """The kernel modules of a target, those of all targets first, in the order in which they are copied."""
+    folders = (HERE / folder / "kernels" for folder in ("common", target))
+    paths = [path for folder in folders for path in sorted(folder.glob("[!_]*.py"))]
+    return {path: _text(path) for path in paths}
+
+
+@cache
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@cache
+def _definitions(path: Path) -> dict[str, Definition]:
+    """The definitions of one kernel module, from the index if that was made of the module as it is."""
+    text = _text(path)
+    digest, known = INDEX.get(place_of(path), (None, ()))
+    found = [*starmap(Outline, known)] if digest == digest_of(text) else outlines(text)
+    lines = text.splitlines()
+    return {
+        each.name: Definition(
+            each.name,
+            "\n".join(lines[each.first - 1 : each.last]),
+            frozenset(each.uses),
+            each.bases,
+            each.imports,
+        )
+        for each in found
+    }
+
+
 @cache
 def _places(target: str) -> dict[str, Path]:
     """The kernel module that defines each name, in the order in which definitions are copied."""
-    places: dict[str, Path] = {}
-    for folder in ("common", target):
-        for path in sorted((HERE / folder / "kernels").glob("[!_]*.py")):
-            text = path.read_text(encoding="utf-8")
-            places |= dict.fromkeys(re.findall(r"^(?:class|def) (\w+)", text, re.MULTILINE), path)
-    return places
+    return {name: path for path in _modules(target) for name in _definitions(path)}
 
 
 def names_of(target: str) -> frozenset[str]:
     """What the kernels of a target define."""
     return frozenset(_places(target))
-
-
-@cache
-def _definitions(path: Path) -> dict[str, Definition]:
-    """The definitions of one kernel module."""
-    text = path.read_text(encoding="utf-8")
-    module = ast.parse(text)
-    bindings, lines = _bindings(module), text.splitlines()
-    result: dict[str, Definition] = {}
-    for node in module.body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef):
-            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-            uses = frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name))
-            source = "\n".join(lines[first - 1 : node.end_lineno])
-            imports = tuple((name, bindings[name]) for name in sorted(uses & bindings.keys()))
-            bases = node.bases if isinstance(node, ast.ClassDef) else []
-            names = tuple(base.id for base in bases if isinstance(base, ast.Name))
-            result[node.name] = Definition(node.name, source, uses, names, imports)
-    return result
 
 
 def closure(target: str, wanted: set[str]) -> list[Definition]:

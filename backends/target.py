@@ -18,7 +18,6 @@ import math
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias, TypeGuard
 
 import numpy as np
@@ -42,6 +41,7 @@ from ..compiler.graph.graph import (
 from ..compiler.graph.model import Drawn, DrawnByFanIn, Given
 from ..compiler.plan.choice import blocks_of
 from ..compiler.plan.plan import FanIn, Plan, part_name
+from ..dsl.records import record
 from ..dsl.source import Span
 from .archive import archived
 from .layout import WIDTH, call
@@ -63,7 +63,7 @@ class Unsupported(Exception):
 Context: TypeAlias = Mapping[str, object]
 
 
-@dataclass(frozen=True)
+@record
 class Rendering:
     """What a target hands to its template: names to place, kernels to copy, import lines of its own."""
 
@@ -72,7 +72,7 @@ class Rendering:
     imports: frozenset[str]
 
 
-@dataclass(frozen=True)
+@record
 class Target:
     """A target: `render` turns a plan into what its template needs.
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..backends.emit import Kernels, emit
@@ -17,6 +16,7 @@ from ..backends.target import Unsupported
 from ..dsl.diagnostics import Report
 from ..dsl.findings import Diagnostic
 from ..dsl.parser import parse
+from ..dsl.records import record
 from ..dsl.source import Source
 from ..dsl.syntax import Spec
 from . import codes
@@ -35,7 +35,7 @@ SPEC_SIZE_LIMIT = 16 << 20
 TEXT = "text.nnspec"
 
 
-@dataclass(frozen=True)
+@record
 class Passage:
     """Everything that stands between the arrows, and the warnings found on the way."""
 
@@ -47,7 +47,7 @@ class Passage:
     diagnostics: tuple[Diagnostic, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Build:
     """The files of a build by name, what they were made of, and the warnings."""
 

@@ -1,19 +1,20 @@
 """Diagnostics: typed values with spans, and their three renderings.
 
-A `Code` is declared once, in `codes.py`, with its message and explanation. The places that find a problem
+A `Code` is declared once, in `codes.py`, with its message. The places that find a problem
 add it to a `Report` with the fields of the message; whoever runs the compiler renders the report.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from .findings import Code, Diagnostic, Label
+from .records import record
 from .source import Source, Span
 
 
-@dataclass
+@record(frozen=False)
 class Report:
     """What has been found so far in one spec."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lark import Token
+from .lalr import Token
 
 _SIGNS = {
     "ARROW": "->", "TO": "..", "COLON": ":", "SEMICOLON": ";", "COMMA": ",", "EQUAL": "=", "TILDE": "~",

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from .records import record
 from .source import Span
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Code:
-    """One kind of diagnostic: `E204` or `W301`, a message with `{fields}`, and what `--explain` prints."""
+    """One kind of diagnostic: `E204` or `W301`, and a message with `{fields}`."""
 
     code: str
     message: str
-    explanation: str
 
     @property
     def severity(self) -> str:
@@ -21,7 +19,7 @@ class Code:
         return "error" if self.code.startswith("E") else "warning"
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Label:
     """A further place that a diagnostic points at, with what is to be seen there."""
 
@@ -29,7 +27,7 @@ class Label:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Diagnostic:
     """One finding. `label` stands behind the carets; `span` is None only for a file that cannot be read."""
 

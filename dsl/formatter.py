@@ -7,8 +7,9 @@ comments inside them. Spaces follow precedence: `2*i + k`, `(r+a, c+b)`, `1..d-1
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from .records import record
 from .source import Span
 from .syntax import (
     Argument,
@@ -63,7 +64,7 @@ def format_spec(spec: Spec) -> str:
 # ------------------------------------------------------------------------------------------ the page
 
 
-@dataclass
+@record(frozen=False)
 class _Layout:
     """The page being written: its lines, and the comments not yet placed, the next one last."""
 

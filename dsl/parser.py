@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cache
-from importlib.util import cache_from_source
-from pathlib import Path
-from typing import Any, cast
-
-from lark import Lark, Token, UnexpectedToken
-from lark.lark import PostLex
-from lark.parsers.lalr_interactive_parser import InteractiveParser
-from lark.utils import TextSlice
+from collections.abc import Iterable, Sequence
+from dataclasses import field, fields, is_dataclass
+from typing import cast
 
 from . import codes
 from .diagnostics import Report
 from .expected import expected, hint
 from .findings import Code, Label
+from .lalr import Parser, Token, UnexpectedToken, lex
+from .records import record
 from .source import Source, Span
 from .syntax import Binary, ForStatement, Spec, Statement
 from .tokens import CLOSERS, FAULTS, KEYWORDS, STATEMENT_KEYWORDS, read_tokens, span_of, statements
@@ -32,55 +25,8 @@ DEEPEST_LOOP = 50
 # More is not a spec with mistakes, it is some other kind of file.
 MOST_MISTAKES = 100
 
-GRAMMAR = Path(__file__).with_name("grammar.lark")
 
-
-class KeptTokens(PostLex):
-    """Tells lark to lex the tokens that no rule takes; it would leave them out as unused."""
-
-    always_accept = ("COMMENT", "TEMPLATE", "ILLEGAL", "UNTERMINATED", "MALFORMED_NUMBER")
-
-    def process(self, stream: Iterator[Token]) -> Iterator[Token]:
-        """All tokens, as they are."""
-        return stream
-
-
-OPTIONS: dict[str, Any] = {
-    "parser": "lalr",
-    "lexer": "basic",
-    "start": "statement",
-    "keep_all_tokens": True,
-    "maybe_placeholders": False,
-    "postlex": KeptTokens(),
-}
-
-
-@cache
-def _lark() -> Lark:
-    grammar = GRAMMAR.read_text(encoding="utf-8")
-    return Lark(grammar, transformer=TreeBuilder(), cache=_table_cache(), **OPTIONS)
-
-
-def _table_cache() -> str | bool:
-    """Where lark keeps the tables that it makes of the grammar: beside the bytecode, and under its rules.
-
-    Lark tells by a hash whether they are stale, and makes them anew where they cannot be read or written.
-    """
-    if sys.dont_write_bytecode:
-        return False
-    bytecode = Path(cache_from_source(__file__))
-    return str(bytecode.with_suffix(".tables")) if bytecode.parent.is_dir() else False
-
-
-def _interactive(text: TextSlice[str] | None) -> InteractiveParser:
-    return cast(Any, _lark()).parse_interactive(text)
-
-
-def _lex(text: str, start: int, end: int) -> Iterable[Token]:
-    return cast(Any, _interactive(TextSlice(text, start, end)).lexer_thread).lex(None)
-
-
-@dataclass
+@record(frozen=False)
 class _MistakeError(Exception):
     """The first mistake in a statement, which ends the parse of that statement."""
 
@@ -92,7 +38,7 @@ class _MistakeError(Exception):
     help: str = ""
 
 
-@dataclass(slots=True)
+@record(frozen=False, slots=True)
 class _Body:
     """Statements being collected: those of the file, or those of a `for` whose brace is still open."""
 
@@ -102,7 +48,7 @@ class _Body:
 
 def parse(source: Source, report: Report) -> Spec:
     """The tree of a spec. Every statement with a mistake is reported, once, and left out of the tree."""
-    found = read_tokens(source.text, _lex)
+    found = read_tokens(source.text, lex)
     firsts: list[Token] = []
     bodies = [_Body(None)]
     mistakes = 0
@@ -184,15 +130,15 @@ def _parse(piece: list[Token], source: Source) -> Statement | ForHeader:
     first = piece[0]
     if first.type not in STATEMENT_KEYWORDS:
         raise _fault(first) if first.type in FAULTS else _unknown_statement(first, source)
-    parser = _interactive(None)
+    parser = Parser(TreeBuilder())
     opened: list[Token] = []
     for index, token in enumerate(piece):
         if token.type in FAULTS:
             raise _fault(token)
         try:
-            parser.feed_token(token)
+            parser.feed(token)
         except UnexpectedToken:
-            raise _unexpected(token, piece[:index], opened, _accepted(parser), source) from None
+            raise _unexpected(token, piece[:index], opened, parser.accepts(), source) from None
         if token.type in CLOSERS:
             opened.pop()
         elif token.type in CLOSERS.values() and not (token.type == "LBRACE" and token is piece[-1]):
@@ -201,13 +147,9 @@ def _parse(piece: list[Token], source: Source) -> Statement | ForHeader:
                 raise _MistakeError(codes.TOO_DEEP, span_of(token), {"limit": DEEPEST})
     end = _end_of(piece)
     try:
-        return cast("Statement | ForHeader", parser.feed_token(end))
+        return cast("Statement | ForHeader", parser.feed(end))
     except UnexpectedToken:
-        raise _unexpected(end, piece, opened, _accepted(parser), source) from None
-
-
-def _accepted(parser: InteractiveParser) -> set[str]:
-    return cast("set[str]", parser.accepts())
+        raise _unexpected(end, piece, opened, parser.accepts(), source) from None
 
 
 def _end_of(piece: Sequence[Token]) -> Token:

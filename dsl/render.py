@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from .findings import Diagnostic
 from .printing import printable
+from .records import record
 from .source import Source, Span
 
 Format = Literal["full", "concise", "json"]
@@ -92,6 +91,8 @@ def _range(span: Span | None, source: Source) -> dict[str, dict[str, int]] | dic
 
 def json_text(objects: Sequence[Mapping[str, object]]) -> str:
     """A list of objects as JSON for a file or a terminal."""
+    import json
+
     text = json.dumps(objects, indent=2)
     return text.replace("\x7f", "\\u007f")  # the one control character that JSON leaves alone
 
@@ -114,7 +115,7 @@ def as_object(diagnostic: Diagnostic, source: Source) -> dict[str, object]:
 # ---------------------------------------------------------------------------------------------- full
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class _Mark:
     """A place to underline in one line: columns counted in characters from 0, `sign` the underline's."""
 

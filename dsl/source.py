@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
 from functools import cached_property
 
+from .records import record
 
-@dataclass(frozen=True, slots=True)
+
+@record(slots=True)
 class Span:
     """A half-open range `[start, end)` of character offsets into a `Source`."""
 
@@ -19,7 +20,7 @@ class Span:
         return Span(self.start, other.end)
 
 
-@dataclass(frozen=True)
+@record
 class Source:
     """The text of one spec, under the name that diagnostics show for it."""
 

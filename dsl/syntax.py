@@ -7,15 +7,15 @@ without them can be refused.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from .records import record
 from .source import Source, Span
 
 # --------------------------------------------------------------------------------------------- names
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Name:
     """An identifier; `h{k-1}` has the parts `("h", <k-1>)`, a plain name has one part, its text."""
 
@@ -26,7 +26,7 @@ class Name:
 # --------------------------------------------------------------------------------------- expressions
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Number:
     """A literal number: `500` is an int, `1e-4` a float. `text` is the literal as written."""
 
@@ -35,7 +35,7 @@ class Number:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class String:
     """A string literal; `"level{d}.csv"` has the parts `("level", <d>, ".csv")`."""
 
@@ -43,7 +43,7 @@ class String:
     parts: tuple[str | Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Reference:
     """A name used as a value."""
 
@@ -51,7 +51,7 @@ class Reference:
     name: Name
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Argument:
     """One argument of a call; `name` is None for a positional one."""
 
@@ -60,7 +60,7 @@ class Argument:
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Call:
     """`function(arguments)`. The function is a name, or `axis.field` / `edges.source` as an `Attribute`."""
 
@@ -69,7 +69,7 @@ class Call:
     arguments: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Attribute:
     """`value.field`."""
 
@@ -78,7 +78,7 @@ class Attribute:
     field: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Unary:
     """`-x`, `+x` or `not x`."""
 
@@ -87,7 +87,7 @@ class Unary:
     operand: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Binary:
     """A binary operator: `+ - * / // % ** | &`, or `and` / `or`."""
 
@@ -97,7 +97,7 @@ class Binary:
     right: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Comparison:
     """A chained comparison `first op1 rest1 op2 rest2 ...`; operators are `== != < <= > >= in`."""
 
@@ -106,7 +106,7 @@ class Comparison:
     rest: tuple[tuple[str, Expression], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Range:
     """`first..last`, both ends included."""
 
@@ -115,7 +115,7 @@ class Range:
     last: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Parenthesised:
     """`(expression)`."""
 
@@ -123,7 +123,7 @@ class Parenthesised:
     inner: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Tuple:
     """`(a, b, ...)`: a multi-dimensional index or a key; `(a,)` has one item, `()` none."""
 
@@ -131,7 +131,7 @@ class Tuple:
     items: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class List:
     """`[a, b, ...]`."""
 
@@ -139,7 +139,7 @@ class List:
     items: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Arrow:
     """`source -> target`: an edge, or many when either side is a list or a pattern."""
 
@@ -148,7 +148,7 @@ class Arrow:
     target: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Membership:
     """`source -> target in set`, a clause of a builder."""
 
@@ -157,7 +157,7 @@ class Membership:
     set: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Attribution:
     """`name = value` after `;` in a builder, or `name = value` / `name ~ value` after `with`."""
 
@@ -168,7 +168,7 @@ class Attribution:
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Builder:
     """`{ edges : clauses ; policies }`."""
 
@@ -197,7 +197,7 @@ Expression: TypeAlias = (
 # ---------------------------------------------------------------------------------------- statements
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Shape:
     """`[a, b, ...]` after a name or as a side of `edges`."""
 
@@ -205,7 +205,7 @@ class Shape:
     dimensions: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class ModelStatement:
     """`model NAME`."""
 
@@ -213,7 +213,7 @@ class ModelStatement:
     name: Name
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class ParamStatement:
     """`param NAME = expression`."""
 
@@ -222,7 +222,7 @@ class ParamStatement:
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class AxisStatement:
     """`axis NAME = expression`: a size, or `names(...)`."""
 
@@ -231,7 +231,7 @@ class AxisStatement:
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class DataStatement:
     """`input NAME[shape]` or `target NAME[shape]`, real values or, with `classes`, integer codes."""
 
@@ -242,7 +242,7 @@ class DataStatement:
     classes: Expression | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class LayerStatement:
     """`layer NAME[shape] : operation, operation(...)`."""
 
@@ -252,7 +252,7 @@ class LayerStatement:
     operations: tuple[Reference | Call, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class EdgesStatement:
     """`edges NAME : A -> B = set`."""
 
@@ -263,7 +263,7 @@ class EdgesStatement:
     set: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class ConnectStatement:
     """`connect A -> B as NAME : set with attributes`."""
 
@@ -275,7 +275,7 @@ class ConnectStatement:
     attributes: tuple[Attribution, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class OutputStatement:
     """`output NAME, ...`."""
 
@@ -283,7 +283,7 @@ class OutputStatement:
     names: tuple[Name, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class LossStatement:
     """`loss expression`."""
 
@@ -291,7 +291,7 @@ class LossStatement:
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class ForStatement:
     """`for NAME in values { statements }`; values are a `Range` or a `List`. `header` ends at the brace."""
 
@@ -316,7 +316,7 @@ Statement: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Comment:
     """`# text` to the end of the line, the `#` included."""
 
@@ -324,7 +324,7 @@ class Comment:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Spec:
     """A whole file: its statements in order and its comments, which the formatter puts back."""
 

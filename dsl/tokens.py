@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
-from lark import Token
-
+from .lalr import Token
+from .records import record
 from .source import Span
 from .syntax import Comment
 
@@ -55,7 +54,7 @@ Lexer = Callable[[str, int, int], Iterable[Token]]
 """Tokens of `text[start:end]`, with positions in the whole text."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Tokens:
     """The tokens of a file without its comments, and those."""
 
@@ -65,7 +64,7 @@ class Tokens:
 
 def span_of(token: Token) -> Span:
     """Where a token stands."""
-    return Span(token.start_pos or 0, token.end_pos or 0)
+    return Span(token.start_pos, token.end_pos)
 
 
 def _piece(kind: str, value: str, start: int, end: int) -> Token:
@@ -102,7 +101,7 @@ def _cut(token: Token, text: str, lex: Lexer) -> Iterable[Token]:
 
 
 def _checked_number(token: Token) -> Token:
-    start, end = token.start_pos or 0, token.end_pos or 0
+    start, end = token.start_pos, token.end_pos
     if token.isdigit():
         return _piece("LONG_NUMBER", token, start, end) if len(token) > _LONGEST_INTEGER else token
     return _piece("INFINITE_NUMBER", token, start, end) if float(token) == float("inf") else token
@@ -117,7 +116,7 @@ def _hole(text: str, start: int, end: int, lex: Lexer) -> Iterator[Token]:
 
 
 def _cut_template(token: Token, text: str, lex: Lexer) -> Iterator[Token]:
-    base, kind, begin = token.start_pos or 0, "NAME_START", 0
+    base, kind, begin = token.start_pos, "NAME_START", 0
     for hole in _HOLE.finditer(token):
         yield _piece(kind, token[begin : hole.start()], base + begin, base + hole.start())
         yield from _hole(text, base + hole.start(), base + hole.end(), lex)
@@ -127,7 +126,7 @@ def _cut_template(token: Token, text: str, lex: Lexer) -> Iterator[Token]:
 
 def _cut_string(token: Token, text: str, lex: Lexer) -> Iterator[Token]:
     """A string without holes is one token, whose value has its escapes resolved."""
-    base = token.start_pos or 0
+    base = token.start_pos
     inside = token[1:-1]
     if (control := _CONTROL.search(inside)) is not None:
         at = base + 1 + control.start()
@@ -228,4 +227,4 @@ def _as_word(token: Token, previous: Token, following: Token | None) -> Token:
 
 
 def _retyped(token: Token, kind: str) -> Token:
-    return _piece(kind, str(token), token.start_pos or 0, token.end_pos or 0)
+    return _piece(kind, str(token), token.start_pos, token.end_pos)

@@ -7,18 +7,17 @@ child to its last. Nothing here recurses: a child is complete before its parent 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias, TypeVar, cast
 
-from lark import Token
-
 from . import syntax
+from .lalr import Token
+from .records import record
 from .source import Span
 from .syntax import Argument, Arrow, Attribution, Expression, Membership, Name, Reference, Shape
 from .tokens import span_of
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class ForHeader:
     """`for NAME in values {`. The parser makes a `ForStatement` of it when it meets the closing brace."""
 
@@ -35,11 +34,11 @@ T = TypeVar("T")
 
 
 def _start(child: Child) -> int:
-    return (child.start_pos or 0) if isinstance(child, Token) else child.span.start
+    return child.start_pos if isinstance(child, Token) else child.span.start
 
 
 def _end(child: Child) -> int:
-    return (child.end_pos or 0) if isinstance(child, Token) else child.span.end
+    return child.end_pos if isinstance(child, Token) else child.span.end
 
 
 def _span(children: Sequence[Child]) -> Span:

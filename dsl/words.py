@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 
 # difflib takes time proportional to the product of the lengths; no name that a person typed is longer.
 LONGEST_WORD = 60
@@ -54,6 +53,8 @@ class KnownWords:
             candidates = [*self._folded, *more]
         else:
             candidates = [*self._one_letter_off(folded), *more]
+        from difflib import get_close_matches  # most specs have no mistake
+
         found = get_close_matches(folded, candidates, n=1, cutoff=0.6)
         return self._folded.get(found[0]) or more[found[0]] if found else None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ...compiler.edges.edge_set import Full
 from ...compiler.graph.graph import (
@@ -21,6 +21,7 @@ from ...compiler.graph.graph import (
 )
 from ...compiler.graph.model import LossTerm
 from ...compiler.plan.plan import Plan
+from ...dsl.records import record
 from ..layout import call, chained, collection
 from ..target import (
     Rendering,
@@ -97,7 +98,7 @@ def render(plan: Plan) -> Rendering:
     return _Writer(plan).rendering()
 
 
-@dataclass
+@record(frozen=False)
 class _Writer:
     """Writes one module; `variables` collects where each parameter lives."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ...compiler.edges.edge_set import Diagonal, Full, Listed, Product, Shifted
 from ...compiler.graph.graph import (
@@ -20,6 +20,7 @@ from ...compiler.graph.graph import (
     Value,
 )
 from ...compiler.plan.plan import Plan
+from ...dsl.records import record
 from ..layout import call, collection, returned_sum, summed
 from ..target import (
     Rendering,
@@ -49,7 +50,7 @@ def render(plan: Plan) -> Rendering:
     return _Writer(plan).rendering()
 
 
-@dataclass
+@record(frozen=False)
 class _Writer:
     """Writes one module. `needed` values are those that a derivative reads."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import builtins
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 
+from ...dsl.records import record
 from .tree import (
     Assign,
     Attribute,
@@ -42,7 +43,7 @@ from .tree import (
 )
 
 
-@dataclass(frozen=True)
+@record
 class Vocabulary:
     """The names of ours that a target's code may have.
 
@@ -56,7 +57,7 @@ class Vocabulary:
     local: frozenset[str] = frozenset()
 
 
-@dataclass
+@record(frozen=False)
 class Scope:
     """The names of one module: those that the spec `given`, and ours beside them.
 
@@ -173,7 +174,7 @@ class Unquotable(Exception):
     """The tree of source has no node for a part of Python that was quoted."""
 
 
-@dataclass(frozen=True)
+@record
 class _Quotation:
     """Python's own tree to ours, with holes filled."""
 

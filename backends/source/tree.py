@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cache
 from typing import Literal, TypeAlias
+
+from ...dsl.records import record
 
 
 class Expression:
@@ -35,7 +37,7 @@ class Statement:
 Given: TypeAlias = "Expression | str | int | float | bool | tuple[Given, ...] | None"
 
 
-@dataclass(frozen=True)
+@record
 class Name(Expression):
     """A name, and what brings it into the module: a kernel, or an import line."""
 
@@ -44,7 +46,7 @@ class Name(Expression):
     imported: str = ""
 
 
-@dataclass(frozen=True)
+@record
 class Constant(Expression):
     """A string, a number, a truth value or None; `shown` is another way to write a number."""
 
@@ -52,7 +54,7 @@ class Constant(Expression):
     shown: str = ""
 
 
-@dataclass(frozen=True)
+@record
 class Attribute(Expression):
     """`of.name`."""
 
@@ -60,7 +62,7 @@ class Attribute(Expression):
     name: str
 
 
-@dataclass(frozen=True)
+@record
 class Call(Expression):
     """`function(arguments)`, with `Keyword` and `Starred` among the arguments."""
 
@@ -68,7 +70,7 @@ class Call(Expression):
     arguments: tuple[Expression, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Keyword(Expression):
     """An argument `name=value`; without a name `**value`."""
 
@@ -76,14 +78,14 @@ class Keyword(Expression):
     value: Expression
 
 
-@dataclass(frozen=True)
+@record
 class Starred(Expression):
     """`*value`."""
 
     value: Expression
 
 
-@dataclass(frozen=True)
+@record
 class Subscript(Expression):
     """`of[index]`."""
 
@@ -91,7 +93,7 @@ class Subscript(Expression):
     index: Expression
 
 
-@dataclass(frozen=True)
+@record
 class Slice(Expression):
     """`lower:upper:step` in an index."""
 
@@ -100,7 +102,7 @@ class Slice(Expression):
     step: Expression | None
 
 
-@dataclass(frozen=True)
+@record
 class Unary(Expression):
     """`-operand`, `not operand`."""
 
@@ -108,7 +110,7 @@ class Unary(Expression):
     operand: Expression
 
 
-@dataclass(frozen=True)
+@record
 class Binary(Expression):
     """`left operator right`: arithmetic, comparisons, `and` and `or`."""
 
@@ -117,7 +119,7 @@ class Binary(Expression):
     right: Expression
 
 
-@dataclass(frozen=True)
+@record
 class Comparison(Expression):
     """`first < second <= third`: several comparisons in one."""
 
@@ -126,7 +128,7 @@ class Comparison(Expression):
     others: tuple[Expression, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Choice(Expression):
     """`then if test else otherwise`."""
 
@@ -135,7 +137,7 @@ class Choice(Expression):
     otherwise: Expression
 
 
-@dataclass(frozen=True)
+@record
 class Display(Expression):
     """A tuple `()`, list `[]`, or set or dict `{}` of items; `bare` tuples have no parentheses.
 
@@ -148,7 +150,7 @@ class Display(Expression):
     spread: bool = False
 
 
-@dataclass(frozen=True)
+@record
 class Pair(Expression):
     """An entry `key: value` of a dict; without a key `**value`."""
 
@@ -156,7 +158,7 @@ class Pair(Expression):
     value: Expression
 
 
-@dataclass(frozen=True)
+@record
 class Comprehension(Expression):
     """`element for target in iterable if conditions`, in brackets; a generator's are `()`."""
 
@@ -165,7 +167,7 @@ class Comprehension(Expression):
     loops: tuple[Loop, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Loop(Expression):
     """`for target in iterable if conditions` within a comprehension."""
 
@@ -174,7 +176,7 @@ class Loop(Expression):
     conditions: tuple[Expression, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Lambda(Expression):
     """`lambda parameters: body`."""
 
@@ -182,7 +184,7 @@ class Lambda(Expression):
     body: Expression
 
 
-@dataclass(frozen=True)
+@record
 class Parameter(Expression):
     """A parameter of a function: `name: annotation = default`; `*` alone has that as its name."""
 
@@ -191,7 +193,7 @@ class Parameter(Expression):
     default: Expression | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Assign(Statement):
     """`target = value`, `target: annotation = value`, or `target |= value` with another operator."""
 
@@ -201,7 +203,7 @@ class Assign(Statement):
     annotation: Expression | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Evaluate(Statement):
     """An expression on a line of its own; `keyword` is `raise`, `assert`, `yield` or nothing."""
 
@@ -209,28 +211,28 @@ class Evaluate(Statement):
     keyword: str = ""
 
 
-@dataclass(frozen=True)
+@record
 class Return(Statement):
     """`return value`."""
 
     value: Expression | None
 
 
-@dataclass(frozen=True)
+@record
 class Word(Statement):
     """`pass`, `continue`, `break`, or an empty line."""
 
     text: str
 
 
-@dataclass(frozen=True)
+@record
 class Comment(Statement):
     """`# text`, on one line."""
 
     text: str
 
 
-@dataclass(frozen=True)
+@record
 class If(Statement):
     """`if test:` and perhaps `else:`, which is `elif` if it is one `If` alone."""
 
@@ -239,7 +241,7 @@ class If(Statement):
     otherwise: tuple[Statement, ...] = ()
 
 
-@dataclass(frozen=True)
+@record
 class For(Statement):
     """`for target in iterable:`."""
 
@@ -248,7 +250,7 @@ class For(Statement):
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True)
+@record
 class With(Statement):
     """`with context:` or `with context as name:`."""
 
@@ -257,7 +259,7 @@ class With(Statement):
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Function(Statement):
     """`def name(parameters) -> returns:` with a docstring, whose lines after the first are indented."""
 

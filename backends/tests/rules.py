@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from ast import Name, parse, walk
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import comb, exp, log1p, prod
 
 from ...compiler.edges.edge_set import Diagonal, Full
 from ...compiler.graph import statement as stated
 from ...compiler.graph.graph import Project
 from ...compiler.plan.plan import Plan
+from ...dsl.records import record
 from ..kernels import names_of
 from ..layout import WIDTH, call, collection
 from ..target import shape_text
@@ -34,7 +35,7 @@ ROW = 0.05
 Sizes = tuple[float, float]
 
 
-@dataclass(frozen=True)
+@record
 class Sample:
     """How many targets, sources and edges of a connection are compared, of how many."""
 
@@ -67,7 +68,7 @@ class Sample:
         return missing, surplus
 
 
-@dataclass
+@record(frozen=False)
 class Rules:
     """What the template of the rules places."""
 
@@ -205,7 +206,7 @@ def _needed(nodes: Sequence[object], statements: stated.Statements) -> tuple[set
 # ------------------------------------------------------------------------------------------------- cost
 
 
-@dataclass(frozen=True)
+@record
 class Cost:
     """How many assignments of index names are looked at, for sets with so many edges."""
 
@@ -444,7 +445,7 @@ def _rows(file: str, header: bool) -> str:
     return f"rows({literal(file)}{'' if header else ', header=False'})"
 
 
-@dataclass
+@record(frozen=False)
 class _Loops:
     """How an arrow is looped over: ends of which all units are taken, and names by what they run over."""
 
@@ -485,7 +486,7 @@ def _loops(arrow: stated.Arrow, own: stated.Stated, *, wraps: bool) -> _Loops:
     return _Loops(tuple(ends), tuple(others), tuple(conditions))
 
 
-@dataclass
+@record(frozen=False)
 class _Writer:
     """Writes the function of one set, and in `parts` those of what it is combined from."""
 

@@ -10,10 +10,10 @@ its parameters have few.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from ...dsl.records import record
 
 
-@dataclass(frozen=True)
+@record
 class Activation:
     """An activation y = f(x). `derivative` is None where dy/dx is no factor: softmax mixes units."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from ...dsl.records import record
 
 
-@dataclass(frozen=True)
+@record
 class Distribution:
     """A distribution by the names of its arguments; generated code has a kernel of the same name.
 

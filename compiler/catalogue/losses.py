@@ -11,10 +11,10 @@ where it `averages_units`, their number.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from ...dsl.records import record
 
 
-@dataclass(frozen=True)
+@record
 class Loss:
     """`codes`: the target holds class codes and the prediction logits, one more dimension."""
 
@@ -29,7 +29,7 @@ class Loss:
     averages_units: bool = True
 
 
-@dataclass(frozen=True)
+@record
 class Penalty:
     """A penalty on a weight vector `w`: its value, its derivative, and whether it has a kink at zero."""
 

@@ -6,10 +6,10 @@ moves the running average by `momentum` (the part of the new). Layer normalisati
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from ...dsl.records import record
 
 
-@dataclass(frozen=True)
+@record
 class Norm:
     """A norm with a scale `weight` (ones) and a shift `bias` (zeros), one of each per unit."""
 

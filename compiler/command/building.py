@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ...dsl.records import record
 from ..defaults import BATCH, TARGET_NAMES
 from .console import say
 from .reporting import Reporting, refuse_warnings, settings, show
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ...backends.emit import Found
 
 
-@dataclass(frozen=True)
+@record
 class Builds:
     """The files of some builds, by folder and name, and what their specs read."""
 
@@ -139,6 +139,8 @@ def compare(builds: Builds, *, show_diff: bool) -> int:
 
 def show_difference(before: str, after: str, name: str, made: str = "compiled") -> None:
     """Show how a file would change; `made` says what was done to make its other side."""
+    import difflib
+
     old, new = (list(io.StringIO(text, newline="\n")) for text in (before, after))
     colours = {"+": "green", "-": "red", "@": "cyan"}
     for line in difflib.unified_diff(old, new, name, f"{name} ({made})"):

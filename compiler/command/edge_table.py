@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...dsl.records import record
 from ..data.axis import Axis
 from ..data.limits import UNPACKED_LIMIT
 from ..edges.degrees import Degrees, End, degrees, unreached
@@ -17,7 +17,7 @@ from ..names.sides import Side, unit_text
 LINES_AT_ONCE = 100_000
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class EdgeColumn:
     """An index dimension: its name, int64 (edges,) in canonical order, and its axis if it is one."""
 
@@ -85,7 +85,7 @@ def edge_arrays(columns: list[EdgeColumn]) -> dict[str, NDArray[np.int64] | NDAr
 # ---------------------------------------------------------------------------------------------- summary
 
 
-@dataclass(frozen=True)
+@record
 class EndSummary:
     """One end of a connection: its degrees, and how many units have none, the first of them by name."""
 
@@ -94,7 +94,7 @@ class EndSummary:
     first: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Summary:
     """What a set of edges is like. Components are those of the units that have an edge."""
 

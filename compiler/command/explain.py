@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from math import prod
 
+from ...dsl.records import record
 from ..edges.degrees import degrees
 from ..edges.edge_set import Diagonal
 from ..graph.graph import Project
@@ -13,7 +14,7 @@ from ..plan.layouts import Transpose
 from ..plan.plan import Plan
 
 
-@dataclass(frozen=True)
+@record
 class ConnectionFacts:
     """One connection: sizes, degrees, cost and the kernel with its reason. Memory in bytes, in float32.
 
@@ -35,7 +36,7 @@ class ConnectionFacts:
     candidates: tuple[Candidate, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Explanation:
     """What a plan holds, for batches of `batch`; the transposes are those of PyTorch, in order."""
 

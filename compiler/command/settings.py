@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard, cast
 
+from ...dsl.records import record
 from ...dsl.words import suggest
 from ..defaults import KERNELS
 from ..names.reserved import is_name
@@ -18,7 +18,7 @@ class WrongSettings(Exception):
     """Settings that cannot be what is meant, in a sentence that names the file and the key."""
 
 
-@dataclass(frozen=True)
+@record
 class Order:
     """One spec to build, and how: None where nothing is said, which leaves it to the command."""
 
@@ -32,7 +32,7 @@ class Order:
     package: bool | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Settings:
     """What is to be built, how what is not named there is built, and what becomes of warnings.
 
@@ -114,7 +114,7 @@ def _is_list(value: object) -> TypeGuard[list[Any]]:
     return isinstance(value, list)
 
 
-@dataclass(frozen=True)
+@record
 class _Reader:
     """Values of one file, held to what they may be."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 
+from ...dsl.records import record
 from ...dsl.words import suggest
 from .tables import Column
 
@@ -13,7 +14,7 @@ from .tables import Column
 NAMES_COMPARED = 5000
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Axis:
     """A named index space: its size, the names of its units if they have any, further columns of its table.
 

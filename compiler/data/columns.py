@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...dsl.records import record
 from ..edges.edge_set import Indices
 
 Mask = NDArray[np.bool_]
@@ -30,7 +30,7 @@ class Unusable(Exception):
         super().__init__(reason)
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Words:
     """The distinct texts of a column, and what each of them is as a number."""
 
@@ -112,7 +112,7 @@ class Values:
         return self.coded().numbers()
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Coded(Values):
     """Texts: for each row the place of its text among distinct words, (rows,)."""
 
@@ -170,7 +170,7 @@ class Coded(Values):
         return [self[row] for row in self.first.tolist()]
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Numeric(Values):
     """Numbers that are held as such, and where they are missing, (rows,).
 
@@ -222,7 +222,7 @@ class Numeric(Values):
         return np.ones(self.height, bool) if self.missing is None else ~self.missing
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Other(Values):
     """Values of a type that is neither text nor number."""
 
@@ -243,7 +243,7 @@ class Other(Values):
         return Other(len(rows), self.kind)
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Later(Values):
     """Values that are made when they are first asked for: of most tables, a few columns are."""
 

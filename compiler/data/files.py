@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...dsl.diagnostics import Report, fail
+from ...dsl.records import record
 from ...dsl.source import Span
 from ...dsl.words import KnownWords
 from .. import codes
@@ -31,7 +32,7 @@ _LINES = ("gmt", "txt")
 _FILES_COMPARED = 5000
 
 
-@dataclass
+@record(frozen=False)
 class Files:
     """Reads the files that a spec names, relative to the folder it stands in, and notes their digests."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...dsl.records import record
 from ...dsl.words import counted
 from ..edges.edge_set import EDGE_LIMIT, Indices, TooManyEdges
 
@@ -19,7 +19,7 @@ class BadMatrix(Exception):
     """Why a file is no matrix that can be read."""
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Entries:
     """The stored entries of a matrix: row, column, int64 (entries,), and its value if it has any.
 

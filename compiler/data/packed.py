@@ -6,7 +6,6 @@ import io
 from collections.abc import Iterator
 from math import prod
 from typing import Any
-from zipfile import ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +42,8 @@ def array_of(content: bytes) -> NDArray[Any]:
 
 def arrays_of(content: bytes, limit: int) -> dict[str, NDArray[Any]]:
     """All arrays in a .npz file. Raises `Bomb`, ValueError, and what `zipfile` raises on a damaged file."""
+    from zipfile import ZipFile
+
     with ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
         size = sum(entry.file_size for entry in entries)

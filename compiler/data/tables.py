@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...dsl.diagnostics import Report, fail
+from ...dsl.records import record
 from ...dsl.source import Span
 from ...dsl.words import counted, suggest
 from .. import codes
@@ -35,7 +36,7 @@ _COLUMNS_SHOWN = 20
 _COLUMNS_COMPARED = 5000
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Table:
     """Columns, and the place of each row in the file, `line 5` say.
 
@@ -96,7 +97,7 @@ class Table:
         return self.place(row if self.rows is None else int(self.rows[row]))
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Column:
     """A column of a table: texts that are compared as they are, or read as numbers where all of them are."""
 
@@ -182,7 +183,7 @@ def _about_value(value: str, what: str) -> str | tuple[()]:
 WHOLE, FINITE = "an integer of 64 bits", "a finite number"
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Texts:
     """A column at some rows, one row or many; at all of them if `rows` is None."""
 

@@ -7,13 +7,13 @@ it or cut with it never makes the pairs that the result does not have.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import prod
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...dsl.records import record
 from .edge_set import (
     EDGE_LIMIT,
     Diagonal,
@@ -25,6 +25,7 @@ from .edge_set import (
     Shape,
     Shifted,
     TooManyEdges,
+    distinct,
     from_keys,
     nothing,
     pair_keys,
@@ -35,7 +36,7 @@ from .edge_set import (
 BAND_LIMIT = 1 << 20
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Complement:
     """Every pair but those of a set."""
 
@@ -73,7 +74,7 @@ def union(a: Partial, b: Partial) -> Partial:
         return _complement(_difference(b.missing, a))
     if isinstance(a, Full) or isinstance(b, Full):
         return a if isinstance(a, Full) else b
-    return _combined(a, b, lambda p, q: p | q, np.union1d)
+    return _combined(a, b, lambda p, q: p | q, lambda p, q: distinct(np.concatenate([p, q])))
 
 
 def intersection(a: Partial, b: Partial) -> Partial:

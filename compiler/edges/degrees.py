@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from math import prod
 from typing import Literal
@@ -12,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ...dsl.records import record
 from .edge_set import (
     EDGE_LIMIT,
     Diagonal,
@@ -30,7 +30,7 @@ from .edge_set import (
 End = Literal["source", "target"]
 
 
-@dataclass(frozen=True)
+@record
 class Degrees:
     """How many units there are of each degree."""
 
@@ -131,7 +131,7 @@ def _window(edges: Shifted, end: End) -> Degrees:
     if any(along.step != 1 for reach in reaches for along in reach):
         return _counted(edges, end)
     places = [
-        np.unique([0, size, *(p for reach in reaches for p in (reach[d].start, reach[d].stop))])
+        np.array(sorted({0, size, *(p for reach in reaches for p in (reach[d].start, reach[d].stop))}))
         for d, size in enumerate(shape)
     ]
     counts = np.zeros([len(along) - 1 for along in places], np.int64)

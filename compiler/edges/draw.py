@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...dsl.records import record
 from .edge_set import Indices, distinct
 
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
@@ -50,7 +50,7 @@ def philox(counter: NDArray[np.uint64], key: tuple[int, int]) -> NDArray[np.uint
     return np.stack((c0, c1, c2, c3))
 
 
-@dataclass(frozen=True)
+@record
 class Stream:
     """The draws of one seed for one purpose: two for every unit and block of draws, both below 2^56."""
 

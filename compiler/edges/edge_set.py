@@ -8,13 +8,14 @@ of edges, and so of a weight vector, is by (target, source); for `Full` that is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ...dsl.records import record
 
 Shape: TypeAlias = tuple[int, ...]
 Indices: TypeAlias = NDArray[np.int64]
@@ -40,7 +41,7 @@ def refuse_many(count: int) -> None:
         raise TooManyEdges(count)
 
 
-@dataclass(frozen=True)
+@record
 class Full:
     """Every pair: `all`."""
 
@@ -59,7 +60,7 @@ class Full:
         return np.tile(np.arange(n_source), n_target), np.repeat(np.arange(n_target), n_source)
 
 
-@dataclass(frozen=True)
+@record
 class Diagonal:
     """Equal indices of two sides of one shape: `one_to_one`."""
 
@@ -78,7 +79,7 @@ class Diagonal:
         return units, units.copy()
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Listed:
     """Edges held as arrays, in canonical order and without repeats; made by `listed`."""
 
@@ -97,7 +98,7 @@ class Listed:
         return self.source, self.target
 
 
-@dataclass(frozen=True)
+@record
 class Shifted:
     """Source `stride * target + offset`, in every dimension, for each of some offsets: a band or a window.
 
@@ -176,7 +177,7 @@ class Shifted:
         return source[order], target[order]
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Product:
     """Edges whose ends' digits are edges of each factor: windows with channels, block-sparse sets.
 

@@ -8,11 +8,12 @@ pass.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from math import prod
 from typing import TypeAlias
 
+from ...dsl.records import record
 from ..catalogue.activations import Activation
 from ..catalogue.losses import Penalty
 from ..catalogue.norms import Norm
@@ -21,7 +22,7 @@ from .model import Data, DataFile, LossTerm, Start, UnitNames
 from .statement import Statements
 
 
-@dataclass(frozen=True)
+@record
 class Value:
     """A named array; `layer` is the layer whose result it is, None for a step on the way to one."""
 
@@ -35,7 +36,7 @@ class Value:
         return prod(self.shape)
 
 
-@dataclass(frozen=True)
+@record
 class Parameter:
     """An array that a model holds, under the name that it has in every target.
 
@@ -53,7 +54,7 @@ class Parameter:
 # --------------------------------------------------------------------------------------------- operations
 
 
-@dataclass(frozen=True)
+@record
 class Project:
     """output[t] = sum over the edges s -> t of weight[e] * input[s]; `weight` None is a plain sum.
 
@@ -73,7 +74,7 @@ class Project:
         return (self.input,)
 
 
-@dataclass(frozen=True)
+@record
 class Add:
     """output = sum of inputs."""
 
@@ -81,7 +82,7 @@ class Add:
     inputs: tuple[Value, ...]
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class AddBias:
     """output[u] = input[u] + bias[index[u]]; -1 adds nothing, as in `model.Bias`."""
 
@@ -102,7 +103,7 @@ class AddBias:
         return (self.input,)
 
 
-@dataclass(frozen=True)
+@record
 class Apply:
     """output = activation(input)."""
 
@@ -117,7 +118,7 @@ class Apply:
         return (self.input,)
 
 
-@dataclass(frozen=True)
+@record
 class ApplyNorm:
     """output = norm(input) * weight + bias; a norm with running statistics uses them outside training."""
 
@@ -141,7 +142,7 @@ class ApplyNorm:
         return self.weight.name.rpartition(".")[0]
 
 
-@dataclass(frozen=True)
+@record
 class Drop:
     """output = input with units zeroed with probability p in training, the rest scaled by 1 / (1 - p)."""
 
@@ -155,7 +156,7 @@ class Drop:
         return (self.input,)
 
 
-@dataclass(frozen=True)
+@record
 class Multiply:
     """output = factor * input."""
 
@@ -172,7 +173,7 @@ class Multiply:
 Operation: TypeAlias = Project | Add | AddBias | Apply | ApplyNorm | Drop | Multiply
 
 
-@dataclass(frozen=True)
+@record
 class WeightPenalty:
     """`coefficient * penalty(parameter)`, a term of the loss."""
 
@@ -181,7 +182,7 @@ class WeightPenalty:
     parameter: str
 
 
-@dataclass(frozen=True)
+@record
 class Graph:
     """A whole network as operations."""
 

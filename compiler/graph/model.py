@@ -6,7 +6,7 @@ Everything here is frozen and free of frameworks. Spans stay on what later stage
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from math import prod
 from typing import TypeAlias
@@ -14,6 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ...dsl.records import record
 from ...dsl.source import Span
 from ..catalogue.activations import Activation
 from ..catalogue.losses import Loss, Penalty
@@ -24,7 +25,7 @@ from ..names.sides import Side
 from .statement import Statements
 
 
-@dataclass(frozen=True)
+@record
 class Data:
     """An input or a target: real values of `shape`, or, with `classes`, integer codes below it."""
 
@@ -37,7 +38,7 @@ class Data:
 # --------------------------------------------------------------------------------- operations of layers
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Bias:
     """Adds `bias[index[unit]]`; an index of -1 adds nothing.
 
@@ -51,7 +52,7 @@ class Bias:
     per: tuple[int, ...] | None
 
 
-@dataclass(frozen=True)
+@record
 class Activate:
     """An activation with the values of its parameters."""
 
@@ -59,7 +60,7 @@ class Activate:
     arguments: tuple[tuple[str, float], ...]
 
 
-@dataclass(frozen=True)
+@record
 class Normalise:
     """A norm with its numbers."""
 
@@ -67,14 +68,14 @@ class Normalise:
     arguments: tuple[tuple[str, float], ...]
 
 
-@dataclass(frozen=True)
+@record
 class Dropout:
     """Zeroes a unit with probability `p` in training and scales the rest by 1 / (1 - p)."""
 
     p: float
 
 
-@dataclass(frozen=True)
+@record
 class Scale:
     """Multiplies by a constant."""
 
@@ -84,7 +85,7 @@ class Scale:
 Operation: TypeAlias = Bias | Activate | Normalise | Dropout | Scale
 
 
-@dataclass(frozen=True)
+@record
 class Layer:
     """Units and what happens to their summed input, in order."""
 
@@ -102,7 +103,7 @@ class Layer:
 # -------------------------------------------------------------------------------------------- connections
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Drawn:
     """Start values drawn from a distribution, whose arguments are numbers or one value per edge."""
 
@@ -110,12 +111,12 @@ class Drawn:
     arguments: tuple[float | NDArray[np.float64], ...]
 
 
-@dataclass(frozen=True)
+@record
 class DrawnByFanIn:
     """The default start: uniform(-b, b), b = 1/sqrt(fan-in of the target unit in this connection)."""
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Given:
     """Start values that are stated: one number, or one per edge in canonical order, float32."""
 
@@ -125,7 +126,7 @@ class Given:
 Start: TypeAlias = Drawn | DrawnByFanIn | Given
 
 
-@dataclass(frozen=True)
+@record
 class Weight:
     """A weight on every edge: how it starts and whether training moves it."""
 
@@ -133,7 +134,7 @@ class Weight:
     trainable: bool
 
 
-@dataclass(frozen=True)
+@record
 class Connection:
     """One projection from a source onto a layer; `weight` None is a plain sum."""
 
@@ -148,7 +149,7 @@ class Connection:
 # --------------------------------------------------------------------------------------------------- loss
 
 
-@dataclass(frozen=True)
+@record
 class LossTerm:
     """`coefficient * loss(prediction, target)`."""
 
@@ -159,7 +160,7 @@ class LossTerm:
     span: Span
 
 
-@dataclass(frozen=True)
+@record
 class PenaltyTerm:
     """`coefficient * penalty(weight)` of one connection's weight."""
 
@@ -169,7 +170,7 @@ class PenaltyTerm:
     span: Span
 
 
-@dataclass(frozen=True)
+@record
 class UnitNames:
     """The names of an axis's units, and which inputs and layers have it as which dimension."""
 
@@ -178,7 +179,7 @@ class UnitNames:
     bearers: tuple[tuple[str, int], ...]
 
 
-@dataclass(frozen=True)
+@record
 class DataFile:
     """A file that the spec reads: its name as written and the sha256 of its bytes."""
 
@@ -186,7 +187,7 @@ class DataFile:
     sha256: str
 
 
-@dataclass(frozen=True)
+@record
 class Model:
     """A whole network. Layers stand in an order in which they can be computed."""
 

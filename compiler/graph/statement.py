@@ -8,36 +8,37 @@ and no order of search is in it: `compiler/resolve/stating.py` makes it from the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
+from ...dsl.records import record
 from ..edges.edge_set import Shape
 
 # ------------------------------------------------------------------------------ numbers and conditions
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Number:
     """A number: a literal, a param, the variable of a loop or pi."""
 
     value: int | float
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Text:
     """A text that others are compared with."""
 
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Index:
     """An index name."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Operation:
     """`+ - * / // % **`, `and`, `or`, with one operand `-` and `not`."""
 
@@ -45,7 +46,7 @@ class Operation:
     operands: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Comparison:
     """A chain `first op1 rest1 op2 rest2 ...`; operators are `== != < <= > >= in`."""
 
@@ -53,7 +54,7 @@ class Comparison:
     rest: tuple[tuple[str, Expression], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Function:
     """`abs(x)` and the other functions of numbers."""
 
@@ -61,7 +62,7 @@ class Function:
     arguments: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Interval:
     """`first..last`, both ends included."""
 
@@ -69,14 +70,14 @@ class Interval:
     last: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Items:
     """`[a, b, ...]`."""
 
     items: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Chance:
     """`chance(p)`, the call of this number in its set, whose pairs are drawn by `seed`."""
 
@@ -85,7 +86,7 @@ class Chance:
     seed: Seed
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Unit:
     """The number of the unit of an axis that has this name."""
 
@@ -93,7 +94,7 @@ class Unit:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class UnitName:
     """The name of a unit of an axis."""
 
@@ -101,14 +102,14 @@ class UnitName:
     unit: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Names:
     """All names of an axis, behind `in`."""
 
     axis: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Field:
     """`AXIS.FIELD(unit)`, as a number or as a text."""
 
@@ -118,7 +119,7 @@ class Field:
     numeric: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Alike:
     """Whether two fields are equal: as numbers if both are numbers throughout, else as texts."""
 
@@ -126,7 +127,7 @@ class Alike:
     right: Field
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Column:
     """`column("name")` of a row, as a number or as a text."""
 
@@ -134,14 +135,14 @@ class Column:
     numeric: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Length:
     """`len(NAME)` of a named set."""
 
     set: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class EdgeEnd:
     """`SET.source(edge)` or `SET.target(edge)`."""
 
@@ -150,7 +151,7 @@ class EdgeEnd:
     edge: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Moved:
     """The unit of an axis that has the name of a unit of another one."""
 
@@ -159,7 +160,7 @@ class Moved:
     other: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Member:
     """`source -> target in SET`, by the indices of that set."""
 
@@ -194,7 +195,7 @@ Expression: TypeAlias = (
 # ------------------------------------------------------------------------------------------------- sets
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Seed:
     """A seed that is given, or the names and place that one is made from."""
 
@@ -202,7 +203,7 @@ class Seed:
     place: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class End:
     """A side of a set: its shape, and along each dimension the axis with names that it is, if it is one."""
 
@@ -210,17 +211,17 @@ class End:
     axes: tuple[str | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class All:
     """`all`."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class OneToOne:
     """`one_to_one`."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Window:
     """`window(...)`: for each of the last dimensions an extent, a stride, a dilation and a pad."""
 
@@ -230,7 +231,7 @@ class Window:
     pads: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Random:
     """`random(form = value)`, of all pairs or among those of a set.
 
@@ -244,7 +245,7 @@ class Random:
     complement: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Table:
     """`load(...)` of pairs, by the names of their columns, one a dimension."""
 
@@ -256,7 +257,7 @@ class Table:
     wraps: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Matrix:
     """`load(...)` of a matrix whose rows are the units of one end."""
 
@@ -264,7 +265,7 @@ class Matrix:
     rows: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Named:
     """The set of an `edges` statement; `source` and `target` hold the axes that go by name: own and other."""
 
@@ -274,7 +275,7 @@ class Named:
     closure: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Combined:
     """`left | right`, `left & right` or `left - right`."""
 
@@ -283,7 +284,7 @@ class Combined:
     right: Set
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Domain:
     """What an index name runs over: the numbers below a size, or what stands behind its `in`.
 
@@ -296,7 +297,7 @@ class Domain:
     dimension: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Arrow:
     """An arrow between two indices, the names in it, and what must hold of them."""
 
@@ -306,7 +307,7 @@ class Arrow:
     conditions: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Pairs:
     """An arrow between units that are listed on both sides."""
 
@@ -314,7 +315,7 @@ class Pairs:
     targets: tuple[tuple[Expression, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Builder:
     """`{ arrows : conditions ; policies }`."""
 
@@ -322,7 +323,7 @@ class Builder:
     wraps: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Unstated:
     """A set that no statement is made of, and why."""
 
@@ -343,7 +344,7 @@ Set: TypeAlias = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Stated:
     """A set between its two sides."""
 
@@ -355,7 +356,7 @@ class Stated:
 # ------------------------------------------------------------------------------------------------- axes
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class FileNames:
     """`names(file, column = ..., where = ...)`; without a column a name a line."""
 
@@ -365,14 +366,14 @@ class FileNames:
     where: Expression | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class SameNames:
     """Another axis under a name of its own."""
 
     axis: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class CombinedNames:
     """`left | right`, `left & right` or `left - right` of axes."""
 
@@ -381,7 +382,7 @@ class CombinedNames:
     right: AxisNames
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class ReachedNames:
     """`targets(SET, from = ...)` or `sources(SET, to = ...)`, `end` being which end of the edges is taken.
 
@@ -398,7 +399,7 @@ class ReachedNames:
 AxisNames: TypeAlias = FileNames | SameNames | CombinedNames | ReachedNames | Unstated
 
 
-@dataclass(frozen=True)
+@record
 class Statements:
     """What a spec states: connections and named sets, and the names of axes that have any."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...dsl import syntax
 from ...dsl.diagnostics import Failed, Report, fail
+from ...dsl.records import record
 from ...dsl.walk import call_parts, called_name, name_of, written
 from ...dsl.words import suggest
 from .. import codes
@@ -35,7 +36,7 @@ _HAS_NAMES = "an axis with names is `names(...)`, or made of such axes"
 REACHED = {"targets": ("target", "from"), "sources": ("source", "to")}
 
 
-@dataclass
+@record(frozen=False)
 class Axes:
     """The axes of a spec by name; None for one whose statement has an error, which is recorded.
 

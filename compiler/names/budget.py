@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ...dsl import syntax
+from ...dsl.records import record
 
 # Candidates of one spec, about a minute of work.
 CANDIDATE_LIMIT = 400_000_000
@@ -24,7 +25,7 @@ class OverBudget(Exception):
         super().__init__(name)
 
 
-@dataclass
+@record(frozen=False)
 class Budget:
     """Candidates that may still be looked at."""
 

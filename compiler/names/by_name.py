@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...dsl.diagnostics import Failed, Report, fail
+from ...dsl.records import record
 from ...dsl.source import Span
 from ...dsl.words import counted
 from .. import codes
@@ -57,7 +57,7 @@ def _differ(axis: Axis, own: Axis, lacking: Sequence[str], report: Report, span:
     )
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Placed:
     """A set of edges between other sides, and which edge of the set each of its edges is, int64 (edges,)."""
 

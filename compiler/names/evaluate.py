@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from ...dsl import syntax
 from ...dsl.diagnostics import Failed, Report, fail
 from ...dsl.findings import Code
+from ...dsl.records import record
 from ...dsl.source import Span
 from ...dsl.walk import called_name, written
 from ...dsl.words import suggest
@@ -160,7 +160,7 @@ def _compared(symbol: str, a: Value, b: Value) -> Value:
     return COMPARISONS[symbol](a, b)
 
 
-@dataclass(frozen=True)
+@record
 class Surroundings:
     """What calls in an expression read of the rest of the spec; each raises `Failed` where there is nothing.
 
@@ -175,7 +175,7 @@ class Surroundings:
     column: Callable[[syntax.Call], Texts] | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Fault:
     """Why an expression has no value: a code without fields, and the operation that fails."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ...dsl import syntax
 from ...dsl.diagnostics import Failed, Report, fail
 from ...dsl.findings import Label
+from ...dsl.records import record
 from ...dsl.source import Span
 from ...dsl.words import KnownWords, article
 from .. import codes
@@ -24,7 +25,7 @@ NAME_LENGTH_LIMIT = 200
 _NAME_IT = "name the connection: `connect A -> B as NAME : ...`"
 
 
-@dataclass(frozen=True)
+@record
 class Placed:
     """A statement with the values of the `for` variables around it."""
 
@@ -32,7 +33,7 @@ class Placed:
     variables: Mapping[str, int]
 
 
-@dataclass(frozen=True)
+@record
 class Declaration:
     """A name, what kind of thing it names, and the statement that says so."""
 
@@ -51,7 +52,7 @@ def refuse_long(name: str, span: Span, report: Report, help: str | tuple[()] = (
     return True
 
 
-@dataclass
+@record(frozen=False)
 class Names:
     """The one namespace of a spec, and the numbers in it; `surroundings` is for its expressions.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...dsl import syntax
 from ...dsl.diagnostics import Report, fail
+from ...dsl.records import record
 from ...dsl.source import Span
 from ...dsl.words import suggest
 from .. import codes
@@ -22,7 +22,7 @@ DUPLICATE = ("duplicate", ("error", "merge"))
 UNKNOWN = ("unknown", ("error", "skip"))
 
 
-@dataclass(frozen=True)
+@record
 class Policies:
     """The policies in force; `error` unless the spec says otherwise."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import prod
-from typing import TYPE_CHECKING
 
 from ...dsl import syntax
 from ...dsl.diagnostics import Failed, Report, fail
+from ...dsl.records import record
 from ...dsl.source import Span
 from .. import codes
 from ..data.axis import Axis
@@ -17,14 +17,11 @@ from ..edges.edge_set import EdgeSet, Shape
 from .budget import Budget
 from .evaluate import Surroundings, Value
 
-if TYPE_CHECKING:
-    pass
-
 # Letters of a name that a message shows.
 NAME_SHOWN = 60
 
 
-@dataclass(frozen=True)
+@record
 class Side:
     """One end of a set of edges: what diagnostics call it, its shape, and the axis of each dimension."""
 
@@ -105,7 +102,7 @@ def unit_text(unit: int, side: Side) -> str:
     return indices[0] if len(indices) == 1 else "(" + ", ".join(reversed(indices)) + ")"
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Member:
     """A named set of edges and its ends."""
 
@@ -119,7 +116,7 @@ def rank_text(shape: Shape) -> str:
     return "1 part" if len(shape) == 1 else f"{len(shape)} parts"
 
 
-@dataclass(frozen=True)
+@record
 class Scope:
     """What a builder sees of its surroundings: names in full, `for` variables, numbers, what is declared.
 

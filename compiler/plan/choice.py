@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import log, prod
 from typing import Literal, TypeAlias
 
+from ...dsl.records import record
 from ..edges.degrees import degrees
 from ..edges.edge_set import Diagonal, EdgeSet, Full, Listed, Product, Shifted, product
 from ..edges.restated import is_restated
@@ -29,7 +29,7 @@ TEXTS: dict[Kernel, str] = {
 }
 
 
-@dataclass(frozen=True)
+@record
 class Candidate:
     """A kernel that could compute a connection, and what a training step with it costs.
 
@@ -45,7 +45,7 @@ class Candidate:
     cost: float
 
 
-@dataclass(frozen=True)
+@record
 class Choice:
     """The kernel of one connection, one sentence that says why, and all that could have been chosen."""
 
@@ -55,7 +55,7 @@ class Choice:
     candidates: tuple[Candidate, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Blocks:
     """A set as whole blocks: the sources and targets of one, and how many there are."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from ...dsl.records import record
 
 
-@dataclass(frozen=True)
+@record
 class Cost:
     """Microseconds of a training step for batches of a size.
 

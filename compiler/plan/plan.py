@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...dsl.records import record
 from ..edges.degrees import degrees
 from ..edges.edge_set import EdgeSet, Listed, Product, Shifted
 from ..edges.restated import is_restated
@@ -18,7 +18,7 @@ from .choice import Choice, choose
 from .layouts import Layouts, assign
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Stored:
     """An array that no rule in the generated code restates, kept in `<model>.npz`."""
 
@@ -26,7 +26,7 @@ class Stored:
     array: NDArray[np.generic]
 
 
-@dataclass(frozen=True)
+@record
 class FanIn:
     """How the total fan-in of a layer's units is told: one number, plus counts of stored edges."""
 
@@ -35,7 +35,7 @@ class FanIn:
     units: int
 
 
-@dataclass(frozen=True)
+@record
 class Plan:
     """A graph with everything decided that a target needs to know.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 
 from ...dsl import syntax
 from ...dsl.diagnostics import Failed, Report
+from ...dsl.records import record
 from ..data.axis import Axis
 from ..data.files import Files
 from ..edges.edge_set import Indices, Shape
@@ -19,7 +20,7 @@ from .network import Network
 from .stating import Connecting
 
 
-@dataclass
+@record(frozen=False)
 class Known:
     """Names, axes and sets, each worked out when it is first asked for, and the network they make.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import prod
 
 from ...dsl.diagnostics import Report
 from ...dsl.findings import Code, Label
+from ...dsl.records import record
 from ...dsl.source import Span
 from .. import codes
 from ..data.axis import Axis
@@ -18,7 +19,7 @@ from ..graph.model import Connection, Data, Layer, LossTerm, PenaltyTerm
 from ..names.sides import Side, unit_text
 
 
-@dataclass
+@record(frozen=False)
 class Network:
     """What the statements that have been read declare, by name and in their order."""
 

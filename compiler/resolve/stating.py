@@ -7,11 +7,12 @@ diagnostics.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import product
 from typing import TypeAlias
 
 from ...dsl import syntax
+from ...dsl.records import record
 from ...dsl.walk import call_parts, called_name, name_of
 from ..data.axis import Axis
 from ..graph import statement as stated
@@ -29,7 +30,7 @@ from ..sets.search import calls, components, conjuncts
 Variables: TypeAlias = Mapping[str, int]
 
 
-@dataclass(frozen=True)
+@record
 class Connecting:
     """A `connect` statement: its sides, its set, and the variables of the loops around it."""
 
@@ -67,7 +68,7 @@ def _end(side: Side) -> stated.End:
     return stated.End(side.shape, tuple(axis.name if axis and axis.names else None for axis in axes))
 
 
-@dataclass
+@record(frozen=False)
 class _Scope:
     """What an expression sees: loops, index names with the axis of each, and the calls of `chance`."""
 
@@ -77,7 +78,7 @@ class _Scope:
     seed: stated.Seed = field(default_factory=lambda: stated.Seed(None))
 
 
-@dataclass
+@record(frozen=False)
 class _Reader:
     """Translates; `axis_statements` are those of the axes that have been met."""
 

@@ -11,7 +11,7 @@ Conditions on i and j that look at `i - j` alone allow the same offsets everywhe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from fractions import Fraction
 from math import prod
 from typing import TypeAlias
@@ -20,6 +20,7 @@ import numpy as np
 
 from ...dsl import syntax
 from ...dsl.diagnostics import Failed, Report
+from ...dsl.records import record
 from ...dsl.walk import called_name, children, mapped, names_in
 from ..edges.edge_set import EdgeSet, Full, Shape, TooManyEdges, listed, nothing, product, shifted
 from ..edges.structure import is_worth, recognised
@@ -61,7 +62,7 @@ def symbolic(node: syntax.Builder, scope: Scope, policies: Policies, listing: Li
         raise
 
 
-@dataclass
+@record(frozen=False)
 class _Digit:
     """One digit of one end: its size, the index name it is, or the expression it is computed by."""
 
@@ -71,7 +72,7 @@ class _Digit:
     computed: syntax.Expression | None = None
 
 
-@dataclass
+@record(frozen=False)
 class _Group:
     """Digits that are tied together, and what ties them."""
 

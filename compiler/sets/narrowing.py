@@ -10,7 +10,7 @@ condition that may fail in a row, say by a division by zero, bounds nothing ther
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 from functools import reduce
 from math import isfinite
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...dsl import syntax
+from ...dsl.records import record
 from ...dsl.walk import called_name, names_in
 from ..names.evaluate import FUNCTIONS, Value
 
@@ -64,7 +65,7 @@ def narrow(
     return remaining[name]
 
 
-@dataclass
+@record(frozen=False)
 class _Sum:
     """`sum of factor * name + sum of factor * term + constant`; `size` bounds what its parts amount to."""
 

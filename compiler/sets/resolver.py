@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ...dsl import syntax
 from ...dsl.diagnostics import Failed, fail
 from ...dsl.findings import Label
+from ...dsl.records import record
 from ...dsl.source import Span
 from ...dsl.walk import name_of
 from ...dsl.words import article
@@ -28,7 +29,7 @@ from .rules.load import Loader
 from .rules.rule import Setting, Sides
 
 
-@dataclass(frozen=True)
+@record
 class NamedSet:
     """An `edges` statement with its sides."""
 
@@ -37,7 +38,7 @@ class NamedSet:
     placed: Placed
 
 
-@dataclass
+@record(frozen=False)
 class SetResolver:
     """Resolves set expressions. Named sets are resolved once, when first used.
 

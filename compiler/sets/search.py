@@ -12,7 +12,7 @@ the assignment out: `{ i -> j : i % j == 0, j != 0 }` is every divisor, whicheve
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ...dsl import syntax
 from ...dsl.diagnostics import fail
+from ...dsl.records import record
 from ...dsl.source import Span
 from ...dsl.walk import called_name, children, mapped, names_in
 from ...dsl.words import article
@@ -48,7 +49,7 @@ Rows = dict[str, Indices]
 Places: TypeAlias = tuple[Value, Value, "Indices | None"]
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Partners:
     """The units at the other ends of the edges of a unit or, with no name of one, those that have edges."""
 
@@ -72,7 +73,7 @@ class Partners:
         return first, last, self.partners
 
 
-@dataclass(frozen=True)
+@record
 class Domain:
     """What an index name runs over: numbers below a size, those after its `in`, or ends of edges."""
 
@@ -87,7 +88,7 @@ class Domain:
         return names_in(self.values, text)
 
 
-@dataclass(frozen=True)
+@record
 class Condition:
     """A condition and the index names it needs; one that draws needs all, and is tested when others hold."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import string
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from nnspec.compiler import codes as semantic
 from nnspec.compiler import pipeline
+from nnspec.compiler.command.explanations import explained_codes, explanation
 from nnspec.compiler.data import limits
 from nnspec.dsl import codes as syntax
 from nnspec.dsl.diagnostics import SpecError
@@ -34,12 +34,6 @@ SHOWN_HERE = {
     "E630": "test_examples",
     "E631": "test_examples",
 }
-
-
-def block(code: Code, title: str) -> str:
-    """One of the two examples of an explanation."""
-    (found,) = re.findall(rf"^{title}:\n((?:    .*\n|\n)+)", code.explanation, re.MULTILINE)
-    return textwrap.dedent(found)
 
 
 @pytest.fixture
@@ -74,7 +68,7 @@ def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("code", CODES, ids=lambda code: code.code)
 def test_examples(code: Code, found: Callable[..., set[str]], monkeypatch: pytest.MonkeyPatch) -> None:
-    right = found(block(code, "Right"))
+    right = found(explanation(code.code).right)
     assert not {name for name in right if name.startswith("E") or name == code.code}
     if code is semantic.FILE_TOO_LARGE:
         monkeypatch.setattr(limits, "FILE_SIZE_LIMIT", 100)
@@ -88,22 +82,27 @@ def test_examples(code: Code, found: Callable[..., set[str]], monkeypatch: pytes
     elif code is semantic.UNREADABLE:
         forbid_reading(monkeypatch)
     encoding = "latin-1" if code is semantic.NOT_TEXT else "utf-8"
-    assert found(block(code, "Wrong"), encoding) == {code.code}
+    assert found(explanation(code.code).wrong, encoding) == {code.code}
 
 
 def test_explanations_are_laid_out_alike() -> None:
     for code in CODES:
-        text = code.explanation
-        assert re.match(r"\n[^\n]", text), code.code
-        assert text.endswith("\n"), code.code
-        prose, examples = text.split("\nWrong:\n")
-        assert prose.strip().endswith("."), code.code
-        assert not re.search(r"[ \t]\n|\t", text), code.code
+        found = explanation(code.code)
+        assert found.code == code.code
+        assert found.title[0] == found.title[0].lower(), code.code
+        assert not found.title.endswith("."), code.code
+        assert found.prose.endswith("."), code.code
+        shown = found.text()
+        assert not re.search(r"[ \t]\n|\t", shown), code.code
         if code is not syntax.TOO_DEEP:
-            assert max(len(line) for line in text.splitlines()) <= 110, code.code
-        assert examples.count("\nRight:\n") == 1, code.code
+            assert max(len(line) for line in shown.splitlines()) <= 110, code.code
         for word in ("please", "simply", "just ", "(s)", "is/are", "!\n"):
-            assert word not in (prose + code.message).lower(), code.code
+            assert word not in (found.prose + found.title + code.message).lower(), code.code
+
+
+def test_every_file_explains_a_code() -> None:
+    assert sorted(explained_codes()) == sorted(code.code for code in CODES)
+    assert len({explanation(code).title for code in explained_codes()}) == len(CODES)
 
 
 def test_codes_and_messages_are_distinct() -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
+import random
+import re
 from collections import Counter
 from pathlib import Path
 
 import jinja2
 import pytest
 from jinja2 import nodes
+
+from nnspec.backends import index, kernels, templates
 
 BACKENDS = Path(__file__).parent.parent.parent / "backends"
 TEMPLATES = sorted(BACKENDS.glob("*/templates/*.j2"))
@@ -79,7 +83,68 @@ def test_kernel_names_are_distinct_within_a_target() -> None:
 
 
 def test_a_missing_name_in_a_template_is_an_error() -> None:
-    from nnspec.backends.emit import _environment
+    for template in ("{{ nothing }}", "{% if nothing %}x{% endif %}", "{% for x in nothing %}{% endfor %}"):
+        with pytest.raises(KeyError):
+            templates.placed(template, {})
 
-    with pytest.raises(jinja2.UndefinedError):
-        _environment("torch").from_string("{{ nothing }}").render()
+
+def values_of(text: str, draw: random.Random) -> dict[str, object]:
+    """Something for every name of some templates."""
+    loops = re.findall(r"\{% for (.*?) in (\w+) %\}", text)
+    flags = {*re.findall(r"\w+", " ".join(re.findall(r"\{% if (.*?) %\}", text)))} - {"or"}
+    values: dict[str, object] = {name: f"<{name}>" for name in re.findall(r"\{\{ (\w+) \}\}", text)}
+    values |= {flag: draw.random() < 0.5 for flag in flags}
+    for names, items in loops:
+        parts = ["a", "b", ["c", "d"]][-len(names.split(",")) :]
+        values[items] = [tuple(parts) if len(parts) > 1 else f"line {at}" for at in range(draw.randrange(3))]
+    return values
+
+
+@pytest.mark.parametrize("target", ["torch", "keras", "numpy", "tests"])
+def test_templates_are_placed_as_jinja_places_them(target: str) -> None:
+    folders = [BACKENDS / target / "templates", BACKENDS / "common" / "templates"]
+    text = "".join(path.read_text() for folder in folders for path in folder.iterdir())
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folders),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    draw = random.Random(target)
+    for name in environment.list_templates():
+        for _ in range(20):
+            values = values_of(text, draw)
+            assert templates.filled(target, name, values) == environment.get_template(name).render(values)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% set x = 1 %}",
+        "{% if not x %}{% endif %}",
+        "{{ x.y }}",
+        "{{ x + x }}",
+        "{% for y in z(1) %}{% endfor %}",
+    ],
+)
+def test_a_template_that_decides_is_refused(template: str) -> None:
+    with pytest.raises((KeyError, ValueError)):
+        templates.placed(template, {"x": 0})
+
+
+def test_the_index_of_kernels_is_that_of_the_kernels() -> None:
+    """Otherwise: `python -m nnspec.backends.index`."""
+    assert index.PLACE.read_text() == index.index()
+
+
+def test_a_kernel_that_is_not_in_the_index_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is, so that a change of a kernel is seen before the index is made anew."""
+    known = {path: kernels._definitions(path) for path in KERNELS}
+    monkeypatch.setattr(kernels, "INDEX", {})
+    kernels._definitions.cache_clear()
+    try:
+        assert {path: kernels._definitions(path) for path in KERNELS} == known
+    finally:
+        kernels._definitions.cache_clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ....dsl import syntax
 from ....dsl.diagnostics import fail
+from ....dsl.records import record
 from ....dsl.walk import call_parts, name_of
 from ....dsl.words import counted
 from ... import codes
@@ -37,7 +38,7 @@ UNIT_PARAMETERS = ("file", "unit", "value", "where", "unknown", "header")
 VALUE = "value"
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Loaded:
     """Edges in the order of their file, int64 (edges,) each, and what stands beside them.
 
@@ -65,7 +66,7 @@ class Loaded:
 NAMES_SHOWN = 5
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Unknown:
     """The rows of a column, (rows,), that name no unit of an axis."""
 
@@ -84,7 +85,7 @@ class Unknown:
         return f"not on `{self.axis.name}`: {', '.join(shown)}{more}"
 
 
-@dataclass(frozen=True)
+@record
 class Loader:
     """Reads what one `load(...)` names, between two sides."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from ....dsl import syntax
 from ....dsl.diagnostics import Report
+from ....dsl.records import record
 from ...data.files import Files
 from ...edges.algebra import Partial
 from ...edges.edge_set import EdgeSet
@@ -16,7 +16,7 @@ from ...names.names import Names
 from ...names.sides import Member, Side
 
 
-@dataclass(frozen=True)
+@record
 class Sides:
     """The two ends of a set, and the names that seed its random rules."""
 
@@ -30,7 +30,7 @@ class Sides:
         return self.source, self.target
 
 
-@dataclass(frozen=True)
+@record
 class Setting:
     """What a rule sees where it stands, at a `place` of a set expression within some loops.
 
@@ -50,7 +50,7 @@ class Setting:
     refuse_sides: Callable[[syntax.Reference], None]
 
 
-@dataclass(frozen=True)
+@record
 class Stating:
     """What translates the arguments of a rule to those of its statement, with nothing solved."""
 
@@ -67,7 +67,7 @@ class NoStatement(Exception):
     """Why no statement is made of a set."""
 
 
-@dataclass(frozen=True)
+@record
 class Rule:
     """A word of the language that makes a set of edges of its arguments.
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ....dsl import syntax
 from ....dsl.diagnostics import Report, fail
+from ....dsl.records import record
 from ....dsl.walk import call_parts
 from ... import codes
 from ...edges.edge_set import Diagonal, EdgeSet, Shape, product, shifted
@@ -19,7 +18,7 @@ ATTRIBUTES = ("stride", "pad", "dilation")
 PAD_WORDS = ("valid", "same")
 
 
-@dataclass(frozen=True)
+@record
 class Along:
     """A window along a dimension: `extent` units, `dilation` apart, moved by `stride`, `before` units early.
 
