@@ -48,7 +48,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """No file's content is part of a name: where it is packed it may hold the time, and workers would differ."""
+    """No file's content is part of a name: packed, it may hold the time, and workers would differ."""
     if isinstance(val, bytes) or (isinstance(val, str) and len(val) > 100):
         return argname
     return None

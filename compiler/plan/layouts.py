@@ -103,7 +103,7 @@ class Layouts:
         return {(t.value, t.connection): t.to for t in self.transposes if not t.inside}
 
 
-@dataclass(frozen=True)
+@record
 class _Around:
     """The layout in which a connection reads, None for either, and what it transposes from then on."""
 
