@@ -164,7 +164,10 @@ def test_digits_are_learnt_and_targets_agree(compiled: Callable[[Path], Path]) -
     assert "torch, keras and numpy agree" in finished.stdout
 
 
-@pytest.mark.parametrize(("name", "accuracy"), [("breast_cancer", 0.94), ("les_miserables", 0.48)])
+TRAINED = [("breast_cancer", 0.94), pytest.param("les_miserables", 0.48, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize(("name", "accuracy"), TRAINED)
 def test_real_wiring_is_trained_and_targets_agree(
     compiled: Callable[[Path], Path], name: str, accuracy: float
 ) -> None:
