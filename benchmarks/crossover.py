@@ -34,7 +34,7 @@ from . import machine
 
 ROUNDS = 5
 BATCHES = (1, 16, 64, 256, 1024)
-MEASURED = Path(__file__).parents[1] / "compiler" / "measured.py"
+MEASURED = Path(__file__).parents[1] / "compiler" / "plan" / "costs.py"
 TABLE = Path(__file__).with_suffix(".csv")
 
 

@@ -1,6 +1,6 @@
 """Diagnostics: typed values with spans, and their three renderings.
 
-A `Code` is declared once, in `codes.py`, with its message and explanation. The places that find a problem
+A `Code` is declared once, in `codes.py`, with its message. The places that find a problem
 add it to a `Report` with the fields of the message; whoever runs the compiler renders the report.
 """
 

@@ -8,11 +8,10 @@ from .source import Span
 
 @record(slots=True)
 class Code:
-    """One kind of diagnostic: `E204` or `W301`, a message with `{fields}`, and what `--explain` prints."""
+    """One kind of diagnostic: `E204` or `W301`, and a message with `{fields}`."""
 
     code: str
     message: str
-    explanation: str
 
     @property
     def severity(self) -> str:

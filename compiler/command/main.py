@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
+import subprocess
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,17 +24,14 @@ from ..defaults import BATCH, KERNELS, TARGET_NAMES
 from ..names.reserved import is_name
 from ..version import VERSION
 from .building import compare, compiled, orders_of, show_difference, watched, write_builds
-from .console import REMOVE_BAR, encodable, open_streams, put, put_data, say, table_console
+from .console import REMOVE_BAR, encodable, open_streams, put, put_data, say
 from .reporting import Reporting, fails, settings, show, wanted
 from .settings import Order
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from ..graph.model import Connection, Model
-    from ..names.sides import Side
     from ..pipeline import Passage
-    from .edge_table import EndSummary, Summary
+    from .edge_table import EdgeColumn
 
 
 class Commands(click.Group):
@@ -204,16 +201,14 @@ def _explain(context: click.Context, parameter: click.Parameter, code: str | Non
     """Print what a diagnostic means, and leave."""
     if code is None or context.resilient_parsing:
         return
-    from ..codes import by_code
+    from .explanations import explained_codes, explanation
 
-    known = by_code()
-    found = known.get(code.upper())
-    if found is None:
+    known = explained_codes()
+    if code.upper() not in known:
         guess = suggest(code, known)
         hint = f"; did you mean `{guess}`?" if guess else ""
         raise click.UsageError(f"no diagnostic has the code `{code}`{hint}")
-    message = re.sub(r"\{[^}]*\}", "…", found.message)
-    put(f"{found.severity}[{found.code}]: {message}\n{found.explanation}")
+    put(explanation(code.upper()).text())
     context.exit()
 
 
@@ -392,71 +387,15 @@ def explain(file: Path, params: Mapping[str, int | float], batch: int | None, st
     time it takes, in times of the quickest kernel; and where values are transposed.
     """
     from .explain import as_json, explained
+    from .tables import show_explanation
 
     explanation = explained(_understand(Order(file, params=params, batch=batch)).plan)
     if style == "json":
         import json
 
         put(json.dumps(as_json(explanation), indent=2) + "\n")
-        return
-    console = table_console()
-    facts = explanation.connections
-    rows = [
-        (
-            f"{f.connection}: {f.source} -> {f.target}",
-            *(f"{f.edges:,}", f"{f.density:.3g}"),
-            f"{f.fan_in_min}" if f.fan_in_min == f.fan_in_max else f"{f.fan_in_min}..{f.fan_in_max}",
-            *(f"{f.parameters:,}", _bytes(f.memory), f.kernel),
-        )
-        for f in facts
-    ]
-    console.print(_columns("connection edges density fan-in parameters memory kernel", rows))
-    for f in facts:
-        console.print(f"{f.connection}: {f.reason}", highlight=False, soft_wrap=True)
-    console.print(f"\nfor batches of {batch or BATCH}, a training step:", highlight=False)
-    rows = [
-        (
-            f"{f.connection}, by {candidate.kernel}",
-            *(
-                _bytes(candidate.bytes),
-                f"{candidate.operations:,}",
-                f"{candidate.cost / f.candidates[0].cost:.1f}",
-            ),
-            "chosen" if candidate.kernel == f.kernel else "",
-        )
-        for f in facts
-        for candidate in f.candidates
-    ]
-    console.print(_columns("kernel moves operations takes chosen", rows))
-    targets = {f.connection: f.target for f in facts}
-    for t in explanation.transposes:
-        summed = not t.inside and targets.get(t.connection or "") == t.value
-        of = f"the sum of {t.connection}" if summed else t.value
-        inside = ", in the kernel unless compiled" if t.inside else ""
-        text = f"PyTorch transposes {of} to {t.to}, {t.units:,} units: {t.reason}{inside}"
-        console.print(text, highlight=False, soft_wrap=True)
-
-
-def _columns(headings: str, rows: Sequence[Sequence[str]]) -> Table:
-    """Rows under headings, words on the left, numbers on the right."""
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in headings.split():
-        words = heading in ("connection", "kernel", "chosen")
-        table.add_column("" if heading == "chosen" else heading, justify="left" if words else "right")
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
-def _bytes(count: int) -> str:
-    size, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if size < 1000:
-            break
-        size, unit = size / 1000, larger
-    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+    else:
+        show_explanation(explanation)
 
 
 @main.command()
@@ -482,45 +421,48 @@ def edges(
     Units stand there by name where they have names.
     """
     from ..edges.edge_set import TooManyEdges
-    from .edge_table import NamesTooLong, csv_pieces, edge_arrays, edge_columns, summarised
+    from ..pipeline import read_by
+    from .edge_table import csv_pieces, edge_columns, summarised
+    from .tables import show_summary
 
     if summary and output is not None:
         raise click.UsageError("--summary prints, and -o writes; give one of them")
     if output is not None and output.suffix not in (".csv", ".npz"):
         raise click.UsageError(f"{output}: edges are written as .csv or .npz")
-
     model = _understand(Order(file, params=params)).model
     found = _connection(model, connection)
     sides = model.side(found.source), model.side(found.target)
     try:
         if summary:
-            _print_summary(found.name, sides, summarised(found.edges, sides))
-            return
-        columns = edge_columns(found.edges, sides)
+            show_summary(found.name, sides, summarised(found.edges, sides))
+        elif output is not None:
+            _write_edges(output, edge_columns(found.edges, sides), read_by=read_by(file, model))
+        else:
+            put_data(csv_pieces(edge_columns(found.edges, sides)))
     except TooManyEdges as error:
         say(f"`{found.name}` has {error.count:,} edges, more than can be written out", err=True)
         sys.exit(1)
-    if output is None:
-        put_data(csv_pieces(columns))
-        return
+
+
+def _write_edges(output: Path, columns: list[EdgeColumn], read_by: Sequence[Path]) -> None:
+    """Write edges as a file, unless it is one that their spec reads."""
     from ...backends.archive import npz
     from ...backends.emit import replace_files
-    from ..pipeline import read_by
     from ..plan.plan import Stored
+    from .edge_table import NamesTooLong, csv_pieces, edge_arrays
 
     place = _writable(output)
-    if place.exists() and any(place.samefile(read) for read in read_by(file, model)):
+    if place.exists() and any(place.samefile(read) for read in read_by):
         raise click.UsageError(f"{output}: the spec reads this file, so it is not overwritten")
-    if output.suffix == ".npz":
-        try:
-            arrays = edge_arrays(columns)
-        except NamesTooLong as error:
-            lines = f"the names of `{error.axis}` would take {error.size:,} bytes as an array; write a .csv"
-            say(lines, err=True)
-            sys.exit(1)
-        content = npz([Stored(name, array) for name, array in arrays.items()])
-    else:
-        content = b"".join(piece.encode() for piece in csv_pieces(columns))
+    try:
+        if output.suffix == ".npz":
+            content = npz([Stored(name, array) for name, array in edge_arrays(columns).items()])
+        else:
+            content = b"".join(piece.encode() for piece in csv_pieces(columns))
+    except NamesTooLong as error:
+        lines = f"the names of `{error.axis}` would take {error.size:,} bytes as an array; write a .csv"
+        say(lines, err=True)
+        sys.exit(1)
     replace_files({place: content})
     say(f"wrote {output}")
 
@@ -545,37 +487,6 @@ def _writable(path: Path) -> Path:
     if place.exists() and not (place.stat().st_mode & 0o222 and os.access(place, os.W_OK)):
         raise click.UsageError(f"{path} is read-only")
     return place
-
-
-def _print_summary(connection: str, sides: tuple[Side, Side], summary: Summary) -> None:
-    """The numbers of a connection as a table."""
-    from rich.table import Table
-    from rich.text import Text
-
-    def listed(end: EndSummary) -> str:
-        more = ", ..." if end.missing > len(end.first) else ""
-        return f"{end.missing:,}" + (f": {', '.join(end.first)}{more}" if end.first else "")
-
-    def spread(end: EndSummary) -> str:
-        return f"{end.degrees.low:,} to {end.degrees.high:,}, median {end.degrees.median:g}"
-
-    source, target = sides
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    for name, value in (
-        ("connection", f"{connection}: {source.name} -> {target.name}"),
-        ("units", f"{source.units:,} -> {target.units:,}"),
-        ("edges", f"{summary.edges:,}"),
-        ("density", f"{summary.density:.3g}"),
-        ("fan-in", spread(summary.target)),
-        ("fan-out", spread(summary.source)),
-        ("components", f"{summary.components:,}, the largest of {summary.largest:,} units"),
-        ("without input", listed(summary.target)),
-        ("unread", listed(summary.source)),
-    ):
-        table.add_row(name, Text(printable(value)))
-    table_console().print(table, highlight=False)
 
 
 @main.command()
@@ -649,7 +560,6 @@ def test(
     Neither settings nor plugins of the folders around are read. Other arguments go to pytest, `-k torch` say.
     Tests of a target whose framework is not installed are skipped, and counted in the last line.
     """
-    import subprocess
     import tempfile
 
     from ...backends.emit import write

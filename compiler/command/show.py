@@ -49,7 +49,7 @@ def _named(name: str, value: object) -> Iterator[str]:
 
 
 def _flat(parts: tuple[object, ...]) -> bool:
-    return all(not is_dataclass(part) and (part == () or not isinstance(part, tuple)) for part in parts)
+    return not any(is_dataclass(part) or (isinstance(part, tuple) and part != ()) for part in parts)
 
 
 def _text(value: object) -> str:

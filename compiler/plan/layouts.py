@@ -103,6 +103,14 @@ class Layouts:
         return {(t.value, t.connection): t.to for t in self.transposes if not t.inside}
 
 
+@record
+class _Around:
+    """The layout in which a connection reads, None for either, and what it transposes from then on."""
+
+    reads: Layout | None
+    transposes: tuple[Transpose, ...]
+
+
 def assign(graph: Graph, kernels: Mapping[str, Kernel]) -> Layouts:
     """Layouts for a graph whose connections are computed by some kernels, by connection."""
     network = _Network(graph, kernels)
@@ -122,6 +130,7 @@ class _Network:
         self.projections = [operation for operation in graph.operations if isinstance(operation, Project)]
         self.scale = 1 + len(self.projections)
         inputs = {data.name: prod(data.shape) for data in graph.inputs}
+        self.inputs = frozenset(inputs)
         self.units = inputs | {layer.name: layer.units for layer in graph.layers}
         self.costs: dict[str, tuple[int, int]] = dict.fromkeys(self.units, (0, 0))
         self.bonds: dict[str, list[tuple[str, int]]] = {name: [] for name in self.units}
@@ -155,39 +164,60 @@ class _Network:
 
     def layouts(self, first: set[str]) -> Layouts:
         """What follows where some inputs and layers are units first."""
-        inputs = {data.name for data in self.graph.inputs}
+        around = {projection.connection: self._around(projection, first) for projection in self.projections}
         readers: dict[tuple[str, Layout], list[str]] = {}
-        results: dict[str, Transpose] = {}
-        inside: dict[str, tuple[Transpose, ...]] = {}
         for projection in self.projections:
-            source, target, connection = projection.input.name, projection.layer, projection.connection
-            kernel, to = self.kernels[connection], _layout(target in first)
-            if kernel == "band" and not {source, target} & first:
-                why = "a band is computed units first"
-                inside[connection] = (
-                    Transpose(source, connection, "units first", self.units[source], why, True),
-                    Transpose(target, connection, "batch first", self.units[target], why, True),
-                )
-            elif kernel in FIXED:
-                readers.setdefault((source, "units first"), []).append(connection)
-                if target not in first:
-                    why = f"{kernel} computes units first"
-                    results[connection] = Transpose(target, connection, to, self.units[target], why)
-            elif kernel not in FREE:
-                reads, original = _layout(source in first), source in inputs and source in first
-                if reads != to and self.units[target] < self.units[source] and not original:
-                    why = f"{kernel} gives the layout that it reads"
-                    results[connection] = Transpose(target, connection, to, self.units[target], why)
-                    to = reads
-                readers.setdefault((source, to), []).append(connection)
-        plain = {name for name in first if name not in inputs}
+            reads = around[projection.connection].reads
+            if reads is not None:
+                readers.setdefault((projection.input.name, reads), []).append(projection.connection)
+        plain, copies, before = self._shared(first, readers)
+        transposes: list[Transpose] = []
+        for connection, own in around.items():
+            transposes += [before[connection]] if connection in before else []
+            transposes += own.transposes
+        transposes += [
+            Transpose(name, None, "batch first", self.units[name], "returned")
+            for name in self.graph.outputs
+            if name in plain
+        ]
+        return Layouts(tuple(name for name in self.units if name in plain), tuple(copies), tuple(transposes))
+
+    def _around(self, projection: Project, first: set[str]) -> _Around:
+        """What one connection reads, and what is transposed within it and behind it."""
+        source, target, connection = projection.input.name, projection.layer, projection.connection
+        kernel, to = self.kernels[connection], _layout(target in first)
+        units = self.units[target]
+        if kernel == "band" and not {source, target} & first:
+            why = "a band is computed units first"
+            into = Transpose(source, connection, "units first", self.units[source], why, True)
+            return _Around(None, (into, Transpose(target, connection, "batch first", units, why, True)))
+        if kernel in FIXED:
+            why = f"{kernel} computes units first"
+            result = Transpose(target, connection, to, units, why)
+            return _Around("units first", () if target in first else (result,))
+        if kernel in FREE:
+            return _Around(None, ())
+        reads, original = _layout(source in first), source in self.inputs and source in first
+        if reads != to and units < self.units[source] and not original:
+            why = f"{kernel} gives the layout that it reads"
+            return _Around(reads, (Transpose(target, connection, to, units, why),))
+        return _Around(to, ())
+
+    def _shared(
+        self, first: set[str], readers: Mapping[tuple[str, Layout], list[str]]
+    ) -> tuple[set[str], list[Copy], dict[str, Transpose]]:
+        """The values that are made units first, what is copied once, and what is transposed before a reader.
+
+        An input is made units first where nothing reads it otherwise.
+        """
+        plain = {name for name in first if name not in self.inputs}
         copies: list[Copy] = []
         before: dict[str, Transpose] = {}
         for name, units in self.units.items():
             other = _layout(name not in plain)
             asking, rest = readers.get((name, other), []), readers.get((name, _layout(name in plain)), [])
             why = f"read so by {', '.join(asking)}"
-            if name in inputs and name in first and asking and not rest:
+            if name in self.inputs and name in first and asking and not rest:
                 plain.add(name)
                 before[asking[0]] = Transpose(name, None, other, units, why)
             elif len(asking) > 1:
@@ -195,18 +225,7 @@ class _Network:
                 before[asking[0]] = Transpose(name, None, other, units, why)
             elif asking:
                 before[asking[0]] = Transpose(name, asking[0], other, units, why)
-        transposes: list[Transpose] = []
-        for projection in self.projections:
-            connection = projection.connection
-            transposes += [before[connection]] if connection in before else []
-            transposes += inside.get(connection, ())
-            transposes += [results[connection]] if connection in results else []
-        transposes += [
-            Transpose(name, None, "batch first", self.units[name], "returned")
-            for name in self.graph.outputs
-            if name in plain
-        ]
-        return Layouts(tuple(name for name in self.units if name in plain), tuple(copies), tuple(transposes))
+        return plain, copies, before
 
 
 def cheapest(prefers: dict[str, int], bonds: dict[str, dict[str, int]]) -> set[str]:

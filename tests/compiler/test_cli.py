@@ -149,6 +149,15 @@ def test_several_specs_are_compiled_and_checked_at_once(spec: Path, tmp_path: Pa
     assert run("--check", *options).exit_code == 2
 
 
+@pytest.mark.parametrize("stage", ["tree", "model", "graph", "plan"])
+def test_what_stands_between_arrows_is_shown_with_its_arrays(stage: str) -> None:
+    """Of biases that start as numbers of a file, the model holds an array."""
+    spec = Path(__file__).parents[1] / "specs" / "zoo.nnspec"
+    result = CliRunner().invoke(main, [str(spec), "--emit", stage])
+    assert result.exit_code == 0, result.output
+    assert stage == "tree" or "float32[" in result.output
+
+
 def test_errors_are_diagnostics_and_exit_with_1(spec: Path) -> None:
     spec.write_text(SPEC.replace("; outside = wrap", "").replace("layer out[3]", "layer out[3] : tanhh"))
     result = run("check", str(spec), "--format", "concise")

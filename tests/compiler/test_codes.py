@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import string
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from nnspec.compiler import codes as semantic
 from nnspec.compiler import pipeline
+from nnspec.compiler.command.explanations import explained_codes, explanation
 from nnspec.compiler.data import limits
 from nnspec.dsl import codes as syntax
 from nnspec.dsl.diagnostics import SpecError
@@ -34,12 +34,6 @@ SHOWN_HERE = {
     "E630": "test_examples",
     "E631": "test_examples",
 }
-
-
-def block(code: Code, title: str) -> str:
-    """One of the two examples of an explanation."""
-    (found,) = re.findall(rf"^{title}:\n((?:    .*\n|\n)+)", code.explanation, re.MULTILINE)
-    return textwrap.dedent(found)
 
 
 @pytest.fixture
@@ -74,7 +68,7 @@ def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("code", CODES, ids=lambda code: code.code)
 def test_examples(code: Code, found: Callable[..., set[str]], monkeypatch: pytest.MonkeyPatch) -> None:
-    right = found(block(code, "Right"))
+    right = found(explanation(code.code).right)
     assert not {name for name in right if name.startswith("E") or name == code.code}
     if code is semantic.FILE_TOO_LARGE:
         monkeypatch.setattr(limits, "FILE_SIZE_LIMIT", 100)
@@ -88,23 +82,27 @@ def test_examples(code: Code, found: Callable[..., set[str]], monkeypatch: pytes
     elif code is semantic.UNREADABLE:
         forbid_reading(monkeypatch)
     encoding = "latin-1" if code is semantic.NOT_TEXT else "utf-8"
-    assert found(block(code, "Wrong"), encoding) == {code.code}
+    assert found(explanation(code.code).wrong, encoding) == {code.code}
 
 
-@pytest.mark.parametrize("code", CODES, ids=lambda code: code.code)
-def test_explanations_are_laid_out_alike(code: Code) -> None:
-    text = code.explanation
-    assert text.startswith("\n")
-    assert not text.startswith("\n\n")
-    assert text.endswith("\n")
-    prose, examples = text.split("\nWrong:\n")
-    assert prose.strip().endswith(".")
-    assert not re.search(r"[ \t]\n|\t", text)
-    if code is not syntax.TOO_DEEP:
-        assert max(len(line) for line in text.splitlines()) <= 110
-    assert examples.count("\nRight:\n") == 1
-    for word in ("please", "simply", "just ", "(s)", "is/are", "!\n"):
-        assert word not in (prose + code.message).lower()
+def test_explanations_are_laid_out_alike() -> None:
+    for code in CODES:
+        found = explanation(code.code)
+        assert found.code == code.code
+        assert found.title[0] == found.title[0].lower(), code.code
+        assert not found.title.endswith("."), code.code
+        assert found.prose.endswith("."), code.code
+        shown = found.text()
+        assert not re.search(r"[ \t]\n|\t", shown), code.code
+        if code is not syntax.TOO_DEEP:
+            assert max(len(line) for line in shown.splitlines()) <= 110, code.code
+        for word in ("please", "simply", "just ", "(s)", "is/are", "!\n"):
+            assert word not in (found.prose + found.title + code.message).lower(), code.code
+
+
+def test_every_file_explains_a_code() -> None:
+    assert sorted(explained_codes()) == sorted(code.code for code in CODES)
+    assert len({explanation(code).title for code in explained_codes()}) == len(CODES)
 
 
 def test_codes_and_messages_are_distinct() -> None:
@@ -116,28 +114,28 @@ def test_codes_and_messages_are_distinct() -> None:
                 assert re.fullmatch(rf"[EW][{digits}]\d\d", code.code)
 
 
-@pytest.mark.parametrize("code", CODES, ids=lambda code: code.code)
-def test_every_code_has_a_case(code: Code) -> None:
-    cases = list(BAD.glob(f"{code.code}_*.nnspec"))
-    assert cases or code.code in SHOWN_HERE
-    assert not (cases and code.code in SHOWN_HERE)
+def test_every_code_has_a_case() -> None:
+    cases = {path.name.partition("_")[0] for path in BAD.glob("*.nnspec")}
+    for code in CODES:
+        assert (code.code in cases) != (code.code in SHOWN_HERE), code.code
 
 
-@pytest.mark.parametrize("code", CODES, ids=lambda code: code.code)
-def test_every_code_is_raised_somewhere(code: Code) -> None:
-    (name,) = (n for module in (syntax, semantic) for n, value in vars(module).items() if value is code)
-    assert any(f"codes.{name}" in path.read_text(encoding="utf-8") for path in SOURCES)
+def test_every_code_is_raised_somewhere() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in SOURCES]
+    for module in (syntax, semantic):
+        for name, value in vars(module).items():
+            assert not isinstance(value, Code) or any(f"codes.{name}" in text for text in texts), name
 
 
-@pytest.mark.parametrize("code", CODES, ids=lambda code: code.code)
-def test_messages_are_filled(code: Code) -> None:
+def test_messages_are_filled() -> None:
     """No message of a case has a gap: a brace of its template, or an empty name."""
-    fields = [field for _, field, _, _ in string.Formatter().parse(code.message) if field is not None]
-    assert all(field.isidentifier() for field in fields)
-    assert not {"label", "others", "help", "span", "code"} & set(fields)
-    for path in BAD.glob(f"{code.code}_*.expected"):
-        titles = re.findall(rf"^(?:error|warning)\[{code.code}\]: (.*)$", path.read_text(), re.MULTILINE)
-        assert titles
-        for title in titles:
-            assert "``" not in title
-            assert not title.endswith((" ", ":"))
+    for code in CODES:
+        fields = [field for _, field, _, _ in string.Formatter().parse(code.message) if field is not None]
+        assert all(field.isidentifier() for field in fields), code.code
+        assert not {"label", "others", "help", "span", "code"} & set(fields), code.code
+        for path in BAD.glob(f"{code.code}_*.expected"):
+            titles = re.findall(rf"^(?:error|warning)\[{code.code}\]: (.*)$", path.read_text(), re.MULTILINE)
+            assert titles, path.name
+            for title in titles:
+                assert "``" not in title, path.name
+                assert not title.endswith((" ", ":")), path.name

@@ -40,8 +40,8 @@ def run(*arguments: str) -> Result:
 def test_explain_prints_the_paragraph_and_both_examples(form: list[str]) -> None:
     result = run(*form)
     assert result.exit_code == 0
-    assert result.output.startswith("error[E204]: edge … … is outside `…`, which has …\n\nA rule or a file")
-    assert result.output.endswith(codes.OUTSIDE.explanation)
+    assert result.output.startswith("error[E204]: an edge outside its side\n\nA rule or a file makes an edge")
+    assert result.output.endswith(" -> y : { i -> i + 1 ; outside = wrap }\n")
     assert "\nWrong:\n    model m\n" in result.output
     assert "\nRight:\n    model m\n" in result.output
 

@@ -25,7 +25,7 @@ SECONDS = 30
 
 
 @pytest.mark.parametrize(
-    "batch", [*range(3), *(pytest.param(n, marks=pytest.mark.slow) for n in range(3, 100))]
+    "batch", [*range(2), *(pytest.param(n, marks=pytest.mark.slow) for n in range(2, 100))]
 )
 def test_damaged_specs_give_files_or_diagnostics(batch: int, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples" / "data", tmp_path / "data")

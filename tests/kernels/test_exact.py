@@ -5,8 +5,6 @@ Integers are drawn so small that no sum of them is rounded, in any order: what d
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from math import isqrt
 from pathlib import Path
@@ -22,6 +20,8 @@ from nnspec.backends.emit import write
 from nnspec.backends.numpy.kernels.edges import project, project_back, project_weight
 from nnspec.backends.tests.kernels.exact import ExactSum, Inexact, carried, grain, paired
 from nnspec.compiler import compile_spec
+
+from .. import processes
 
 LARGEST = {"float64": 2**53, "float32": 2**24, "float16": 2**11, "bfloat16": 2**8}
 
@@ -147,25 +147,8 @@ def test_a_network_whose_numbers_need_more_bits_passes_with_a_warning(tmp_path: 
     spec = tmp_path / "deep.nnspec"
     spec.write_text("model deep\ninput x[64]\n" + "".join(layers + edges))
     write(compile_spec(spec, ["numpy"]).files, tmp_path)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-k",
-        "is_exact",
-        "--rootdir",
-        "/",
-    ]
-    finished = subprocess.run(
-        [*command, "test_deep.py"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "is_exact", "--rootdir", "/"]
+    finished = processes.run([*command, "test_deep.py"], cwd=tmp_path)
     assert finished.returncode == 0, finished.stdout
     assert "2 passed" in finished.stdout
     assert "1 warning" in finished.stdout

@@ -6,8 +6,6 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import gc
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -18,6 +16,7 @@ import tensorflow as tf
 from nnspec.backends.keras.kernels.edges import EdgeProjection, GatherPlan, IndexArrays
 from nnspec.backends.kernels import closure
 
+from .. import processes
 from .keras_layers import output_and_gradients
 
 
@@ -334,11 +333,9 @@ def test_load_in_a_process_with_the_kernel_alone(tmp_path):
         "model.fit(data['x'], data['y'], verbose=0)\n"
         "assert model.count_params() == 56\n"
     )
-    subprocess.run([sys.executable, "-P", "main.py"], cwd=tmp_path, check=True, env=clean_path(tmp_path))
-
-
-def clean_path(folder):
-    return {**os.environ, "PYTHONPATH": str(folder)}
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    finished = processes.run(["main.py"], having="keras", cwd=tmp_path, env=environment)
+    assert finished.returncode == 0, finished.stderr
 
 
 def test_exports_as_a_saved_model(tmp_path):
