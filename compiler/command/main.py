@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import gc
 import os
-import subprocess
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,6 +40,8 @@ class Commands(click.Group):
     def main(self, *args: Any, **options: Any) -> Any:
         """Run the command line, whatever the standard streams are."""
         open_streams()
+        # What a compilation makes stays to its end: looking for garbage as often as usual finds none.
+        gc.set_threshold(100_000, *gc.get_threshold()[1:])
         return super().main(*args, **options)
 
     def make_context(self, *args: Any, **options: Any) -> click.Context:
@@ -560,6 +562,7 @@ def test(
     Neither settings nor plugins of the folders around are read. Other arguments go to pytest, `-k torch` say.
     Tests of a target whose framework is not installed are skipped, and counted in the last line.
     """
+    import subprocess
     import tempfile
 
     from ...backends.emit import write
