@@ -141,10 +141,11 @@ def test_the_index_of_kernels_is_that_of_the_kernels() -> None:
 
 def test_a_kernel_that_is_not_in_the_index_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """As it is, so that a change of a kernel is seen before the index is made anew."""
-    known = {path: kernels._definitions(path) for path in KERNELS}
+    paths = [*map(str, KERNELS)]
+    known = {path: kernels._definitions(path) for path in paths}
     monkeypatch.setattr(kernels, "INDEX", {})
     kernels._definitions.cache_clear()
     try:
-        assert {path: kernels._definitions(path) for path in KERNELS} == known
+        assert {path: kernels._definitions(path) for path in paths} == known
     finally:
         kernels._definitions.cache_clear()
