@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import keyword
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
 from functools import cache
@@ -82,7 +83,7 @@ class Scope:
 
     def new(self, wish: str) -> Name:
         """A local name that nothing else has: the one wished for, or with underscores behind it."""
-        while wish in self.taken:
+        while wish in self.taken or hasattr(builtins, wish) or keyword.iskeyword(wish):
             wish += "_"
         self.taken.add(wish)
         return Name(wish)
@@ -336,6 +337,8 @@ class _Quotation:
                 return statements
             case ast.Expr(value=ast.Yield(value=value)) if value is not None:
                 return [Evaluate(to(value), "yield")]
+            case ast.Expr(value=ast.YieldFrom(value=value)):
+                return [Evaluate(to(value), "yield from")]
             case ast.Expr(value=value):
                 return [Evaluate(to(value))]
             case ast.Assign(targets=[target], value=value):

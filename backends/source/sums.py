@@ -31,6 +31,13 @@ def scaled(coefficient: float, value: Expression) -> Expression:
     return Binary(Unary("-", factor) if coefficient < 0 else factor, "*", value)
 
 
+def times(factor: Expression, value: Expression) -> Expression:
+    """`factor * value`. Of a product or quotient the first factor is multiplied."""
+    if isinstance(value, Binary) and value.operator in ("*", "/"):
+        return Binary(times(factor, value.left), value.operator, value.right)
+    return Binary(factor, "*", value)
+
+
 def power_of_ten(value: float) -> str:
     """A coefficient for people to read: 0.0001 as `1e-4`."""
     text = f"{value:.12g}"
