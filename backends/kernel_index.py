@@ -112,7 +112,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
     'keras/kernels/units.py': (3319299715, (
         ('Units', 9, 49, ('check_digests', 'dict', 'digest', 'digest_of', 'digests', 'input_shape', 'keras', 'kwargs', 'list', 'name', 'np', 'saved', 'self', 'store', 'super', 'x'), (), (('keras', 'import keras'), ('np', 'import numpy as np'))),
     )),
-    'numpy/kernels/activations.py': (1098549480, (
+    'numpy/kernels/activations.py': (183871885, (
         ('sigmoid', 10, 13, ('np', 'x', 'z'), (), (('np', 'import numpy as np'),)),
         ('normal_cdf', 16, 19, ('erf', 'math', 'np', 'x'), (), (('math', 'import math'), ('np', 'import numpy as np'))),
         ('gelu', 22, 24, ('normal_cdf', 'np', 'x'), (), (('np', 'import numpy as np'),)),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from .printer import WIDTH, flat, printed
 from .quote import Scope, Vocabulary
-from .sums import power_of_ten, returned_sum, scaled, sum_of, summed
+from .sums import power_of_ten, returned_sum, scaled, sum_of, summed, times
 from .tree import (
     Assign,
     Attribute,
@@ -18,6 +18,7 @@ from .tree import (
     Call,
     Choice,
     Comment,
+    Comparison,
     Constant,
     Display,
     Evaluate,
@@ -27,6 +28,7 @@ from .tree import (
     Given,
     If,
     Keyword,
+    Lambda,
     Name,
     Pair,
     Parameter,
@@ -52,6 +54,7 @@ __all__ = [
     "Call",
     "Choice",
     "Comment",
+    "Comparison",
     "Constant",
     "Display",
     "Evaluate",
@@ -61,6 +64,7 @@ __all__ = [
     "Given",
     "If",
     "Keyword",
+    "Lambda",
     "Name",
     "Pair",
     "Parameter",
@@ -84,5 +88,6 @@ __all__ = [
     "scaled",
     "sum_of",
     "summed",
+    "times",
     "walk",
 ]

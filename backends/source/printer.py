@@ -93,7 +93,7 @@ def flat(tree: Expression) -> str:
         case Unary(operator=operator, operand=operand):
             return f"{operator}{_operand(tree, operand)}"
         case Binary(left=left, operator="**", right=right):
-            space = "" if _is_simple(left) and _is_simple(right) else " "
+            space = "" if _is_simple(left) and not isinstance(left, Unary) and _is_simple(right) else " "
             return f"{_within(left, _ATOM)}{space}**{space}{_within(right, _MINUS)}"
         case Binary(left=left, operator=operator, right=right):
             return f"{_operand(tree, left)} {operator} {_operand(tree, right, last=True)}"
@@ -195,8 +195,8 @@ def _is_simple(tree: Expression) -> bool:
 
 
 def _string(text: str) -> str:
-    """A string in double quotes, unless single ones spare escapes, with what is not printable escaped."""
-    shown = repr(text)
+    """A string of ASCII letters in double quotes, unless single ones spare escapes."""
+    shown = ascii(text)
     if shown[0] == '"' or text.count('"') > text.count("'"):
         return shown
     return '"' + shown[1:-1].replace("\\'", "'").replace('"', '\\"') + '"'

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import builtins
+import keyword
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
 from functools import cache
+from types import EllipsisType
 
 from ...dsl.records import record
 from .tree import (
@@ -81,7 +83,7 @@ class Scope:
 
     def new(self, wish: str) -> Name:
         """A local name that nothing else has: the one wished for, or with underscores behind it."""
-        while wish in self.taken:
+        while wish in self.taken or hasattr(builtins, wish) or keyword.iskeyword(wish):
             wish += "_"
         self.taken.add(wish)
         return Name(wish)
@@ -190,6 +192,8 @@ class _Quotation:
             case ast.Constant(value=None | str() | int() | float() as value):
                 number = isinstance(value, int | float) and not isinstance(value, bool)
                 return Constant(value, self._text(tree) if number else "")
+            case ast.Constant(value=EllipsisType()):
+                return Name("...")
             case ast.Attribute(value=value, attr=name):
                 return Attribute(to(value), name)
             case ast.Call(func=function, args=arguments, keywords=keywords):
@@ -333,6 +337,8 @@ class _Quotation:
                 return statements
             case ast.Expr(value=ast.Yield(value=value)) if value is not None:
                 return [Evaluate(to(value), "yield")]
+            case ast.Expr(value=ast.YieldFrom(value=value)):
+                return [Evaluate(to(value), "yield from")]
             case ast.Expr(value=value):
                 return [Evaluate(to(value))]
             case ast.Assign(targets=[target], value=value):

@@ -20,13 +20,22 @@ MOST_TERMS = 100
 
 
 def scaled(coefficient: float, value: Expression) -> Expression:
-    """`coefficient * value`, or the value alone for 1."""
+    """`coefficient * value`, or the value alone for 1. In a product or quotient it is the first factor."""
+    if isinstance(value, Binary) and value.operator in ("*", "/"):
+        return Binary(scaled(coefficient, value.left), value.operator, value.right)
     if coefficient == 1:
         return value
     if coefficient == -1:
         return Unary("-", value)
     factor = Constant(abs(coefficient), power_of_ten(abs(coefficient)))
     return Binary(Unary("-", factor) if coefficient < 0 else factor, "*", value)
+
+
+def times(factor: Expression, value: Expression) -> Expression:
+    """`factor * value`. Of a product or quotient the first factor is multiplied."""
+    if isinstance(value, Binary) and value.operator in ("*", "/"):
+        return Binary(times(factor, value.left), value.operator, value.right)
+    return Binary(factor, "*", value)
 
 
 def power_of_ten(value: float) -> str:

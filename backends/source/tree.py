@@ -205,7 +205,7 @@ class Assign(Statement):
 
 @record
 class Evaluate(Statement):
-    """An expression on a line of its own; `keyword` is `raise`, `assert`, `yield` or nothing."""
+    """An expression on its own line; `keyword` is `raise`, `assert`, `yield`, `yield from` or nothing."""
 
     value: Expression
     keyword: str = ""

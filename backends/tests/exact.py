@@ -19,8 +19,10 @@ from ...compiler.graph.graph import (
 )
 from ...compiler.graph.model import LossTerm
 from ...compiler.plan.plan import Plan
-from ..layout import collection
-from ..target import bias_index, chain_of, is_identity, is_sparse, scaled
+from ...dsl.records import record
+from ..parts import bias_index
+from ..source import Expression, Pair, Scope, Statement, flat, node, printed, scaled, times
+from ..target import chain_of, is_identity, is_sparse
 
 # Bits of the significand: integers up to two to this power are exact.
 BITS = {"float64": 53, "float32": 24}
@@ -32,8 +34,17 @@ CHANCE = 1e-12
 WORK = 2_000_000
 
 
-def exact_context(plan: Plan, targets: Sequence[str]) -> tuple[dict[str, object], set[str]]:
-    """What the template `exact.py.j2` places, and the kernels that it calls."""
+@record
+class Exact:
+    """What the template `exact.py.j2` places, the trees that are in it, and the kernels that it calls."""
+
+    context: dict[str, object]
+    trees: tuple[object, ...]
+    kernels: frozenset[str]
+
+
+def exact(scope: Scope, plan: Plan, targets: Sequence[str]) -> Exact:
+    """What is held exactly: every connection by itself, and the layers of which no function rounds."""
     projections = [op for op in plan.graph.operations if isinstance(op, Project)]
     alone = [op for op in projections if not is_identity(op)]
     # NumPy has products of `all` and `one_to_one` written into its functions, and none for them alone.
@@ -41,30 +52,33 @@ def exact_context(plan: Plan, targets: Sequence[str]) -> tuple[dict[str, object]
     draws = {dtype: _draws(plan, alone, bits) for dtype, bits in BITS.items() if linear}
     layers = _exact_layers(plan)
     whole = len(layers) == len(plan.graph.layers) and _losses_are_exact(plan)
+    kinds = [
+        Pair(node(op.connection), node((_kind(op), op.output.units, op.input.units))) for op in projections
+    ]
+    connections = scope.statements("CONNECTIONS = {**kinds}", kinds=kinds)
+    drawn = [Pair(node(dtype), node(draw)) for dtype, draw in draws.items()]
+    network = _network(scope, plan, layers, whole=whole) if layers else ()
     context: dict[str, object] = {
         "exact": bool(linear or layers),
         "exact_linear": bool(linear),
-        "exact_dtypes": _parameters("dtype", list(BITS)),
-        "exact_targets": _parameters("target", linear),
-        "exact_draws": collection("DRAWS = {", [f'"{dtype}": {draw}' for dtype, draw in draws.items()], "}"),
+        "exact_dtypes": _parameters(scope, "dtype", list(BITS)),
+        "exact_targets": _parameters(scope, "target", linear),
+        "exact_draws": printed(scope.statements("DRAWS = {**drawn}", drawn=drawn)),
         "exact_bounds": tuple(_bound(dtype, *draw[1:]) for dtype, draw in draws.items()),
-        "exact_connections": _connections(projections),
-        "exact_network": _network(plan, layers, whole=whole) if layers else "",
+        "exact_connections": printed(connections),
+        "exact_network": printed(network),
         "exact_whole": whole,
         "exact_some": bool(layers) and not whole,
     }
     kernels = {"check_linear_parts"} if linear else set[str]()
-    return context, kernels | ({"check_network_exactly"} if layers else set[str]())
+    kernels |= {"check_network_exactly"} if layers else set()
+    return Exact(context, network, frozenset(kernels))
 
 
-def _connections(projections: list[Project]) -> str:
-    given = [f'"{op.connection}": ("{_kind(op)}", {op.output.units}, {op.input.units})' for op in projections]
-    return collection("CONNECTIONS = {", given, "}")
-
-
-def _parameters(name: str, values: Sequence[str]) -> str:
-    given = ", ".join(f'"{value}"' for value in values)
-    return f'@pytest.mark.parametrize("{name}", [{given}])'
+def _parameters(scope: Scope, name: str, values: Sequence[str]) -> str:
+    """The decorator of a test that is run for each of some values."""
+    text = "pytest.mark.parametrize(name, [*values])"
+    return flat(scope.expression(text, name=name, values=values))
 
 
 def _kind(projection: Project) -> str:
@@ -141,69 +155,72 @@ def _losses_are_exact(plan: Plan) -> bool:
     )
 
 
-def _network(plan: Plan, layers: list[Value], *, whole: bool) -> str:
+def _network(scope: Scope, plan: Plan, layers: list[Value], *, whole: bool) -> tuple[Statement, ...]:
     """The facts of `ExactNetwork`; without a loss where not the whole network is exact."""
     graph = plan.graph
     penalties = [p for p in graph.penalties if _dyadic(p.coefficient)]
-    others = dict.fromkeys(f'"{p.parameter}"' for p in graph.penalties if not _dyadic(p.coefficient))
-    facts = [
-        '"connections": CONNECTIONS',
-        _inside(collection('"layers": {', [_layer(plan, layer) for layer in layers], "},", 4)),
-        _inside(collection('"losses": [', [_loss(term) for term in graph.losses if whole], "],", 4)),
-        _inside(collection('"penalties": [', [_penalty(term) for term in penalties if whole], "],", 4)),
-        _inside(collection('"inexact": [', [*others], "],", 4)),
-        f'"whole": {whole}',
-    ]
-    return collection("NETWORK: dict[str, Any] = {", facts, "}")
+    others = dict.fromkeys(p.parameter for p in graph.penalties if not _dyadic(p.coefficient))
+    return scope.statements(
+        "NETWORK: dict[str, Any] = {'connections': CONNECTIONS, 'layers': {**layers}, 'losses': [*losses], "
+        "'penalties': [*penalties], 'inexact': [*inexact], 'whole': whole}",
+        layers=[Pair(node(str(layer.layer)), _layer(scope, plan, layer)) for layer in layers],
+        losses=[_loss(scope, term) for term in graph.losses if whole],
+        penalties=[_penalty(scope, term) for term in penalties if whole],
+        inexact=list(others),
+        whole=whole,
+    )
 
 
-def _inside(text: str) -> str:
-    """An item of a collection, laid out with the comma behind it, which the collection adds."""
-    return text.removesuffix(",")
-
-
-def _layer(plan: Plan, layer: Value) -> str:
+def _layer(scope: Scope, plan: Plan, layer: Value) -> Expression:
+    """What enters a layer, connection by connection, and its steps."""
     chain = chain_of(plan.graph, layer)
     projections = [op for op in chain if isinstance(op, Project)]
-    entering = [f'"{op.connection}": "{op.input.layer or op.input.name}"' for op in projections]
-    sums = _inside(collection("{", entering, "},", 12))
-    steps = _inside(collection("[", [text for op in chain if (text := _step(op))], "],", 12))
-    return _inside(collection(f'"{layer.layer}": (', [sums, steps], "),", 8))
+    entering = [Pair(node(op.connection), node(op.input.layer or op.input.name)) for op in projections]
+    steps = [step for op in chain if (step := _step(scope, op))]
+    return scope.expression("({**entering}, [*steps])", entering=entering, steps=steps)
 
 
-def _step(op: Operation) -> str:
+def _step(scope: Scope, op: Operation) -> Expression | None:
     """A step of a layer: a bias with the entries that units have, or a function and how it goes back."""
     match op:
         case AddBias():
-            index = "None" if op.by_unit else f"lambda stored: {bias_index(op)}"
-            return _item([f'"{op.bias.name}"', index], 16, '"bias"')
+            index = None
+            if not op.by_unit:
+                index = scope.expression("lambda stored: index", index=bias_index(scope, op))
+            return scope.expression("('bias', name, index)", name=op.bias.name, index=index)
         case Apply():
-            given = dict(op.arguments)
             assert op.activation.derivative is not None
-            derivative = op.activation.derivative.format(x="x", y="y", **given)
-            function = op.activation.formula.format(x="x", **given)
-            return _item([f"lambda x: {function}", f"lambda d, x, y: d * {derivative}"], 16, '"function"')
+            numbers = dict(op.arguments)
+            return scope.expression(
+                "('function', lambda x: value, lambda d, x, y: back)",
+                value=scope.expression(op.activation.formula, **numbers),
+                back=times(scope.name("d"), scope.expression(op.activation.derivative, **numbers)),
+            )
         case Multiply():
-            return _item([f"lambda x: {op.factor} * x", f"lambda d, x, y: {op.factor} * d"], 16, '"function"')
+            return scope.expression(
+                "('function', lambda x: factor * x, lambda d, x, y: factor * d)", factor=op.factor
+            )
         case _:
-            return ""
+            return None
 
 
-def _item(parts: list[str], indent: int, first: str) -> str:
-    return _inside(collection("(", [first, *parts], "),", indent))
-
-
-def _loss(term: LossTerm) -> str:
+def _loss(scope: Scope, term: LossTerm) -> Expression:
     """Prediction and target, and the term as a function of both, with its derivative by the first."""
-    value = scaled(term.coefficient, term.loss.formula.format(y="y", t="t"))
-    derivative = term.loss.derivative.format(y="y", t="t")
-    by_y = scaled(term.coefficient * term.loss.factor, derivative)
-    parts = [f'"{term.target}"', f"lambda y, t: {value}", f"lambda y, t: {by_y}"]
-    return _item(parts, 8, f'"{term.prediction}"')
+    return scope.expression(
+        "(prediction, target, lambda y, t: value, lambda y, t: by_y)",
+        prediction=term.prediction,
+        target=term.target,
+        value=scaled(term.coefficient, scope.expression(term.loss.formula)),
+        by_y=scaled(term.coefficient * term.loss.factor, scope.expression(term.loss.derivative)),
+    )
 
 
-def _penalty(term: WeightPenalty) -> str:
+def _penalty(scope: Scope, term: WeightPenalty) -> Expression:
     """A parameter, and the term as a function of it, with its derivative."""
-    value = scaled(term.coefficient, term.penalty.formula.format(w="w"))
-    derivative = scaled(term.coefficient * term.penalty.factor, term.penalty.derivative.format(w="w"))
-    return _item([f"lambda w: {value}", f"lambda w: {derivative}"], 8, f'"{term.parameter}"')
+    penalty = term.penalty
+    return scope.expression(
+        "(parameter, lambda w: value, lambda w: by_w)",
+        parameter=term.parameter,
+        value=scaled(term.coefficient, scope.expression(penalty.formula)),
+        by_w=scaled(term.coefficient * penalty.factor, scope.expression(penalty.derivative)),
+    )

@@ -1,60 +1,24 @@
-"""Numbers and conditions of a statement as Python, which has the same words for most, and their precedence.
+"""Numbers and conditions of a statement as Python, which has the same words for most.
 
 Where a condition may have no value, say for a division by zero, it is placed as a function that is called
-only if no other condition decides. Nothing reaches the text but names that are checked, numbers, and texts as
+only if no other condition decides. Nothing reaches the code but names that are checked, numbers, and texts as
 literals.
 """
 
 from __future__ import annotations
 
-import builtins
-import keyword
-from collections.abc import Iterator, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import field, fields, is_dataclass
 
 from ...compiler.graph import statement as stated
 from ...compiler.graph.statement import Expression
-from ..kernels import names_of
+from ...dsl.records import record
+from ..source import Binary, Comparison, Display, Lambda, Name, Scope, Unary
+from ..source import Expression as Tree
+from ..source import node as constant
 
-# How tightly the operators bind, loosest first; what needs no parentheses anywhere binds tightest.
-_OR, _AND, _NOT, _COMPARED, _SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(9)
-_BINDING = {"or": _OR, "and": _AND, "+": _SUM, "-": _SUM, **dict.fromkeys(("*", "/", "//", "%"), _PRODUCT)}
 # Functions of NumPy's, for the same numbers as the compiler's.
 _OF_NUMPY = ("sqrt", "exp", "log", "sin", "cos", "tan")
-_TAKEN = frozenset(
-    {
-        *dir(builtins),
-        "np",
-        "pytest",
-        "product",
-        "floor",
-        "sources",
-        "targets",
-        "source",
-        "target",
-        "row",
-        "rows",
-        "pair",
-        "edges",
-    }
-)
-
-
-def literal(text: str) -> str:
-    """A text as a literal of ASCII letters, in double quotes where it has none."""
-    quoted = ascii(text)
-    return f'"{quoted[1:-1]}"' if quoted[0] == "'" and '"' not in quoted else quoted
-
-
-def variable(name: str) -> str:
-    """An index name as a variable that hides nothing."""
-    hides = keyword.iskeyword(name) or name in _TAKEN or name in names_of("tests")
-    return f"{name}_" if hides or name.startswith(("stated_", "axis_")) or name.endswith("_") else name
-
-
-def axis_call(name: str) -> str:
-    """The call that gives an axis; one that has no name in the spec has a number here."""
-    return f"names_{name[1:]}()" if name.startswith("#") else f"axis_{name}()"
 
 
 def parts_of(node: object) -> Iterator[object]:
@@ -119,135 +83,177 @@ def _fails(node: object) -> bool:
             return False
 
 
+@record(frozen=False)
+class Naming:
+    """What sets, axes and index names of the spec are called in code: as they are, unless something is."""
+
+    scope: Scope
+    names: dict[tuple[str, str], Name] = field(default_factory=dict[tuple[str, str], Name])
+
+    def set(self, name: str) -> Name:
+        """The statement of a connection or of a named set."""
+        return self._named("set", name, f"stated_{name}")
+
+    def axis(self, name: str) -> Name:
+        """The function that gives an axis."""
+        return self._named("axis", name, f"axis_{name}")
+
+    def variable(self, name: str) -> Name:
+        """An index name as a variable."""
+        return self._named("index", name, name)
+
+    def _named(self, kind: str, name: str, wish: str) -> Name:
+        if (kind, name) not in self.names:
+            self.names[kind, name] = self.scope.new(wish)
+        return self.names[kind, name]
+
+
+@record
 class Python:
     """Writes expressions. The variable `pair` holds an edge's unit numbers, `row` the row of a table."""
 
-    def text(self, node: Expression, binding: int = 0) -> str:
-        """An expression, in parentheses where what is around it binds tighter."""
-        text, own = self._text(node)
-        return f"({text})" if own < binding else text
+    naming: Naming
 
-    def _text(self, node: Expression) -> tuple[str, int]:
+    def tree(self, node: Expression) -> Tree:
+        """An expression."""
+        scope = self.naming.scope
         match node:
-            case stated.Number(value):
-                return repr(value), _SIGN if value < 0 else _ATOM
-            case stated.Text(value):
-                return literal(value), _ATOM
+            case stated.Number(value) | stated.Text(value):
+                return constant(value)
             case stated.Index(name):
-                return variable(name), _ATOM
+                return self.naming.variable(name)
             case stated.Operation():
                 return self._operation(node)
             case stated.Comparison():
                 return self._comparison(node)
             case stated.Items(items):
-                return f"[{', '.join(map(self.text, items))}]", _ATOM
+                return scope.expression("[*items]", items=self.trees(items))
             case stated.Interval(first, last):
-                return self.range(first, last), _ATOM
+                return self.range(first, last)
             case stated.Member():
                 return self._member(node)
+            case stated.Function("min" | "max", (argument,)):
+                return self.tree(argument)
             case stated.Function(name, arguments):
-                listed = ", ".join(map(self.text, arguments))
-                if name in ("min", "max") and len(arguments) == 1:
-                    return self._text(arguments[0])
-                return f"{'np.' if name in _OF_NUMPY else ''}{name}({listed})", _ATOM
+                function = scope.name("np").get(name) if name in _OF_NUMPY else scope.name(name)
+                return function(*self.trees(arguments))
             case _:
-                return self._lookup(node), _ATOM
+                return self._lookup(node)
 
-    def _lookup(self, node: Expression) -> str:
+    def trees(self, nodes: Iterable[Expression]) -> list[Tree]:
+        """Expressions."""
+        return [self.tree(node) for node in nodes]
+
+    def axis(self, name: str) -> Tree:
+        """An axis with its names."""
+        return self.naming.axis(name)()
+
+    def _lookup(self, node: Expression) -> Tree:
         """What is looked up in an axis, a set or a row, or drawn."""
+        quote = self.naming.scope.expression
         match node:
             case stated.Chance(number, probability, seed):
-                return f"chance({self.text(probability)}, {self.seed(seed)}, {number}, *pair)"
-            case stated.Unit(axis, name):
-                return f"{axis_call(axis)}.places[{literal(name)}]"
-            case stated.UnitName(axis, unit):
-                return f"{axis_call(axis)}.names[{self.text(unit)}]"
-            case stated.Names(axis):
-                return f"{axis_call(axis)}.places"
-            case stated.Field(axis, name, unit, numeric):
-                way = "number" if numeric else "text"
-                return f"{axis_call(axis)}.{way}({literal(name)}, {self.text(unit)})"
-            case stated.Alike(left, right):
-                ends = (
-                    f"{axis_call(each.axis)}, {literal(each.field)}, {self.text(each.unit)}"
-                    for each in (left, right)
+                return quote(
+                    "chance(probability, seed, number, *pair)",
+                    probability=self.tree(probability),
+                    seed=self.seed(seed),
+                    number=number,
                 )
-                return f"alike({', '.join(ends)})"
+            case stated.Unit(axis, name):
+                return self.axis(axis).get("places").at(name)
+            case stated.UnitName(axis, unit):
+                return self.axis(axis).get("names").at(self.tree(unit))
+            case stated.Names(axis):
+                return self.axis(axis).get("places")
+            case stated.Field(axis, name, unit, numeric):
+                return self.axis(axis).get("number" if numeric else "text")(name, self.tree(unit))
+            case stated.Alike(left, right):
+                ends = [(self.axis(end.axis), end.field, self.tree(end.unit)) for end in (left, right)]
+                return quote("alike(*left, *right)", left=ends[0], right=ends[1])
             case stated.Column(name, numeric):
-                return f"number(row[{literal(name)}])" if numeric else f"row[{literal(name)}]"
+                return quote("number(row[name])" if numeric else "row[name]", name=name)
             case stated.Length(name):
-                return f"len(stated_{name})"
+                return quote("len(edges)", edges=self.naming.set(name))
             case stated.EdgeEnd(name, end, edge):
-                return f"stated_{name}.ordered[{self.text(edge)}][{int(end == 'target')}]"
+                return self.naming.set(name).get("ordered").at(self.tree(edge)).at(int(end == "target"))
             case stated.Moved(unit, own, other):
-                return f"renamed({self.text(unit)}, {axis_call(own)}, {axis_call(other)})"
+                return quote(
+                    "renamed(unit, own, other)",
+                    unit=self.tree(unit),
+                    own=self.axis(own),
+                    other=self.axis(other),
+                )
             case _:
                 raise AssertionError(type(node).__name__)
 
-    def seed(self, seed: stated.Seed) -> str:
+    def seed(self, seed: stated.Seed) -> Tree:
         """A seed."""
         if seed.given is not None:
-            return self.text(seed.given)
-        return f"seed_of({', '.join(map(literal, seed.place))})"
+            return self.tree(seed.given)
+        return self.naming.scope.expression("seed_of(*place)", place=seed.place)
 
-    def _operation(self, node: stated.Operation) -> tuple[str, int]:
-        if node.operator == "not":
-            return f"not {self.text(node.operands[0], _NOT)}", _NOT
+    def _operation(self, node: stated.Operation) -> Tree:
         if len(node.operands) == 1:
-            return f"-{self.text(node.operands[0], _SIGN)}", _SIGN
+            return Unary("not " if node.operator == "not" else "-", self.tree(node.operands[0]))
         left, right = node.operands
-        if node.operator == "**":
-            if is_whole(left) and is_whole(node):
-                return f"{self.text(left, _ATOM)} ** {self.text(right, _ATOM)}", _POWER
-            return f"power({self.text(left)}, {self.text(right)})", _ATOM
+        if node.operator == "**" and not (is_whole(left) and is_whole(node)):
+            return self.naming.scope.name("power")(self.tree(left), self.tree(right))
         if node.operator in ("and", "or") and can_fail(node):
             how = "holds" if node.operator == "and" else "either"
-            return self.deciding(how, list(_flat(node.operator, node))), _ATOM
-        own = _BINDING[node.operator]
-        return f"{self.text(left, own)} {node.operator} {self.text(right, own + 1)}", own
+            return self.deciding(how, list(_flat(node.operator, node)))
+        return Binary(self.tree(left), node.operator, self.tree(right))
 
-    def deciding(self, how: str, conditions: Sequence[Expression]) -> str:
+    def deciding(self, how: str, conditions: Iterable[Expression]) -> Tree:
         """A call that asks conditions of which one may decide before another one fails."""
-        return f"{how}({', '.join(f'lambda: {self.text(condition)}' for condition in conditions)})"
+        return self.naming.scope.name(how)(*self._deferred(conditions))
 
-    def _comparison(self, node: stated.Comparison) -> tuple[str, int]:
+    def _deferred(self, nodes: Iterable[Expression]) -> list[Tree]:
+        return [Lambda((), tree) for tree in self.trees(nodes)]
+
+    def _comparison(self, node: stated.Comparison) -> Tree:
         left, links = node.first, list[stated.Comparison]()
-        plain = f"{self.text(left, _COMPARED + 1)}"
         is_plain = True
         for symbol, right in node.rest:
             links.append(stated.Comparison(left, ((symbol, right),)))
             if symbol == "in" and isinstance(right, stated.Interval):
                 is_plain = is_plain and is_whole(right.first) and is_whole(right.last)
-            plain += f" {symbol} {self.text(right, _COMPARED + 1)}"
             left = left if symbol == "in" else right
         in_between = any(symbol == "in" for symbol, _ in node.rest)
         if len(links) > 1 and (can_fail(node) or in_between):
-            return self.deciding("holds", links), _ATOM
+            return self.deciding("holds", links)
         if not is_plain:
             ((_, interval),) = node.rest
             assert isinstance(interval, stated.Interval)
-            listed = (node.first, interval.first, interval.last)
-            return f"within({', '.join(map(self.text, listed))})", _ATOM
-        return plain, _COMPARED
+            return self.naming.scope.name("within")(*self.trees((node.first, interval.first, interval.last)))
+        symbols, rest = zip(*node.rest, strict=True)
+        first, others = self.tree(node.first), tuple(self.trees(rest))
+        return Comparison(first, symbols, others) if len(others) > 1 else Binary(first, *symbols, *others)
 
-    def _member(self, node: stated.Member) -> tuple[str, int]:
+    def _member(self, node: stated.Member) -> Tree:
+        quote, edges = self.naming.scope.expression, self.naming.set(node.set)
         if can_fail((node.source, node.target)):
-            ends = (self._lambdas(end) for end in (node.source, node.target))
-            return f"joined(stated_{node.set}, {', '.join(ends)})", _ATOM
-        return f"({self.index(node.source)}, {self.index(node.target)}) in stated_{node.set}", _COMPARED
+            return quote(
+                "joined(edges, [*source], [*target])",
+                edges=edges,
+                source=self._deferred(node.source),
+                target=self._deferred(node.target),
+            )
+        pair = Display("()", (self.unit(node.source), self.unit(node.target)))
+        return Binary(pair, "in", edges)
 
-    def _lambdas(self, parts: Sequence[Expression]) -> str:
-        return f"[{', '.join(f'lambda: {self.text(part)}' for part in parts)}]"
-
-    def index(self, parts: Sequence[Expression]) -> str:
+    def unit(self, parts: Sequence[Expression]) -> Tree:
         """An index: a number, or a tuple of them."""
-        texts = [self.text(part) for part in parts]
-        return texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
+        return one_or_tuple(self.trees(parts))
 
-    def range(self, first: Expression, last: Expression) -> str:
+    def range(self, first: Expression, last: Expression) -> Tree:
         """`first..last` as a range, which leaves out its end."""
-        beyond = self.text(_plus_one(last))
-        return f"range({beyond})" if first == stated.Number(0) else f"range({self.text(first)}, {beyond})"
+        bounds = [_plus_one(last)] if first == stated.Number(0) else [first, _plus_one(last)]
+        return self.naming.scope.name("range")(*self.trees(bounds))
+
+
+def one_or_tuple(items: Sequence[Tree]) -> Tree:
+    """The item where there is one, else a tuple of them."""
+    return items[0] if len(items) == 1 else Display("()", tuple(items))
 
 
 def _flat(operator: str, node: Expression) -> Iterator[Expression]:

@@ -3,142 +3,141 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 from ...compiler.edges.edge_set import Diagonal, Full
 from ...compiler.graph.graph import Add, AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Project
 from ...compiler.graph.model import Data
 from ...compiler.plan.plan import Plan, Stored, compact
 from ..common.kernels.array_hash import array_hash
-from ..layout import call, collection
+from ..parts import (
+    bias_index,
+    loaded,
+    reads_stored,
+    start_function,
+    stored_edges,
+    unit_name_functions,
+    vocabulary,
+    wiring,
+)
+from ..source import (
+    Assign,
+    Display,
+    Expression,
+    Given,
+    Pair,
+    Scope,
+    Statement,
+    flat,
+    imports_in,
+    kernels_in,
+    node,
+    printed,
+    scaled,
+    sum_of,
+)
 from ..target import (
     Rendering,
-    bias_index,
     chain_of,
     is_sparse,
     loss_arguments,
-    scaled,
-    shape_text,
-    start_context,
-    start_kernels,
-    stored_edges,
-    stored_needs,
     summary,
     training_options,
     units_digests,
 )
-from .exact import exact_context
-from .rules import rules
+from .exact import exact
+from .rules import rules, rules_context, rules_needs
 
 ADAPTERS = {"numpy": "NumpyModel", "torch": "TorchModel", "keras": "KerasModel"}
 # Whose adapters have `optimise`.
 OPTIMISED = ("keras", "torch")
 
+# What the frame of the module, its template, uses whatever the network is.
+FRAME = frozenset(
+    [
+        "from collections.abc import Callable",
+        "from functools import cache",
+        "from pathlib import Path",
+        "from types import ModuleType",
+        "from typing import Any",
+        "import pytest",
+    ]
+)
+
+VOCABULARY = vocabulary(
+    "tests",
+    {"Any": "from typing import Any", "pytest": "import pytest"},
+    defined=["CONNECTIONS", "DRAWS", "EXPECTED", "MODELS", "NETWORK", "TARGETS", "reference", "start_values"],
+    local=["data", "inputs", "kinks", "loss", "moved_inputs", "running", "training", *"dptvwxy"],
+)
+
 
 def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     """What the template of the tests places; `targets` are the names of those that are built."""
-    graph = plan.graph
-    sparse = bool(_sparse(plan))
+    graph, scope = plan.graph, Scope(VOCABULARY, frozenset())
+    optimised = [target for target in targets if target in OPTIMISED]
+    if not any(p.trainable for p in graph.parameters):
+        optimised = []
+    robustness = _robustness(plan, targets)
+    stating = rules(plan)
+    trees = {
+        "targets": scope.statements("TARGETS = (*targets,)", targets=targets),
+        "reference": _reference(scope, plan),
+        "start": start_function(scope, plan, "start_values", cached=True),
+        "adapters": scope.statements(
+            "MODELS = {**adapters}",
+            adapters=[Pair(node(target), scope.name(ADAPTERS[target])) for target in targets],
+        ),
+        "expected": scope.statements("EXPECTED = Expected(**facts)", facts=_facts(scope, plan)),
+    }
+    blocks = [
+        block
+        for block in (wiring(scope, plan, cached=True), *unit_name_functions(scope, plan, cached=True))
+        if block
+    ]
+    exactly = exact(scope, plan, targets)
+    stated_kernels, stated_imports = rules_needs(stating)
+    every = (*trees.values(), *blocks, exactly.trees)
+    kernels = kernels_in(*every) | stated_kernels | exactly.kernels | _checks(plan, targets)
+    kernels |= {"check_optimiser"} if optimised else set()
+    kernels |= {check for checks in robustness.values() for check in checks}
+    imports = imports_in(*every) | stated_imports | FRAME
+    imports |= {"from itertools import combinations"} if len(targets) > 1 else set()
     modes = training_options(graph)
-    drops = "rng" in modes
-    kernels = {"Expected", "load_module", "check_parameters", "check_start", "check_outputs"}
+    context = {
+        **{name: printed(tree) for name, tree in trees.items()},
+        "blocks": [printed(block) for block in blocks],
+        **rules_context(stating),
+        **exactly.context,
+        "name": graph.name,
+        "summary": summary(plan),
+        "has_stored": bool(plan.stored or plan.restated),
+        "wiring": bool(plan.restated),
+        "sparse": bool(_sparse(plan)),
+        "dropout": "rng" in modes,
+        "dropped_gradients": "rng" in modes and "numpy" in targets,
+        "several": len(targets) > 1,
+        "keras": "keras" in targets,
+        "optimised": flat(scope.expression("[*names]", names=optimised)) if optimised else "",
+        **{flag: bool(checks) for flag, checks in robustness.items()},
+    }
+    return Rendering(context, frozenset(kernels), frozenset(imports))
+
+
+def _checks(plan: Plan, targets: Sequence[str]) -> set[str]:
+    """The kernels that `module.py.j2` calls, and the parts that it includes but for `robustness.py.j2`."""
+    drops = "rng" in training_options(plan.graph)
+    kernels = {"load_module", "check_parameters", "check_start", "check_outputs"}
     kernels |= {"check_gradients", "check_training", "require", "installed"}
     kernels |= {"check_stored"} if plan.stored or plan.restated else set()
     kernels |= {"check_wiring"} if plan.restated else set()
-    kernels |= {"check_projections"} if sparse else set()
+    kernels |= {"check_projections"} if _sparse(plan) else set()
     kernels |= {"check_dropout"} if drops else set()
     kernels |= {"check_dropped_gradients"} if drops and "numpy" in targets else set()
     kernels |= {"check_agreement"} if len(targets) > 1 else set()
     if "keras" in targets:
         kernels |= {"check_variables", "check_copies", "check_saved", "check_compiled"}
-    optimised = [target for target in targets if target in OPTIMISED]
-    if not any(p.trainable for p in graph.parameters):
-        optimised = []
-    kernels |= {"check_optimiser"} if optimised else set()
-    robustness = _robustness(plan, targets)
-    kernels |= {check for checks in robustness.values() for check in checks}
-    kernels |= start_kernels(plan) | {ADAPTERS[target] for target in targets}
-    exact, exact_kernels = exact_context(plan, targets)
-    kernels |= exact_kernels
-    lines = _reference(plan, kernels)
-    start = start_context(plan, "start_values", cached=True)
-    loaded = start["load_stored"]
-    facts = [
-        f'name="{graph.name}",',
-        _table("parameters", ((p.name, shape_text(p.shape)) for p in graph.parameters)),
-        _names("trained", (p.name for p in graph.parameters if p.trainable)),
-        _names("running", (p.name for p in graph.parameters if p.running)),
-        _table("edges", ((op.connection, _edges(op)) for op in _sparse(plan))),
-        _table("hashes", ((stored.name, f'"{array_hash(stored.array)}"') for stored in _held(plan))),
-        _table("inputs", ((d.name, shape_text(d.shape)) for d in graph.inputs)),
-        _table("targets", ((d.name, f"({shape_text(d.shape)}, {d.classes})") for d in _compared(plan))),
-        _names("layers", (str(layer.layer) for layer in graph.layers)),
-        _table("outputs", ((name, shape_text(graph.value(name).shape)) for name in graph.outputs)),
-        _table(
-            "dropout",
-            (
-                (str(layer.layer), f'("{op.output.name}", {op.p})')
-                for layer in graph.layers
-                for op in chain_of(graph, layer)
-                if isinstance(op, Drop)
-            ),
-        ),
-        _names("loss_reads", loss_arguments(graph)),
-        _tuple(
-            "compared",
-            [f'("{a}", "{b}")' for a, b in dict.fromkeys((t.prediction, t.target) for t in graph.losses)],
-        ),
-        _table("cotangents", ((y, f'"{d}"') for y, d in _cotangents(plan).items())),
-        _names("modes", modes),
-        _table("digests", ((name, f'"{digest}"') for name, digest in units_digests(plan).items())),
-        f"batch={plan.batch},",
-        f"stored={loaded}," if plan.stored or plan.restated else "stored={},",
-        "start=start_values,",
-        "reference=reference,",
-    ]
-    stating = rules(plan)
-    kernels |= stating.kernels
-    context = {
-        **start,
-        "stated_files": stating.files,
-        "stated_rows": stating.rows,
-        "stated_functions": stating.functions,
-        "stated_checks": stating.checks,
-        "not_stated": stating.unstated,
-        "stated_names": stating.names,
-        "summary": summary(plan),
-        "adapters": collection("MODELS = {", [f'"{t}": {ADAPTERS[t]}' for t in targets], "}"),
-        "reads_stored": any("stored" in line for line in lines),
-        "facts": tuple(facts),
-        "targets": _tuple("TARGETS", [f'"{t}"' for t in targets]).replace("=", " = ").rstrip(","),
-        "reference": lines,
-        "has_stored": bool(plan.stored or plan.restated),
-        "sparse": sparse,
-        "dropout": drops,
-        "dropped_gradients": drops and "numpy" in targets,
-        "several": len(targets) > 1,
-        **exact,
-        "keras": "keras" in targets,
-        "optimised": ", ".join(f'"{target}"' for target in optimised),
-        **{flag: bool(checks) for flag, checks in robustness.items()},
-    }
-    imports = {
-        "from collections.abc import Callable",
-        "from functools import cache",
-        "from itertools import combinations",
-        "from pathlib import Path",
-        "from types import ModuleType",
-        "from typing import Any",
-        "import numpy as np",
-        "import pytest",
-    }
-    imports |= stating.imports
-    needed, imported = stored_needs(plan, cached=True)
-    kernels |= needed
-    imports |= imported
-    if len(targets) < 2:
-        imports.discard("from itertools import combinations")
-    return Rendering(context, frozenset(kernels), frozenset(imports))
+    return kernels
 
 
 def _robustness(plan: Plan, targets: Sequence[str]) -> dict[str, set[str]]:
@@ -186,10 +185,6 @@ def _held(plan: Plan) -> list[Stored]:
     return [*plan.stored, *ends]
 
 
-def _edges(op: Project) -> str:
-    return f"({op.output.units}, {op.input.units}, {op.edges.count})"
-
-
 def _compared(plan: Plan) -> list[Data]:
     """The targets that the loss reads, in the order in which it takes them; inputs are left out."""
     targets = {target.name: target for target in plan.graph.targets}
@@ -201,112 +196,207 @@ def _cotangents(plan: Plan) -> dict[str, str]:
     return {} if plan.graph.losses else {name: f"d loss / d {name}" for name in plan.graph.outputs}
 
 
-def _table(key: str, entries: Iterable[tuple[str, str]]) -> str:
-    return collection(f"{key}={{", [f'"{name}": {value}' for name, value in entries], "},", 4)
+# ---------------------------------------------------------------------------------------------- facts
 
 
-def _names(key: str, names: Iterable[str]) -> str:
-    return _tuple(key, [f'"{name}"' for name in names])
+def _facts(scope: Scope, plan: Plan) -> dict[str, Given]:
+    """The fields of `Expected`."""
+    graph = plan.graph
+    drops = {
+        str(layer.layer): (op.output.name, op.p)
+        for layer in graph.layers
+        for op in chain_of(graph, layer)
+        if isinstance(op, Drop)
+    }
+    edges = {op.connection: (op.output.units, op.input.units, op.edges.count) for op in _sparse(plan)}
+    reads = plan.stored or plan.restated
+    return {
+        "name": graph.name,
+        "parameters": _table({p.name: p.shape for p in graph.parameters}),
+        "trained": tuple(p.name for p in graph.parameters if p.trainable),
+        "running": tuple(p.name for p in graph.parameters if p.running),
+        "edges": _table(edges),
+        "hashes": _table({stored.name: array_hash(stored.array) for stored in _held(plan)}),
+        "inputs": _table({d.name: d.shape for d in graph.inputs}),
+        "targets": _table({d.name: (d.shape, d.classes) for d in _compared(plan)}),
+        "layers": tuple(str(layer.layer) for layer in graph.layers),
+        "outputs": _table({name: graph.value(name).shape for name in graph.outputs}),
+        "dropout": _table(drops),
+        "loss_reads": loss_arguments(graph),
+        "compared": tuple(dict.fromkeys((t.prediction, t.target) for t in graph.losses)),
+        "cotangents": _table(_cotangents(plan)),
+        "modes": training_options(graph),
+        "digests": _table(units_digests(plan)),
+        "batch": plan.batch,
+        "stored": loaded(scope, plan, cached=True) if reads else _table({}),
+        "start": scope.name("start_values"),
+        "reference": scope.name("reference"),
+    }
 
 
-def _tuple(key: str, items: list[str]) -> str:
-    return collection(f"{key}=(", items, ",)," if len(items) == 1 else "),", 4)
+def _table(entries: Mapping[str, Given]) -> Display:
+    return Display("{}", tuple(Pair(node(name), node(value)) for name, value in entries.items()))
 
 
 # -------------------------------------------------------------------------------------------- reference
 
+_REFERENCE = '''
+def reference(
+    p: dict[str, np.ndarray], data: dict[str, np.ndarray], training: bool, moved_inputs: Any = None
+) -> tuple[dict[str, np.ndarray], Any, list[np.ndarray], dict[str, np.ndarray]]:
+    """Every layer's value (batch, units), the loss, distances from kinks, and moved statistics.
 
-def _reference(plan: Plan, kernels: set[str]) -> tuple[str, ...]:
-    """Lines of the reference network: `v` holds every layer's value, (batch, units)."""
-    graph = plan.graph
-    lines = [f'v["{d.name}"] = inputs["{d.name}"].reshape(-1, {math.prod(d.shape)})' for d in graph.inputs]
+    What the loss compares with stays where it is when inputs are moved. Units are dropped as `data` says.
+    Complex parameters and inputs give a complex loss, whose imaginary part is a derivative.
+    """
+    inputs = data | (moved_inputs or {})
+    reading
+    v: dict[str, np.ndarray] = {}
+    kinks: list[np.ndarray] = []
+    running: dict[str, np.ndarray] = {}
+    layers
+    loss = 0.0
+    losses
+    return v, loss, kinks, running
+'''
+
+
+def _reference(scope: Scope, plan: Plan) -> tuple[Statement, ...]:
+    """The reference network, a function: `v` holds every layer's value, (batch, units)."""
+    layers = _layers(scope, plan)
+    reading: tuple[Statement, ...] = ()
+    if reads_stored(scope, layers):
+        reading = scope.statements("stored = loaded", loaded=loaded(scope, plan, cached=True))
+    return scope.statements(_REFERENCE, reading=reading, layers=layers, losses=_losses(scope, plan))
+
+
+def _layers(scope: Scope, plan: Plan) -> list[Statement]:
+    graph, lines = plan.graph, list[Statement]()
+    for d in graph.inputs:
+        size = math.prod(d.shape)
+        lines += scope.statements("v[name] = inputs[name].reshape(-1, size)", name=d.name, size=size)
     for layer in graph.layers:
         chain = chain_of(graph, layer)
-        terms = [_term(op, plan, kernels) for op in chain if isinstance(op, Project)]
-        lines += [f"x = {terms[0]}", *(f"x = x + {term}" for term in terms[1:])]
+        first, *others = [_term(scope, op) for op in chain if isinstance(op, Project)]
+        lines += scope.statements("x = first", first=first)
+        for term in others:
+            lines += scope.statements("x = x + term", term=term)
         for op in chain:
-            lines += _step(op, kernels)
-        lines.append(f'v["{layer.layer}"] = x')
-    lines.append("loss = 0.0")
-    for term in graph.losses:
-        value = graph.value(term.prediction)
-        shape = ", ".join(map(str, value.shape))
-        lines += [f'y, t = v["{term.prediction}"].reshape(-1, {shape}), data["{term.target}"]']
+            lines += _step(scope, op)
+        lines += scope.statements("v[layer] = x", layer=str(layer.layer))
+    return lines
+
+
+def _losses(scope: Scope, plan: Plan) -> list[Statement]:
+    """The terms of the loss, or what stands for it, and the penalties."""
+    lines, loss = list[Statement](), scope.name("loss")
+
+    def add(term: Expression) -> None:
+        lines.append(Assign(loss, sum_of([loss, term])))
+
+    for term in plan.graph.losses:
+        shape = plan.graph.value(term.prediction).shape
+        lines += scope.statements(
+            "y, t = v[prediction].reshape(-1, *shape), data[target]",
+            prediction=term.prediction,
+            shape=shape,
+            target=term.target,
+        )
         if term.loss.kink_at_target:
-            lines.append("kinks.append((y - t).real)")
-        kernels.add(term.loss.name)
-        lines.append(f"loss = loss + {scaled(term.coefficient, f'{term.loss.name}(y, t)')}")
+            lines += scope.statements("kinks.append((y - t).real)")
+        add(scaled(term.coefficient, scope.expression("loss(y, t)", loss=scope.name(term.loss.name))))
     for output, cotangent in _cotangents(plan).items():
-        shape = f'data["{cotangent}"].reshape(v["{output}"].shape)'
-        lines.append(f'loss = loss + np.sum(v["{output}"] * {shape})')
-    for penalty in graph.penalties:
-        weight = f'p["{penalty.parameter}"]'
+        text = "np.sum(v[output] * data[cotangent].reshape(v[output].shape))"
+        add(scope.expression(text, output=output, cotangent=cotangent))
+    for penalty in plan.graph.penalties:
+        weight = scope.name("p").at(penalty.parameter)
         if penalty.penalty.kink_at_zero:
-            lines.append(f"kinks.append({weight}.real)")
-        kernels.add(penalty.penalty.name)
-        value = f"{penalty.penalty.name}({weight})"
-        lines.append(f"loss = loss + {scaled(penalty.coefficient, value)}")
-    return tuple(lines)
+            lines += scope.statements("kinks.append(weight.real)", weight=weight)
+        add(scaled(penalty.coefficient, scope.name(penalty.penalty.name)(weight)))
+    return lines
 
 
-def _term(op: Project, plan: Plan, kernels: set[str]) -> str:
-    x = f'v["{op.input.layer or op.input.name}"]'
-    weight = f'p["{op.weight.name}"]' if op.weight else "None"
+def _term(scope: Scope, op: Project) -> Expression:
+    """The sum that a connection adds to its layer."""
+    x = scope.name("v").at(op.input.layer or op.input.name)
+    weight = scope.name("p").at(op.weight.name) if op.weight else None
     match op.edges:
         case Full():
-            ones = f"np.ones(({op.output.units}, {op.input.units}))"
-            return f"{x} @ {weight if op.weight else ones}.T"
+            shape = (op.output.units, op.input.units)
+            matrix = weight or scope.expression("np.ones(shape)", shape=shape)
+            return scope.expression("x @ matrix.T", x=x, matrix=matrix)
         case Diagonal():
-            return f"{x} * {weight}" if op.weight else x
+            return scope.expression("x * weight", x=x, weight=weight) if weight else x
         case _:
-            kernels.add("weighted_sum")
-            kernels.update(("weighted_sum", "edges_of"))
-            return f"weighted_sum({x}, {weight}, {stored_edges(op.connection)}, {op.output.units})"
+            return scope.expression(
+                "weighted_sum(x, weight, *ends, units)",
+                x=x,
+                weight=weight,
+                ends=[stored_edges(scope, op.connection)],
+                units=op.output.units,
+            )
 
 
-def _step(op: Operation, kernels: set[str]) -> list[str]:
+def _step(scope: Scope, op: Operation) -> tuple[Statement, ...]:
     match op:
         case AddBias():
             if op.by_unit:
-                return [f'x = x + p["{op.bias.name}"]']
-            kernels.add("biases")
-            return [call("x = x + biases(", [f'p["{op.bias.name}"]', bias_index(op)], ")", 4)]
+                return scope.statements("x = x + p[bias]", bias=op.bias.name)
+            return scope.statements(
+                "x = x + biases(p[bias], index)", bias=op.bias.name, index=bias_index(scope, op)
+            )
         case Apply():
-            kernels.add(op.activation.name)
-            kinks = [f"kinks.append(x.real{_less(kink)})" for kink in op.activation.kinks]
-            grid = op.activation.derivative is None and len(op.output.shape) > 1
-            x = f"x.reshape(-1, {', '.join(map(str, op.output.shape))})" if grid else "x"
-            numbers = "".join(f", {name}={value}" for name, value in op.arguments)
-            text = f"{op.activation.name}({x}{numbers})"
-            return [*kinks, f"x = {text}.reshape(x.shape)" if grid else f"x = {text}"]
+            return _applied(scope, op)
         case ApplyNorm():
-            return _norm(op, kernels)
+            return _norm(scope, op)
         case Multiply():
-            return [f"x = {op.factor} * x"]
+            return scope.statements("x = factor * x", factor=op.factor)
         case Drop():
-            kept = f'data["{op.output.name} kept"]'
-            return [f'if "{op.output.name} kept" in data:', f"    x = x * {kept} / (1 - {op.p})"]
+            return scope.statements(
+                "if kept in data:\n    x = x * data[kept] / (1 - share)",
+                kept=f"{op.output.name} kept",
+                share=op.p,
+            )
         case Project() | Add():
-            return []
+            return ()
 
 
-def _less(kink: float) -> str:
-    return f" - {kink}" if kink else ""
+def _applied(scope: Scope, op: Apply) -> tuple[Statement, ...]:
+    """An activation, behind distances from its kinks; one that mixes units is given them in their shape."""
+    lines: list[Statement] = []
+    for kink in op.activation.kinks:
+        distance = scope.expression("x.real - kink" if kink else "x.real", kink=kink)
+        lines += scope.statements("kinks.append(distance)", distance=distance)
+    mixes = op.activation.derivative is None and len(op.output.shape) > 1
+    return (
+        *lines,
+        *scope.statements(
+            "x = function(x.reshape(-1, *shape), **numbers).reshape(x.shape)"
+            if mixes
+            else "x = function(x, **numbers)",
+            function=scope.name(op.activation.name),
+            shape=op.output.shape,
+            numbers=dict(op.arguments),
+        ),
+    )
 
 
-def _norm(op: ApplyNorm, kernels: set[str]) -> list[str]:
-    kernels.add("normalised")
-    numbers = dict(op.arguments)
-    last = f'x = x * p["{op.weight.name}"] + p["{op.bias.name}"]'
+def _norm(scope: Scope, op: ApplyNorm) -> tuple[Statement, ...]:
+    numbers, p = dict(op.arguments), scope.name("p")
+    last = scope.statements("x = x * p[weight] + p[bias]", weight=op.weight.name, bias=op.bias.name)
     if op.running_mean is None or op.running_var is None:
-        return [f"x = normalised(x, 1, {numbers['eps']})", last]
-    kernels.add("moved")
-    mean, var = f'p["{op.running_mean.name}"]', f'p["{op.running_var.name}"]'
-    return [
-        f'running |= moved(p, "{op.name}", x, {numbers["momentum"]})',
-        "if training:",
-        f"    x = normalised(x, 0, {numbers['eps']})",
-        "else:",
-        f"    x = (x - {mean}) / np.sqrt({var} + {numbers['eps']})",
-        last,
-    ]
+        return (*scope.statements("x = normalised(x, 1, eps)", eps=numbers["eps"]), *last)
+    return scope.statements(
+        "running |= moved(p, name, x, momentum)\n"
+        "if training:\n"
+        "    x = normalised(x, 0, eps)\n"
+        "else:\n"
+        "    x = (x - mean) / np.sqrt(var + eps)\n"
+        "last",
+        name=op.name,
+        momentum=numbers["momentum"],
+        eps=numbers["eps"],
+        mean=p.at(op.running_mean.name),
+        var=p.at(op.running_var.name),
+        last=last,
+    )

@@ -1,12 +1,12 @@
 """Losses and penalties: one entry each.
 
-A loss is the mean over the batch of a value per sample. `formula` is the loss in numpy source, of a
-prediction `y` and a target `t` of one shape (batch, ...), and `factor * derivative` is d loss / d y: the
-factor stands apart so that it can be multiplied with the term's coefficient. Where they call a function, it
-is the NumPy kernel of that name. At a kink, the derivative of an absolute value is 0. The generated tests
-hold targets to definitions of their own, of the entries' names. An entry is `exact` if it and its derivative
-are not rounded for numbers with few bits, provided that what it divides by is a power of two: the batch and,
-where it `averages_units`, their number.
+A loss is the mean over the batch of a value per sample. `formula` is the loss as Python in `np`, a prediction
+`y` and a target `t` of one shape (batch, ...), and `factor * derivative` is d loss / d y: the factor stands
+apart so that it can be multiplied with the term's coefficient. What they call besides is the NumPy kernel of
+that name. At a kink, the derivative of an absolute value is 0. The generated tests hold targets to
+definitions of their own, of the entries' names. An entry is `exact` if it and its derivative are not rounded
+for numbers with few bits, provided that what it divides by is a power of two: the batch and, where it
+`averages_units`, their number.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ class Loss:
     factor: float = 1
     codes: bool = False
     kink_at_target: bool = False
-    kernels: tuple[str, ...] = ()
     exact: bool = False
     averages_units: bool = True
 
@@ -43,32 +42,21 @@ class Penalty:
 LOSSES = {
     entry.name: entry
     for entry in (
-        Loss(
-            "cross_entropy",
-            "cross_entropy({y}, {t})",
-            "cross_entropy_gradient({y}, {t})",
-            codes=True,
-            kernels=("cross_entropy", "cross_entropy_gradient"),
-        ),
-        Loss(
-            "binary_cross_entropy",
-            "np.mean(np.logaddexp({y}, 0) - {y} * {t})",
-            "(sigmoid({y}) - {t}) / {y}.size",
-            kernels=("sigmoid",),
-        ),
-        Loss("mse", "np.mean(({y} - {t}) ** 2)", "({y} - {t}) / {y}.size", factor=2, exact=True),
+        Loss("cross_entropy", "cross_entropy(y, t)", "cross_entropy_gradient(y, t)", codes=True),
+        Loss("binary_cross_entropy", "np.mean(np.logaddexp(y, 0) - y * t)", "(sigmoid(y) - t) / y.size"),
+        Loss("mse", "np.mean((y - t) ** 2)", "(y - t) / y.size", factor=2, exact=True),
         Loss(
             "squared_error",
-            "np.sum(({y} - {t}) ** 2) / len({y})",
-            "({y} - {t}) / len({y})",
+            "np.sum((y - t) ** 2) / len(y)",
+            "(y - t) / len(y)",
             factor=2,
             exact=True,
             averages_units=False,
         ),
         Loss(
             "mae",
-            "np.mean(np.abs({y} - {t}))",
-            "np.sign({y} - {t}) / {y}.size",
+            "np.mean(np.abs(y - t))",
+            "np.sign(y - t) / y.size",
             kink_at_target=True,
             exact=True,
         ),
@@ -78,7 +66,7 @@ LOSSES = {
 PENALTIES = {
     entry.name: entry
     for entry in (
-        Penalty("l1", "np.abs({w}).sum()", "np.sign({w})", kink_at_zero=True),
-        Penalty("l2", "np.square({w}).sum()", "{w}", kink_at_zero=False, factor=2),
+        Penalty("l1", "np.abs(w).sum()", "np.sign(w)", kink_at_zero=True),
+        Penalty("l2", "np.square(w).sum()", "w", kink_at_zero=False, factor=2),
     )
 }

@@ -198,7 +198,7 @@ class _Reader:
         return stated.FileNames(file, column, "header" not in bound, where)
 
     def _axis_behind_in(self, node: syntax.Expression, variables: Variables) -> str | None:
-        """The axis with names that is meant behind `in`; `names(...)` there is one without a name."""
+        """The axis with names that is meant behind `in`; `names(...)` there is one with a number instead."""
         if isinstance(node, syntax.Parenthesised):
             return self._axis_behind_in(node.inner, variables)
         if isinstance(node, syntax.Call) and called_name(node) in ("names", *REACHED):
@@ -206,7 +206,7 @@ class _Reader:
             for name, known in self.axis_statements.items():
                 if known == found:
                     return name
-            name = f"#{len(self.axis_statements)}"
+            name = str(len(self.axis_statements))
             self.axis_statements[name] = found
             return name
         if isinstance(node, syntax.Reference):

@@ -72,9 +72,8 @@ def test_activations(name):
     value, derivative = function(POINTS, **numbers), stepped.imag / STEP
     near = {"rtol": 1e-13, "atol": 1e-15}  # of derivatives such as 1 - y^2, where y is nearly 1
     np.testing.assert_allclose(stepped.real, value, rtol=1e-15)
-    names = {**WRITTEN, "x": POINTS, "y": value}
-    formulas = [formula.format(x="x", y="y", **numbers) for formula in (entry.formula, entry.derivative)]
-    written, slope = (eval(formula, names) for formula in formulas)
+    names = {**WRITTEN, "x": POINTS, "y": value, **numbers}
+    written, slope = eval(entry.formula, names), eval(entry.derivative, names)
     np.testing.assert_allclose(value, written, rtol=1e-13, atol=1e-13)
     np.testing.assert_allclose(derivative, slope, **near)
     leaf = torch.tensor(POINTS, requires_grad=True)
@@ -90,7 +89,7 @@ def test_softmax(scale):
     d = np.random.default_rng(1).normal(size=x.shape)
     value, gradient = by_step(lambda x: (plain.softmax(x) * d).sum(), x)
     of_torch = by_torch(lambda x: (torch.softmax(x, -1) * torch.tensor(d)).sum(), x)
-    written = activations.softmax_gradient(activations.softmax(x), d)
+    written = eval(ACTIVATIONS["softmax"].gradient, {**WRITTEN, "y": activations.softmax(x), "d": d})
     np.testing.assert_allclose(value, of_torch[0], rtol=1e-13)
     for other in (of_torch[1], written):
         np.testing.assert_allclose(gradient, other, rtol=1e-12, atol=1e-15)
@@ -106,9 +105,9 @@ def test_losses(name, scale):
         y[0, 0, 0] = t[0, 0, 0]
     value, gradient = by_step(getattr(plain, name), y, t)
     names = {**WRITTEN, "y": y, "t": t}
-    written = entry.factor * eval(entry.derivative.format(y="y", t="t"), names)
+    written = entry.factor * eval(entry.derivative, names)
     of_torch, other = by_torch(LOSS[name], y, t)
-    np.testing.assert_allclose(value, [eval(entry.formula.format(y="y", t="t"), names), of_torch], rtol=1e-13)
+    np.testing.assert_allclose(value, [eval(entry.formula, names), of_torch], rtol=1e-13)
     for wanted in (written, other):
         np.testing.assert_allclose(gradient, wanted, rtol=1e-12, atol=1e-15)
 
@@ -117,9 +116,9 @@ def test_losses(name, scale):
 def test_penalties(name):
     entry, w = PENALTIES[name], np.array([-800.0, -1e-9, 0.0, 0.5, 40.0])
     value, gradient = by_step(getattr(plain, name), w)
-    written = entry.factor * eval(entry.derivative.format(w="w"), {"w": w, "np": np})
+    written = entry.factor * eval(entry.derivative, {"w": w, "np": np})
     of_torch, other = by_torch(PENALTY[name], w)
-    np.testing.assert_allclose(value, [eval(entry.formula.format(w="w"), {"w": w, "np": np}), of_torch])
+    np.testing.assert_allclose(value, [eval(entry.formula, {"w": w, "np": np}), of_torch])
     for wanted in (written, other):
         np.testing.assert_allclose(gradient, wanted, rtol=1e-14)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 
-def missing(model: Any) -> str | None:
+def missing_package(model: Any) -> str | None:
     """The package that an adapter needs and that is not installed. What is installed and broken raises."""
     for package in model.needs:
         try:
@@ -22,14 +22,14 @@ def missing(model: Any) -> str | None:
 
 def require(model: Any) -> None:
     """Skip a test that an adapter's framework is missing for."""
-    if package := missing(model):
+    if package := missing_package(model):
         needs = f"the target {model.name} needs the package {package}, which is not installed"
         pytest.skip(f"{needs}: pip install {' '.join(model.needs)}")
 
 
 def installed(models: dict[str, Any]) -> list[str]:
     """The targets whose frameworks are installed; without any, the test is skipped."""
-    found = [target for target, model in models.items() if missing(model) is None]
+    found = [target for target, model in models.items() if missing_package(model) is None]
     if not found:
         require(next(iter(models.values())))
     return found

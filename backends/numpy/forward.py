@@ -1,0 +1,108 @@
+"""The forward pass: one statement a step, in the order of the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...compiler.edges.edge_set import Diagonal, Full
+from ...compiler.graph.graph import AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Project
+from ..parts import bias_index, stored_edges
+from ..source import Assign, Call, Constant, Display, Expression, Name, Statement, summed
+from ..target import is_identity
+from .module import EXTRAS, Module, shaped, weight
+
+
+def forward_steps(module: Module) -> list[Statement]:
+    """Statements that compute all values from the inputs, each (samples, units)."""
+    return [statement for step in module.steps for statement in _step(module, step)]
+
+
+def kept(module: Module) -> Iterator[tuple[str, Name]]:
+    """What `layers` returns, by name: of every step what its derivative needs besides its value, and that."""
+    for *_, op in module.steps:
+        for what in EXTRAS.get(type(op), ()):
+            extra = module.extras[op.output.name, what]
+            yield extra.text, extra
+        yield op.output.name, module.local[op.output.name]
+
+
+def _step(module: Module, step: tuple[Operation, ...]) -> list[Statement]:
+    op = step[-1]
+    output = module.local[op.output.name]
+    if isinstance(step[0], Project):
+        return summed(output, _terms(module, step))
+    x = module.local[step[0].inputs[0].name]
+    match op:
+        case Apply():
+            return [Assign(output, _activated(module, op, x))]
+        case AddBias():
+            return summed(output, [x, _bias(module, op)])
+        case Multiply():
+            return [*module.scope.statements("y = factor * x", y=output, factor=op.factor, x=x)]
+        case Drop():
+            return _dropped(module, op, x)
+        case ApplyNorm():
+            return [_normalised(module, op, x)]
+        case _:
+            raise AssertionError(op)
+
+
+def _terms(module: Module, step: tuple[Operation, ...]) -> list[Expression]:
+    """The terms of a layer's sum: its projections, and its bias."""
+    projections = [_projected(module, op) for op in step if isinstance(op, Project)]
+    terms = [*projections, *(_bias(module, op) for op in step if isinstance(op, AddBias))]
+    if len(terms) == 1 and isinstance(terms[0], Name):
+        return [terms[0].get("copy")()]  # what is returned is not what was given
+    return terms
+
+
+def _projected(module: Module, op: Project) -> Expression:
+    x = module.local[op.input.name]
+    if is_identity(op):
+        return x
+    quote, w = module.scope.expression, weight(op, module)
+    match op.edges:
+        case Full() if op.weight is None:
+            return quote("np.repeat(x.sum(axis=1, keepdims=True), n, axis=1)", x=x, n=op.output.units)
+        case Full():
+            return quote("x @ w.T", x=x, w=w)
+        case Diagonal():
+            return quote("x * w", x=x, w=w)
+        case _:
+            ends = stored_edges(module.scope, op.connection)
+            return module.scope.name("project")(x, w, ends, op.output.units)
+
+
+def _bias(module: Module, op: AddBias) -> Expression:
+    bias = module.p(op.bias.name)
+    if op.by_unit:
+        return bias
+    return module.scope.name("spread")(bias, bias_index(module.scope, op))
+
+
+def _activated(module: Module, op: Apply, x: Expression) -> Expression:
+    quote, given = module.scope.expression, dict(op.arguments)
+    if op.activation.derivative is not None or len(op.output.shape) == 1:
+        return quote(op.activation.formula, x=x, **given)
+    mixed = quote(op.activation.formula, x=shaped(x, op.output), **given)
+    return mixed.get("reshape")(x.get("shape"))
+
+
+def _dropped(module: Module, op: Drop, x: Expression) -> list[Statement]:
+    keep = module.extras[op.output.name, "keep"]
+    text = (
+        "keep = dropout_mask(x.shape, probability, rng) if training and rng is not None else 1\ny = x * keep"
+    )
+    output = module.local[op.output.name]
+    return [*module.scope.statements(text, keep=keep, x=x, probability=op.p, y=output)]
+
+
+def _normalised(module: Module, op: ApplyNorm, x: Expression) -> Statement:
+    scope, numbers = module.scope, {name: Constant(value) for name, value in op.arguments}
+    norm = scope.name(op.norm.name)
+    if op.running_mean is None:
+        call: Call = norm(x, module.p(op.weight.name), module.p(op.bias.name), **numbers)
+    else:
+        call = norm(x, scope.name("p"), op.name, **numbers, training=scope.name("training"))
+    extras = [module.extras[op.output.name, what] for what in EXTRAS[ApplyNorm]]
+    return Assign(Display("()", (module.local[op.output.name], *extras), bare=True), call)

@@ -1,0 +1,250 @@
+"""The functions of a NumPy module in which names of the spec are names in code, each built whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+from ..parts import loaded, reads_stored
+from ..source import (
+    Assign,
+    Call,
+    Display,
+    Expression,
+    Function,
+    Keyword,
+    Name,
+    Pair,
+    Parameter,
+    Return,
+    Statement,
+    names_in,
+    node,
+    returned_sum,
+    scaled,
+)
+from ..target import shapes_text, training_options
+from .backward import backward_steps
+from .forward import forward_steps, kept
+from .module import OUTER, Module, shaped
+
+ARRAY = OUTER.expression("np.ndarray")
+ARRAYS = OUTER.expression("dict[str, np.ndarray]")
+
+# An array that a function takes: what people call it, its name in code, its shape, and how many classes.
+Taken: TypeAlias = tuple[str, Name, tuple[int, ...], int | None]
+
+
+def layers(module: Module) -> Function:
+    """`layers`, which returns the value of every step."""
+    scope, steps = module.scope, [*module.flattened(), *forward_steps(module)]
+    values = Display("{}", tuple(Pair(node(name), variable) for name, variable in kept(module)))
+    body = [
+        *(scope.statements("p = parameters") if _reads(module, "p", steps) else ()),
+        _batched(module, _inputs(module)),
+        *_stored(module, steps),
+        *steps,
+        Assign(scope.name("values"), values),
+        *scope.statements("return unbatched(values, batch)"),
+    ]
+    return Function("layers", _passed_to_layers(module, False), tuple(body), ARRAYS, _layers_text(module))
+
+
+def _layers_text(module: Module) -> str:
+    lines = ["Every step's value by name, (*batch, units) each; a layer's under the layer's name."]
+    drops = "Dropout draws from `rng`; without it nothing is dropped."
+    if module.has_running:
+        lines += [
+            "",
+            "In training, batch norms use the statistics of all samples, and the running ones are moved, "
+            "once a call:",
+            f"new arrays take their place in `{module.scope.name('parameters').text}`.",
+        ]
+    if "rng" in training_options(module.graph):
+        lines += [drops] if module.has_running else ["", drops]
+    return "\n".join(lines)
+
+
+def forward(module: Module) -> Function:
+    """`forward`, which returns the outputs."""
+    outputs = [_output(module, name) for name in module.graph.outputs]
+    returned = outputs[0] if len(outputs) == 1 else Display("()", tuple(outputs), bare=True)
+    body = (Assign(module.scope.name("values"), _call_of_layers(module)), Return(returned))
+    returns = ARRAY if len(outputs) == 1 else OUTER.expression("tuple[np.ndarray, ...]")
+    said = f"{shapes_text(module.graph)}."
+    return Function("forward", _passed_to_layers(module, False), body, returns, said)
+
+
+def _output(module: Module, name: str) -> Expression:
+    """An output, (*batch, units) among the values, in its declared shape."""
+    shape, held = module.graph.value(name).shape, module.scope.name("values").at(name)
+    return held if len(shape) == 1 else module.scope.name("in_shape")(held, shape)
+
+
+def loss(module: Module) -> tuple[Function, ...]:
+    """`loss`, of what its terms compare, and of the parameters that are penalised; none without terms."""
+    graph, scope = module.graph, module.scope
+    parameters, terms = scope.name("parameters"), list[Expression]()
+    for term in graph.losses:
+        y, t = module.local[term.prediction], module.local[term.target]
+        terms.append(scaled(term.coefficient, scope.expression(term.loss.formula, y=y, t=t)))
+    for each in graph.penalties:
+        w = parameters.at(each.parameter)
+        terms.append(scaled(each.coefficient, scope.expression(each.penalty.formula, w=w)))
+    if not terms:
+        return ()
+    compared = [*_predictions(module), *_targets(module)]
+    body = [
+        *([_batched(module, compared, samples_alone=True)] if compared else ()),
+        *returned_sum(terms, scope.name("total")),
+    ]
+    arguments = (Parameter(parameters, ARRAYS), *_arrays(compared))
+    said = "The loss of the network above, a mean over the batch."
+    return (Function("loss", arguments, tuple(body), OUTER.expression("np.floating"), said),)
+
+
+def gradients(module: Module) -> Function:
+    """`gradients`, where a loss compares outputs with something."""
+    scope, steps = module.scope, [*module.flattened(), *backward_steps(module)]
+    names = [name for name, *_ in _inputs(module)]
+    targets = [taken for taken in _targets(module) if taken[0] not in names]
+    values = [module.graph.value(name) for name, *_ in _predictions(module)]
+    compared = [shaped(module.step(value), value) for value in values]
+    compared += [module.target(name) for name, *_ in _targets(module)]
+    body = [
+        *scope.statements("p, g = parameters, {}"),
+        _batched(module, [*_inputs(module), *targets]),
+        *_stored(module, steps),
+        *scope.statements("v = SimpleNamespace(**values)", values=_call_of_layers(module)),
+        *steps,
+        *scope.statements("return loss(p, *compared), g", compared=compared),
+    ]
+    returns = OUTER.expression("tuple[np.floating, dict[str, np.ndarray]]")
+    arguments = _passed_to_layers(module, True, targets)
+    return Function("gradients", arguments, tuple(body), returns, _gradients_text(module))
+
+
+def _gradients_text(module: Module) -> str:
+    lines = [
+        "The loss, and its derivative by every trained parameter and every input, by name.",
+        "",
+        "Derivatives of the loss are called `d_` and the name of what they belong to, and stand in the "
+        "opposite",
+        "order of the steps in `layers`. An input that the loss compares with is constant there.",
+    ]
+    if module.has_running:
+        held = module.scope.name("parameters").text
+        lines += ["", f"Calls `layers` once, so in training the running statistics in `{held}` move once."]
+    return "\n".join(lines)
+
+
+def backward(module: Module) -> Function:
+    """`backward`, where no loss reads the outputs. `training` has no default: it is that of `layers`."""
+    scope, steps = module.scope, [*module.flattened(), *backward_steps(module)]
+    outputs = [module.graph.value(name) for name in module.graph.outputs]
+    ds = [(module.gradients[y.name].text, module.gradients[y.name], y.shape, None) for y in outputs]
+    body = [
+        *scope.statements("p, g = parameters, {}" if _reads(module, "p", steps) else "g = {}"),
+        _batched(module, [*_inputs(module), *ds]),
+        *_stored(module, steps),
+        *(
+            scope.statements("v = SimpleNamespace(**rebatched(values, batch))")
+            if _reads(module, "v", steps)
+            else ()
+        ),
+        *steps,
+        *scope.statements("return g"),
+    ]
+    arguments = [
+        *(Parameter(scope.name(name), ARRAYS) for name in ("parameters", "values")),
+        *_arrays([*_inputs(module), *ds]),
+    ]
+    if module.has_running:
+        arguments += [Parameter(Name("*")), Parameter(scope.name("training"), OUTER.name("bool"))]
+    return Function("backward", tuple(arguments), tuple(body), ARRAYS, _backward_text(module))
+
+
+def _backward_text(module: Module) -> str:
+    lines = [
+        "The derivatives of a loss by every trained parameter and every input, by name.",
+        "",
+        f"Takes those by the outputs, `d_` and their names, and `{module.scope.name('values').text}`, "
+        "what `layers` gave for the same arguments.",
+    ]
+    lines += ["`training` is as it was there."] if module.has_running else []
+    lines += ["Those of the penalties above are added."] if module.graph.penalties else []
+    return "\n".join([*lines, "They stand in the opposite order of the steps in `layers`."])
+
+
+# ------------------------------------------------------------------------------------------ what is shared
+
+
+def _inputs(module: Module) -> list[Taken]:
+    return [(data.name, module.local[data.name], data.shape, data.classes) for data in module.graph.inputs]
+
+
+def _predictions(module: Module) -> list[Taken]:
+    """The layers that the loss reads."""
+    names = dict.fromkeys(term.prediction for term in module.graph.losses)
+    return [(name, module.local[name], module.graph.value(name).shape, None) for name in names]
+
+
+def _targets(module: Module) -> list[Taken]:
+    """What the loss compares these with: targets, and perhaps inputs."""
+    data = {data.name: data for data in (*module.graph.inputs, *module.graph.targets)}
+    names = dict.fromkeys(term.target for term in module.graph.losses)
+    return [(name, module.local[name], data[name].shape, data[name].classes) for name in names]
+
+
+def _batched(module: Module, taken: Sequence[Taken], *, samples_alone: bool = False) -> Statement:
+    """The statement that checks shapes, and takes all samples together.
+
+    It binds `batch` to the batch's dimensions unless they are not needed.
+    """
+    scope = module.scope
+    facts = [(name, (local, shape) if n is None else (local, shape, n)) for name, local, shape, n in taken]
+    call = Call(scope.name("batched"), tuple(Keyword(name, node(each)) for name, each in facts))
+    bound = [local for _, local, _, _ in taken]
+    if samples_alone:
+        return Assign(Display("()", tuple(bound), bare=True), scope.expression("call[1:]", call=call))
+    return Assign(Display("()", (scope.name("batch"), *bound), bare=True), call)
+
+
+def _stored(module: Module, steps: Iterable[Statement]) -> tuple[Statement, ...]:
+    """The statement that loads what is stored, where steps read it."""
+    scope = module.scope
+    if not reads_stored(scope, *steps):
+        return ()
+    return scope.statements("stored = loaded", loaded=loaded(scope, module.plan, cached=True))
+
+
+def _reads(module: Module, name: str, steps: Iterable[Statement]) -> bool:
+    return module.scope.name(name) in names_in(*steps)
+
+
+def _arrays(taken: Iterable[Taken]) -> list[Parameter]:
+    return [Parameter(local, ARRAY) for _, local, _, _ in taken]
+
+
+def _passed_to_layers(module: Module, training: bool, more: Sequence[Taken] = ()) -> tuple[Parameter, ...]:
+    """The parameters of `layers`, and of what calls it; `training` is the default of that option."""
+    options = {
+        "training": Parameter(module.scope.name("training"), OUTER.name("bool"), node(training)),
+        "rng": Parameter(
+            module.scope.name("rng"), OUTER.expression("np.random.Generator | None"), node(None)
+        ),
+    }
+    given = [options[name] for name in training_options(module.graph)]
+    return (
+        Parameter(module.scope.name("parameters"), ARRAYS),
+        *_arrays([*_inputs(module), *more]),
+        *([Parameter(Name("*"))] if given else []),
+        *given,
+    )
+
+
+def _call_of_layers(module: Module) -> Expression:
+    scope = module.scope
+    options = {name: scope.name(name) for name in training_options(module.graph)}
+    inputs = [local for _, local, _, _ in _inputs(module)]
+    return scope.expression("layers(parameters, *inputs, **options)", inputs=inputs, options=options)

@@ -1,0 +1,144 @@
+"""One NumPy module: the plan that it is made of, and the names that its code has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+from ...compiler.graph.graph import Add, AddBias, ApplyNorm, Drop, Graph, Operation, Parameter, Project, Value
+from ...compiler.plan.plan import Plan
+from ...dsl.records import record
+from ..parts import vocabulary
+from ..source import Expression, Name, Scope, Statement, node
+from ..target import training_options
+
+VOCABULARY = vocabulary(
+    "numpy",
+    imports={"SimpleNamespace": "from types import SimpleNamespace"},
+    defined=[
+        *("init", "layers", "forward", "loss", "gradients", "backward"),
+        *("to_arrays", "load_arrays", "digests"),
+    ],
+    local=[
+        *("parameters", "values", "training", "rng", "arrays", "name", "array"),
+        *("batch", "total", "p", "g", "v"),
+    ],
+)
+
+# Annotations, defaults and functions without a name of the spec are read where none of these hides ours.
+OUTER = Scope(VOCABULARY, frozenset())
+
+# What the forward pass keeps of an operation besides its value, for the derivative.
+EXTRAS: Mapping[type[Operation], tuple[str, ...]] = {Drop: ("keep",), ApplyNorm: ("hat", "std")}
+
+
+@record
+class Module:
+    """A plan, and its names in code.
+
+    Inputs, targets, layers and steps keep theirs, which `local` has; ours give way to them, but for
+    `training` and `rng`, which callers write out. `gradients` are `d_` and the name of a value, and `extras`
+    what the forward pass keeps besides values, by a value's name and what of it.
+    """
+
+    plan: Plan
+    scope: Scope
+    local: Mapping[str, Name]
+    gradients: Mapping[str, Name]
+    extras: Mapping[tuple[str, str], Name]
+
+    @property
+    def graph(self) -> Graph:
+        """The network."""
+        return self.plan.graph
+
+    @property
+    def has_running(self) -> bool:
+        """Whether training moves running statistics."""
+        return any(parameter.running for parameter in self.graph.parameters)
+
+    def p(self, parameter: str) -> Expression:
+        """A parameter, within `layers`, `gradients` and `backward`."""
+        return self.scope.name("p").at(parameter)
+
+    def variable(self, of: Value | Parameter) -> Expression:
+        """What holds the gradient of a value or a parameter."""
+        return self.gradients[of.name] if isinstance(of, Value) else self.scope.name("g").at(of.name)
+
+    def read(self, value: Value) -> Expression:
+        """A value in the backward pass: inputs are at hand, steps are in `v`."""
+        return self.local[value.name] if value.name in self.inputs else self.step(value)
+
+    def step(self, value: Value) -> Expression:
+        """The value of a layer or a step in the backward pass."""
+        return self.scope.name("v").get(value.name)
+
+    def extra(self, value: Value, what: str) -> Expression:
+        """What the forward pass has kept besides a value, in the backward pass."""
+        return self.scope.name("v").get(self.extras[value.name, what].text)
+
+    def target(self, name: str) -> Expression:
+        """What a loss compares with, in its declared shape: an input has been flattened."""
+        local, value = self.local[name], self.inputs.get(name)
+        return local if value is None else shaped(local, value)
+
+    def flattened(self) -> tuple[Statement, ...]:
+        """Statements that flatten inputs of several dimensions to (samples, units)."""
+        inputs = [value for value in self.inputs.values() if len(value.shape) > 1]
+        return tuple(flattened(self.local[value.name], value) for value in inputs)
+
+    @cached_property
+    def inputs(self) -> Mapping[str, Value]:
+        """The values of inputs, by name."""
+        return {data.name: Value(data.name, data.shape) for data in self.graph.inputs}
+
+    @cached_property
+    def steps(self) -> tuple[tuple[Operation, ...], ...]:
+        """The operations, with the sum of a layer and its bias taken together as one step."""
+        steps: list[tuple[Operation, ...]] = []
+        for op in self.graph.operations:
+            if steps and _joins(op, steps[-1][-1]):
+                steps[-1] = (*steps[-1], op)
+            else:
+                steps.append((op,))
+        return tuple(steps)
+
+
+def _joins(op: Operation, before: Operation) -> bool:
+    """Whether an operation belongs to the sum that the one before it is of."""
+    if isinstance(op, Project):
+        return isinstance(before, Project) and before.layer == op.layer
+    return isinstance(op, Add | AddBias) and isinstance(before, Project | Add)
+
+
+def module_of(plan: Plan) -> Module:
+    """The module of a plan, with all names given out."""
+    graph = plan.graph
+    steps = [op.output.name for op in graph.operations]
+    inputs = [data.name for data in graph.inputs]
+    named = dict.fromkeys([*inputs, *(data.name for data in graph.targets), *steps])
+    scope = Scope(VOCABULARY, frozenset(named.keys() - set(training_options(graph))))
+    local = {name: scope.user(name) if name in scope.given else scope.new(name) for name in named}
+    extras = {
+        (op.output.name, what): scope.new(f"{op.output.name}_{what}")
+        for op in graph.operations
+        for what in EXTRAS.get(type(op), ())
+    }
+    gradients = {name: scope.new(f"d_{name}") for name in (*inputs, *steps)}
+    return Module(plan, scope, local, gradients, extras)
+
+
+def shaped(tree: Expression, value: Value) -> Expression:
+    """A value (samples, units) in its declared shape."""
+    return tree if len(value.shape) == 1 else tree.get("reshape")(-1, *value.shape)
+
+
+def flattened(variable: Expression, value: Value) -> Statement:
+    """A statement that makes an array of the declared shape (samples, units)."""
+    (statement,) = OUTER.statements("x = x.reshape(-1, units)", x=variable, units=value.units)
+    return statement
+
+
+def weight(op: Project, module: Module) -> Expression:
+    """The weights of a projection, or None."""
+    return node(None) if op.weight is None else module.p(op.weight.name)
