@@ -95,7 +95,7 @@ def values_of(text: str, draw: random.Random) -> dict[str, object]:
     values: dict[str, object] = {name: f"<{name}>" for name in re.findall(r"\{\{ (\w+) \}\}", text)}
     values |= {flag: draw.random() < 0.5 for flag in flags}
     for names, items in loops:
-        parts = ["a", "b", ["c", "d"]][-len(names.split(",")) :]
+        parts = ["a", "b", "c", ["d", "e"]][-len(names.split(",")) :]
         values[items] = [tuple(parts) if len(parts) > 1 else f"line {at}" for at in range(draw.randrange(3))]
     return values
 
