@@ -24,7 +24,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('units_in_table', 20, 48, ('Sequence', 'ValueError', 'columns', 'filled', 'float', 'held', 'len', 'missing', 'name', 'names', 'np', 'places_of', 'set', 'str', 'table', 'there'), (), (('Sequence', 'from collections.abc import Sequence'), ('np', 'import numpy as np'))),
         ('places_of', 51, 70, ('Sequence', 'ValueError', 'at', 'column', 'columns', 'dict', 'enumerate', 'int', 'len', 'more', 'name', 'names', 'np', 'place', 'set', 'str', 'twice', 'what', 'wrong'), (), (('Sequence', 'from collections.abc import Sequence'), ('np', 'import numpy as np'))),
     )),
-    'common/kernels/rules.py': (39368745, (
+    'common/kernels/rules.py': (552264960, (
         ('Edges', 12, 18, ('NamedTuple', 'int', 'np', 'source', 'sources', 'target', 'targets'), ('NamedTuple',), (('NamedTuple', 'from typing import NamedTuple'), ('np', 'import numpy as np'))),
         ('every_pair', 21, 25, ('Edges', 'int', 'np', 'sources', 'targets'), (), (('np', 'import numpy as np'),)),
         ('same_index', 28, 30, ('Edges', 'int', 'np', 'units'), (), (('np', 'import numpy as np'),)),
@@ -32,11 +32,11 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('crossed_edges', 58, 67, ('Edges', 'factor', 'factors', 'np', 'order', 'source', 'sources', 'target', 'targets'), (), (('np', 'import numpy as np'),)),
         ('ends_of', 70, 77, ('Edges', 'connection', 'dict', 'dtype', 'edges', 'max', 'np', 'small', 'str'), (), (('np', 'import numpy as np'),)),
     )),
-    'common/kernels/start.py': (2167405367, (
+    'common/kernels/start.py': (2114350897, (
         ('uniform', 10, 13, ('Any', 'drawn', 'high', 'int', 'low', 'name', 'np', 'seed', 'shape', 'str', 'tuple'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
         ('normal', 16, 19, ('Any', 'drawn', 'int', 'mean', 'name', 'np', 'seed', 'shape', 'std', 'str', 'tuple'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
-        ('unit_fan_in', 22, 24, ('also', 'int', 'np', 'sum', 'target', 'targets', 'units'), (), (('np', 'import numpy as np'),)),
-        ('uniform_by_fan_in', 27, 30, ('Any', 'bound', 'fan_in', 'int', 'name', 'np', 'seed', 'shape', 'str', 'tuple', 'uniform'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
+        ('unit_fan_in', 22, 27, ('also', 'counts', 'int', 'np', 'target', 'targets', 'units'), (), (('np', 'import numpy as np'),)),
+        ('uniform_by_fan_in', 30, 33, ('Any', 'bound', 'fan_in', 'int', 'name', 'np', 'seed', 'shape', 'str', 'tuple', 'uniform'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
     )),
     'common/kernels/stored.py': (3907266842, (
         ('load_stored', 13, 30, ('Path', 'ValueError', 'again', 'archive', 'archive_digest', 'arrays', 'dict', 'digest', 'entry', 'error', 'file', 'module', 'name', 'np', 'path', 'str', 'zipfile'), (), (('Path', 'from pathlib import Path'), ('np', 'import numpy as np'), ('zipfile', 'import zipfile'))),
@@ -112,7 +112,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
     'keras/kernels/units.py': (3319299715, (
         ('Units', 9, 49, ('check_digests', 'dict', 'digest', 'digest_of', 'digests', 'input_shape', 'keras', 'kwargs', 'list', 'name', 'np', 'saved', 'self', 'store', 'super', 'x'), (), (('keras', 'import keras'), ('np', 'import numpy as np'))),
     )),
-    'numpy/kernels/activations.py': (1098549480, (
+    'numpy/kernels/activations.py': (183871885, (
         ('sigmoid', 10, 13, ('np', 'x', 'z'), (), (('np', 'import numpy as np'),)),
         ('normal_cdf', 16, 19, ('erf', 'math', 'np', 'x'), (), (('math', 'import math'), ('np', 'import numpy as np'))),
         ('gelu', 22, 24, ('normal_cdf', 'np', 'x'), (), (('np', 'import numpy as np'),)),

@@ -247,7 +247,8 @@ def start_function(
     ]
     body: list[Statement] = []
     if fresh:
-        body += scope.statements("seed = np.random.SeedSequence().entropy if seed is None else seed")
+        drawn = "int(np.random.default_rng().integers(2**63 - 1))"
+        body += scope.statements(f"seed = {drawn} if seed is None else seed")
     if reads_stored(scope, fan_ins, entries):
         body += scope.statements("stored = loaded", loaded=loaded(scope, plan, cached=cached))
     if fan_ins:

@@ -20,7 +20,7 @@ MOST_TERMS = 100
 
 
 def scaled(coefficient: float, value: Expression) -> Expression:
-    """`coefficient * value`, or the value for 1. Of a product or quotient the first factor is scaled."""
+    """`coefficient * value`, or the value alone for 1. In a product or quotient it is the first factor."""
     if isinstance(value, Binary) and value.operator in ("*", "/"):
         return Binary(scaled(coefficient, value.left), value.operator, value.right)
     if coefficient == 1:

@@ -6,9 +6,10 @@ Those of the syntax are in `dsl/explanations/`, the others in `compiler/explanat
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from textwrap import indent
+
+from ...dsl.records import record
 
 FOLDERS = (Path(__file__).parents[2] / "dsl" / "explanations", Path(__file__).parents[1] / "explanations")
 
@@ -20,7 +21,7 @@ _LAYOUT = re.compile(
 )
 
 
-@dataclass(frozen=True)
+@record
 class Explanation:
     """A kind of diagnostic in general, why it is one, and a spec that gives it beside one that does not."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -560,6 +559,7 @@ def test(
     Neither settings nor plugins of the folders around are read. Other arguments go to pytest, `-k torch` say.
     Tests of a target whose framework is not installed are skipped, and counted in the last line.
     """
+    import subprocess
     import tempfile
 
     from ...backends.emit import write

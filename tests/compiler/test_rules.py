@@ -127,8 +127,8 @@ def test_the_table_has_no_row_that_nobody_needs() -> None:
 
 def test_the_page_of_the_house_shows_every_room_and_module() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text()
-    for path in SOURCES:
-        if path.parent != ROOT / "compiler" and path.parts[len(ROOT.parts)] == "compiler":
+    for path in (ROOT / "compiler").glob("*/*.py"):
+        if path.parent.name != "catalogue":
             shown = path.stem if path.stem != "__init__" else path.parent.name
             assert re.search(rf"`([\w/]*/)?{shown}(\.py|/)?`", page), path.name
     rooms = re.findall(r"^\| `(dsl/|backends/|compiler/\w+(?:/|\.py))`", page, re.MULTILINE)

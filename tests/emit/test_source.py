@@ -155,14 +155,6 @@ def test_sums_subtract_and_are_cut_where_they_are_long() -> None:
     assert len(summed(a, [b] * 250)) == 3
 
 
-def test_products_are_multiplied_from_the_left() -> None:
-    """Their order is that of the text: no parentheses, and no other rounding."""
-    d, quotient = Name("d"), _Everything(Vocabulary({}, frozenset()), frozenset()).expression("(y - t) / n")
-    assert printed(_returned(times(d, quotient))) == "return d * (y - t) / n"
-    assert printed(_returned(scaled(-2, quotient))) == "return -2 * (y - t) / n"
-    assert printed(_returned(times(d, sum_of([d, d])))) == "return d * (d + d)"
-
-
 def _returned(value: Expression) -> list[Return]:
     return [Return(value)]
 
@@ -175,3 +167,11 @@ def test_strings_mean_themselves(text: str) -> None:
     assert ast.literal_eval(line.removeprefix("return ")) == text
     assert line.isprintable()
     assert line.isascii()
+
+
+def test_products_are_multiplied_from_the_left() -> None:
+    """Their order is that of the text: no parentheses, and no other rounding."""
+    d, quotient = Name("d"), _Everything(Vocabulary({}, frozenset()), frozenset()).expression("(y - t) / n")
+    assert printed(_returned(times(d, quotient))) == "return d * (y - t) / n"
+    assert printed(_returned(scaled(-2, quotient))) == "return -2 * (y - t) / n"
+    assert printed(_returned(times(d, sum_of([d, d])))) == "return d * (d + d)"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,10 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+
+from nnspec.backends.emit import module
+from nnspec.backends.numpy.target import TARGET
+from nnspec.compiler.pipeline import understand
 
 Generated = Callable[[str], ModuleType]
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -249,3 +255,30 @@ def test_without_a_seed_start_values_differ(graph_mlp: ModuleType) -> None:
     assert not np.array_equal(drawn[0], drawn[1])
     assert np.array_equal(drawn[2], drawn[3])
     assert "seed=None" in graph_mlp.init.__doc__
+
+
+def test_small_networks_have_nothing_unused(tmp_path: Path) -> None:
+    """Not even where there are no parameters, or where no derivative reads a value."""
+    connects = (
+        "one_to_one with weight = none",
+        "all with trainable = false",
+        "{ i -> i }",
+        "random(fan_in = 2)",
+    )
+    losses = ("", "target t[3]\nloss mse(y, t)", "loss 0.1 * l2(w)")
+    steps = (
+        "",
+        " : bias(off)",
+        " : bias(off), dropout(0.5)",
+        " : batch_norm, tanh",
+        " : bias(off), scale(2)",
+    )
+    for at, (connect, loss, step) in enumerate(itertools.product(connects, losses, steps)):
+        if "l2" not in loss or connect in ("random(fan_in = 2)", "{ i -> i }"):
+            text = f"model small\ninput x[3]\nlayer y[3]{step}\nconnect x -> y as w : {connect}\noutput y\n"
+            plan = understand(tmp_path / "small.nnspec", text=text + loss).plan
+            (tmp_path / f"small_{at}.py").write_text(module(TARGET, TARGET.render(plan)))
+    assert len([*tmp_path.iterdir()]) == 50
+    checked = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F", "."]
+    finished = subprocess.run(checked, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stdout

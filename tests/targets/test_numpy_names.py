@@ -52,7 +52,7 @@ DERIVED = [*("h_sum", "h_batch_norm_hat", "h_keep", "d_a", "d_o", "d_h_sum", "p_
 @pytest.fixture(autouse=True)
 def any_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names that are refused for the sake of other targets."""
-    monkeypatch.setattr("nnspec.compiler.names.names.refusal", lambda name, kind: None)
+    monkeypatch.setattr("nnspec.compiler.names.names.refusal", lambda *of: None)
 
 
 def network(folder: Path, names: dict[str, str], loss: str) -> ModuleType:

@@ -49,7 +49,7 @@ def shifted_edges(
     if wrap:
         place %= from_shape
     inside = ((place >= 0) & (place < from_shape)).all(axis=-1)
-    source = np.ravel_multi_index(tuple(place[inside].T), from_shape)
+    source = np.atleast_1d(np.ravel_multi_index(tuple(place[inside].T), from_shape))
     target = np.nonzero(inside)[0]
     order = np.argsort(target * sources + source, kind="stable")
     return Edges(source[order], target[order], sources, targets)

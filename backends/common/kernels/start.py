@@ -21,7 +21,10 @@ def normal(seed: int, name: str, shape: tuple[int, ...], mean: Any, std: Any) ->
 
 def unit_fan_in(units: int, *targets: np.ndarray, also: int = 0) -> np.ndarray:
     """Number of edges into each of `units` units, given all edges' targets, and `also` more into each."""
-    return also + sum(np.bincount(target, minlength=units) for target in targets)
+    counts = np.full(units, also)
+    for target in targets:
+        counts += np.bincount(target, minlength=units)
+    return counts
 
 
 def uniform_by_fan_in(seed: int, name: str, shape: tuple[int, ...], fan_in: Any) -> np.ndarray:

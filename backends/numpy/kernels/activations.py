@@ -16,7 +16,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 def normal_cdf(x: np.ndarray) -> np.ndarray:
     """The standard normal distribution function, by erf."""
     erf = np.frompyfunc(math.erf, 1, 1)
-    return (1 + erf(x / math.sqrt(2)).astype(x.dtype)) / 2
+    return (1 + np.asarray(erf(x / math.sqrt(2)), x.dtype)) / 2
 
 
 def gelu(x: np.ndarray) -> np.ndarray:
