@@ -206,10 +206,10 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('draw_parameters', 85, 100, ('Expected', '_', 'array', 'dict', 'drawn', 'edges', 'expected', 'general', 'int', 'max', 'name', 'np', 'rng', 'seed', 'shape', 'str', 'targets'), (), (('np', 'import numpy as np'),)),
         ('general', 103, 105, ('int', 'np', 'rng', 'shape', 'tuple'), (), (('np', 'import numpy as np'),)),
     )),
-    'tests/kernels/frameworks.py': (3702048047, (
-        ('missing', 11, 20, ('Any', 'ModuleNotFoundError', 'error', 'importlib', 'model', 'package', 'str'), (), (('Any', 'from typing import Any'), ('importlib', 'import importlib'))),
-        ('require', 23, 27, ('Any', 'missing', 'model', 'needs', 'package', 'pytest'), (), (('Any', 'from typing import Any'), ('pytest', 'import pytest'))),
-        ('installed', 30, 35, ('Any', 'dict', 'found', 'iter', 'list', 'missing', 'model', 'models', 'next', 'require', 'str', 'target'), (), (('Any', 'from typing import Any'),)),
+    'tests/kernels/frameworks.py': (3792781751, (
+        ('missing_package', 11, 20, ('Any', 'ModuleNotFoundError', 'error', 'importlib', 'model', 'package', 'str'), (), (('Any', 'from typing import Any'), ('importlib', 'import importlib'))),
+        ('require', 23, 27, ('Any', 'missing_package', 'model', 'needs', 'package', 'pytest'), (), (('Any', 'from typing import Any'), ('pytest', 'import pytest'))),
+        ('installed', 30, 35, ('Any', 'dict', 'found', 'iter', 'list', 'missing_package', 'model', 'models', 'next', 'require', 'str', 'target'), (), (('Any', 'from typing import Any'),)),
     )),
     'tests/kernels/gradients.py': (4072974655, (
         ('check_gradients', 13, 31, ('Any', 'Expected', 'along', 'assert_within', 'at', 'bool', 'check_running', 'derivatives_at', 'entry', 'expected', 'gradient', 'gradients', 'list', 'loss', 'model', 'name', 'np', 'point', 'point_of', 'set', 'training', 'wanted', 'what'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
