@@ -43,68 +43,68 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('archive_digest', 33, 40, ('archive', 'e', 'entries', 'hashlib', 'str', 'zipfile'), (), (('hashlib', 'import hashlib'), ('zipfile', 'import zipfile'))),
         ('edges_of', 43, 45, ('Mapping', 'connection', 'np', 'stored', 'str', 'tuple'), (), (('Mapping', 'from collections.abc import Mapping'), ('np', 'import numpy as np'))),
     )),
-    'keras/kernels/along_edges.py': (790363528, (
-        ('check_edges', 12, 28, ('ValueError', 'at', 'int', 'later', 'len', 'name', 'np', 'shape', 'size', 'source', 'target', 'unit'), (), (('np', 'import numpy as np'),)),
-        ('AlongEdges', 31, 146, ('ValueError', 'arguments', 'count', 'digest', 'dtype', 'edge_digest', 'expected', 'gradient', 'gradients', 'input_shape', 'int', 'keras', 'kwargs', 'list', 'names', 'np', 'of_weight', 'of_x', 'project', 'property', 'regularizer', 'self', 'set', 'shape', 'sorted', 'store', 'sum_dtype', 'super', 'upstream', 'weight', 'weighted', 'x', 'y'), (), (('keras', 'import keras'), ('np', 'import numpy as np'))),
-        ('ListedEdges', 149, 225, ('AlongEdges', 'ValueError', 'bytes', 'check_edges', 'edge_digest', 'edges', 'keras', 'kwargs', 'len', 'np', 'property', 'regularizer', 'self', 'shape', 'source', 'store', 'super', 'target', 'type', 'weighted'), ('AlongEdges',), (('keras', 'import keras'), ('np', 'import numpy as np'))),
+    'keras/kernels/along_edges.py': (3928900829, (
+        ('check_edges', 11, 27, ('ValueError', 'at', 'int', 'later', 'len', 'name', 'np', 'shape', 'size', 'source', 'target', 'unit'), (), (('np', 'import numpy as np'),)),
+        ('AlongEdges', 30, 146, ('Any', 'ValueError', 'arguments', 'count', 'digest', 'dtype', 'edge_digest', 'expected', 'gradient', 'gradients', 'input_shape', 'int', 'keras', 'kwargs', 'list', 'names', 'np', 'of_weight', 'of_x', 'project', 'property', 'regularizer', 'self', 'set', 'shape', 'sorted', 'source', 'store', 'sum_dtype', 'super', 'target', 'upstream', 'weight', 'weighted', 'x', 'y'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
+        ('ListedEdges', 149, 233, ('AlongEdges', 'Any', 'ValueError', 'bytes', 'check_edges', 'edge_digest', 'edges', 'keras', 'kwargs', 'len', 'np', 'property', 'regularizer', 'self', 'shape', 'source', 'store', 'super', 'target', 'type', 'weighted'), ('AlongEdges',), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
     )),
     'keras/kernels/arrays.py': (525009450, (
         ('assign_arrays', 13, 33, ('Mapping', 'ValueError', 'arrays', 'check_digests', 'digests', 'keras', 'missing', 'name', 'np', 'sorted', 'str', 'tuple', 'unknown', 'variable', 'variables'), (), (('Mapping', 'from collections.abc import Mapping'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
         ('array_of', 36, 38, ('keras', 'np', 'variable'), (), (('keras', 'import keras'), ('np', 'import numpy as np'))),
     )),
-    'keras/kernels/band.py': (2699036692, (
-        ('BandOrder', 19, 89, ('_', 'band', 'even', 'indices', 'inside', 'int', 'inverse', 'joined', 'keras', 'key', 'lap', 'len', 'low', 'matrix', 'max', 'min', 'n_source', 'n_target', 'np', 'offsets', 'part', 'row', 'rows', 'run', 'self', 'size', 'source', 'start', 'stop', 'stride', 'sum', 'table', 'used', 'weight', 'wrap'), (), (('keras', 'import keras'), ('np', 'import numpy as np'))),
-        ('extended', 92, 103, ('at', 'before', 'behind', 'keras', 'min', 'parts', 'stop', 'units', 'values', 'wrap'), (), (('keras', 'import keras'),)),
-        ('BandProjection', 106, 236, ('AlongEdges', 'BandOrder', 'IndexArrays', 'ValueError', 'before', 'behind', 'bool', 'by_rest', 'divmod', 'dtype', 'enumerate', 'extended', 'first', 'gradients', 'int', 'k', 'keras', 'kwargs', 'len', 'length', 'line', 'list', 'made', 'matrix', 'max', 'min', 'n_source', 'n_target', 'o', 'of_weight', 'of_x', 'offset', 'offsets', 'part', 'read', 'regularizer', 'rest', 'rule', 'self', 'shape', 'shift', 'shifted_edges', 'shifts', 'slice', 'sorted', 'stride', 'sums', 'super', 'term', 'total', 'tuple', 'upstream', 'values', 'weight', 'weighted', 'wrap', 'x', 'zip'), ('AlongEdges',), (('keras', 'import keras'),)),
+    'keras/kernels/band.py': (422191304, (
+        ('BandOrder', 17, 87, ('_', 'band', 'even', 'indices', 'inside', 'int', 'inverse', 'joined', 'keras', 'key', 'lap', 'len', 'low', 'matrix', 'max', 'min', 'n_source', 'n_target', 'np', 'offsets', 'part', 'row', 'rows', 'run', 'self', 'size', 'source', 'start', 'stop', 'stride', 'sum', 'table', 'used', 'weight', 'wrap'), (), (('keras', 'import keras'), ('np', 'import numpy as np'))),
+        ('extended', 90, 101, ('at', 'before', 'behind', 'keras', 'min', 'parts', 'stop', 'units', 'values', 'wrap'), (), (('keras', 'import keras'),)),
+        ('BandProjection', 104, 236, ('AlongEdges', 'Any', 'BandOrder', 'IndexArrays', 'ValueError', 'before', 'behind', 'bool', 'by_rest', 'divmod', 'dtype', 'enumerate', 'extended', 'first', 'gradients', 'int', 'k', 'keras', 'kwargs', 'len', 'length', 'line', 'list', 'made', 'matrix', 'max', 'min', 'n_source', 'n_target', 'o', 'of_weight', 'of_x', 'offset', 'offsets', 'part', 'read', 'regularizer', 'rest', 'rows', 'rule', 'self', 'shape', 'shift', 'shifted_edges', 'shifts', 'slice', 'sorted', 'stride', 'sums', 'super', 'term', 'total', 'tuple', 'upstream', 'values', 'weight', 'weighted', 'wrap', 'x', 'zip'), ('AlongEdges',), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
     )),
-    'keras/kernels/batch_norm.py': (2326566748, (
-        ('BatchNorm', 9, 93, ('ValueError', 'centred', 'dtype', 'eps', 'factor', 'float', 'initializer', 'input_shape', 'int', 'keras', 'kwargs', 'mean', 'momentum', 'n', 'name', 'new', 'old', 'running', 'self', 'size', 'super', 'trainable', 'training', 'unbiased', 'variable', 'variance', 'x'), (), (('keras', 'import keras'),)),
+    'keras/kernels/batch_norm.py': (566845018, (
+        ('BatchNorm', 8, 95, ('Any', 'ValueError', 'bias', 'centred', 'dtype', 'eps', 'factor', 'float', 'initializer', 'input_shape', 'int', 'keras', 'kwargs', 'mean', 'momentum', 'n', 'name', 'new', 'old', 'running', 'self', 'shape', 'size', 'super', 'trainable', 'training', 'unbiased', 'variable', 'variance', 'weight', 'x'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
     )),
-    'keras/kernels/batched_model.py': (3102620836, (
-        ('BatchedModel', 10, 76, ('Exception', 'ValueError', 'arrays', 'batch', 'batch_of', 'before', 'dict', 'filepath', 'flat', 'given', 'hasattr', 'input_spec', 'inputs', 'isinstance', 'keras', 'kwargs', 'len', 'mask', 'name', 'names', 'outputs', 'property', 'self', 'shapes', 'super', 't', 'tensor', 'training', 'x', 'y', 'zip'), (), (('keras', 'import keras'),)),
-        ('batch_of', 79, 96, ('ValueError', 'batch', 'before', 'declared', 'first', 'given', 'len', 'map', 'max', 'name', 'same_sizes', 'shape', 'str', 'tuple', 'wanted', 'why'), (), ()),
+    'keras/kernels/batched_model.py': (2322186904, (
+        ('BatchedModel', 8, 75, ('Any', 'Exception', 'ValueError', 'arguments', 'arrays', 'batch', 'batch_of', 'before', 'dict', 'filepath', 'flat', 'given', 'hasattr', 'input_spec', 'inputs', 'isinstance', 'keras', 'kwargs', 'len', 'mask', 'name', 'names', 'outputs', 'property', 'self', 'shape', 'shapes', 'super', 't', 'tensor', 'training', 'x', 'y', 'zip'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('batch_of', 78, 96, ('Any', 'ValueError', 'batch', 'before', 'declared', 'first', 'given', 'len', 'map', 'max', 'name', 'same_sizes', 'shape', 'str', 'tuple', 'wanted', 'why'), (), (('Any', 'from typing import Any'),)),
         ('same_sizes', 99, 101, ('a', 'all', 'b', 'len', 'one', 'other', 'zip'), (), ()),
     )),
     'keras/kernels/bias.py': (3306836973, (
         ('Bias', 10, 84, ('ValueError', 'base64', 'index', 'input_shape', 'int', 'isinstance', 'keras', 'kwargs', 'len', 'np', 'padded', 'place', 'self', 'set', 'size', 'sorted', 'store', 'str', 'super', 'x', 'zlib'), (), (('base64', 'import base64'), ('keras', 'import keras'), ('np', 'import numpy as np'), ('zlib', 'import zlib'))),
     )),
-    'keras/kernels/blocks.py': (950913835, (
-        ('BlockPlan', 17, 114, ('_', 'add', 'array', 'axis', 'batch', 'blocks', 'by_row', 'count', 'degree', 'indices', 'inputs', 'joined', 'k', 'keras', 'left', 'len', 'matrix', 'member', 'members', 'np', 'of_group', 'order', 'owner', 'pairs', 'parts', 'place', 'products', 'read', 'result', 'row_order', 'rows', 'self', 'shape', 'size', 'start', 'transposed', 'upstream', 'values', 'width', 'zip'), (), (('keras', 'import keras'), ('np', 'import numpy as np'))),
-        ('block_edges', 117, 130, ('block', 'block_rows', 'np', 'rows', 'shape', 'source', 'target', 'units'), (), (('np', 'import numpy as np'),)),
-        ('block_rows', 133, 142, ('block', 'degree', 'first', 'len', 'np', 'rank', 'shape', 'target'), (), (('np', 'import numpy as np'),)),
-        ('BlockProjection', 145, 227, ('AlongEdges', 'BlockPlan', 'IndexArrays', 'ValueError', 'back', 'base64', 'batch', 'block', 'block_edges', 'block_rows', 'check_edges', 'dtype', 'gradients', 'height', 'inputs', 'int', 'isinstance', 'keras', 'kwargs', 'list', 'min', 'np', 'numbers', 'of_weight', 'of_x', 'regularizer', 'reverse', 'rows', 'self', 'shape', 'source', 'staticmethod', 'str', 'super', 'target', 'upstream', 'weight', 'weighted', 'width', 'x', 'zlib'), ('AlongEdges',), (('base64', 'import base64'), ('keras', 'import keras'), ('np', 'import numpy as np'), ('zlib', 'import zlib'))),
+    'keras/kernels/blocks.py': (1656217028, (
+        ('BlockPlan', 14, 112, ('Any', '_', 'add', 'array', 'axis', 'batch', 'blocks', 'by_row', 'count', 'degree', 'indices', 'inputs', 'joined', 'k', 'keras', 'left', 'len', 'matrix', 'member', 'members', 'np', 'of_group', 'order', 'owner', 'pairs', 'parts', 'place', 'products', 'read', 'result', 'row_order', 'rows', 'self', 'shape', 'size', 'start', 'transposed', 'upstream', 'values', 'width', 'zip'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
+        ('block_edges', 115, 128, ('block', 'block_rows', 'np', 'rows', 'shape', 'source', 'target', 'units'), (), (('np', 'import numpy as np'),)),
+        ('block_rows', 131, 140, ('block', 'degree', 'first', 'len', 'np', 'rank', 'shape', 'target'), (), (('np', 'import numpy as np'),)),
+        ('BlockProjection', 143, 226, ('AlongEdges', 'Any', 'BlockPlan', 'IndexArrays', 'ValueError', 'back', 'base64', 'batch', 'block', 'block_edges', 'block_rows', 'check_edges', 'dtype', 'gradients', 'height', 'inputs', 'int', 'isinstance', 'keras', 'kwargs', 'list', 'min', 'np', 'numbers', 'of_weight', 'of_x', 'regularizer', 'reverse', 'rows', 'self', 'shape', 'source', 'staticmethod', 'str', 'super', 'target', 'upstream', 'weight', 'weighted', 'width', 'x', 'zlib'), ('AlongEdges',), (('Any', 'from typing import Any'), ('base64', 'import base64'), ('keras', 'import keras'), ('np', 'import numpy as np'), ('zlib', 'import zlib'))),
     )),
-    'keras/kernels/compared.py': (3728755470, (
-        ('check_compared', 12, 17, ('batch_of', 'prediction', 'shape', 'target', 'y_pred', 'y_true'), (), ()),
-        ('coded', 20, 49, ('NotImplementedError', 'RuntimeError', 'TypeError', 'ValueError', 'all_right', 'batch_of', 'classes', 'codes', 'float', 'keras', 'known', 'len', 'mark', 'np', 'prediction', 'right', 'shape', 'target', 'wanted', 'y_pred', 'y_true'), (), (('keras', 'import keras'), ('np', 'import numpy as np'))),
+    'keras/kernels/compared.py': (2849802918, (
+        ('check_compared', 11, 16, ('batch_of', 'prediction', 'shape', 'target', 'y_pred', 'y_true'), (), ()),
+        ('coded', 19, 49, ('Any', 'NotImplementedError', 'RuntimeError', 'TypeError', 'ValueError', 'all_right', 'batch_of', 'classes', 'codes', 'float', 'keras', 'known', 'len', 'mark', 'np', 'prediction', 'right', 'shape', 'target', 'wanted', 'y_pred', 'y_true'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
     )),
     'keras/kernels/dense_sum.py': (288599002, (
         ('DenseSum', 8, 25, ('input_shape', 'int', 'keras', 'kwargs', 'self', 'super', 'targets', 'x'), (), (('keras', 'import keras'),)),
     )),
-    'keras/kernels/edges.py': (788540447, (
-        ('IndexArrays', 23, 58, ('array', 'dtype', 'function', 'keras', 'math', 'np', 'place', 'self', 'shape', 'start'), (), (('keras', 'import keras'), ('math', 'import math'), ('np', 'import numpy as np'))),
-        ('GatherPlan', 61, 176, ('LONGEST', '_', 'base', 'bool', 'dtype', 'edge', 'factor', 'filled', 'group', 'in_order', 'indices', 'j', 'joined', 'k', 'keras', 'left', 'len', 'length', 'member', 'n', 'n_groups', 'np', 'order', 'owner', 'pieces', 'place', 'products', 'range', 'rank', 'read', 'right', 'row', 'rows', 'self', 'shared', 'stage', 'start', 'sum_rows', 'sums', 'table', 'upstream', 'used', 'values', 'weight'), (), (('keras', 'import keras'), ('np', 'import numpy as np'))),
-        ('EdgeTables', 179, 196, ('GatherPlan', 'IndexArrays', 'back', 'n_source', 'n_target', 'np', 'self', 'shape', 'source', 'target'), (), (('np', 'import numpy as np'),)),
-        ('joined', 199, 201, ('arrays', 'keras', 'len'), (), (('keras', 'import keras'),)),
-        ('sum_rows', 204, 223, ('dtype', 'factor', 'j', 'k', 'keras', 'n', 'range', 'rows', 'table', 'total', 'values'), (), (('keras', 'import keras'),)),
-        ('units_first', 226, 233, ('batch', 'flat', 'indices', 'keras', 'units', 'x'), (), (('keras', 'import keras'),)),
-        ('batch_first', 236, 240, ('dtype', 'keras', 'plan', 'shape', 'values', 'weight'), (), (('keras', 'import keras'),)),
+    'keras/kernels/edges.py': (1506235966, (
+        ('IndexArrays', 19, 55, ('Any', 'array', 'dtype', 'function', 'keras', 'math', 'np', 'place', 'self', 'shape', 'start'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('math', 'import math'), ('np', 'import numpy as np'))),
+        ('GatherPlan', 58, 174, ('Any', 'LONGEST', '_', 'base', 'bool', 'dtype', 'edge', 'factor', 'filled', 'group', 'in_order', 'indices', 'j', 'joined', 'k', 'keras', 'left', 'len', 'length', 'member', 'n', 'n_groups', 'np', 'order', 'owner', 'pieces', 'place', 'products', 'range', 'rank', 'read', 'right', 'row', 'rows', 'self', 'shape', 'shared', 'stage', 'start', 'sum_rows', 'sums', 'table', 'upstream', 'used', 'values', 'weight'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
+        ('EdgeTables', 177, 194, ('GatherPlan', 'IndexArrays', 'back', 'n_source', 'n_target', 'np', 'self', 'shape', 'source', 'target'), (), (('np', 'import numpy as np'),)),
+        ('joined', 197, 199, ('arrays', 'keras', 'len'), (), (('keras', 'import keras'),)),
+        ('sum_rows', 202, 221, ('dtype', 'factor', 'j', 'k', 'keras', 'n', 'range', 'rows', 'table', 'total', 'values'), (), (('keras', 'import keras'),)),
+        ('units_first', 224, 232, ('Any', 'batch', 'flat', 'indices', 'keras', 'shape', 'units', 'x'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('batch_first', 235, 240, ('Any', 'dtype', 'keras', 'plan', 'shape', 'sums', 'values', 'weight'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
         ('EdgeProjection', 243, 289, ('ClassVar', 'EdgeTables', 'ListedEdges', 'batch_first', 'dtype', 'gradients', 'living', 'of_weight', 'of_x', 'self', 'source', 'tables', 'target', 'units_first', 'upstream', 'values', 'weakref', 'weight', 'x'), ('ListedEdges',), (('ClassVar', 'from typing import ClassVar'), ('weakref', 'import weakref'))),
     )),
     'keras/kernels/factor.py': (642867860, (
         ('Scale', 11, 28, ('factor', 'float', 'input_shape', 'keras', 'kwargs', 'self', 'super', 'x'), (), (('keras', 'import keras'),)),
         ('LeakyRectifier', 31, 48, ('float', 'input_shape', 'keras', 'kwargs', 'self', 'slope', 'super', 'x'), (), (('keras', 'import keras'),)),
     )),
-    'keras/kernels/gelu.py': (422843676, (
-        ('Gelu', 13, 22, ('input_shape', 'keras', 'math', 'x'), (), (('keras', 'import keras'), ('math', 'import math'))),
-        ('GeluTanh', 25, 34, ('input_shape', 'keras', 'math', 'x'), (), (('keras', 'import keras'), ('math', 'import math'))),
+    'keras/kernels/gelu.py': (897858463, (
+        ('Gelu', 14, 24, ('Any', 'error_function', 'input_shape', 'keras', 'math', 'x'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('math', 'import math'))),
+        ('GeluTanh', 27, 37, ('Any', 'input_shape', 'keras', 'math', 'share', 'x'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('math', 'import math'))),
     )),
-    'keras/kernels/masked.py': (3987711051, (
-        ('MatrixPlaces', 18, 42, ('flat', 'keras', 'matrix', 'n_source', 'n_target', 'np', 'places', 'self', 'shape', 'source', 'target', 'weight'), (), (('keras', 'import keras'), ('np', 'import numpy as np'))),
-        ('MaskedProjection', 45, 93, ('ClassVar', 'ListedEdges', 'MatrixPlaces', 'ValueError', 'dtype', 'gradients', 'keras', 'living', 'matrix', 'of_weight', 'of_x', 'places', 'self', 'source', 'target', 'upstream', 'weakref', 'weight', 'x'), ('ListedEdges',), (('ClassVar', 'from typing import ClassVar'), ('keras', 'import keras'), ('weakref', 'import weakref'))),
+    'keras/kernels/masked.py': (1225655308, (
+        ('MatrixPlaces', 15, 39, ('Any', 'flat', 'keras', 'matrix', 'n_source', 'n_target', 'np', 'places', 'self', 'shape', 'source', 'target', 'weight'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
+        ('MaskedProjection', 42, 90, ('ClassVar', 'ListedEdges', 'MatrixPlaces', 'ValueError', 'dtype', 'gradients', 'keras', 'living', 'matrix', 'of_weight', 'of_x', 'places', 'self', 'source', 'target', 'upstream', 'weakref', 'weight', 'x'), ('ListedEdges',), (('ClassVar', 'from typing import ClassVar'), ('keras', 'import keras'), ('weakref', 'import weakref'))),
     )),
-    'keras/kernels/penalty.py': (3460633773, (
-        ('Penalty', 11, 29, ('float', 'keras', 'l1', 'l2', 'penalty', 'self', 'w'), (), (('keras', 'import keras'),)),
+    'keras/kernels/penalty.py': (800335236, (
+        ('Penalty', 13, 33, ('Any', 'float', 'keras', 'l1', 'l2', 'penalty', 'self', 'size', 'squares', 'w'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
     )),
     'keras/kernels/scale.py': (1958604423, (
         ('Diagonal', 6, 44, ('input_shape', 'int', 'keras', 'kwargs', 'regularizer', 'self', 'size', 'super', 'x'), (), (('keras', 'import keras'),)),
@@ -229,8 +229,8 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('differentiator_on_torch', 145, 155, ('Any', 'bool', 'called', 'data', 'dict', 'differentiate', 'inputs', 'list', 'model', 'objective', 'str', 'tensor', 'torch', 'training', 'tuple', 'value', 'variable', 'variables', 'wanted'), (), (('Any', 'from typing import Any'),)),
         ('pulled_back', 158, 179, ('Any', 'a', 'fixed', 'g', 'jax', 'keras', 'layer', 'list', 'pull', 'tape', 'tf', 'torch', 'trained', 'tuple', 'variable', 'x', 'y'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
     )),
-    'tests/kernels/keras_model.py': (167223034, (
-        ('KerasModel', 17, 198, ('Any', 'Expected', 'KerasModel', 'ModuleType', 'Path', '_', 'arguments', 'array', 'arrays', 'as_given', 'batch', 'bool', 'called', 'connection', 'copy', 'cotangent', 'd', 'data', 'dict', 'differentiator', 'dropped', 'dtype', 'dtypes', 'everything', 'expected', 'file', 'float', 'found', 'function', 'g', 'getattr', 'given', 'gradient', 'gradients', 'id', 'inputs', 'int', 'isinstance', 'iter', 'keras', 'keras_needs', 'layer', 'len', 'list', 'loaded', 'loss', 'losses', 'machine_code', 'map', 'module', 'n', 'name', 'needs', 'next', 'np', 'of', 'of_weight', 'of_x', 'ops', 'optimizer', 'options', 'outputs', 'part', 'parts', 'precision', 'pulled_back', 'rate', 'rates', 'result', 'samples', 'seed', 'self', 'set', 'several', 'shape', 'steps', 'str', 'sum', 't', 'targets', 'tensor', 'tensors', 'times', 'trained', 'training', 'tuple', 'v', 'value', 'values', 'variable', 'variables', 'weights', 'x', 'y', 'zip'), (), (('Any', 'from typing import Any'), ('ModuleType', 'from types import ModuleType'), ('Path', 'from pathlib import Path'), ('copy', 'from copy import copy'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
+    'tests/kernels/keras_model.py': (1056004991, (
+        ('KerasModel', 20, 216, ('Any', 'Expected', 'Iterator', 'KerasModel', 'ModuleType', 'Path', '_', 'any', 'arguments', 'array', 'arrays', 'as_given', 'assign_all', 'batch', 'before', 'bias', 'biases', 'bool', 'called', 'connection', 'contextmanager', 'copy', 'cotangent', 'd', 'data', 'dict', 'differentiator', 'dropped', 'dtype', 'dtypes', 'everything', 'expected', 'file', 'float', 'found', 'function', 'g', 'getattr', 'given', 'gradient', 'gradients', 'held', 'holders', 'id', 'inputs', 'int', 'isinstance', 'iter', 'keras', 'keras_needs', 'layer', 'len', 'list', 'loaded', 'loss', 'losses', 'machine_code', 'map', 'module', 'n', 'name', 'needs', 'next', 'np', 'of', 'of_weight', 'of_x', 'ops', 'optimizer', 'options', 'outputs', 'part', 'parts', 'patch', 'precision', 'pulled_back', 'rate', 'rates', 'result', 'samples', 'seed', 'self', 'set', 'several', 'shape', 'steps', 'str', 'sum', 't', 'targets', 'tensor', 'tensors', 'times', 'trained', 'training', 'tuple', 'v', 'value', 'values', 'variable', 'variables', 'weight', 'weights', 'x', 'y', 'zip'), (), (('Any', 'from typing import Any'), ('Iterator', 'from collections.abc import Iterator'), ('ModuleType', 'from types import ModuleType'), ('Path', 'from pathlib import Path'), ('contextmanager', 'from contextlib import contextmanager'), ('copy', 'from copy import copy'), ('keras', 'import keras'), ('np', 'import numpy as np'), ('patch', 'from unittest.mock import patch'))),
     )),
     'tests/kernels/numpy_checks.py': (3283448259, (
         ('refuses', 18, 24, ('Any', 'AssertionError', 'Callable', 'ValueError', 'call', 'str', 'what'), (), (('Any', 'from typing import Any'), ('Callable', 'from collections.abc import Callable'))),

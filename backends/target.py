@@ -39,7 +39,7 @@ from ..compiler.graph.graph import (
     Value,
 )
 from ..compiler.graph.model import Drawn, DrawnByFanIn, Given
-from ..compiler.plan.choice import blocks_of
+from ..compiler.plan.choice import Kernel, blocks_of
 from ..compiler.plan.plan import FanIn, Plan, part_name
 from ..dsl.records import record
 from ..dsl.source import Span
@@ -76,12 +76,14 @@ class Rendering:
 class Target:
     """A target: `render` turns a plan into what its template needs.
 
+    `kernels` are those of the plan that it has, where there is a choice; for what it lacks it uses `edges`.
     `registered` are the kernels that saved models look up by name. Imports of `guarded` packages may fail
     when a module is imported.
     """
 
     name: str
     render: Callable[[Plan], Rendering]
+    kernels: frozenset[Kernel] = frozenset()
     registered: frozenset[str] = frozenset()
     guarded: frozenset[str] = frozenset()
 

@@ -21,7 +21,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nnspec.backends.torch.kernels.band import BandProjection
 from nnspec.backends.torch.kernels.blocks import BlockProjection
 from nnspec.backends.torch.kernels.edges import EdgeProjection
 from nnspec.backends.torch.kernels.masked import MaskedProjection
@@ -40,7 +39,6 @@ from .harness import (
     serve,
 )
 from .problems import (
-    BAND_REACH,
     BLOCK_SIZE,
     EDGES,
     GENERATED,
@@ -48,7 +46,6 @@ from .problems import (
     Edges,
     Layer,
     Training,
-    band_edges,
     block_edges,
     dense_edges,
     drawn_edges,
@@ -257,9 +254,7 @@ def contiguous_edges(edges: Edges, weight: Tensor) -> Built:
 def structured(kernel: str, edges: Edges, weight: Tensor) -> Built:
     """This project's kernel for edges of a structure, from and to contiguous (batch, units)."""
     shape = (edges.n_target, edges.n_source)
-    if kernel == "band":
-        layer = BandProjection(shape, range(-BAND_REACH, BAND_REACH + 1))
-    elif kernel == "blocks":
+    if kernel == "blocks":
         layer = BlockProjection(shape, (BLOCK_SIZE, BLOCK_SIZE))
     else:
         layer = MaskedProjection(edges.source, edges.target, shape)
@@ -267,9 +262,7 @@ def structured(kernel: str, edges: Edges, weight: Tensor) -> Built:
     return Contiguous(layer), torch.Tensor.flatten
 
 
-STRUCTURED: dict[str, Builder] = {
-    kernel: partial(structured, kernel) for kernel in ("band", "blocks", "masked")
-}
+STRUCTURED: dict[str, Builder] = {kernel: partial(structured, kernel) for kernel in ("blocks", "masked")}
 
 
 def packed_linear(edges: Edges, weight: Tensor) -> Built:
@@ -539,22 +532,15 @@ def cases(sizes: Sizes) -> list[Case]:
             ),
         ),
     ]
-    for kernel, edges in (
-        ("band", lambda s: band_edges(s.units, BAND_REACH)),
-        ("blocks", lambda s: block_edges(s.units, BLOCK_SIZE)),
-    ):
-        found.append(
-            layer_case(
-                kernel,
-                edges,
-                batch,
-                *(
-                    layer_version(f"{name}{', compiled' * compiled}", build, compiled)
-                    for compiled in ((False, True) if kernel == "band" else (False,))
-                    for name, build in ((f"nnspec {kernel}", STRUCTURED[kernel]), (EDGES, contiguous_edges))
-                ),
-            )
+    found.append(
+        layer_case(
+            "blocks",
+            lambda s: block_edges(s.units, BLOCK_SIZE),
+            batch,
+            layer_version("nnspec blocks", STRUCTURED["blocks"]),
+            layer_version(EDGES, contiguous_edges),
         )
+    )
     for density in sizes.densities:
         for dense_batch in sizes.dense_batches:
             found.append(

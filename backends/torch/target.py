@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from ...compiler.edges.edge_set import Full
 from ...compiler.graph.graph import (
     Add,
     AddBias,
@@ -14,40 +18,48 @@ from ...compiler.graph.graph import (
     Project,
     Value,
 )
-from ...compiler.names.reserved import class_name
-from ...compiler.plan.layouts import FREE, Copy, Layout
+from ...compiler.plan.layouts import FREE, Layout
 from ...compiler.plan.plan import Plan
-from ..layout import WIDTH, call, collection, returned_sum
+from .. import parts
+from ..source import (
+    Assign,
+    Attribute,
+    Comment,
+    Expression,
+    Function,
+    Given,
+    Name,
+    Pair,
+    Parameter,
+    Scope,
+    Statement,
+    imports_in,
+    kernels_in,
+    node,
+    printed,
+    returned_sum,
+    scaled,
+)
 from ..target import (
     Rendering,
     Target,
     Unsupported,
-    band_arguments,
-    bias_index,
-    block_arguments,
     chain_of,
     is_identity,
     loss_arguments,
-    rule_kernels,
-    scaled,
-    shape_text,
     shapes_text,
-    spelled,
-    start_context,
-    start_kernels,
-    stored_edges,
-    stored_needs,
     summary,
     units_digests,
 )
+from .names import VOCABULARY, class_name
 
-# Modules, because what explains a network by its modules (captum, shap) sees nothing else. Source text in the
-# activation's parameters.
+# Python's text with holes, everywhere in this module. Activations are modules, because what explains a
+# network by its modules (captum, shap) sees nothing else. Holes are the activation's parameters.
 ACTIVATIONS: dict[str, str | Unsupported] = {
     "tanh": "nn.Tanh()",
     "sigmoid": "nn.Sigmoid()",
     "relu": "nn.ReLU()",
-    "leaky_relu": "nn.LeakyReLU(negative_slope={slope})",
+    "leaky_relu": "nn.LeakyReLU(negative_slope=slope)",
     "gelu": 'nn.GELU(approximate="none")',
     "gelu_tanh": 'nn.GELU(approximate="tanh")',
     # It turns linear above 20 unless told otherwise, which float64 would notice.
@@ -55,195 +67,159 @@ ACTIVATIONS: dict[str, str | Unsupported] = {
     "softmax": "nn.Softmax(dim=-1)",
 }
 
-# Source text in {y}, the prediction, and {t}, the target, as (batch, ...); `F` is torch.nn.functional.
+# Holes are `y`, the prediction, and `t`, the target, as (batch, ...).
 LOSSES: dict[str, str | Unsupported] = {
-    "cross_entropy": "F.cross_entropy({y}, {t})",
-    "binary_cross_entropy": "F.binary_cross_entropy_with_logits({y}, {t})",
-    "mse": "F.mse_loss({y}, {t})",
-    "squared_error": "({y} - {t}).square().sum() / len({y})",
-    "mae": "F.l1_loss({y}, {t})",
+    "cross_entropy": "F.cross_entropy(y, t)",
+    "binary_cross_entropy": "F.binary_cross_entropy_with_logits(y, t)",
+    "mse": "F.mse_loss(y, t)",
+    "squared_error": "(y - t).square().sum() / len(y)",
+    "mae": "F.l1_loss(y, t)",
 }
 
 PENALTIES: dict[str, str | Unsupported] = {
-    "l1": "{w}.abs().sum()",
-    "l2": "{w}.square().sum()",
+    "l1": "w.abs().sum()",
+    "l2": "w.square().sum()",
 }
 
-# What the layers along edges are called, and what changes a value's layout or works in the other one.
-ALONG_EDGES = frozenset(["BandProjection", "BlockProjection", "EdgeProjection", "MaskedProjection"])
-# Parts of layers that are ours and not PyTorch's.
-PARTS = ("Scale", "Softmax", "UnitsFirstBatchNorm1d", "UnitsFirstLayerNorm", "View")
-CONVERSIONS = ("to_units_first", "to_batch_first")
-
-# Source text behind `nn.`, or `UnitsFirst` where the layer is stored so.
-NORMS: dict[str, str | Unsupported] = {
-    "batch_norm": "BatchNorm1d({units}, eps={eps}, momentum={momentum})",
-    "layer_norm": "LayerNorm({units}, eps={eps})",
+NORMS: dict[Layout, dict[str, str | Unsupported]] = {
+    "batch first": {
+        "batch_norm": "nn.BatchNorm1d(units, eps=eps, momentum=momentum)",
+        "layer_norm": "nn.LayerNorm(units, eps=eps)",
+    },
+    "units first": {
+        "batch_norm": "UnitsFirstBatchNorm1d(units, eps=eps, momentum=momentum)",
+        "layer_norm": "UnitsFirstLayerNorm(units, eps=eps)",
+    },
 }
+
+# What turns a value into a layout, and what a copy in it is called behind the value's name.
+CONVERSIONS: dict[Layout, str] = {"units first": "to_units_first", "batch first": "to_batch_first"}
+COPIES: dict[Layout, str] = {"units first": "units_first", "batch first": "batch_first"}
+
+# The layers with one weight an edge, whose checkpoints say which edges they are for.
+ALONG_EDGES = frozenset(["BlockProjection", "EdgeProjection", "MaskedProjection"])
+
+# The constructor has no names of the spec, but as attributes.
+PLAIN = Scope(VOCABULARY, frozenset())
+Copies: TypeAlias = Mapping[str, Name]
 
 
 def render(plan: Plan) -> Rendering:
     """What the PyTorch template places."""
-    graph = plan.graph
-    kernels = {"arrays_of", "load_into", "flat", "unflat", *start_kernels(plan)}
-    constructor: list[str] = []
-    forward = [_batch_line(graph.inputs[0].name, graph.inputs[0].shape)]
-    for data in graph.inputs:
-        forward.append(_flat_line(data.name, data.shape))
-        if plan.layouts.of(data.name) == "units first":
-            forward.append(f"{data.name} = to_units_first({data.name})")
-        forward += _copies(data.name, plan)
-    for layer in graph.layers:
-        chain = chain_of(graph, layer)
-        constructor += _construct(layer, chain, plan, kernels)
-        forward += [*_forward(layer, chain, plan), *_copies(layer.name, plan)]
-    if digests := units_digests(plan):
-        kernels.add("hold_units")
-        texts = [f'"{name}": "{digest}"' for name, digest in digests.items()]
-        constructor += [collection("digests = {", texts, "}", 8), "hold_units(self, digests)"]
-    inputs = [data.name for data in graph.inputs]
-    outputs = [_returned(graph.value(name), plan) for name in graph.outputs]
-    converting = [line for line in (*forward, *outputs) if "_first(" in line]
-    kernels |= {name for name in CONVERSIONS if any(f"{name}(" in line for line in converting)}
-    typed = [f"{name}: Tensor" for name in inputs]
-    returned = "Tensor" if len(outputs) == 1 else "tuple[Tensor, ...]"
-    entries = [f'"{layer.layer}": {_shaped(layer)}' for layer in graph.layers]
-    kernels |= {"returned"} if any(value.startswith("returned(") for value in outputs) else set[str]()
-    losses = _losses(graph)
-    checks = _loss_checks(graph)
-    kernels |= {"class_codes"} if any(term.loss.codes for term in graph.losses) else set[str]()
-    loss_inputs = [f"{name}: Tensor" for name in loss_arguments(graph)]
-    context = {
-        **start_context(plan, "start_values"),
-        "class_name": class_name(graph.name),
-        "stored": any("stored" in line for line in constructor),
-        "summary": summary(plan),
-        "constructor": tuple(constructor),
-        "edges": bool(kernels & ALONG_EDGES),
-        "layers_signature": call("def layers(", ["self", *typed], ") -> dict[str, Tensor]:", 4),
-        "forward": tuple(forward),
-        "layers_values": collection("values = {", entries, "}", 8),
-        "forward_signature": call("def forward(", ["self", *typed], f") -> {returned}:", 4),
-        "forward_shapes": shapes_text(graph),
-        "forward_body": _forward_body(inputs, outputs),
-        "loss_checks": checks,
-        "loss": returned_sum(losses, 8) if losses else (),
-        "loss_signature": call("def loss(", ["self", *loss_inputs], ") -> Tensor:", 4),
-    }
-    imports = {
-        "import numpy as np",
-        "import torch",
-        "from torch import Tensor",
-        "from torch import nn",
-        "from collections.abc import Mapping",
-    }
-    if kernels & ALONG_EDGES:
-        kernels.add("refuse_other_edges")
-    if any("F." in line for line in (*forward, *losses)):
-        imports.add("import torch.nn.functional as F")
-    needed, imported = stored_needs(plan)
-    return Rendering(context, frozenset(kernels | needed), frozenset(imports | imported))
-
-
-def _batch_line(name: str, shape: tuple[int, ...]) -> str:
-    """Dimensions before an array's declared shape are those of the batch."""
-    return f"batch = {name}.shape[:-{len(shape)}]"
-
-
-def _flat_line(name: str, shape: tuple[int, ...], *dtype: str) -> str:
-    """An array as (batch, units); `dtype` is what its numbers are turned into if they are not floating."""
-    return call(f"{name} = flat(", [f'"{name}"', name, "batch", shape_text(shape), *dtype], ")", 8)
-
-
-def _returned(layer: Value, plan: Plan) -> str:
-    """An output as it is returned: batch first."""
-    value = f'values["{layer.name}"]'
-    return value if plan.layouts.of(layer.name) == "batch first" else f"returned({value}, {layer.units})"
-
-
-def _forward_body(inputs: list[str], outputs: list[str]) -> tuple[str, ...]:
-    computed = f"self.layers({', '.join(inputs)})"
-    if len(outputs) == 1:
-        return (f"return {outputs[0].replace('values', computed, 1)}",)
-    return (
-        f"values = {computed}",
-        call("return (", outputs, ")", 8) if len(outputs) > 6 else "return " + ", ".join(outputs),
-    )
-
-
-def _loss_checks(graph: Graph) -> tuple[str, ...]:
-    """Lines that hold what the loss reads to its shapes: nothing is broadcast, and no code left out."""
-    if not graph.losses:
-        return ()
-    first, lines = graph.losses[0].prediction, dict[str, str]()
-    for term in graph.losses:
-        y, shape = term.prediction, graph.value(term.prediction).shape
-        lines[y] = _flat_line(y, shape)
-    for term in graph.losses:
-        y, t, shape = term.prediction, term.target, graph.value(term.prediction).shape
-        if not term.loss.codes:
-            lines.setdefault(t, _flat_line(t, shape, f"{y}.dtype"))
-            continue
-        given = [f'"{t}"', t, "batch", _tuple_text(shape[:-1]), str(shape[-1])]
-        lines.setdefault(t, call(f"{t} = class_codes(", given, ")", 8))
-    return (_batch_line(first, graph.value(first).shape), *lines.values())
-
-
-def _tuple_text(shape: tuple[int, ...]) -> str:
-    return shape_text(shape) if shape else "()"
-
-
-def _losses(graph: Graph) -> list[str]:
-    """The terms of the loss as source text."""
-    terms: list[str] = []
-    for term in graph.losses:
-        y, shape = term.prediction, graph.value(term.prediction).shape
-        if term.loss.codes and len(shape) > 1:
-            y = f"{y}.reshape(-1, {shape[-1]})"
-        terms.append(scaled(term.coefficient, spelled(LOSSES, term.loss.name, y=y, t=term.target)))
-    terms += [
-        scaled(penalty.coefficient, spelled(PENALTIES, penalty.penalty.name, w=f"self.{penalty.parameter}"))
-        for penalty in graph.penalties
+    graph, scope = plan.graph, Scope(VOCABULARY, parts.names_of_spec(plan.graph))
+    constructor = _constructor(plan)
+    methods = [_layers(scope, plan), _forward(scope, plan), *_loss(scope, graph)]
+    functions = [
+        parts.start_function(PLAIN, plan, "start_values"),
+        parts.wiring(PLAIN, plan),
+        *parts.unit_name_functions(PLAIN, plan),
     ]
-    return terms
-
-
-def _shaped(layer: Value) -> str:
-    """A layer's value in its declared shape."""
-    if len(layer.shape) == 1:
-        return layer.name
-    return f"{layer.name}.unflatten(1, {shape_text(layer.shape)})"
+    trees = constructor, methods, functions
+    frame = PLAIN.expression("[np, torch, nn, Mapping, arrays_of, load_into]")
+    context = {
+        "name": graph.name,
+        "class_name": class_name(graph.name),
+        "summary": summary(plan),
+        "array_names": printed(_array_names(plan), 4),
+        "constructor": printed(constructor, 8),
+        "methods": tuple(printed([method], 4) for method in methods),
+        "functions": tuple(printed(function) for function in functions if function),
+        "aliases": printed(scope.aliases()),
+    }
+    return Rendering(context, frozenset(kernels_in(frame, *trees)), frozenset(imports_in(frame, *trees)))
 
 
 # ------------------------------------------------------------------------------------------- constructor
 
 
-def _construct(layer: Value, chain: tuple[Operation, ...], plan: Plan, kernels: set[str]) -> list[str]:
-    """Lines of `__init__` for one layer: its projections, then the module of the layer itself."""
-    lines = [line for op in chain if isinstance(op, Project) for line in _projection(op, plan, kernels)]
-    class_, bias, parts = "Layer", list[str](), dict[str, str]()
+def _constructor(plan: Plan) -> list[Statement]:
+    """The statements of `__init__` that are the network's own."""
+    graph = plan.graph
+    lines = [line for layer in graph.layers for line in _construct(layer, chain_of(graph, layer), plan)]
+    if any(_linear(layer, plan) for layer in graph.layers):
+        lines[:0] = PLAIN.statements("state = torch.get_rng_state()")
+        lines += [Comment("Start values come by name: nothing is drawn from PyTorch's generator.")]
+        lines += PLAIN.statements("torch.set_rng_state(state)")
+    if parts.reads_stored(PLAIN, lines):
+        lines[:0] = PLAIN.statements("stored = loaded", loaded=parts.loaded(PLAIN, plan))
+    if digests := units_digests(plan):
+        pairs = [Pair(node(name), node(digest)) for name, digest in digests.items()]
+        lines += PLAIN.statements("digests = {**pairs}\nhold_units(self, digests)", pairs=pairs)
+    if kernels_in(lines) & ALONG_EDGES:
+        lines += PLAIN.statements("self.register_load_state_dict_pre_hook(refuse_other_edges)")
+    return lines
+
+
+def _linear(layer: Value, plan: Plan) -> Project | None:
+    """The connection that is all of a layer's sum, with a bias if there is one, where `nn.Linear` does that.
+
+    It gives what is batch first. A bias that comes later or that units share is the layer's.
+    """
+    chain = chain_of(plan.graph, layer)
+    projections = [op for op in chain if isinstance(op, Project)]
+    if len(projections) > 1 or plan.layouts.of(layer.name) != "batch first":
+        return None
+    only, shared = projections[0], any(isinstance(op, AddBias) and not op.by_unit for op in chain)
+    return only if isinstance(only.edges, Full) and only.weight is not None and not shared else None
+
+
+def _own_bias(layer: Value, plan: Plan) -> AddBias | None:
+    """The bias that `nn.Linear` adds, where it computes a layer's sum."""
+    first = next((op for op in chain_of(plan.graph, layer) if not isinstance(op, Project | Add)), None)
+    return first if isinstance(first, AddBias) and _linear(layer, plan) else None
+
+
+def _array_names(plan: Plan) -> tuple[Statement, ...]:
+    """What maps PyTorch's names of parameters to those in every target, where they differ."""
+    pairs = [
+        Pair(node(f"{linear.connection}.bias"), node(bias.bias.name))
+        for layer in plan.graph.layers
+        if (linear := _linear(layer, plan)) and (bias := _own_bias(layer, plan))
+    ]
+    return PLAIN.statements("_array_names = {**pairs}", pairs=pairs) if pairs else ()
+
+
+def _construct(layer: Value, chain: tuple[Operation, ...], plan: Plan) -> list[Statement]:
+    """What makes one layer: its projections, then the module of the layer itself, if it needs one."""
+    lines = [line for op in chain if isinstance(op, Project) for line in _projection(op, layer, plan)]
+    own_bias, linear = _own_bias(layer, plan), _linear(layer, plan)
+    class_, layout = "Layer", plan.layouts.of(layer.name)
+    bias, made = dict[str, Given](), dict[str, Expression]()
     own = not _is_passed_on(chain)  # whether what the next part gets is a tensor that nothing else has
     for operation in chain:
         match operation:
+            case AddBias() if operation is own_bias:
+                pass
             case AddBias():
-                if parts:
-                    class_, bias, own = "LateBiasLayer", [f"bias_behind={len(parts)}"], True
-                bias.append(f"bias={operation.bias.shape[0]}")
+                if made:
+                    class_, bias["bias_behind"], own = "LateBiasLayer", len(made), True
+                bias["bias"] = operation.bias.shape[0]
                 if not operation.by_unit:
-                    bias.append(f"bias_index={bias_index(operation)}")
+                    bias["bias_index"] = parts.bias_index(PLAIN, operation)
             case Apply() | ApplyNorm() | Drop() | Multiply():
                 if isinstance(operation, Apply) and not own:
-                    _add_part(parts, "view", "View()")
-                _add_part(parts, *_part(operation, plan.layouts.of(layer.name) == "units first"))
+                    _add_part(made, "view", PLAIN.expression("View()"))
+                _add_part(made, *_part(operation, layout))
                 own = isinstance(operation, ApplyNorm | Multiply) or (own and isinstance(operation, Drop))
             case Project() | Add():
                 pass
-    kernels |= {
-        class_,
-        *(kernel for kernel in PARTS if any(t.startswith(f"{kernel}(") for t in parts.values())),
-    }
-    given = [*bias, *(f"{name}={text}" for name, text in parts.items())]
-    return [*lines, call(f"self.{layer.name} = {class_}(", given, ")", 8)]
+    if linear is None or bias:
+        module = PLAIN.name(class_)(**bias, **made)
+    elif len(made) == 1 and isinstance(chain[-1], Apply):
+        (module,) = made.values()
+    else:
+        module = PLAIN.expression("nn.Sequential(OrderedDict(**made))", made=made)
+    return [*lines, _attribute(layer.name, module)] if _has_module(layer, plan) else lines
+
+
+def _has_module(layer: Value, plan: Plan) -> bool:
+    """Whether a layer has a module of its own: not where `nn.Linear` does all there is to do."""
+    steps = [op for op in chain_of(plan.graph, layer) if not isinstance(op, Project | Add)]
+    return not _linear(layer, plan) or [op for op in steps if op is not _own_bias(layer, plan)] != []
+
+
+def _attribute(name: str, value: Expression) -> Assign:
+    return Assign(PLAIN.name("self").get(name), value)
 
 
 def _is_passed_on(chain: tuple[Operation, ...]) -> bool:
@@ -253,143 +229,277 @@ def _is_passed_on(chain: tuple[Operation, ...]) -> bool:
     return len(projections) == 1 and is_identity(projections[0]) and not isinstance(first, AddBias)
 
 
-def _add_part(parts: dict[str, str], name: str, text: str) -> None:
+def _add_part(made: dict[str, Expression], name: str, part: Expression) -> None:
     """Add a part of a layer under its name, numbered where there is one already: `tanh`, `tanh_2`."""
     number, free = 1, name
-    while free in parts:
+    while free in made:
         number += 1
         free = f"{name}_{number}"
-    parts[free] = text
+    made[free] = part
 
 
-def _part(operation: Apply | ApplyNorm | Drop | Multiply, units_first: bool) -> tuple[str, str]:
-    """What a step of a layer is called in its module, and the source text of that part."""
+def _part(operation: Apply | ApplyNorm | Drop | Multiply, layout: Layout) -> tuple[str, Expression]:
+    """What a step of a layer is called in its module, and that part."""
     match operation:
         case Apply():
-            return operation.activation.name, _activation(operation, units_first)
+            return operation.activation.name, _activation(operation, layout)
         case ApplyNorm():
             numbers = dict(operation.arguments)
-            text = spelled(NORMS, operation.norm.name, units=operation.output.units, **numbers)
-            return operation.norm.name, ("UnitsFirst" if units_first else "nn.") + text
+            units = operation.output.units
+            return operation.norm.name, parts.spelled(
+                PLAIN, NORMS[layout], operation.norm.name, units=units, **numbers
+            )
         case Drop():
-            return "dropout", f"nn.Dropout({operation.p})"
+            return "dropout", PLAIN.expression("nn.Dropout(p)", p=operation.p)
         case Multiply():
-            return "scale", f"Scale({operation.factor})"
+            return "scale", PLAIN.expression("Scale(factor)", factor=operation.factor)
 
 
-def _activation(operation: Apply, units_first: bool) -> str:
+def _activation(operation: Apply, layout: Layout) -> Expression:
     """An activation; what mixes units goes along the last dimension of the layer's shape."""
     shape = operation.output.shape
-    text = spelled(ACTIVATIONS, operation.activation.name, **dict(operation.arguments))
+    plain = parts.spelled(PLAIN, ACTIVATIONS, operation.activation.name, **dict(operation.arguments))
     if operation.activation.derivative is not None:
-        return text
-    if units_first:
-        return f"Softmax({shape_text(shape)})"
+        return plain
+    if layout == "units first":
+        return PLAIN.expression("Softmax(shape)", shape=shape)
     if len(shape) == 1:
-        return text
-    return f"nn.Sequential(nn.Unflatten(1, {shape_text(shape)}), {text}, nn.Flatten())"
+        return plain
+    return PLAIN.expression(
+        "nn.Sequential(nn.Unflatten(1, shape), plain, nn.Flatten())", shape=shape, plain=plain
+    )
 
 
-def _projection(operation: Project, plan: Plan, kernels: set[str]) -> list[str]:
+def _projection(operation: Project, layer: Value, plan: Plan) -> list[Statement]:
     if is_identity(operation):
         return []  # the value itself
+    if operation is _linear(layer, plan):
+        return [_attribute(operation.connection, _plain_linear(operation, layer, plan))]
     name, edges = operation.connection, operation.edges
-    n_source, n_target = operation.input.units, operation.output.units
     kernel = plan.choice(name).kernel
-    shape, weight = f"({n_target}, {n_source})", operation.weight
-    options = ["trainable=False"] * (weight is not None and not weight.trainable)
-    if weight is None:
-        options.append("weighted=False")
+    shape, weight = (operation.output.units, operation.input.units), operation.weight
+    options = dict[str, Given]()
+    if weight is not None and not weight.trainable:
+        options["trainable"] = False
+    if weight is None and kernel != "dense":
+        options["weighted"] = False
     if kernel in FREE and plan.layouts.of(operation.layer) == "units first":
-        options.append("units_first=True")
+        options["units_first"] = True
     match kernel:
         case "dense" if weight is None:
-            class_, arguments = "DenseSum", [str(n_target)]
-            options.remove("weighted=False")
+            class_, arguments = "DenseSum", [shape[0]]
         case "dense":
             class_, arguments = "DenseProjection", [shape]
         case "diagonal":
-            class_, arguments = "DiagonalProjection", [str(n_source)]
-        case "band":
-            class_, arguments = "BandProjection", [shape, *band_arguments(edges)]
+            class_, arguments = "DiagonalProjection", [shape[1]]
         case "blocks":
-            class_, arguments = "BlockProjection", [shape, *block_arguments(edges, name)]
-            kernels.update(rule_kernels(arguments))
-        case "edges" | "masked":
-            class_ = "EdgeProjection" if kernel == "edges" else "MaskedProjection"
-            arguments = [stored_edges(name), shape]
-            kernels.add("edges_of")
-    kernels.add(class_)
-    return [call(f"self.{name} = {class_}(", [*arguments, *options], ")", 8)]
+            class_, arguments = "BlockProjection", [shape, *parts.block_arguments(PLAIN, edges, name)]
+        case "edges" | "band":
+            class_, arguments = "EdgeProjection", [parts.stored_edges(PLAIN, name), shape]
+        case "masked":
+            class_, arguments = "MaskedProjection", [parts.stored_edges(PLAIN, name), shape]
+    return [_attribute(name, PLAIN.name(class_)(*arguments, **options))]
 
 
-# ----------------------------------------------------------------------------------------------- forward
+def _plain_linear(operation: Project, layer: Value, plan: Plan) -> Expression:
+    bias = {} if _own_bias(layer, plan) else {"bias": False}
+    made = PLAIN.expression(
+        "nn.Linear(n_source, n_target, **bias)",
+        n_source=operation.input.units,
+        n_target=operation.output.units,
+        bias=bias,
+    )
+    assert operation.weight is not None
+    return made if operation.weight.trainable else PLAIN.expression("frozen(made)", made=made)
 
 
-def _forward(layer: Value, chain: tuple[Operation, ...], plan: Plan) -> list[str]:
-    """Lines of `layers` for one layer: its sum with the bias, and the layer's module around it.
+# ----------------------------------------------------------------------------------------------- methods
+
+
+def _method(
+    scope: Scope, name: str, tensors: list[str], body: list[Statement], returns: Expression, docstring: str
+) -> Function:
+    """A method that takes tensors with names of the spec."""
+    tensor = scope.name("Tensor")
+    parameters = (Parameter(scope.name("self")), *(Parameter(scope.user(each), tensor) for each in tensors))
+    return Function(name, parameters, tuple(body), returns, docstring)
+
+
+def _layers(scope: Scope, plan: Plan) -> Function:
+    graph, layouts = plan.graph, plan.layouts
+    copies = {copy.value: scope.new(f"{copy.value}_{COPIES[copy.to]}") for copy in layouts.copies}
+    first = graph.inputs[0]
+    body = [*_batch(scope, first.name, first.shape)]
+    for data in graph.inputs:
+        x = scope.user(data.name)
+        body += _flat(scope, data.name, data.shape)
+        if layouts.of(data.name) == "units first":
+            body += scope.statements("x = to_units_first(x)", x=x)
+        body += _copy(scope, data.name, plan, copies)
+    for layer in graph.layers:
+        body += _layer(scope, layer, chain_of(graph, layer), plan, copies)
+        body += _copy(scope, layer.name, plan, copies)
+    pairs = [Pair(node(layer.name), _shaped(scope, layer)) for layer in graph.layers]
+    body += scope.statements("values = {**pairs}\nreturn unflat(values, batch)", pairs=pairs)
+    said = "Every layer's value by name, each an array of its own."
+    inputs = [data.name for data in graph.inputs]
+    return _method(scope, "layers", inputs, body, scope.expression("dict[str, Tensor]"), said)
+
+
+def _batch(scope: Scope, name: str, shape: tuple[int, ...]) -> tuple[Statement, ...]:
+    """Dimensions before an array's declared shape are those of the batch."""
+    return scope.statements("batch = x.shape[:end]", x=scope.user(name), end=-len(shape))
+
+
+def _flat(scope: Scope, name: str, shape: tuple[int, ...], *dtype: Given) -> tuple[Statement, ...]:
+    """An array as (batch, units); `dtype` is what its numbers are turned into if they are not floating."""
+    return scope.statements(
+        "x = flat(name, x, batch, shape, *dtype)", x=scope.user(name), name=name, shape=shape, dtype=dtype
+    )
+
+
+def _copy(scope: Scope, value: str, plan: Plan, copies: Copies) -> list[Statement]:
+    """The line that makes the copy of a value, if there is one."""
+    copy = plan.layouts.copy_of(value)
+    return [Assign(copies[value], _converted(scope, scope.user(value), copy.to))] if copy else []
+
+
+def _converted(scope: Scope, x: Expression, to: Layout) -> Expression:
+    return scope.name(CONVERSIONS[to])(x)
+
+
+def _shaped(scope: Scope, layer: Value) -> Expression:
+    """A layer's value in its declared shape."""
+    value = scope.user(layer.name)
+    if len(layer.shape) == 1:
+        return value
+    return scope.expression("value.unflatten(1, shape)", value=value, shape=layer.shape)
+
+
+def _layer(
+    scope: Scope, layer: Value, chain: tuple[Operation, ...], plan: Plan, copies: Copies
+) -> list[Statement]:
+    """One layer in `layers`: its sum with the bias, and the layer's module around it.
 
     Each projection adds onto what there is already, which the first one gets as the bias: nothing takes a
     pass of its own.
     """
-    name = layer.name
+    value, module = scope.user(layer.name), scope.name("self").get(layer.name)
     steps = [op for op in chain if not isinstance(op, Project | Add)]
-    so_far = _bias(steps[0], name) if steps and isinstance(steps[0], AddBias) else ""
-    lines: list[str] = []
+    bias = None
+    if steps and isinstance(steps[0], AddBias) and not _own_bias(layer, plan):
+        bias = _bias(steps[0], module)
     projections = [op for op in chain if isinstance(op, Project)]
     if _is_passed_on(chain) and all(isinstance(step, Drop) for step in steps):
         # A copy, so that each layer's value is an array of its own.
-        return [f"{name} = self.{name}({_projected(projections[0], '', plan)}.clone())"]
+        passed = _projected(scope, projections[0], None, plan, copies)
+        return [Assign(value, module(passed.get("clone")()))]
+    sums = list[Expression]()
     # Values that are passed on come first, where nothing else does: the others are added onto them.
     for operation in sorted(projections, key=lambda op: not is_identity(op)):
-        so_far = _projected(operation, name if lines else so_far, plan)
-        lines.append(f"{name} = {so_far}")
-    # The layer goes round its last sum where that stays on one line.
-    around = f"{name} = self.{name}({so_far})"
-    if len(around) + 8 <= WIDTH:
-        return [*lines[:-1], around]
-    return [*lines, f"{name} = self.{name}({name})"]
+        sums.append(_projected(scope, operation, value if sums else bias, plan, copies))
+    whole = module(sums[-1]) if _has_module(layer, plan) else sums[-1]
+    return [*(Assign(value, each) for each in sums[:-1]), Assign(value, whole)]
 
 
-def _projected(operation: Project, onto: str, plan: Plan) -> str:
-    """A projection's sums, added onto what is given as source text: a bias, or what the layer is so far."""
-    x, after = operation.input.name, plan.layouts.after(operation)
-    if copy := plan.layouts.copy_for(operation.connection):
-        x = _copy_name(copy, plan)
+def _projected(
+    scope: Scope, operation: Project, onto: Expression | None, plan: Plan, copies: Copies
+) -> Expression:
+    """A projection's sums, added onto what is given: a bias, or what the layer is so far."""
+    x, after = scope.user(operation.input.name), plan.layouts.after(operation)
+    if plan.layouts.copy_for(operation.connection):
+        x = copies[operation.input.name]
     if before := plan.layouts.before(operation):
-        x = f"{_conversion(before)}({x})"
-    if is_identity(operation):
-        y, added = x, ""
+        x = _converted(scope, x, before)
+    layer = scope.user(operation.layer)
+    # What is transposed takes a bias along, and not an array, which is in the other layout.
+    takes = not is_identity(operation) and not (after and onto == layer)
+    y: Expression = x
+    if not is_identity(operation):
+        given: dict[str, Given] = {"onto": onto} if onto is not None and takes else {}
+        y = scope.name("self").get(operation.connection)(x, **given)
+    if after:
+        y = _converted(scope, y, after)
+    return y if onto is None or takes else scope.expression("y + onto", y=y, onto=onto)
+
+
+def _bias(operation: AddBias, module: Attribute) -> Expression:
+    return module.get("bias") if operation.by_unit else module.get("unit_bias")()
+
+
+def _forward(scope: Scope, plan: Plan) -> Function:
+    graph = plan.graph
+    inputs = [data.name for data in graph.inputs]
+    values = scope.name("self").get("layers")(*map(scope.user, inputs))
+    if len(graph.outputs) == 1:
+        value = _returned(scope, values, graph.value(graph.outputs[0]), plan)
+        body = scope.statements("return value", value=value)
+        returns = scope.name("Tensor")
     else:
-        # What is transposed takes a bias along, and not an array, which is in the other layout.
-        added = onto if not after or onto != operation.layer else ""
-        y = f"self.{operation.connection}({x}{f', onto={added}' if added else ''})"
-    y = f"{_conversion(after)}({y})" if after else y
-    return f"{y} + {onto}" if onto and not added else y
+        given = [_returned(scope, scope.name("values"), graph.value(name), plan) for name in graph.outputs]
+        body = scope.statements("values = computed\nreturn *given,", computed=values, given=given)
+        returns = scope.expression("tuple[Tensor, ...]")
+    return _method(scope, "forward", inputs, [*body], returns, f"{shapes_text(graph)}.")
 
 
-def _copy_name(copy: Copy, plan: Plan) -> str:
-    """What a copy in the other layout is called."""
-    name = f"{copy.value}_{copy.to.replace(' ', '_')}"
-    while name in plan.graph.values:
-        name += "_"
-    return name
+def _returned(scope: Scope, values: Expression, layer: Value, plan: Plan) -> Expression:
+    """An output as it is returned: batch first."""
+    value = values.at(layer.name)
+    if plan.layouts.of(layer.name) == "batch first":
+        return value
+    return scope.expression("returned(value, units)", value=value, units=layer.units)
 
 
-def _copies(value: str, plan: Plan) -> list[str]:
-    """The line that makes the copy of a value, if there is one."""
-    copy = plan.layouts.copy_of(value)
-    return [f"{_copy_name(copy, plan)} = {_conversion(copy.to)}({value})"] if copy else []
+def _loss(scope: Scope, graph: Graph) -> list[Function]:
+    """The method `loss`, if there is a term for it."""
+    terms = _terms(scope, graph)
+    if not terms:
+        return []
+    body = [*_loss_checks(scope, graph), *returned_sum(terms, scope.name("total"))]
+    said, arguments = "The loss of the network above, a mean over the batch.", [*loss_arguments(graph)]
+    return [_method(scope, "loss", arguments, body, scope.name("Tensor"), said)]
 
 
-def _conversion(to: Layout) -> str:
-    return "to_units_first" if to == "units first" else "to_batch_first"
+def _loss_checks(scope: Scope, graph: Graph) -> list[Statement]:
+    """What holds what the loss reads to its shapes: nothing is broadcast, and no code left out."""
+    if not graph.losses:
+        return []
+    first, checks = graph.losses[0].prediction, dict[str, tuple[Statement, ...]]()
+    for term in graph.losses:
+        y, shape = term.prediction, graph.value(term.prediction).shape
+        checks[y] = _flat(scope, y, shape)
+    for term in graph.losses:
+        y, t, shape = term.prediction, term.target, graph.value(term.prediction).shape
+        if not term.loss.codes:
+            checks.setdefault(t, _flat(scope, t, shape, scope.user(y).get("dtype")))
+            continue
+        codes = scope.statements(
+            "t = class_codes(name, t, batch, shape, classes)",
+            t=scope.user(t),
+            name=t,
+            shape=shape[:-1],
+            classes=shape[-1],
+        )
+        checks.setdefault(t, codes)
+    batch = _batch(scope, first, graph.value(first).shape)
+    return [*batch, *(line for lines in checks.values() for line in lines)]
 
 
-def _bias(operation: AddBias, layer: str) -> str:
-    if operation.by_unit:
-        return f"self.{layer}.bias"
-    return f"self.{layer}.unit_bias()"
+def _terms(scope: Scope, graph: Graph) -> list[Expression]:
+    """The terms of the loss."""
+    terms: list[Expression] = []
+    for term in graph.losses:
+        y, shape = term.prediction, graph.value(term.prediction).shape
+        prediction: Expression = scope.user(y)
+        if term.loss.codes and len(shape) > 1:
+            prediction = scope.expression("y.reshape(-1, classes)", y=prediction, classes=shape[-1])
+        spelled = parts.spelled(scope, LOSSES, term.loss.name, y=prediction, t=scope.user(term.target))
+        terms.append(scaled(term.coefficient, spelled))
+    for penalty in graph.penalties:
+        weight = scope.name("self").get(graph.weighted[penalty.parameter].connection).get("weight")
+        spelled = parts.spelled(scope, PENALTIES, penalty.penalty.name, w=weight)
+        terms.append(scaled(penalty.coefficient, spelled))
+    return terms
 
 
 TARGET = Target("torch", render)

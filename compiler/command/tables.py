@@ -53,10 +53,9 @@ def _transposes(explanation: Explanation) -> list[str]:
     targets = {f.connection: f.target for f in explanation.connections}
     lines: list[str] = []
     for t in explanation.transposes:
-        summed = not t.inside and targets.get(t.connection or "") == t.value
+        summed = targets.get(t.connection or "") == t.value
         of = f"the sum of {t.connection}" if summed else t.value
-        inside = ", in the kernel unless compiled" if t.inside else ""
-        lines.append(f"PyTorch transposes {of} to {t.to}, {t.units:,} units: {t.reason}{inside}")
+        lines.append(f"PyTorch transposes {of} to {t.to}, {t.units:,} units: {t.reason}")
     return lines
 
 

@@ -146,7 +146,6 @@ KERNELS = frozenset(
         "AlongEdges",
         "BandOrder",
         "BandProjection",
-        "BandSum",
         "BatchNorm",
         "BatchedModel",
         "Bias",
@@ -190,12 +189,6 @@ KERNELS = frozenset(
         "array_of",
         "arrays_of",
         "assign_arrays",
-        "band_cuts",
-        "band_dot",
-        "band_ranges",
-        "band_slices",
-        "band_sum",
-        "band_units",
         "batch_first",
         "batch_norm",
         "batch_norm_gradient",
@@ -232,6 +225,7 @@ KERNELS = frozenset(
         "every_pair",
         "extended",
         "flat",
+        "frozen",
         "gathered",
         "gelu",
         "gelu_derivative",
@@ -264,8 +258,6 @@ KERNELS = frozenset(
         "refuse_other_edges",
         "refuse_other_units",
         "returned",
-        "reverse_band_ranges",
-        "reverse_band_sum",
         "row_products",
         "same_index",
         "same_sizes",
@@ -288,7 +280,6 @@ KERNELS = frozenset(
         "unit_fan_in",
         "units_first",
         "units_in_table",
-        "weighted_slices",
     ]
 )
 
@@ -327,7 +318,6 @@ CLASSES = frozenset(name for name in dir(builtins) if name[0].isupper()) | froze
     [
         "Any",
         "BandProjection",
-        "BandSum",
         "BlockDot",
         "BlockProjection",
         "BlockSum",

@@ -22,7 +22,7 @@ SMALL_MATRIX, MATRIX_PER_EDGE = 1 << 16, 40
 TEXTS: dict[Kernel, str] = {
     "dense": "one matrix product",
     "diagonal": "a product by unit",
-    "band": "gathered by edge, and shifted slices where compiled",
+    "band": "shifted slices, and in PyTorch gathered by edge",
     "blocks": "products of blocks",
     "masked": "a small dense product, with zeros where there is no edge",
     "edges": "gathered by edge",

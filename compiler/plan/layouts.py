@@ -21,7 +21,7 @@ from .choice import Kernel
 Layout: TypeAlias = Literal["batch first", "units first"]
 
 # What a kernel reads and writes: along edges always units first, a matrix either, the others what they read.
-# A band does, too, but inside it is units first: what comes and goes batch first, it transposes itself.
+# A band is gathered along its edges, too: PyTorch has no kernel of its own for it.
 FIXED: frozenset[Kernel] = frozenset(["edges", "band"])
 FREE: frozenset[Kernel] = frozenset(["dense", "masked"])
 
@@ -31,7 +31,7 @@ class Transpose:
     """A copy of a value in the other layout; where it is trained through, its gradient is copied back.
 
     `value` is an input or a layer; `connection` is whose reading or result it is, None for one that serves
-    all, or what is returned. What is `inside` is done by the kernel.
+    all, or what is returned.
     """
 
     value: str
@@ -39,7 +39,6 @@ class Transpose:
     to: Layout
     units: int
     reason: str
-    inside: bool = False
 
 
 @record
@@ -99,8 +98,7 @@ class Layouts:
 
     @cached_property
     def _transposed(self) -> Mapping[tuple[str, str | None], Layout]:
-        """Where something is transposed in the open; a value is not, there and back, for one connection."""
-        return {(t.value, t.connection): t.to for t in self.transposes if not t.inside}
+        return {(t.value, t.connection): t.to for t in self.transposes}
 
 
 @record
@@ -141,7 +139,7 @@ class _Network:
             kernel = kernels[projection.connection]
             if kernel in FIXED:
                 self._add(source, self.scale * self.units[source], 0)
-                self._add(target, self.scale * self.units[target] + (kernel == "edges"), 0)
+                self._add(target, self.scale * self.units[target] + 1, 0)
             elif kernel not in FREE:
                 bond = self.scale * min(self.units[source], self.units[target])
                 self.bonds[target].append((source, bond))
@@ -187,13 +185,8 @@ class _Network:
         source, target, connection = projection.input.name, projection.layer, projection.connection
         kernel, to = self.kernels[connection], _layout(target in first)
         units = self.units[target]
-        if kernel == "band" and not {source, target} & first:
-            why = "a band is computed units first"
-            into = Transpose(source, connection, "units first", self.units[source], why, True)
-            return _Around(None, (into, Transpose(target, connection, "batch first", units, why, True)))
         if kernel in FIXED:
-            why = f"{kernel} computes units first"
-            result = Transpose(target, connection, to, units, why)
+            result = Transpose(target, connection, to, units, "edges computes units first")
             return _Around("units first", () if target in first else (result,))
         if kernel in FREE:
             return _Around(None, ())

@@ -161,12 +161,11 @@ def test_what_several_connections_read_is_transposed_once(tmp_path: Path) -> Non
     assert layouts.of("x") == "batch first"
 
 
-def test_a_band_alone_is_left_to_its_kernel(tmp_path: Path) -> None:
-    """Compiled, it needs no transpose, and else its kernel makes them."""
+def test_a_band_is_gathered_along_its_edges(tmp_path: Path) -> None:
+    """PyTorch has no kernel of its own for it."""
     band = "{ i -> i + d : d in -1..1 ; outside = wrap }"
     layouts = layouts_of(tmp_path, f"input x[1000]\nlayer y[1000]\nconnect x -> y : {band}\n")
-    assert layouts.units_first == ()
-    assert [(t.value, t.inside) for t in layouts.transposes] == [("x", True), ("y", True)]
+    assert [(t.value, t.to) for t in layouts.transposes] == [("x", "units first"), ("y", "batch first")]
     between = layouts_of(
         tmp_path,
         f"input x[9]\nlayer a[1000]\nlayer b[1000]\nlayer y[9]\nconnect x -> a : all\n"

@@ -155,6 +155,18 @@ def test_sums_subtract_and_are_cut_where_they_are_long() -> None:
     assert len(summed(a, [b] * 250)) == 3
 
 
+def test_the_first_factor_of_a_product_or_quotient_is_scaled() -> None:
+    scope = _Everything(Vocabulary({}, frozenset()), frozenset())
+    quotient = scope.expression("f(a) / len(a)")
+    terms = [scaled(0.5, quotient), scaled(-1, quotient), scaled(-2, scope.expression("a + b"))]
+    assert printed(_returned(sum_of(terms))) == "return 0.5 * f(a) / len(a) - f(a) / len(a) - 2 * (a + b)"
+
+
+def test_an_ellipsis_is_quoted() -> None:
+    scope = _Everything(Vocabulary({}, frozenset()), frozenset())
+    assert printed(_returned(scope.expression("tuple[Tensor, ...]"))) == "return tuple[Tensor, ...]"
+
+
 def _returned(value: Expression) -> list[Return]:
     return [Return(value)]
 

@@ -228,9 +228,12 @@ FAULTS: tuple[Fault, ...] = (
     InText("layers exchanged", "torch", r'"(\w+)": (\w+),(\s+)"(\w+)": (\w+)', r'"\1": \5,\3"\4": \2'),
     # --- Keras
     InText("bias dropped", "keras", r"\n    \w+ = Bias\([^\n]*\)\(\w+\)(?=\n)", ""),
-    InText("activation swapped", "keras", r'Activation\("tanh"', 'Activation("sigmoid"'),
-    InText("activation swapped", "keras", r'Activation\("sigmoid"', 'Activation("tanh"'),
-    InText("activation swapped", "keras", r'Activation\("relu"', 'Activation("softplus"'),
+    InText(
+        "bias dropped", "keras", r"(Dense\(\s*\d+,)(?![^\n]*use_bias)([^\n]* name)", r"\1 use_bias=False,\2"
+    ),
+    InText("activation swapped", "keras", r'(Activation\(|activation=)"tanh"', r'\1"sigmoid"'),
+    InText("activation swapped", "keras", r'(Activation\(|activation=)"sigmoid"', r'\1"tanh"'),
+    InText("activation swapped", "keras", r'(Activation\(|activation=)"relu"', r'\1"softplus"'),
     InText("activation swapped", "keras", r" Gelu\(", " GeluTanh("),
     InText("activation's number changed", "keras", r"LeakyRectifier\(0\.2", "LeakyRectifier(0.1"),
     InText("factor changed", "keras", r"Scale\(0\.7", "Scale(0.8"),
@@ -244,9 +247,9 @@ FAULTS: tuple[Fault, ...] = (
         r"return of_x, tables\.forward",
         "return of_x, 2 * tables.forward",
     ),
-    InText("loss reduction changed", "keras", r"keras\.ops\.mean\(each, axis", "keras.ops.sum(each, axis"),
-    InText("loss reduction changed", "keras", r"keras\.ops\.mean\(mae", "keras.ops.sum(mae"),
-    InText("loss reduction changed", "keras", r"keras\.ops\.sum\(each, axis", "keras.ops.mean(each, axis"),
+    InText("loss reduction changed", "keras", r"ops\.mean\((keras\.ops\.square\()", r"ops.sum(\1"),
+    InText("loss reduction changed", "keras", r"ops\.mean\((keras\.ops\.abs\()", r"ops.sum(\1"),
+    InText("loss reduction changed", "keras", r"ops\.sum\((keras\.ops\.square\(y)", r"ops.mean(\1"),
     InText("loss reduction changed", "keras", r"return keras\.ops\.sparse", "return 2 * keras.ops.sparse"),
     InText("regulariser dropped", "keras", r" (kernel_)?regularizer=Penalty\([^)]*\),", ""),
     InText("regulariser swapped", "keras", r"Penalty\(l2=", "Penalty(l1="),
@@ -897,7 +900,7 @@ FAULTS += (
     InText(
         "Keras: another weight trained",
         "keras",
-        r"(?s)(        self\.weight = None\n)(.*?)keras\.ops\.cast\(y, dtype\)\n",
+        r"(?s)(        self\.weight: Any = None\n)(.*?)keras\.ops\.cast\(y, dtype\)\n",
         r'\1        self.dense = self.add_weight(name="dense", shape=self.shape[::-1], initializer="zeros")\n'
         r"\2keras.ops.cast(y, dtype) + keras.ops.matmul(x, self.dense)\n",
         "holds_the_variables",
@@ -928,7 +931,7 @@ FAULTS += (
     InText(
         "Keras: loss averaged over samples",
         "keras",
-        r"(return [\d.* ]*keras\.ops\.mean\(\w+), axis=[^\n]*\n",
+        r"(keras\.ops\.mean\(keras\.ops\.\w+\([^\n]*\)), axis=[^\n]*\n",
         r"\1)\n",
         "same_compiled",
     ),

@@ -25,8 +25,8 @@ LATTICE = SPECS.parent.parent / "examples" / "lattice.nnspec"
 BUILDS = {
     "numpy": [(ZOO, "edges"), (PART, None), (NAMED, None)],
     "torch": [
-        *((ZOO, kernel) for kernel in ("edges", "band", "masked")),
-        *((TILES, kernel) for kernel in ("edges", "band", "blocks")),
+        *((ZOO, kernel) for kernel in ("edges", "masked")),
+        *((TILES, kernel) for kernel in ("edges", "blocks")),
         (PART, "edges"),
         (NAMED, None),
         (LATTICE, None),
@@ -36,7 +36,6 @@ BUILDS = {
 # for are held one by one by `tests/kernels` and `tests/targets`.
 REASONS = {
     "said in a refusal": ("axes = ", "edge = int(", "raise "),
-    "for sources that a band does not reach, which `tests/kernels` hold": ("laps.append(y.new_zeros(",),
     "on a GPU": ("return torch.ops.aten._embedding_bag_per_sample_weights_backward(",),
 }
 Preferring = Callable[[str | None], AbstractContextManager[None]]

@@ -178,7 +178,6 @@ def test_numpy(wiring: Wiring, batch: int, seed: int, dtype: str) -> None:
 
 def torch_layers(wiring: Wiring, **options: bool) -> Iterator[Any]:
     """A layer of every kernel that can compute these edges."""
-    from nnspec.backends.torch.kernels.band import BandProjection
     from nnspec.backends.torch.kernels.blocks import BlockProjection
     from nnspec.backends.torch.kernels.edges import EdgeProjection
     from nnspec.backends.torch.kernels.masked import MaskedProjection
@@ -186,8 +185,6 @@ def torch_layers(wiring: Wiring, **options: bool) -> Iterator[Any]:
     yield EdgeProjection(wiring.source, wiring.target, wiring.shape, **options)
     for units_first in (False, True):
         yield MaskedProjection(wiring.source, wiring.target, wiring.shape, units_first=units_first, **options)
-    if wiring.band:
-        yield BandProjection(wiring.shape, *wiring.band, **options)
     if wiring.blocks:
         yield BlockProjection(wiring.shape, *wiring.blocks, **options)
 

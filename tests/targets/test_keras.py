@@ -14,6 +14,9 @@ import keras
 import numpy as np
 import pytest
 
+from nnspec.backends.registry import TARGETS
+from nnspec.compiler.plan.choice import TEXTS
+
 from .. import processes
 
 ROOT = Path(__file__).parent.parent.parent
@@ -112,6 +115,10 @@ def test_outputs_of_several_dimensions_are_called_by_their_layers(
     targets = {"o": rng.random((8, 2)), "s": rng.integers(3, size=(8, 2))}
     model.fit(rng.random((8, 3)), targets, verbose=0)
     assert model.predict(rng.random((5, 3)), verbose=0)[1].shape == (5, 2, 3)
+
+
+def test_every_kernel_that_can_be_planned_is_there() -> None:
+    assert TARGETS["keras"]().kernels == {*TEXTS}
 
 
 # ----------------------------------------------------------------------------------- precision, compilation

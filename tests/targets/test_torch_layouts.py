@@ -16,7 +16,7 @@ from nnspec.backends.emit import write
 from nnspec.compiler import compile_spec
 from nnspec.compiler.command.explain import explained
 
-KERNELS = pytest.mark.parametrize("kernel", ["edges", "band", "blocks", "masked"])
+KERNELS = pytest.mark.parametrize("kernel", ["edges", "blocks", "masked"])
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 BATCHES = [(), (1,), (8,), (2, 4), (3, 1, 2), (0,), (3, 0)]
-KERNELS = pytest.mark.parametrize("kernel", ["edges", "band", "blocks", "masked"])
+KERNELS = pytest.mark.parametrize("kernel", ["edges", "blocks", "masked"])
 LAYOUTS = pytest.mark.parametrize(
     "kernel", ["edges", "masked"]
 )  # units first wherever it can be, and nowhere

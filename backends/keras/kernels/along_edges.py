@@ -1,7 +1,6 @@
 """What all layers along edges share, however their edges are given."""
 
-# The functions of keras.ops have no types, so pyright takes what they return for None.
-# pyright: reportOptionalSubscript=false, reportOptionalOperand=false, reportOptionalMemberAccess=false
+from typing import Any
 
 import keras
 import numpy as np
@@ -48,7 +47,7 @@ class AlongEdges(keras.layers.Layer):
         self.shape = (int(shape[0]), int(shape[1]))
         self.weighted = weighted
         self.regularizer = keras.regularizers.get(regularizer)
-        self._digest = None
+        self._digest: Any = None
 
     def add_edges(self, count):
         """Makes the layer one of `count` edges."""
@@ -58,7 +57,7 @@ class AlongEdges(keras.layers.Layer):
 
     def build(self, input_shape):
         """Makes the weight, of shape (edges,), zero until values are loaded."""
-        self.weight = None
+        self.weight: Any = None
         if self.weighted:
             self.weight = self.add_weight(
                 name="weight",
@@ -100,7 +99,8 @@ class AlongEdges(keras.layers.Layer):
     def digest(self):
         """The SHA-256 of the edges as four int64."""
         if self._digest is None:
-            self._digest = edge_digest(*self.edges(), self.shape)
+            source, target = self.edges()
+            self._digest = edge_digest(source, target, self.shape)
         return self._digest.copy()
 
     def compute_output_shape(self, input_shape):
@@ -166,7 +166,15 @@ class ListedEdges(AlongEdges):
     """
 
     def __init__(
-        self, shape, source=None, target=None, *, weighted=True, regularizer=None, edges=None, **kwargs
+        self,
+        shape,
+        source: Any = None,
+        target: Any = None,
+        *,
+        weighted=True,
+        regularizer=None,
+        edges: Any = None,
+        **kwargs,
     ):
         super().__init__(shape, weighted, regularizer, **kwargs)
         if edges is not None:

@@ -4,9 +4,7 @@ Everything is a sum of slices, so there is no table of edges but for some target
 first: a slice along the units is as contiguous as the array, and nothing has to be transposed.
 """
 
-# The functions of keras.ops have no types, so pyright takes what they return for None.
-# pyright: reportOptionalSubscript=false, reportOptionalOperand=false, reportOptionalMemberAccess=false
-# pyright: reportIndexIssue=false
+from typing import Any
 
 import keras
 import numpy as np
@@ -165,15 +163,15 @@ class BandProjection(AlongEdges):
         rule = {"offsets": list(self.offsets), "stride": self.stride, "wrap": self.wrap}
         return {**super().get_config(), **rule}
 
-    def project(self, x, weight, dtype):
+    def project(self, x: Any, weight, dtype):
         """The output, and a function for the gradients (`AlongEdges`)."""
         (n_target, n_source), offsets, stride = self.shape, self.offsets, self.stride
         weight = keras.ops.ones((self.count,), dtype) if weight is None else weight
-        matrix = self._indices.apart(lambda: self._order.matrix(weight), (len(offsets), n_target), dtype)
+        matrix: Any = self._indices.apart(lambda: self._order.matrix(weight), (len(offsets), n_target), dtype)
         before = max(0, -offsets[0])
         behind = max(0, stride * (n_target - 1) + offsets[-1] + 1 - n_source)
         x = self._extended(keras.ops.cast(x, dtype), before, behind, self.wrap)
-        by_rest = [x]
+        by_rest: Any = [x]
         if stride > 1:  # a slice with a stride is slow, so those with the same remainder are put together
             x = keras.ops.pad(x, ((0, 0), (0, -x.shape[1] % stride)))
             by_rest = keras.ops.reshape(x, (-1, x.shape[1] // stride, stride))
@@ -203,7 +201,8 @@ class BandProjection(AlongEdges):
 
     def _extended(self, values, before, behind, wrap):
         """`extended`, where the compiler would otherwise do it number by number in the loop that reads it."""
-        shape = (keras.ops.shape(values)[0], before + values.shape[1] + behind)
+        rows: Any = keras.ops.shape(values)
+        shape = (rows[0], before + values.shape[1] + behind)
         return self._indices.apart(lambda: extended(values, before, behind, wrap), shape, values.dtype)
 
     def _back(self, upstream, matrix, before, behind):
@@ -213,11 +212,11 @@ class BandProjection(AlongEdges):
             return self._spread(upstream, matrix, self.offsets, n_source, self.wrap)
         # Laps of another length than the ring of targets: as if on a line, which is then laid round the ring.
         offsets = [before + offset for offset in self.offsets]
-        line = self._spread(upstream, matrix, offsets, before + n_source + behind, False)
+        line: Any = self._spread(upstream, matrix, offsets, before + n_source + behind, False)
         line = keras.ops.pad(line, ((0, 0), (-before % n_source, -behind % n_source)))
         return keras.ops.sum(keras.ops.reshape(line, (-1, line.shape[1] // n_source, n_source)), axis=1)
 
-    def _spread(self, upstream, matrix, offsets, n_source, wrap):
+    def _spread(self, upstream: Any, matrix: Any, offsets, n_source, wrap):
         """As `_back`. For sources with the same remainder by the stride it is a band, the other way round."""
         stride, n_target = self.stride, self.shape[0]
         length = -(-n_source // stride)  # how many sources have the same remainder, or one less
@@ -225,7 +224,7 @@ class BandProjection(AlongEdges):
         before, behind = max(0, shifts[-1]), max(0, length - n_target - shifts[0])
         upstream = self._extended(upstream, before, behind, wrap)
         matrix = self._extended(matrix, before, behind, wrap)
-        sums = [None] * stride
+        sums: Any = [None] * stride
         for k, (offset, shift) in enumerate(zip(offsets, shifts, strict=True)):
             read = slice(before - shift, before - shift + length)
             term, rest = upstream[:, read] * matrix[k, read], offset % stride
@@ -233,4 +232,5 @@ class BandProjection(AlongEdges):
         sums = [keras.ops.zeros_like(upstream[:, :length]) if part is None else part for part in sums]
         if stride == 1:
             return sums[0]
-        return keras.ops.reshape(keras.ops.stack(sums, axis=2), (-1, stride * length))[:, :n_source]
+        line: Any = keras.ops.reshape(keras.ops.stack(sums, axis=2), (-1, stride * length))
+        return line[:, :n_source]

@@ -1,7 +1,6 @@
 """Batch normalisation with the conventions of PyTorch."""
 
-# The functions of keras.ops have no types, so pyright takes what they return for None.
-# pyright: reportOptionalSubscript=false, reportOptionalOperand=false, reportOptionalMemberAccess=false
+from typing import Any
 
 import keras
 
@@ -55,7 +54,7 @@ class BatchNorm(keras.layers.Layer):
         self.running_mean = variable("running_mean", "zeros", False)
         self.running_var = variable("running_var", "ones", False)
 
-    def call(self, x, training=False):
+    def call(self, x: Any, training=False):
         """Maps (batch, units) to the same shape; `training` says which statistics to use."""
         dtype = self.compute_dtype
         x = keras.ops.cast(x, "float32" if dtype in ("float16", "bfloat16") else dtype)
@@ -64,15 +63,18 @@ class BatchNorm(keras.layers.Layer):
                 raise ValueError(
                     f"Layer `{self.name}` cannot be trained on a batch of one: it has no variance."
                 )
-            mean = keras.ops.mean(x, axis=0)
+            mean: Any = keras.ops.mean(x, axis=0)
             centred = x - mean
-            variance = keras.ops.mean(keras.ops.square(centred), axis=0)
-            self._move_statistics(mean, variance, keras.ops.cast(keras.ops.shape(x)[0], x.dtype))
+            variance: Any = keras.ops.mean(keras.ops.square(centred), axis=0)
+            shape: Any = keras.ops.shape(x)
+            self._move_statistics(mean, variance, keras.ops.cast(shape[0], x.dtype))
         else:
             centred = x - keras.ops.cast(self.running_mean, x.dtype)
             variance = keras.ops.cast(self.running_var, x.dtype)
-        factor = keras.ops.cast(self.weight, x.dtype) * keras.ops.rsqrt(variance + self.eps)
-        return keras.ops.cast(centred * factor + keras.ops.cast(self.bias, x.dtype), dtype)
+        weight: Any = keras.ops.cast(self.weight, x.dtype)
+        bias: Any = keras.ops.cast(self.bias, x.dtype)
+        factor = weight * keras.ops.rsqrt(variance + self.eps)
+        return keras.ops.cast(centred * factor + bias, dtype)
 
     def _move_statistics(self, mean, variance, n):
         """Moves the running statistics towards those of a batch of `n`."""

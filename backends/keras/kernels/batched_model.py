@@ -1,8 +1,6 @@
 """A functional model whose batch has any number of dimensions."""
 
-# The functions of keras.ops have no types, so pyright takes what they return for None.
-# pyright: reportOptionalMemberAccess=false, reportIncompatibleVariableOverride=false
-# pyright: reportIncompatibleMethodOverride=false, reportAttributeAccessIssue=false
+from typing import Any
 
 import keras
 
@@ -31,7 +29,8 @@ class BatchedModel(keras.Model):
         arrays, batch = self._given(inputs)
         if len(batch) == 1:
             return super().call(inputs, training=training, mask=mask, **kwargs)
-        before = keras.ops.shape(arrays[0])[: len(batch)]
+        shape: Any = keras.ops.shape(arrays[0])
+        before = shape[: len(batch)]
         flat = [
             keras.ops.reshape(x, (-1, *tensor.shape[1:]))
             for tensor, x in zip(self.inputs, arrays, strict=True)
@@ -39,11 +38,11 @@ class BatchedModel(keras.Model):
         outputs = super().call(flat if len(flat) > 1 else flat[0], training=training, **kwargs)
         return keras.tree.map_structure(lambda y: keras.ops.reshape(y, (*before, *y.shape[1:])), outputs)
 
-    def load_weights(self, filepath, **kwargs):
+    def load_weights(self, filepath, *arguments, **kwargs):
         """As that of `keras.Model`; where a layer refuses what was saved, all variables stay as they were."""
         before = self.get_weights()
         try:
-            super().load_weights(filepath, **kwargs)
+            super().load_weights(filepath, *arguments, **kwargs)
         except Exception:
             self.set_weights(before)
             raise
@@ -65,13 +64,13 @@ class BatchedModel(keras.Model):
     def _given(self, inputs):
         """What is given for each of `self.inputs`, as arrays, and the dimensions of the batch."""
         names = [tensor.name for tensor in self.inputs]
-        given = inputs
+        given: Any = inputs
         if isinstance(inputs, dict):
             given = [inputs[name] for name in names if name in inputs]
         given = keras.tree.flatten(given)
         if len(given) != len(names):
             raise ValueError(f"The inputs are {', '.join(names)}, but {len(given)} are given.")
-        arrays = [x if hasattr(x, "shape") else keras.ops.convert_to_tensor(x) for x in given]
+        arrays: Any = [x if hasattr(x, "shape") else keras.ops.convert_to_tensor(x) for x in given]
         shapes = [(t.name, x.shape, t.shape[1:]) for t, x in zip(self.inputs, arrays, strict=True)]
         return arrays, batch_of(shapes)
 
@@ -81,7 +80,8 @@ def batch_of(given):
 
     Raises ValueError if a shape is not (*batch, *declared), or if batches differ.
     """
-    first, batch = "", None
+    first = ""
+    batch: Any = None
     for name, shape, declared in given:
         shape, declared = tuple(shape), tuple(declared)
         before = max(len(shape) - len(declared), 0)

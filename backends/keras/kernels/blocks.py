@@ -1,11 +1,8 @@
 """A connection of whole blocks of units: many small matrix products at once."""
 
-# The functions of keras.ops have no types, so pyright takes what they return for None.
-# pyright: reportOptionalSubscript=false, reportOptionalOperand=false, reportOptionalMemberAccess=false
-# pyright: reportIndexIssue=false
-
 import base64
 import zlib
+from typing import Any
 
 import keras
 import numpy as np
@@ -66,7 +63,8 @@ class BlockPlan:
 
     def inputs(self, values):
         """For each group what it reads, of shape (count, batch, k * width), from (batch, blocks, width)."""
-        batch, width = keras.ops.shape(values)[0], values.shape[2]
+        shape: Any = keras.ops.shape(values)
+        batch, width = shape[0], values.shape[2]
         for _, members, _, count, k in self.groups:
             read = keras.ops.reshape(self.taken(values, members, 1), (batch, count, k * width))
             yield keras.ops.transpose(read, (1, 0, 2))
@@ -212,7 +210,8 @@ class BlockProjection(AlongEdges):
 
     def project(self, x, weight, dtype):
         """The output, and a function for the gradients (`AlongEdges`)."""
-        batch, (height, width) = keras.ops.shape(x)[0], self.block
+        shape: Any = keras.ops.shape(x)
+        batch, (height, width) = shape[0], self.block
         weight = keras.ops.ones((self.count,), dtype) if weight is None else weight
         rows = keras.ops.reshape(weight, (-1, width))
         x = keras.ops.reshape(keras.ops.cast(x, dtype), (batch, self.blocks[1], width))

@@ -1,7 +1,6 @@
 """What a loss compares: shapes that are checked, and codes in range."""
 
-# The functions of keras.ops have no types, so pyright takes what they return for None.
-# pyright: reportOptionalSubscript=false, reportOptionalOperand=false, reportOperatorIssue=false
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,7 +16,7 @@ def check_compared(prediction, y_pred, target, y_true, shape):
     batch_of([(prediction, y_pred.shape, shape), (target, y_true.shape, shape)])
 
 
-def coded(prediction, y_pred, target, y_true, shape):
+def coded(prediction, y_pred: Any, target, y_true: Any, shape):
     """Class codes (*batch, ...) as int32, and logits (*batch, ..., classes) to compare them with.
 
     Keras makes codes floats on their way here, and gives them a last dimension of 1 by custom: both are
@@ -32,7 +31,7 @@ def coded(prediction, y_pred, target, y_true, shape):
         y_true = keras.ops.squeeze(y_true, axis=-1)
     batch_of([(prediction, y_pred.shape, shape), (target, y_true.shape, shape[:-1])])
     classes = shape[-1]
-    codes = keras.ops.cast(y_true, "int32")
+    codes: Any = keras.ops.cast(y_true, "int32")
     right = (codes >= 0) & (codes < classes) & (keras.ops.cast(codes, y_true.dtype) == y_true)
     wanted = f"`{target}` must hold integers from 0 to {classes - 1}"
     if keras.backend.standardize_dtype(y_true.dtype) == "bool":
@@ -40,10 +39,11 @@ def coded(prediction, y_pred, target, y_true, shape):
     try:
         known, all_right = np.asarray(y_true), np.asarray(right)
     except (NotImplementedError, TypeError, RuntimeError):
-        mark = keras.ops.where(right, 0.0, float("nan"))
+        mark: Any = keras.ops.where(right, 0.0, float("nan"))
         if keras.backend.backend() != "tensorflow":  # JAX would leave the sample out
             codes = keras.ops.clip(codes, 0, classes - 1)
-        return codes, y_pred + keras.ops.cast(mark, y_pred.dtype)[..., None]
+        mark = keras.ops.cast(mark, y_pred.dtype)
+        return codes, y_pred + mark[..., None]
     if not all_right.all():
         raise ValueError(f"{wanted}, but holds {known[~all_right][0]}.")
     return codes, y_pred

@@ -6,13 +6,9 @@ edges, which are worked out once, in numpy, when the layer is made. Nothing of s
 edges x batch is ever held.
 """
 
-# The functions of keras.ops have no types, so pyright takes what they return for None.
-# pyright: reportOptionalSubscript=false, reportOptionalOperand=false, reportOptionalMemberAccess=false
-# pyright: reportIndexIssue=false
-
 import math
 import weakref
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -29,7 +25,8 @@ class IndexArrays:
     """
 
     def __init__(self):
-        self._parts, self._size, self._tensor = [], 0, None
+        self._parts, self._size = [], 0
+        self._tensor: Any = None
 
     def add(self, array):
         """Adds an array; returns the (start, shape) under which `read` finds it."""
@@ -147,7 +144,8 @@ class GatherPlan:
             values, weight = joined(pieces), None
             sums.append(values)
         if self.has_empty:
-            sums.append(keras.ops.zeros((1, keras.ops.shape(values)[1]), dtype))
+            shape: Any = keras.ops.shape(values)
+            sums.append(keras.ops.zeros((1, shape[1]), dtype))
         sums = joined(sums)
         return sums if self.place is None else keras.ops.take(sums, read(self.place), axis=0)
 
@@ -169,7 +167,7 @@ class GatherPlan:
             right = keras.ops.cast(right, dtype)
             rows = read(table)
             for j in range(table[1][0]):
-                left = keras.ops.cast(keras.ops.take(values, rows[j], axis=0), dtype)
+                left: Any = keras.ops.cast(keras.ops.take(values, rows[j], axis=0), dtype)
                 products.append(keras.ops.sum(left * right, axis=1))
         if not products:
             return keras.ops.zeros((0,), dtype)
@@ -225,7 +223,8 @@ def sum_rows(values, table, factor, dtype):
 
 def units_first(x, indices):
     """Transposes (batch, units) to (units, batch), in memory too: flattening leaves no other choice."""
-    batch, units = keras.ops.shape(x)[0], x.shape[1]
+    shape: Any = keras.ops.shape(x)
+    batch, units = shape[0], x.shape[1]
 
     def flat():
         return keras.ops.reshape(keras.ops.transpose(x), (-1,))
@@ -235,9 +234,10 @@ def units_first(x, indices):
 
 def batch_first(plan, values, weight=None):
     """`plan.sum`, transposed to (batch, groups)."""
-    shape = (plan.n_groups, keras.ops.shape(values)[1])
+    shape: Any = keras.ops.shape(values)
     dtype = values.dtype if weight is None else weight.dtype
-    return keras.ops.transpose(plan.indices.apart(lambda: plan.sum(values, weight), shape, dtype))
+    sums = plan.indices.apart(lambda: plan.sum(values, weight), (plan.n_groups, shape[1]), dtype)
+    return keras.ops.transpose(sums)
 
 
 class EdgeProjection(ListedEdges):

@@ -6,6 +6,7 @@ The built-in ones round a constant to single precision on TensorFlow, which doub
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import keras
 
@@ -15,7 +16,8 @@ class Gelu(keras.layers.Layer):
 
     def call(self, x):
         """Any shape -> the same shape."""
-        return x / 2 * (1 + keras.ops.erf(x / math.sqrt(2)))
+        error_function: Any = keras.ops.erf(x / math.sqrt(2))
+        return x / 2 * (1 + error_function)
 
     def compute_output_shape(self, input_shape):
         """The same shape."""
@@ -27,7 +29,8 @@ class GeluTanh(keras.layers.Layer):
 
     def call(self, x):
         """Any shape -> the same shape."""
-        return x / 2 * (1 + keras.ops.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
+        share: Any = keras.ops.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))
+        return x / 2 * (1 + share)
 
     def compute_output_shape(self, input_shape):
         """The same shape."""

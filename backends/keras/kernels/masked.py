@@ -3,11 +3,8 @@
 Worth it where edges are so many that a gather for each costs more than a product with all pairs.
 """
 
-# The functions of keras.ops have no types, so pyright takes what they return for None.
-# pyright: reportOptionalSubscript=false, reportOptionalOperand=false, reportOptionalMemberAccess=false
-
 import weakref
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -28,7 +25,7 @@ class MatrixPlaces:
         self.shape = shape
         self.source, self.target = source.astype(np.int32), target.astype(np.int32)
         places = target.astype(np.int64) * shape[1] + source
-        self._places = keras.ops.convert_to_tensor(places.astype(np.int32))
+        self._places: Any = keras.ops.convert_to_tensor(places.astype(np.int32))
 
     def matrix(self, weight):
         """The weights of the edges, of shape (edges,), in a matrix of zeros."""

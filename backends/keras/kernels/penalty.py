@@ -5,6 +5,8 @@ The built-in regularizers hold theirs in single precision, which double precisio
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 
@@ -15,13 +17,15 @@ class Penalty(keras.regularizers.Regularizer):
         self.l1 = float(l1)
         self.l2 = float(l2)
 
-    def __call__(self, w):
+    def __call__(self, w) -> Any:
         """Any shape -> a scalar."""
         penalty = 0.0
         if self.l1:
-            penalty = self.l1 * keras.ops.sum(keras.ops.abs(w))
+            size: Any = keras.ops.sum(keras.ops.abs(w))
+            penalty = self.l1 * size
         if self.l2:
-            penalty = penalty + self.l2 * keras.ops.sum(keras.ops.square(w))
+            squares: Any = keras.ops.sum(keras.ops.square(w))
+            penalty = penalty + self.l2 * squares
         return penalty
 
     def get_config(self):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import keras
 import numpy as np
 
 from .expected import Expected
-from .keras_backends import as_given, called, differentiator, keras_needs, precision, pulled_back
+from .keras_backends import as_given, assign_all, called, differentiator, keras_needs, precision, pulled_back
 
 
 class KerasModel:
@@ -107,11 +110,26 @@ class KerasModel:
             loss = loss + ops.mean(function(ops.stop_gradient(tensors[t]), values[y]))
         return loss
 
+    @contextmanager
+    def _alone(self, connection: str) -> Iterator[Any]:
+        """The layer of a connection, while what else a dense one has within is a bias of zeros."""
+        weight = self.module.variables(self.model).get(f"{connection}.weight")
+        holders = [part for part in self.model.layers if any(held is weight for held in part.weights)]
+        part = holders[0] if holders else self.model.get_layer(connection)
+        if not isinstance(part, keras.layers.Dense):
+            yield part
+            return
+        biases = [] if part.bias is None else [part.bias]
+        before = [keras.ops.convert_to_numpy(bias) for bias in biases]
+        assign_all(biases, [np.zeros_like(bias) for bias in before])
+        with patch.object(part, "activation", None):
+            yield part
+        assign_all(biases, before)
+
     def project(self, connection: str, x: np.ndarray) -> np.ndarray:
         """One sparse connection by itself."""
-        with precision(self.dtype):
-            y = self.model.get_layer(connection)(keras.ops.convert_to_tensor(x, self.dtype))
-            return keras.ops.convert_to_numpy(y)
+        with precision(self.dtype), self._alone(connection) as part:
+            return keras.ops.convert_to_numpy(part(keras.ops.convert_to_tensor(x, self.dtype)))
 
     def dropped(self, layer: str, seed: int) -> np.ndarray:
         """What a layer's dropout makes of ones; it draws on from where it is, whatever the seed."""
@@ -128,9 +146,9 @@ class KerasModel:
 
     def differentiate_projection(self, connection: str, x: np.ndarray, g: np.ndarray) -> tuple[Any, Any, Any]:
         """One connection by itself: its sums, the gradients of input and weights; None for frozen weights."""
-        with precision(self.dtype):
+        with precision(self.dtype), self._alone(connection) as part:
             given = (keras.ops.convert_to_tensor(array, self.dtype) for array in (x, g))
-            y, gradients = pulled_back(self.model.get_layer(connection), *given)
+            y, gradients = pulled_back(part, *given)
             of_x, of_weight, *_ = *map(keras.ops.convert_to_numpy, gradients), None
             # A dense kernel is (sources, targets).
             return keras.ops.convert_to_numpy(y), of_x, None if of_weight is None else of_weight.T

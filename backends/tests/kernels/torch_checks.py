@@ -34,7 +34,7 @@ def check_torch_parameters(expected: Expected, model: TorchModel) -> None:
     counters = {name for name, _ in net.named_buffers() if name.endswith(".num_batches_tracked")}
 
     def held() -> dict[str, Any]:
-        named = dict(net.named_parameters(remove_duplicate=False))
+        named = model.renamed(dict(net.named_parameters(remove_duplicate=False)))
         assert named.keys() == set(expected.trained), "torch: parameters are others than those of the spec"
         assert {id(p) for p in net.parameters()} == {id(p) for p in named.values()}
         buffers = dict(net.named_buffers(remove_duplicate=False))
@@ -52,7 +52,8 @@ def check_torch_parameters(expected: Expected, model: TorchModel) -> None:
     for name, tensor in held().items():
         assert tensor is before[name], f"torch: a call has put another tensor in the place of {name}"
     digests = {f"{name}.digest" for name in (*expected.edges, *expected.digests)}
-    assert net.state_dict().keys() == {*expected.parameters, *digests, *counters}, "torch: keys of state_dict"
+    keys = model.renamed(net.state_dict()).keys()
+    assert keys == {*expected.parameters, *digests, *counters}, "torch: keys of state_dict"
 
 
 def check_torch_values(expected: Expected, model: TorchModel) -> None:
@@ -103,8 +104,7 @@ def check_torch_modules(expected: Expected, model: TorchModel) -> None:
     Its dropout drops in training alone: with the same units dropped, all layers are the reference's.
     """
     parameters, data = draw_moderate(expected, 65), draw_data(expected, 66, 32)
-    net, seen, kept = model.model, {}, {}
-    assert all(name in repr(net) for name in expected.layers)
+    net, seen, kept, modules = model.model, {}, {}, model.layer_modules()
 
     def keep(name: str) -> Callable[..., None]:
         def hook(part: Any, given: Any, value: Any) -> None:
@@ -118,7 +118,7 @@ def check_torch_modules(expected: Expected, model: TorchModel) -> None:
         model.load(parameters)
         net.train(training)
         seen.clear()
-        handles = [getattr(net, name).register_forward_hook(keep(name)) for name in expected.layers]
+        handles = [part.register_forward_hook(keep(name)) for name, part in modules.items()]
         handles += [part.register_forward_hook(keep(f"{name}.dropout")) for name, part in drops.items()]
         for name, part in drops.items():
             part.p = expected.dropout[name][1]
@@ -130,7 +130,7 @@ def check_torch_modules(expected: Expected, model: TorchModel) -> None:
                 handle.remove()
             for part in drops.values():
                 part.p = 0.0
-        assert seen.keys() == {*expected.layers, *(f"{name}.dropout" for name in drops)}, (
+        assert seen.keys() == {*modules, *(f"{name}.dropout" for name in drops)}, (
             "torch: some modules of layers are not called"
         )
         for name, part in drops.items():
@@ -142,9 +142,12 @@ def check_torch_modules(expected: Expected, model: TorchModel) -> None:
         for name in expected.layers:
             value = values[name].numpy().reshape(wanted[name].shape)
             assert_close(value, wanted[name], 1e-9, f"torch, units dropped={training}: layer {name}", 1e-2)
-            assert np.array_equal(seen[name][1].numpy(), value), f"torch: {name} is not what its module gives"
-    last = next(name for name in expected.outputs if name in expected.layers)
-    handle = getattr(net, last).register_forward_hook(lambda part, given, value: torch.full_like(value, 7.0))
+            given = seen[name][1].numpy().reshape(value.shape) if name in modules else value
+            assert np.array_equal(given, value), f"torch: {name} is not what its module gives"
+    last = next((name for name in expected.outputs if name in modules), None)
+    if last is None:
+        return
+    handle = modules[last].register_forward_hook(lambda part, given, value: torch.full_like(value, 7.0))
     with torch.no_grad():
         value = net.eval().layers(*torch_inputs(expected, model, data))[last]
     handle.remove()
@@ -195,7 +198,7 @@ def check_torch_derivatives(expected: Expected, model: TorchModel) -> None:
     wanted = slopes(expected, parameters, data, direction, False)
     leaves = {name: tensor.detach().clone() for name, tensor in net.named_parameters()}
     leaves |= dict(zip(expected.inputs, torch_inputs(expected, model, data), strict=True))
-    along = {name: torch.tensor(direction[name]) for name in leaves}
+    along = {name: torch.tensor(direction[model.names.get(name, name)]) for name in leaves}
     function = torch_function(net)
 
     def layers(leaves: dict[str, Any]) -> Any:
@@ -402,9 +405,10 @@ def check_torch_checkpoints(
     state, other = torch.load(file, weights_only=True), build(1).model
     other.load_state_dict(state)
     loaded = other.state_dict()
+    parameters = [name for name in state if model.names.get(name, name) in expected.parameters]
     for name, tensor in model.model.state_dict().items():
         assert torch.equal(tensor, loaded[name]), f"torch: {name} is not loaded"
-    moved = {n: t + 1 if n in expected.parameters else t.clone() for n, t in state.items()}
+    moved = {n: t + 1 if n in parameters else t.clone() for n, t in state.items()}
     names = sorted([*expected.edges, *expected.digests])
     for name in np.random.default_rng(64).permutation(names)[:12].tolist():
         for strict in (True, False):
@@ -416,7 +420,7 @@ def check_torch_checkpoints(
             else:
                 raise AssertionError(f"torch: a checkpoint for other edges or units of {name} is loaded")
             now = other.state_dict()
-            for key in expected.parameters:
+            for key in parameters:
                 assert torch.equal(now[key], state[key]), f"torch: refused, but {key} moved"
     for name in expected.edges:
         lacking = {key: tensor for key, tensor in state.items() if key != f"{name}.digest"}

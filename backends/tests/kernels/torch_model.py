@@ -19,8 +19,9 @@ class TorchModel:
 
     def __init__(self, module: ModuleType, expected: Expected, seed: int = 0, dtype: str = "float64") -> None:
         self.module, self.expected, self.dtype = module, expected, getattr(torch, dtype)
-        class_name = "".join(part[:1].upper() + part[1:] for part in expected.name.split("_"))
-        self.model = getattr(module, class_name)(seed).to(self.dtype)
+        (own,) = (each for each in vars(module).values() if hasattr(each, "load_arrays"))
+        self.model = own(seed).to(self.dtype)
+        self.names = getattr(self.model, "_array_names", {})
         self.rates = {part: part.p for part in self.model.modules() if isinstance(part, torch.nn.Dropout)}
         for part in self.rates:
             part.p = 0.0
@@ -35,7 +36,22 @@ class TorchModel:
 
     def trained(self) -> set[str]:
         """Names of the trained parameters."""
-        return {name for name, parameter in self.model.named_parameters() if parameter.requires_grad}
+        named = self.renamed(dict(self.model.named_parameters()))
+        return {name for name, parameter in named.items() if parameter.requires_grad}
+
+    def renamed(self, named: dict[str, Any]) -> dict[str, Any]:
+        """What PyTorch names, by the names that it has in every target."""
+        return {self.names.get(name, name): value for name, value in named.items()}
+
+    def layer_modules(self) -> dict[str, Any]:
+        """The modules that give layers' values: a layer's own, or the `nn.Linear` that is all of it.
+
+        A layer of which an `nn.Linear` without a bias is all has none by its name.
+        """
+        found = {name: getattr(self.model, name, None) for name in self.expected.layers}
+        own = {name: part for name, part in found.items() if part and type(part) is not torch.nn.Module}
+        linear = {bias.removesuffix(".bias"): name.removesuffix(".bias") for name, bias in self.names.items()}
+        return {name: getattr(self.model, part) for name, part in linear.items()} | own
 
     def _tensors(self, data: dict[str, np.ndarray]) -> dict[str, Any]:
         return {
@@ -76,7 +92,7 @@ class TorchModel:
         inputs = {name: tensors[name].clone().requires_grad_() for name in self.expected.inputs}
         loss = self._loss(inputs, tensors)
         loss.backward()
-        leaves = {n: p for n, p in self.model.named_parameters() if p.requires_grad} | inputs
+        leaves = self.renamed({n: p for n, p in self.model.named_parameters() if p.requires_grad}) | inputs
         gradients = {n: torch.zeros_like(x) if x.grad is None else x.grad for n, x in leaves.items()}
         return loss.item(), {name: gradient.numpy() for name, gradient in gradients.items()}
 

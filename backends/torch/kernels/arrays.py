@@ -13,12 +13,16 @@ from .units_first import to_batch_first
 
 
 def arrays_of(module: nn.Module) -> dict[str, np.ndarray]:
-    """All weights, biases, running statistics and edge digests of a module, by name."""
-    return {
-        name: (value.float() if value.dtype == torch.bfloat16 else value).detach().cpu().numpy().copy()
-        for name, value in module.state_dict().items()
-        if not name.endswith(".num_batches_tracked")
-    }
+    """All weights, biases, running statistics and edge digests of a module, by name.
+
+    What the module calls otherwise than every target does is in its attribute `_array_names`.
+    """
+    names, arrays = getattr(module, "_array_names", {}), dict[str, np.ndarray]()
+    for name, value in module.state_dict().items():
+        if not name.endswith(".num_batches_tracked"):
+            value = value.float() if value.dtype == torch.bfloat16 else value
+            arrays[names.get(name, name)] = value.detach().cpu().numpy().copy()
+    return arrays
 
 
 def load_into(module: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
@@ -29,7 +33,8 @@ def load_into(module: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
     Raises:
         RuntimeError: before anything is loaded, if a name, a shape or the edges differ.
     """
-    held = module.state_dict()
+    names, state = getattr(module, "_array_names", {}), module.state_dict()
+    held = {names.get(name, name): value for name, value in state.items()}
     given = {name: torch.tensor(arrays[name]) for name in arrays}
     kept = {n: v for n, v in held.items() if n.endswith((".num_batches_tracked", ".digest"))}
     wrong = [f"missing: {name}" for name in held if name not in given and name not in kept]
@@ -41,7 +46,8 @@ def load_into(module: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
     ]
     if wrong:
         raise RuntimeError("\n".join(wrong))
-    module.load_state_dict(kept | given)
+    loaded = kept | given
+    module.load_state_dict({name: loaded[names.get(name, name)] for name in state})
 
 
 def check_shape(name: str, x: Tensor, batch: tuple[int, ...], shape: tuple[int, ...]) -> None:

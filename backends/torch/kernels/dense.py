@@ -25,9 +25,18 @@ def product_onto(x: Tensor, matrix: Tensor, onto: Tensor | None, units_first: bo
     return torch.addmm(onto.unsqueeze(1) if onto.dim() == 1 else onto.t(), matrix, x.t()).t()
 
 
-class DenseProjection(nn.Module):
-    """y = x W^T, and a bias if one is given: every source feeds every target.
+def frozen(linear: nn.Linear) -> nn.Linear:
+    """Make the weight of a linear layer a buffer, which no `requires_grad_` of a model around it trains."""
+    weight = linear.weight.detach()
+    del linear.weight
+    linear.register_buffer("weight", weight)
+    return linear
 
+
+class DenseProjection(nn.Module):
+    """y = x W^T added to something: every source feeds every target, in either layout.
+
+    `nn.Linear` does it for layers that are batch first and have no other connection.
     `weight` is (targets, sources), zeros until start values are loaded; a buffer if it is not trainable.
     With `units_first`, the result is stored as the sparse layers beside it compute.
     """

@@ -16,7 +16,7 @@ def hold_units(model: nn.Module, digests: Mapping[str, str]) -> None:
     A `state_dict` without any is taken. `digests` are a SHA-256 in hexadecimal each, of a shape, the names of
     its units and which bias each has.
     """
-    model.unit_digests = dict(digests)
+    model._unit_digests = dict(digests)
     for name, digest in digests.items():
         if not hasattr(model, name):
             model.add_module(name, nn.Module())
@@ -28,7 +28,7 @@ def hold_units(model: nn.Module, digests: Mapping[str, str]) -> None:
 
 def save_units(module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_: object) -> None:
     """Save the digests, as copies: some average what a `state_dict` holds in place."""
-    for name in module.unit_digests:
+    for name in module._unit_digests:
         state_dict[f"{prefix}{name}.digest"] = getattr(module, name).digest.clone()
 
 
@@ -37,7 +37,7 @@ def refuse_other_units(module: nn.Module, state_dict: dict[str, Tensor], prefix:
 
     What has been compared is taken out: it is no parameter and no buffer.
     """
-    for name in module.unit_digests:
+    for name in module._unit_digests:
         key = f"{prefix}{name}.digest"
         saved, own = state_dict.get(key), getattr(module, name).digest
         if saved is not None and not torch.equal(saved.to(own), own):
@@ -46,5 +46,5 @@ def refuse_other_units(module: nn.Module, state_dict: dict[str, Tensor], prefix:
                 f"`{name}`, with other names, in another order or with other biases, so that its entries "
                 "belong to other units, and nothing was loaded. Load it in the module that it was made with."
             )
-    for name in module.unit_digests:
+    for name in module._unit_digests:
         state_dict.pop(f"{prefix}{name}.digest", None)

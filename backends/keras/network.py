@@ -1,0 +1,322 @@
+"""The body of `build_model`: a functional model, one line a Keras layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import field
+
+from ...compiler.edges.edge_set import Full
+from ...compiler.graph.graph import (
+    Add,
+    AddBias,
+    Apply,
+    ApplyNorm,
+    Drop,
+    Graph,
+    Multiply,
+    Operation,
+    Parameter,
+    Project,
+    Value,
+    WeightPenalty,
+)
+from ...compiler.plan.choice import Kernel
+from ...compiler.plan.plan import Plan
+from ...dsl.records import record
+from ..parts import band_arguments, bias_index, block_arguments, loaded, reads_stored, spelled, stored_edges
+from ..source import Assign, Constant, Expression, Given, Name, Pair, Scope, Statement, node, power_of_ten
+from ..target import chain_of, is_identity, is_sparse, units_digests
+from .spelling import ACTIVATIONS, MODULE, NAMED_ACTIVATIONS, NORMS, PENALTIES, PROJECTIONS, VOCABULARY
+
+
+@record(frozen=False)
+class Network:
+    """Writes `build_model`, and takes note of which Keras layer holds each parameter, and of digests."""
+
+    plan: Plan
+    scope: Scope = field(init=False)
+    lines: list[Statement] = field(default_factory=list[Statement])
+    variables: dict[str, Expression] = field(default_factory=dict[str, Expression])
+    digests: list[Pair] = field(default_factory=list[Pair])
+    # What Keras layers are called, and the tensor (batch, units) of a value that has another than its own.
+    taken: set[str] = field(default_factory=set[str])
+    read: dict[str, Name] = field(default_factory=dict[str, Name])
+    penalties: dict[str, list[WeightPenalty]] = field(default_factory=dict[str, list[WeightPenalty]])
+
+    def __post_init__(self) -> None:
+        graph = self.plan.graph
+        self.scope = Scope(VOCABULARY, frozenset(_locals(graph)))
+        self.taken |= {data.name for data in graph.inputs} | {op.output.name for op in graph.operations}
+        self.taken |= {op.connection for op in graph.operations if isinstance(op, Project)}
+        for penalty in graph.penalties:
+            self.penalties.setdefault(penalty.parameter, []).append(penalty)
+
+    def body(self) -> tuple[Statement, ...]:
+        """The body of `build_model`."""
+        graph, scope = self.plan.graph, self.scope
+        for data in graph.inputs:
+            self._input(Value(data.name, data.shape))
+        self._units()
+        for layer in graph.layers:
+            self._layer(layer, chain_of(graph, layer))
+        outputs = [self._output(graph.value(name)) for name in graph.outputs]
+        head: list[Statement] = []
+        seed = scope.name("seed")
+        if seed.text != "seed":  # callers know it by that name
+            head.append(Assign(seed, Name("seed")))
+        if reads_stored(scope, self.lines):
+            head += scope.statements("stored = loaded", loaded=loaded(scope, self.plan))
+        end = scope.statements(
+            "model = BatchedModel(inputs, outputs, name=name)\n"
+            "load_arrays(model, start_values(random.getrandbits(64) if seed is None else seed))\n"
+            "return model",
+            inputs=self._one_or_list([scope.user(data.name) for data in graph.inputs]),
+            outputs=self._one_or_list(outputs),
+            name=graph.name,
+        )
+        return (*head, *self.lines, *end)
+
+    def variable_pairs(self) -> list[Pair]:
+        """Where each parameter is, in their order."""
+        return [Pair(node(p.name), self.variables[p.name]) for p in self.plan.graph.parameters]
+
+    def _one_or_list(self, tensors: Sequence[Expression]) -> Expression:
+        return tensors[0] if len(tensors) == 1 else self.scope.expression("[*tensors]", tensors=tensors)
+
+    def _free(self, name: str) -> str:
+        """What a Keras layer can be called: the name wished for, or with underscores behind it."""
+        while name in self.taken:
+            name += "_"
+        self.taken.add(name)
+        return name
+
+    def _make(self, variable: Name, layer: Expression, x: Expression) -> Name:
+        """Put a tensor through a layer."""
+        self.lines.append(Assign(variable, layer(x)))
+        return variable
+
+    def _reshape(self, variable: Name, shape: tuple[int, ...], name: str, x: Expression) -> Name:
+        reshape = self.scope.expression("keras.layers.Reshape(shape, name=name)", shape=shape, name=name)
+        return self._make(variable, reshape, x)
+
+    def _input(self, value: Value) -> None:
+        variable = self.scope.user(value.name)
+        given = self.scope.expression("keras.Input(shape, name=name)", shape=value.shape, name=value.name)
+        self.lines.append(Assign(variable, given))
+        if len(value.shape) > 1:
+            name = f"{value.name}_flat"
+            self.read[value.name] = self._reshape(
+                self.scope.new(name), (value.units,), self._free(name), variable
+            )
+
+    def _units(self) -> None:
+        """Tell units apart, if anything does: on the way from the first input that is read."""
+        graph, digests = self.plan.graph, units_digests(self.plan)
+        if not digests:
+            return
+        data = {d.name for d in graph.inputs}
+        first = next(op.input for op in graph.operations if isinstance(op, Project) and op.input.name in data)
+        x, name = self._read(first), self._free(f"{first.name}_units")
+        pairs = [Pair(node(side), node(digest)) for side, digest in digests.items()]
+        self.lines += self.scope.statements("digests = {**pairs}", pairs=pairs)
+        units = self.scope.expression("Units(digests, name=name)", name=name)
+        self.read[first.name] = self._make(self.scope.new(f"{first.name}_units"), units, x)
+        self.digests.append(Pair(None, MODULE.expression("model.get_layer(name).arrays()", name=name)))
+
+    def _read(self, value: Value) -> Name:
+        """The Keras tensor (batch, units) of a value."""
+        return self.read.get(value.name) or self.scope.user(value.name)
+
+    # ----------------------------------------------------------------------------------------- layers
+
+    def _layer(self, layer: Value, chain: Sequence[Operation]) -> None:
+        """One layer: its projections, their sum, then one line a step, the last by its name."""
+        variable = self.scope.user(layer.name)
+        projections = [op for op in chain if isinstance(op, Project)]
+        within = _within_dense(chain)
+        if len(projections) == 1:
+            parts = [self._project(projections[0], variable, within)]
+        else:
+            parts = [self._project(op, self.scope.user(op.connection)) for op in projections]
+        x: Expression = parts[0]
+        for op in chain[len(projections) + len(within) :]:
+            if isinstance(op, Add):
+                x = self.scope.expression("[*parts]", parts=parts)
+            x = self._step(op, variable, x)
+        last = chain[-1]
+        if isinstance(last, Project) and not _is_dense(last):
+            own = self._own_name(layer)
+            self._make(variable, self.scope.expression("keras.layers.Identity(name=own)", own=own), x)
+
+    def _project(self, op: Project, variable: Name, within: Sequence[AddBias | Apply] = ()) -> Name:
+        """The tensor of what a connection brings: a new one, or what it reads if that is the same.
+
+        The steps `within` are done by the same layer, which has the name of the value that it makes.
+        """
+        if is_identity(op):
+            return self._read(op.input)
+        value, name = (op, *within)[-1].output, op.connection
+        if within or (value.layer and _is_dense(op)):
+            name = self._own_name(value)
+        if op.weight is not None:
+            self._held(op.weight, name, "kernel" if isinstance(op.edges, Full) else "weight")
+        for step in within:
+            if isinstance(step, AddBias):
+                self._held(step.bias, name, "bias")
+        if is_sparse(op):
+            digest = MODULE.expression("model.get_layer(name).digest", name=name)
+            self.digests.append(Pair(node(f"{op.connection}.digest"), digest))
+        return self._make(variable, self._projection(op, within, name), self._read(op.input))
+
+    def _projection(self, op: Project, within: Sequence[AddBias | Apply], name: str) -> Expression:
+        """The layer of a connection."""
+        kernel, penalty = self.plan.choice(op.connection).kernel, self._penalty(op)
+        frozen = op.weight is not None and not op.weight.trainable
+        last: dict[str, Given] = {**({"trainable": False} if frozen else {}), "name": name}
+        if kernel == "dense" and op.weight is None:
+            return self.scope.expression("DenseSum(units, **last)", units=op.output.units, last=last)
+        if kernel == "dense":
+            penalty = {f"kernel_{key}": value for key, value in penalty.items()}
+        return self.scope.expression(
+            PROJECTIONS[kernel],
+            units=op.output.units,
+            sources=op.input.units,
+            edges=self._edges(op, kernel),
+            weighted={} if op.weight else {"weighted": False},
+            within=_arguments_of(within),
+            penalty=penalty,
+            last=last,
+        )
+
+    def _edges(self, op: Project, kernel: Kernel) -> Sequence[Expression]:
+        """The edges of a connection as arguments of its layer."""
+        match kernel:
+            case "dense" | "diagonal":
+                return ()
+            case "band":
+                return band_arguments(self.scope, op.edges)
+            case "blocks":
+                return block_arguments(self.scope, op.edges, op.connection)
+            case "masked" | "edges":
+                return [stored_edges(self.scope, op.connection)]
+
+    def _penalty(self, op: Project) -> dict[str, Expression]:
+        """The regularizer of a weight: the sum of its penalties."""
+        sums: dict[str, float] = {}
+        for penalty in self.penalties.get(op.weight.name, ()) if op.weight is not None else ():
+            key = PENALTIES[penalty.penalty.name]
+            sums[key] = sums.get(key, 0.0) + penalty.coefficient
+        if not sums:
+            return {}
+        given = {key: Constant(value, power_of_ten(value)) for key, value in sorted(sums.items())}
+        return {"regularizer": self.scope.expression("Penalty(**given)", given=given)}
+
+    def _held(self, parameter: Parameter, layer: str, attribute: str) -> None:
+        self.variables[parameter.name] = MODULE.expression("layer(name)", name=layer).get(attribute)
+
+    def _step(self, op: Operation, variable: Name, x: Expression) -> Name:
+        """One operation after the projections; `x` are several tensors where they are added."""
+        scope, own = self.scope, self._own_name(op.output)
+        match op:
+            case Add():
+                layer = scope.expression("keras.layers.Add(name=own)", own=own)
+            case AddBias():
+                index = [] if op.by_unit else [bias_index(scope, op)]
+                layer = scope.expression(
+                    "Bias(size, *index, name=own)", size=op.bias.shape[0], index=index, own=own
+                )
+                self._held(op.bias, own, "bias")
+            case Apply():
+                return self._apply(op, variable, x, own)
+            case ApplyNorm():
+                layer = self._norm(op, own)
+            case Drop():
+                layer = scope.expression("keras.layers.Dropout(p, name=own)", p=op.p, own=own)
+            case Multiply():
+                layer = scope.expression("Scale(factor, name=own)", factor=op.factor, own=own)
+            case Project():
+                raise AssertionError("a projection comes before all steps")
+        return self._make(variable, layer, x)
+
+    def _norm(self, op: ApplyNorm, own: str) -> Expression:
+        attributes = ("weight", "bias") if op.norm.running else ("gamma", "beta")
+        for parameter, attribute in zip((op.weight, op.bias), attributes, strict=True):
+            self._held(parameter, own, attribute)
+        if op.running_mean and op.running_var:
+            self._held(op.running_mean, own, "running_mean")
+            self._held(op.running_var, own, "running_var")
+        return spelled(self.scope, NORMS, op.norm.name, units=op.output.units, **dict(op.arguments), own=own)
+
+    def _apply(self, op: Apply, variable: Name, x: Expression, own: str) -> Name:
+        """An activation; one that mixes units sees them in their shape."""
+
+        def named(name: str) -> Expression:
+            return spelled(self.scope, ACTIVATIONS, op.activation.name, **dict(op.arguments), own=name)
+
+        if not _on_grid(op):
+            return self._make(variable, named(own), x)
+        grid, inner = self._free(f"{own}_grid"), self._free(f"{own}_{op.activation.name}")
+        x = self._make(variable, named(inner), self._reshape(variable, op.output.shape, grid, x))
+        return self._reshape(variable, (op.output.units,), own, x)
+
+    def _output(self, value: Value) -> Name:
+        """The tensor of an output in its declared shape."""
+        x = self.scope.user(value.name)
+        if len(value.shape) == 1:
+            return x
+        return self._reshape(self.scope.new(f"{value.name}_shaped"), value.shape, value.name, x)
+
+    def _own_name(self, value: Value) -> str:
+        """The Keras layer that makes a value; an output of several dimensions is shaped after it."""
+        if value.layer in self.plan.graph.outputs and len(value.shape) > 1:
+            return self._free(f"{value.name}_flat")
+        return value.name
+
+
+def _is_dense(op: Project) -> bool:
+    """Whether a connection is a layer `Dense` of Keras."""
+    return isinstance(op.edges, Full) and op.weight is not None
+
+
+def _within_dense(chain: Sequence[Operation]) -> tuple[AddBias | Apply, ...]:
+    """The bias and the activation that are within `Dense`, where that is all that enters a layer.
+
+    A bias is if each unit has its own, and it is trained as the weights are; an activation, if Keras has it.
+    """
+    first, *steps = chain
+    if not (isinstance(first, Project) and _is_dense(first) and first.weight):
+        return ()
+    within: list[AddBias | Apply] = []
+    for step in steps:
+        match step:
+            case AddBias(bias=bias) if (
+                not within and step.by_unit and bias.trainable == first.weight.trainable
+            ):
+                within.append(step)
+            case Apply() if step.activation.name in NAMED_ACTIVATIONS and not _on_grid(step):
+                return (*within, step)
+            case _:
+                break
+    return tuple(within)
+
+
+def _arguments_of(within: Sequence[AddBias | Apply]) -> dict[str, Given]:
+    """What `Dense` takes for the steps that it does beside its product."""
+    known = [NAMED_ACTIVATIONS[step.activation.name] for step in within if isinstance(step, Apply)]
+    arguments: dict[str, Given] = {"activation": known[0]} if known else {}
+    return arguments if len(known) < len(within) else {**arguments, "use_bias": False}
+
+
+def _on_grid(op: Apply) -> bool:
+    """Whether an activation mixes units along dimensions, so that it has to see them."""
+    return op.activation.derivative is None and len(op.output.shape) > 1
+
+
+def _locals(graph: Graph) -> set[str]:
+    """The names of the spec that become locals of `build_model`."""
+    names = {*graph.values}
+    for layer in graph.layers:
+        entering = [op for op in chain_of(graph, layer) if isinstance(op, Project)]
+        if len(entering) > 1:
+            names |= {op.connection for op in entering}
+    return names

@@ -1,0 +1,82 @@
+"""What Keras spells differently: tables from the catalogue's names, and from kernels, to source."""
+
+from __future__ import annotations
+
+from ...compiler.plan.choice import Kernel
+from ..parts import vocabulary
+from ..source import Scope
+from ..target import Unsupported
+
+# Activations that Keras knows by a name, and computes in every precision as the catalogue has them.
+NAMED_ACTIVATIONS = {
+    "tanh": "tanh",
+    "sigmoid": "sigmoid",
+    "relu": "relu",
+    "softplus": "softplus",
+    "softmax": "softmax",
+}
+
+# A layer in the words of Keras, with the catalogue's names of parameters.
+ACTIVATIONS: dict[str, str | Unsupported] = {
+    **{name: f'keras.layers.Activation("{known}", name=own)' for name, known in NAMED_ACTIVATIONS.items()},
+    "leaky_relu": "LeakyRectifier(slope, name=own)",
+    "gelu": "Gelu(name=own)",
+    "gelu_tanh": "GeluTanh(name=own)",
+}
+
+# The layer that computes a connection, by the kernel that is planned for it.
+PROJECTIONS: dict[Kernel, str] = {
+    "dense": "keras.layers.Dense(units, **within, **penalty, **last)",
+    "diagonal": "Diagonal(units, **penalty, **last)",
+    "band": "BandProjection((units, sources), *edges, **weighted, **penalty, **last)",
+    "blocks": "BlockProjection((units, sources), *edges, **weighted, **penalty, **last)",
+    "masked": "MaskedProjection((units, sources), *edges, **weighted, **penalty, **last)",
+    "edges": "EdgeProjection((units, sources), *edges, **weighted, **penalty, **last)",
+}
+
+# A value per sample, (batch, ...), of y_true and y_pred; the mean over what is left comes after.
+LOSSES: dict[str, str | Unsupported] = {
+    "cross_entropy": "keras.ops.sparse_categorical_crossentropy(codes, logits, from_logits=True)",
+    "binary_cross_entropy": "keras.ops.binary_crossentropy(y_true, y_pred, from_logits=True)",
+    "mse": "keras.ops.square(y_pred - y_true)",
+    "squared_error": "keras.ops.square(y_pred - y_true)",
+    "mae": "keras.ops.abs(y_pred - y_true)",
+}
+
+# How a loss by unit becomes one by sample; Keras takes the mean over samples.
+POOLED = {"squared_error": "sum"}
+
+# Keywords of `Penalty`.
+PENALTIES = {"l1": "l1", "l2": "l2"}
+
+NORMS: dict[str, str | Unsupported] = {
+    "batch_norm": "BatchNorm(units, eps=eps, momentum=momentum, name=own)",
+    "layer_norm": "keras.layers.LayerNormalization(epsilon=eps, name=own)",
+}
+
+# The kernels that a saved model looks up by their registered names, as it does the loss functions.
+REGISTERED = frozenset(
+    [
+        *("BandProjection", "BatchNorm", "BatchedModel", "Bias", "BlockProjection", "DenseSum", "Diagonal"),
+        *("EdgeProjection", "Gelu", "GeluTanh", "LeakyRectifier", "MaskedProjection", "Penalty", "Scale"),
+        "Units",
+    ]
+)
+
+VOCABULARY = vocabulary(
+    "keras",
+    imports={"keras": "import keras", "random": "import random", "Any": "from typing import Any"},
+    defined=[
+        "build_model",
+        "digests",
+        "load_arrays",
+        "loss",
+        "losses",
+        "start_values",
+        "to_arrays",
+        "variables",
+    ],
+    local=["codes", "digests", "each", "layer", "logits", "model", "seed", "total", "y_pred", "y_true"],
+)
+# Names of the spec are nothing in code but locals of `build_model`.
+MODULE = Scope(VOCABULARY, frozenset())

@@ -1,0 +1,59 @@
+"""Generated modules are clean under pyright's default mode and ruff's F rules, as an editor shows them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nnspec.backends.emit import write
+from nnspec.compiler import compile_spec
+
+ROOT = Path(__file__).parents[2]
+# Between them they have every operation, several inputs and outputs, names of units, and rules.
+SPECS = ["tests/specs/zoo", "tests/specs/named", "examples/graph_mlp", "examples/lattice"]
+TARGETS = ("torch", "keras", "numpy")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Modules for all targets, with all kernels of each beside them."""
+    folder = tmp_path_factory.mktemp("types")
+    for spec in SPECS:
+        write(compile_spec(ROOT / f"{spec}.nnspec", kernels="beside").files, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path) -> dict[str, list[str]]:
+    """What pyright reports, by module; one run takes some seconds, of which each module is little."""
+    modules = sorted(path.name for path in folder.glob("*.py") if path.stem.endswith(TARGETS))
+    settings = {"typeCheckingMode": "standard", "include": modules}
+    (folder / "pyrightconfig.json").write_text(json.dumps(settings))
+    command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "--outputjson"]
+    finished = subprocess.run(
+        [*command, "--project", str(folder)], capture_output=True, text=True, check=False
+    )
+    report = json.loads(finished.stdout)
+    assert report["summary"]["filesAnalyzed"] == len(modules)
+    reported: dict[str, list[str]] = {}
+    for each in report["generalDiagnostics"]:
+        path, line = Path(each["file"]), each["range"]["start"]["line"]
+        text = f"{path.name}:{line + 1}: {each['message']}: {path.read_text().splitlines()[line]}"
+        reported.setdefault(path.stem, []).append(text)
+    return reported
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_modules_are_clean_under_pyright(target: str, found: dict[str, list[str]]) -> None:
+    of_target = [line for name, lines in found.items() if name.endswith(f"_{target}") for line in lines]
+    assert not of_target, "\n".join(of_target)
+
+
+def test_modules_are_clean_under_ruff(folder: Path) -> None:
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--select", "F"]
+    finished = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stdout
