@@ -12,7 +12,7 @@ from ..compiler.edges.edge_set import Diagonal, EdgeSet, Full, Listed, Product, 
 from ..compiler.edges.restated import offset_runs
 from ..compiler.graph.graph import AddBias, Graph, Parameter, Project, Value
 from ..compiler.graph.model import Drawn, DrawnByFanIn, Given
-from ..compiler.plan.choice import blocks_of
+from ..compiler.plan.kernels import blocks_of
 from ..compiler.plan.plan import FanIn, Plan, part_name
 from .archive import archived
 from .kernels import names_of

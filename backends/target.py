@@ -39,7 +39,7 @@ from ..compiler.graph.graph import (
     Value,
 )
 from ..compiler.graph.model import Drawn, DrawnByFanIn, Given
-from ..compiler.plan.choice import Kernel, blocks_of
+from ..compiler.plan.kernels import KernelName, blocks_of
 from ..compiler.plan.plan import FanIn, Plan, part_name
 from ..dsl.records import record
 from ..dsl.source import Span
@@ -83,7 +83,7 @@ class Target:
 
     name: str
     render: Callable[[Plan], Rendering]
-    kernels: frozenset[Kernel] = frozenset()
+    kernels: frozenset[KernelName] = frozenset()
     registered: frozenset[str] = frozenset()
     guarded: frozenset[str] = frozenset()
 

@@ -14,6 +14,7 @@ import pytest
 
 if TYPE_CHECKING:
     from nnspec.compiler.edges.edge_set import EdgeSet
+    from nnspec.compiler.plan.kernels import Kernel
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -75,13 +76,13 @@ def preferring() -> Preferring:
 
     @contextmanager
     def prefer(kernel: str | None) -> Iterator[None]:
-        def preferred(edges: EdgeSet, pairs: int) -> list[str]:
-            found = list(every(edges, pairs))
-            return [kernel] if kernel in found else found
+        def preferred(edges: EdgeSet, pairs: int) -> list[Kernel]:
+            found = every(edges, pairs)
+            return [each for each in found if each.name == kernel] or found
 
         with pytest.MonkeyPatch.context() as patch:
             if kernel is not None:
-                assert kernel in kernels.TEXTS
+                assert kernel in kernels.KERNELS
                 patch.setattr(kernels, "_kernels", preferred)
             yield
 

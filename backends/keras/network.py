@@ -20,7 +20,7 @@ from ...compiler.graph.graph import (
     Value,
     WeightPenalty,
 )
-from ...compiler.plan.choice import Kernel
+from ...compiler.plan.kernels import KernelName
 from ...compiler.plan.plan import Plan
 from ...dsl.records import record
 from ..parts import band_arguments, bias_index, block_arguments, loaded, reads_stored, spelled, stored_edges
@@ -191,7 +191,7 @@ class Network:
             last=last,
         )
 
-    def _edges(self, op: Project, kernel: Kernel) -> Sequence[Expression]:
+    def _edges(self, op: Project, kernel: KernelName) -> Sequence[Expression]:
         """The edges of a connection as arguments of its layer."""
         match kernel:
             case "dense" | "diagonal":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...compiler.plan.choice import Kernel
+from ...compiler.plan.kernels import KernelName
 from ..parts import vocabulary
 from ..source import Scope
 from ..target import Unsupported
@@ -25,7 +25,7 @@ ACTIVATIONS: dict[str, str | Unsupported] = {
 }
 
 # The layer that computes a connection, by the kernel that is planned for it.
-PROJECTIONS: dict[Kernel, str] = {
+PROJECTIONS: dict[KernelName, str] = {
     "dense": "keras.layers.Dense(units, **within, **penalty, **last)",
     "diagonal": "Diagonal(units, **penalty, **last)",
     "band": "BandProjection((units, sources), *edges, **weighted, **penalty, **last)",

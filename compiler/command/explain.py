@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from math import prod
 
 from ...dsl.records import record
 from ..edges.degrees import degrees
-from ..edges.edge_set import Diagonal
 from ..graph.graph import Project
-from ..plan.choice import Candidate, Kernel, blocks_of
+from ..plan.choice import Candidate
+from ..plan.kernels import KERNELS
 from ..plan.layouts import Transpose
 from ..plan.plan import Plan
 
@@ -67,33 +66,11 @@ def _facts(op: Project, plan: Plan) -> ConnectionFacts:
         fan_in_median=fan_in.median,
         fan_in_max=fan_in.high,
         parameters=parameters,
-        memory=4 * (held + _tables(op, choice.kernel)),
+        memory=4 * (held + KERNELS[choice.kernel].tables(op)),
         kernel=choice.kernel,
         reason=choice.reason,
         candidates=choice.candidates,
     )
-
-
-def _tables(op: Project, kernel: Kernel) -> int:
-    """How many numbers of 32 bits the tables of a kernel of PyTorch have, but for a few."""
-    edges = op.edges
-    match kernel:
-        case "edges" | "band":  # both ends in both directions, with offsets
-            return 4 * edges.count + op.input.units + op.output.units
-        case "masked":  # the place of each in the matrix, in 64 bits
-            return 2 * edges.count
-        case "blocks":
-            blocks = blocks_of(edges)
-            assert blocks is not None
-            outer = blocks.outer()
-            if isinstance(outer, Diagonal):
-                return 0
-            # What every block reads, in both directions, and where targets differ, the order of the weights.
-            fed = degrees(outer, "target")
-            sides = prod(outer.source_shape) + prod(outer.target_shape)
-            return 3 * blocks.count + sides + (edges.count if fed.low < fed.high else 0)
-        case "dense" | "diagonal":
-            return 0
 
 
 def as_json(explanation: Explanation) -> dict[str, object]:

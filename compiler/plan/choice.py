@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from math import log, prod
-from typing import Literal, TypeAlias
+from collections.abc import Sequence
+from math import log
 
 from ...dsl.records import record
 from ..edges.degrees import degrees
-from ..edges.edge_set import Diagonal, EdgeSet, Full, Listed, Product, Shifted, product
-from ..edges.restated import is_restated
+from ..edges.edge_set import Diagonal, EdgeSet, Full, Listed
 from ..edges.structure import described
 from ..graph.graph import Project
-from .costs import COSTS, Cost
-
-Kernel: TypeAlias = Literal["dense", "diagonal", "band", "blocks", "masked", "edges"]
-
-# A matrix is made of a sparse connection only where it has at most this many entries, in all or an edge.
-SMALL_MATRIX, MATRIX_PER_EDGE = 1 << 16, 40
-
-TEXTS: dict[Kernel, str] = {
-    "dense": "one matrix product",
-    "diagonal": "a product by unit",
-    "band": "shifted slices, and in PyTorch gathered by edge",
-    "blocks": "products of blocks",
-    "masked": "a small dense product, with zeros where there is no edge",
-    "edges": "gathered by edge",
-}
+from .costs import Cost
+from .kernels import KERNELS, Kernel, KernelName, Work, blocks_of
 
 
 @record
@@ -39,7 +24,7 @@ class Candidate:
     machine they were measured on, so that only ratios mean something elsewhere.
     """
 
-    kernel: Kernel
+    kernel: KernelName
     bytes: int
     operations: int
     cost: float
@@ -50,44 +35,9 @@ class Choice:
     """The kernel of one connection, one sentence that says why, and all that could have been chosen."""
 
     connection: str
-    kernel: Kernel
+    kernel: KernelName
     reason: str
     candidates: tuple[Candidate, ...]
-
-
-@record
-class Blocks:
-    """A set as whole blocks: the sources and targets of one, and how many there are."""
-
-    edges: Product
-    sources: int
-    targets: int
-
-    @property
-    def count(self) -> int:
-        """How many blocks there are."""
-        return self.edges.count // (self.sources * self.targets)
-
-    def outer(self) -> EdgeSet:
-        """Pairs of blocks, each side numbered along one dimension. A list is sorted for it."""
-        n_source, n_target = prod(self.edges.source_shape), prod(self.edges.target_shape)
-        sides = (n_source // self.sources,), (n_target // self.targets,)
-        return product(*sides, self.edges.factors[:-1])
-
-
-def blocks_of(edges: EdgeSet) -> Blocks | None:
-    """A set as blocks, if it is made of blocks of more than one pair."""
-    if not isinstance(edges, Product):
-        return None
-    last = edges.factors[-1]
-    if not isinstance(last, Full) or len(edges.factors) < 2:
-        return None
-    return Blocks(edges, prod(last.source_shape), prod(last.target_shape))
-
-
-def is_band(edges: EdgeSet) -> bool:
-    """Whether a set is offsets along one dimension."""
-    return isinstance(edges, Shifted) and len(edges.strides) == 1
 
 
 def choose(projection: Project, batch: int) -> Choice:
@@ -102,44 +52,28 @@ def _candidates(projection: Project, batch: int) -> list[Candidate]:
     return [_candidate(kernel, projection, batch) for kernel in _kernels(projection.edges, pairs)]
 
 
-def _kernels(edges: EdgeSet, pairs: int) -> Iterator[Kernel]:
+def _kernels(edges: EdgeSet, pairs: int) -> list[Kernel]:
     """The kernels that can compute a set of edges among so many pairs of units."""
-    match edges:
-        case Full():
-            yield "dense"
-        case Diagonal():
-            yield "diagonal"
-        case Listed() | Shifted() | Product():
-            if is_band(edges) and is_restated(edges):
-                yield "band"
-            yield "edges"
-            if blocks_of(edges) is not None and is_restated(edges):
-                yield "blocks"
-            if pairs <= max(SMALL_MATRIX, MATRIX_PER_EDGE * edges.count):
-                yield "masked"
+    return [kernel for kernel in KERNELS.values() if kernel.accepts(edges, pairs)]
 
 
 def _candidate(kernel: Kernel, projection: Project, batch: int) -> Candidate:
     """What a training step costs: both sides' arrays once a pass, and what the kernel adds."""
     edges, n_source, n_target = projection.edges, projection.input.units, projection.output.units
     pairs, count = n_source * n_target, edges.count
-    blocks = blocks_of(edges) if kernel == "blocks" else None
-    entries = pairs if kernel in ("dense", "masked") else count
-    # Edges of a band gather rows that are in the cache, by whichever of the two kernels.
-    costs = COSTS["band" if kernel == "edges" and is_band(edges) else kernel]
+    blocks = blocks_of(edges) if kernel.name == "blocks" else None
+    entries = pairs if kernel.has_matrix else count
+    costs = kernel.costs(edges)
     cost = round(_time(costs, n_source + n_target, entries, blocks.count if blocks else 0, batch), 1)
     weight = projection.weight
-    if weight is None and kernel == "diagonal":
-        return Candidate(kernel, 0, 0, cost)  # the value itself
+    if weight is None and kernel.name == "diagonal":
+        return Candidate(kernel.name, 0, 0, cost)  # the value itself
     trained = weight is not None and weight.trainable
     passes = 1 + (projection.input.layer is not None) + trained
     numbers = passes * (n_source + n_target) * batch + (passes * count if weight else 0)
-    if kernel in ("edges", "band"):
-        numbers += passes * count * batch + 4 * count  # a row for each edge, and the tables
-    if kernel == "masked":
-        numbers += (1 + passes) * pairs
-    operations = n_source if kernel == "dense" and weight is None else entries
-    return Candidate(kernel, 4 * numbers, passes * operations * batch, cost)
+    numbers += kernel.moves(Work(pairs, count, passes, batch))
+    operations = n_source if kernel.name == "dense" and weight is None else entries
+    return Candidate(kernel.name, 4 * numbers, passes * operations * batch, cost)
 
 
 def _time(costs: Sequence[Cost], units: int, entries: int, blocks: int, batch: int) -> float:
@@ -166,7 +100,7 @@ def _reason(projection: Project, best: Candidate, others: list[Candidate]) -> st
     spread = f"{fan_in.low}" if fan_in.low == fan_in.high else f"{fan_in.low} to {fan_in.high}"
     pairs = projection.input.units * projection.output.units
     what = "" if isinstance(edges, Listed) else f"{described(edges)}: "
-    text = f"{what}{edges.count:,} of {pairs:,} pairs, fan-in {spread}: {TEXTS[best.kernel]}"
+    text = f"{what}{edges.count:,} of {pairs:,} pairs, fan-in {spread}: {KERNELS[best.kernel].text}"
     if not others:
         return (
             f"{text}; a matrix would have {pairs / edges.count:,.0f} numbers an edge" if edges.count else text

@@ -16,14 +16,13 @@ from typing import Literal, TypeAlias
 
 from ...dsl.records import record
 from ..graph.graph import Graph, Project
-from .choice import Kernel
+from .kernels import KERNELS, KernelName
 
 Layout: TypeAlias = Literal["batch first", "units first"]
 
-# What a kernel reads and writes: along edges always units first, a matrix either, the others what they read.
-# A band is gathered along its edges, too: PyTorch has no kernel of its own for it.
-FIXED: frozenset[Kernel] = frozenset(["edges", "band"])
-FREE: frozenset[Kernel] = frozenset(["dense", "masked"])
+# Kernels that read and write units first, and those that read and write either layout.
+FIXED = frozenset(name for name, kernel in KERNELS.items() if kernel.layout == "units first")
+FREE = frozenset(name for name, kernel in KERNELS.items() if kernel.layout == "either")
 
 
 @record
@@ -109,7 +108,7 @@ class _Around:
     transposes: tuple[Transpose, ...]
 
 
-def assign(graph: Graph, kernels: Mapping[str, Kernel]) -> Layouts:
+def assign(graph: Graph, kernels: Mapping[str, KernelName]) -> Layouts:
     """Layouts for a graph whose connections are computed by some kernels, by connection."""
     network = _Network(graph, kernels)
     return network.layouts(network.units_first())
@@ -123,7 +122,7 @@ class _Network:
     one for each, in which layers stay as edges give them; `scale` is more than all of these together.
     """
 
-    def __init__(self, graph: Graph, kernels: Mapping[str, Kernel]) -> None:
+    def __init__(self, graph: Graph, kernels: Mapping[str, KernelName]) -> None:
         self.graph, self.kernels = graph, kernels
         self.projections = [operation for operation in graph.operations if isinstance(operation, Project)]
         self.scale = 1 + len(self.projections)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from nnspec.compiler.pipeline import understand
-from nnspec.compiler.plan.choice import COSTS, Choice
+from nnspec.compiler.plan.choice import Choice
+from nnspec.compiler.plan.costs import COSTS
 
 
 def choice(

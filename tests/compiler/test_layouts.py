@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 
 from nnspec.compiler.graph.graph import Graph, Project
 from nnspec.compiler.pipeline import understand
-from nnspec.compiler.plan.choice import Kernel
+from nnspec.compiler.plan.kernels import KernelName
 from nnspec.compiler.plan.layouts import Layouts, assign, cheapest
 
-KERNELS: tuple[Kernel, ...] = ("dense", "masked", "edges", "band", "blocks", "diagonal")
+KERNELS: tuple[KernelName, ...] = ("dense", "masked", "edges", "band", "blocks", "diagonal")
 
 
 @st.composite
-def networks(draw: st.DrawFn) -> tuple[str, dict[str, Kernel]]:
+def networks(draw: st.DrawFn) -> tuple[str, dict[str, KernelName]]:
     """A spec of some layers, each fed by some before it, and a kernel for each connection."""
     names = [f"v{i}" for i in range(draw(st.integers(2, 7)))]
     inputs = draw(st.integers(1, 2))
-    lines, kernels = ["model m"], dict[str, Kernel]()
+    lines, kernels = ["model m"], dict[str, KernelName]()
     sizes = [draw(st.sampled_from([1, 2, 10, 11, 50])) for _ in names]
     for i, name in enumerate(names):
         lines.append(f"{'input' if i < inputs and i < len(names) - 1 else 'layer'} {name}[{sizes[i]}]")
@@ -40,7 +40,7 @@ def networks(draw: st.DrawFn) -> tuple[str, dict[str, Kernel]]:
     return "\n".join(lines) + "\n", kernels
 
 
-def transposed(graph: Graph, kernels: dict[str, Kernel], first: set[str]) -> int:
+def transposed(graph: Graph, kernels: dict[str, KernelName], first: set[str]) -> int:
     """Numbers that are transposed for a sample, if some values are units first: written down from scratch."""
     units = {data.name: prod(data.shape) for data in graph.inputs}
     total = sum(size for name, size in units.items() if name in first)
