@@ -92,11 +92,12 @@ def test_a_missing_name_in_a_template_is_an_error() -> None:
 def values_of(text: str, draw: random.Random) -> dict[str, object]:
     """Something for every name of some templates."""
     loops = re.findall(r"\{% for (.*?) in (\w+) %\}", text)
+    lists = {items for _, items in loops}
     flags = {*re.findall(r"\w+", " ".join(re.findall(r"\{% if (.*?) %\}", text)))} - {"or"}
     values: dict[str, object] = {name: f"<{name}>" for name in re.findall(r"\{\{ (\w+) \}\}", text)}
     values |= {flag: draw.random() < 0.5 for flag in flags}
     for names, items in loops:
-        parts = ["a", "b", "c", ["d", "e"]][-len(names.split(",")) :]
+        parts = [["c", "d"] if name in lists else name for name in names.split(", ")]
         values[items] = [tuple(parts) if len(parts) > 1 else f"line {at}" for at in range(draw.randrange(3))]
     return values
 
