@@ -45,8 +45,8 @@ EDGES = [
 @pytest.fixture(autouse=True)
 def any_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names that are refused today for the sake of other targets."""
-    monkeypatch.setattr("nnspec.compiler.names.names.refusal", lambda name, kind: None)
-    monkeypatch.setattr("nnspec.compiler.resolve.resolve.CLASSES", frozenset(), raising=False)
+    monkeypatch.setattr("nnspec.compiler.names.names.refusal", lambda *given: None)
+    monkeypatch.setattr("nnspec.compiler.resolve.declarations.CLASSES", frozenset(), raising=False)
 
 
 def network(model: str, names: list[str]) -> str:
