@@ -116,10 +116,10 @@ def stored(name: str) -> str:
     return f"stored[{name!r}]".replace("'", '"')
 
 
-def loss_terms(graph: Graph) -> list[str]:
-    """The terms of the loss in the words of the spec."""
-    terms = [scaled(t.coefficient, f"{t.loss.name}({t.prediction}, {t.target})") for t in graph.losses]
-    return terms + [scaled(p.coefficient, f"{p.penalty.name}({p.parameter})") for p in graph.penalties]
+def loss_terms(graph: Graph) -> list[tuple[float, str]]:
+    """The terms of the loss in the words of the spec, each with its coefficient."""
+    terms = [(t.coefficient, f"{t.loss.name}({t.prediction}, {t.target})") for t in graph.losses]
+    return terms + [(p.coefficient, f"{p.penalty.name}({p.parameter})") for p in graph.penalties]
 
 
 def digest_lines(plan: Plan) -> tuple[str, ...]:
@@ -143,7 +143,7 @@ def units_digests(plan: Plan) -> dict[str, str]:
     for named in graph.unit_names:
         for side, dimension in named.bearers:
             names.setdefault(side, {})[dimension] = named.names
-    biases = {op.bias.name.removesuffix(".bias"): op for op in graph.operations if _shares_biases(op)}
+    biases = {layer.name: op for layer in graph.layers for op in chain_of(graph, layer) if _shares_biases(op)}
     ends = {
         end
         for op in graph.operations
@@ -250,9 +250,10 @@ def summary(plan: Plan) -> tuple[str, ...]:
         if steps:
             lines[-1] += " : " + ", ".join(steps)
     lines.append("output " + ", ".join(graph.outputs))
-    for at, term in enumerate(loss_terms(graph)):
-        sign = "- " if term.startswith("-") else "+ "
-        lines.append(f"loss {term}" if at == 0 else f"    {sign}{term.removeprefix('-')}")
+    for at, (coefficient, term) in enumerate(loss_terms(graph)):
+        minus = coefficient < 0
+        head = f"loss {'-' * minus}" if at == 0 else f"    {'-' if minus else '+'} "
+        lines.append(head + scaled(abs(coefficient), term))
     return tuple(lines)
 
 

@@ -103,7 +103,10 @@ class Network:
         variable = self.scope.user(value.name)
         given = self.scope.expression("keras.Input(shape, name=name)", shape=value.shape, name=value.name)
         self.lines.append(Assign(variable, given))
-        if len(value.shape) > 1:
+        read = any(
+            op.input.name == value.name for op in self.plan.graph.operations if isinstance(op, Project)
+        )
+        if read and len(value.shape) > 1:
             name = f"{value.name}_flat"
             self.read[value.name] = self._reshape(
                 self.scope.new(name), (value.units,), self._free(name), variable

@@ -23,6 +23,10 @@ def render(plan: Plan) -> Rendering:
         wiring(scope, plan),
         *unit_name_functions(scope, plan),
     ]
+    variables = scope.statements(
+        "layer = model.get_layer\nreturn {**pairs,}" if graph.parameters else "return {}",
+        pairs=network.variable_pairs(),
+    )
     frame = scope.expression("keras, np, Mapping, array_of, assign_arrays")
     trees = [frame, build, functions, *(each.body for each in losses)]
     context = {
@@ -32,7 +36,7 @@ def render(plan: Plan) -> Rendering:
         "build": printed(build, 4),
         "losses": tuple((each.name.text, each.output, each.target, printed(each.body, 4)) for each in losses),
         "loss_table": printed(scope.statements("losses = {**pairs}", pairs=pairs)) if several else "",
-        "variables": printed(scope.statements("return {**pairs,}", pairs=network.variable_pairs()), 4),
+        "variables": printed(variables, 4),
         "digests": printed(scope.statements("return {**pairs,}", pairs=network.digests), 4)
         if network.digests
         else "",

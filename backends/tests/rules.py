@@ -6,7 +6,7 @@ many of them are compared follows from how much there is to look at, and is said
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ...compiler.edges.edge_set import Diagonal, Full
 from ...compiler.graph import statement as stated
@@ -69,9 +69,12 @@ class Rules:
         return any(name.text == "rows" for name in names_in(self.functions))
 
 
-def rules(plan: Plan) -> Rules:
-    """The statements of all connections of a plan, and of what they are made of."""
-    statements, scope = plan.graph.statements, Scope(VOCABULARY, frozenset(), taken=_imported())
+def rules(plan: Plan, beside: Collection[str]) -> Rules:
+    """The statements of all connections of a plan, and of what they are made of.
+
+    No index name hides what stands `beside` in the module.
+    """
+    statements, scope = plan.graph.statements, Scope(VOCABULARY, frozenset(), taken=_imported() | {*beside})
     naming = Naming(scope)
     chosen: dict[str, stated.Stated] = {}
     checks, unstated = list[Pair](), list[Pair]()

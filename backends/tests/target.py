@@ -53,20 +53,20 @@ ADAPTERS = {"numpy": "NumpyModel", "torch": "TorchModel", "keras": "KerasModel"}
 OPTIMISED = ("keras", "torch")
 
 # What the frame of the module, its template, uses whatever the network is.
-FRAME = frozenset(
-    [
-        "from collections.abc import Callable",
-        "from functools import cache",
-        "from pathlib import Path",
-        "from types import ModuleType",
-        "from typing import Any",
-        "import pytest",
-    ]
-)
+FRAME = {
+    "Any": "from typing import Any",
+    "Callable": "from collections.abc import Callable",
+    "ModuleType": "from types import ModuleType",
+    "Path": "from pathlib import Path",
+    "cache": "from functools import cache",
+    "pytest": "import pytest",
+}
+# And where there are several targets.
+PAIRS = {"combinations": "from itertools import combinations"}
 
 VOCABULARY = vocabulary(
     "tests",
-    {"Any": "from typing import Any", "pytest": "import pytest"},
+    FRAME | PAIRS,
     defined=["CONNECTIONS", "DRAWS", "EXPECTED", "MODELS", "NETWORK", "TARGETS", "reference", "start_values"],
     local=["data", "inputs", "kinks", "loss", "moved_inputs", "running", "training", *"dptvwxy"],
 )
@@ -79,7 +79,7 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     if not any(p.trainable for p in graph.parameters):
         optimised = []
     robustness = _robustness(plan, targets)
-    stating = rules(plan)
+    stating = rules(plan, {*VOCABULARY.imports, *VOCABULARY.defined})
     trees = {
         "targets": scope.statements("TARGETS = (*targets,)", targets=targets),
         "reference": _reference(scope, plan),
@@ -101,8 +101,8 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     kernels = kernels_in(*every) | stated_kernels | exactly.kernels | _checks(plan, targets)
     kernels |= {"check_optimiser"} if optimised else set()
     kernels |= {check for checks in robustness.values() for check in checks}
-    imports = imports_in(*every) | stated_imports | FRAME
-    imports |= {"from itertools import combinations"} if len(targets) > 1 else set()
+    imports = imports_in(*every) | stated_imports | {*FRAME.values()}
+    imports |= {*PAIRS.values()} if len(targets) > 1 else set()
     modes = training_options(graph)
     context = {
         **{name: printed(tree) for name, tree in trees.items()},

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 BACKENDS = Path(__file__).parents[2] / "backends"
-# They read files and what is on disk; the tree of source is printed, and quoted from text, by design.
-READERS = {"emit.py", "headers.py", "kernels.py", "archive.py"}
+# They read files: what is on disk, kernels, templates. The tree of source is quoted from text, by design.
+READERS = {"archive.py", "emit.py", "headers.py", "index.py", "kernel_index.py", "kernels.py", "templates.py"}
 FILES = [
     *(path for path in sorted(BACKENDS.glob("*.py")) if path.name not in READERS),
     *(

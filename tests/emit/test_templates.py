@@ -51,7 +51,7 @@ def test_a_template_has_no_calls_comparisons_or_assignments(path: Path) -> None:
 
 
 def test_all_targets_have_the_same_templates() -> None:
-    """That of the tests, which has a test for each check, is in several parts; Keras registers its kernels."""
+    """That of the tests, with a test for each check, is in several parts; Keras registers its kernels."""
     names = {path.parent.parent.name: {p.name for p in path.parent.iterdir()} for path in TEMPLATES}
     assert names.keys() == {"torch", "keras", "numpy", "tests", "common"}
     assert names["torch"] == names["numpy"] == {"module.py.j2"}
