@@ -882,7 +882,7 @@ FAULTS += (
         r"seed = int\(torch\.randint[^\n]*",
         "seed = int(np.random.default_rng().integers(2**62))",
     ),
-    numpy_fault("seed not drawn", r"np\.random\.SeedSequence\(\)\.entropy", "0"),
+    numpy_fault("seed not drawn", r"int\(np\.random\.default_rng\(\)[^\n]*\) if", "0 if"),
     numpy_fault("precision lost", r"\.astype\(\w+(\.\w+)*\.dtype\)", ".astype(np.float64)"),
     numpy_fault(
         "precision lost",
