@@ -11,7 +11,7 @@ DRAWN ?= 10000
 MUTANTS ?= 500
 SEED ?= 11
 
-.PHONY: demo test test-all fuzz mutants lint golden bench clean
+.PHONY: demo test test-all fuzz mutants lint tables golden bench clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -43,6 +43,10 @@ lint: .venv/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
+tables: .venv/.installed
+	$(BIN)/python -m nnspec.dsl.make_tables
+	$(BIN)/python -m nnspec.backends.index
+
 golden: .venv/.installed
 	$(BIN)/python -m pytest -q tests/golden --update-golden
 
@@ -51,6 +55,7 @@ bench: .venv/.installed
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.connectivity
 	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.startup
 
 clean:
 	rm -rf .venv build

@@ -8,9 +8,9 @@ import os
 import re
 import shutil
 import stat
-import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from enum import Enum
@@ -304,12 +304,58 @@ def _write_flushed(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
+# To start Python anew takes a third of what a small compilation does. Elsewhere a copy of a process with
+# threads is not safe, or there is none.
+_FORKS = sys.platform == "linux"
+
+
 def _rename(renames: Sequence[bytes], scratch: Sequence[tuple[Path, int]]) -> None:
-    """Rename pairs of paths in a process of its own, which holds the locks of scratch folders, too.
+    """Rename pairs of paths in a process of its own, which holds the locks of scratch folders, too."""
+    if _FORKS:
+        _rename_in_copy(renames)
+    else:
+        _rename_in_new(renames, scratch)
+
+
+def _rename_in_copy(renames: Sequence[bytes]) -> None:
+    """Rename in a copy of this process, which does nothing else."""
+    this, copy, status = os.getpid(), 0, errno.EIO
+    try:
+        with warnings.catch_warnings():
+            # What is dangerous in a copy of a process with threads is to wait for another thread.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            copy = os.fork()
+        if not copy:
+            os.setsid()
+            for old, new in zip(renames[::2], renames[1::2], strict=True):
+                os.replace(old, new)
+            status = 0
+    except OSError as error:
+        if os.getpid() == this:
+            raise
+        status = error.errno or errno.EIO
+    finally:
+        if os.getpid() != this:
+            os._exit(status)
+    try:
+        _, ended = os.waitpid(copy, 0)
+    except BaseException:  # an interrupt from the keyboard, say: what has begun is finished before
+        os.waitpid(copy, 0)
+        raise
+    if ended:
+        reason = os.waitstatus_to_exitcode(ended)
+        reason = reason if reason > 0 else errno.EIO
+        raise OSError(reason, f"the files could not be renamed: {os.strerror(reason)}")
+
+
+def _rename_in_new(renames: Sequence[bytes], scratch: Sequence[tuple[Path, int]]) -> None:
+    """Rename in a Python of its own.
 
     The pairs are in a file: there may be more than fit a command line, and of a pipe whose writer is killed
     the reader would see a part.
     """
+    import subprocess
+
     pairs = scratch[0][0] / "renames"
     with _blaming(pairs.parent.parent):
         pairs.write_bytes(b"\0".join(renames))
@@ -318,7 +364,7 @@ def _rename(renames: Sequence[bytes], scratch: Sequence[tuple[Path, int]]) -> No
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, pass_fds=locks)
     try:
         _, errors = process.communicate()
-    except BaseException:  # an interrupt from the keyboard, say: what has begun is finished before
+    except BaseException:
         process.wait()
         raise
     if process.returncode:

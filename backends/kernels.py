@@ -8,10 +8,10 @@ the rest of a compilation.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import starmap
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
@@ -22,7 +22,7 @@ from .source import WIDTH
 if TYPE_CHECKING:
     import ast
 
-HERE = Path(__file__).parent
+HERE = os.path.dirname(__file__)
 
 FRAMEWORKS = frozenset({"keras", "torch"})
 
@@ -99,9 +99,9 @@ def outlines(text: str) -> Iterator[Outline]:
             yield Outline(node.name, first, node.end_lineno, tuple(sorted(uses)), names, imports)
 
 
-def place_of(path: Path) -> str:
+def place_of(path: str) -> str:
     """What the index calls a kernel module: `torch/kernels/edges.py`, say."""
-    return "/".join(path.parts[-3:])
+    return "/".join(path.split(os.sep)[-3:])
 
 
 def digest_of(text: str) -> int:
@@ -109,23 +109,20 @@ def digest_of(text: str) -> int:
     return crc32(text.encode())
 
 
-@cache
-def _modules(target: str) -> dict[Path, str]:
-    """The kernel modules of a target, those of all targets first, in the order in which they are copied."""
-    folders = (HERE / folder / "kernels" for folder in ("common", target))
-    paths = [path for folder in folders for path in sorted(folder.glob("[!_]*.py"))]
-    return {path: _text(path) for path in paths}
+def modules_of(*folders: str) -> list[str]:
+    """The paths of the kernel modules in the folders of some targets."""
+    return [
+        os.path.join(HERE, folder, "kernels", name)
+        for folder in folders
+        for name in sorted(os.listdir(os.path.join(HERE, folder, "kernels")))
+        if name.endswith(".py") and not name.startswith("_")
+    ]
 
 
 @cache
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
-
-
-@cache
-def _definitions(path: Path) -> dict[str, Definition]:
+def _definitions(path: str) -> dict[str, Definition]:
     """The definitions of one kernel module, from the index if that was made of the module as it is."""
-    text = _text(path)
+    text = read(path)
     digest, known = INDEX.get(place_of(path), (None, ()))
     found = [*starmap(Outline, known)] if digest == digest_of(text) else outlines(text)
     lines = text.splitlines()
@@ -141,10 +138,16 @@ def _definitions(path: Path) -> dict[str, Definition]:
     }
 
 
+def read(path: str) -> str:
+    """The text of a kernel module."""
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
 @cache
-def _places(target: str) -> dict[str, Path]:
-    """The kernel module that defines each name, in the order in which definitions are copied."""
-    return {name: path for path in _modules(target) for name in _definitions(path)}
+def _places(target: str) -> dict[str, str]:
+    """The kernel module that defines each name, those of all targets first, in the order of copying."""
+    return {name: path for path in modules_of("common", target) for name in _definitions(path)}
 
 
 def names_of(target: str) -> frozenset[str]:

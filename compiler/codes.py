@@ -74,10 +74,6 @@ NOT_A_STRING = Code("E229", "{what} is needed here, in double quotes")
 
 NOT_A_NAME = Code("E230", "the name of {what} is needed here")
 
-NAME_COLLISION = Code(
-    "E231", "the model `{name}` would be the class `{generated}`, which generated code has already"
-)
-
 LONG_CHAIN = Code("E232", "`{name}` depends on others through too many steps")
 
 SIZE_CYCLE = Code("E241", "a size depends on itself: {chain}")

@@ -15,7 +15,6 @@ from ...dsl.render import Format, render
 from ...dsl.source import Source
 from ...dsl.words import suggest
 from ..defaults import TARGET_NAMES
-from ..resolve.resolve import UnknownParam
 from .console import is_coloured, put, say
 from .settings import Settings, WrongSettings, find_settings
 
@@ -48,6 +47,10 @@ class Reporting:
         if isinstance(error, SpecError):
             show(error.diagnostics, error.source)
             sys.exit(1)
+        if error is None:
+            return
+        from ..resolve.resolve import UnknownParam
+
         if isinstance(error, UnknownParam):
             guess = suggest(error.name, error.known)
             hint = f"; did you mean `{guess}`?" if guess else ""

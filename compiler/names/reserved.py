@@ -1,13 +1,13 @@
 """Names that a spec cannot use, whichever targets are asked for: it should suit all of them.
 
-Inputs, targets, layers and connections become names in generated code, so they stay clear of what is there
-already. Params, axes and sets of edges do not, and stay clear only of words that the language itself looks up
-where they could stand. Tests hold these lists against torch, the kernels and what the targets write.
+Inputs, targets, layers and connections become names in generated code, where they stay as they are: what is
+called the same there and is ours gets an underscore (`backends/source/quote.py`). They stay clear only of
+what is not ours to rename, or what users of the code call. Params, axes and sets of edges do not become
+names, and stay clear only of words that the language itself looks up where they could stand.
 """
 
 from __future__ import annotations
 
-import builtins
 import keyword
 from collections.abc import Collection
 
@@ -71,217 +71,8 @@ MODULE = frozenset(
     ]
 )
 
-# What generated modules define, import or call something, in any target.
-GENERATED = frozenset(
-    [
-        "Any",
-        "ClassVar",
-        "F",
-        "Iterable",
-        "Mapping",
-        "MappingProxyType",
-        "NamedTuple",
-        "Path",
-        "Sequence",
-        "SimpleNamespace",
-        "Tensor",
-        "arrays",
-        "backward",
-        "base64",
-        "batch",
-        "build_model",
-        "cache",
-        "cls",
-        "device",
-        "digests",
-        "dtype",
-        "edges",
-        "forward",
-        "forward_ad",
-        "g",
-        "gradients",
-        "hashlib",
-        "in_order",
-        "init",
-        "inputs",
-        "keras",
-        "layers",
-        "load_arrays",
-        "loss",
-        "losses",
-        "math",
-        "model",
-        "nn",
-        "np",
-        "p",
-        "pairwise",
-        "parameters",
-        "random",
-        "rng",
-        "seed",
-        "self",
-        "start_values",
-        "stored",
-        "super",
-        "to_arrays",
-        "torch",
-        "total",
-        "training",
-        "unit_digests",
-        "unit_names",
-        "v",
-        "values",
-        "variables",
-        "warnings",
-        "weakref",
-        "wiring",
-        "zipfile",
-        "zlib",
-    ]
-)
-
-# Definitions of `backends/*/kernels`, which are copied into generated modules.
-KERNELS = frozenset(
-    [
-        "AlongEdges",
-        "BandOrder",
-        "BandProjection",
-        "BatchNorm",
-        "BatchedModel",
-        "Bias",
-        "BlockDot",
-        "BlockPlan",
-        "BlockProjection",
-        "BlockSum",
-        "DenseProjection",
-        "DenseSum",
-        "Diagonal",
-        "DiagonalProjection",
-        "EdgeDot",
-        "EdgeProjection",
-        "EdgeSum",
-        "EdgeTables",
-        "EdgeWeights",
-        "Edges",
-        "GatherPlan",
-        "Gelu",
-        "GeluTanh",
-        "IndexArrays",
-        "LateBiasLayer",
-        "Layer",
-        "LeakyRectifier",
-        "ListedEdges",
-        "MaskedProjection",
-        "MatrixPlaces",
-        "Penalty",
-        "ReverseEdgeSum",
-        "Scale",
-        "Softmax",
-        "TransposedCopy",
-        "Units",
-        "UnitsFirstBatchNorm1d",
-        "UnitsFirstLayerNorm",
-        "View",
-        "WithTables",
-        "added_onto",
-        "archive_digest",
-        "array_hash",
-        "array_of",
-        "arrays_of",
-        "assign_arrays",
-        "batch_first",
-        "batch_norm",
-        "batch_norm_gradient",
-        "batch_of",
-        "batched",
-        "block_dot",
-        "block_edges",
-        "block_parts",
-        "block_products",
-        "block_reversed",
-        "block_rows",
-        "block_sum",
-        "block_tile_size",
-        "block_tiles",
-        "block_view",
-        "cached_stored",
-        "check_codes",
-        "check_compared",
-        "check_digests",
-        "check_edges",
-        "check_shape",
-        "checked",
-        "class_codes",
-        "coded",
-        "contiguous_rows",
-        "cross_entropy",
-        "cross_entropy_gradient",
-        "crossed_edges",
-        "digest_of",
-        "dropout_mask",
-        "edge_digest",
-        "edges_of",
-        "ends_of",
-        "every_pair",
-        "extended",
-        "flat",
-        "frozen",
-        "gathered",
-        "gelu",
-        "gelu_derivative",
-        "gelu_tanh",
-        "gelu_tanh_derivative",
-        "hold_units",
-        "in_forward_mode",
-        "in_shape",
-        "is_units_first",
-        "joined",
-        "layer_norm",
-        "layer_norm_gradient",
-        "load_into",
-        "load_stored",
-        "log_softmax",
-        "mapped_sum",
-        "names_of",
-        "normal",
-        "normal_cdf",
-        "one_by_one",
-        "places_of",
-        "plain_block_sum",
-        "plain_edge_sum",
-        "product_onto",
-        "project",
-        "project_back",
-        "project_weight",
-        "read_only",
-        "rebatched",
-        "refuse_other_edges",
-        "refuse_other_units",
-        "returned",
-        "row_products",
-        "same_index",
-        "same_sizes",
-        "save_units",
-        "segments",
-        "shifted_edges",
-        "sigmoid",
-        "softmax",
-        "softmax_gradient",
-        "spread",
-        "sum_rows",
-        "summed_rows",
-        "to_batch_first",
-        "to_units_first",
-        "transposed_copy",
-        "unbatched",
-        "unflat",
-        "uniform",
-        "uniform_by_fan_in",
-        "unit_fan_in",
-        "units_first",
-        "units_in_table",
-    ]
-)
+# The methods of a generated PyTorch model beside those: what its users call.
+OWN = frozenset(["layers", "load_arrays", "loss", "to_arrays"])
 
 # Functions and types of Python that generated code calls, or may come to call.
 BUILTINS = frozenset(
@@ -311,44 +102,7 @@ BUILTINS = frozenset(
     ]
 )
 
-RESERVED = MODULE | GENERATED | KERNELS | BUILTINS
-
-# Classes that generated PyTorch code has or uses besides the model's own, and those of Python itself.
-CLASSES = frozenset(name for name in dir(builtins) if name[0].isupper()) | frozenset(
-    [
-        "Any",
-        "BandProjection",
-        "BlockDot",
-        "BlockProjection",
-        "BlockSum",
-        "DenseProjection",
-        "DenseSum",
-        "DiagonalProjection",
-        "EdgeDot",
-        "EdgeProjection",
-        "EdgeSum",
-        "EdgeWeights",
-        "Edges",
-        "F",
-        "Iterable",
-        "LateBiasLayer",
-        "Layer",
-        "Mapping",
-        "MaskedProjection",
-        "NamedTuple",
-        "Path",
-        "ReverseEdgeSum",
-        "Scale",
-        "Sequence",
-        "Softmax",
-        "Tensor",
-        "TransposedCopy",
-        "UnitsFirstBatchNorm1d",
-        "UnitsFirstLayerNorm",
-        "View",
-        "WithTables",
-    ]
-)
+RESERVED = MODULE | OWN | BUILTINS
 
 # What stands for itself where a number could stand: `weight = none`, `bias(off)`, `weight = 1 / fan_in`.
 NUMBER_WORDS = frozenset(["none", "off", "true", "false", "fan_in", "fan_out"])
@@ -369,9 +123,9 @@ def refusal(name: str, kind: str, rules: Collection[str]) -> str | None:
         return "it is a keyword of Python"
     if name in MODULE:
         return "every PyTorch module has an attribute of that name"
-    if name in BUILTINS:
-        return "it is a name of Python's own that generated code may use"
-    return "generated code calls something else that" if name in RESERVED else None
+    if name in OWN:
+        return "generated models have a method of that name"
+    return "it is a name of Python's own that generated code may use" if name in BUILTINS else None
 
 
 def model_refusal(name: str) -> str | None:

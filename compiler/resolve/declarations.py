@@ -7,7 +7,7 @@ from ...dsl.diagnostics import Report
 from ...dsl.source import Span
 from .. import codes
 from ..names.names import Placed, refuse_long
-from ..names.reserved import CLASSES, class_name, model_refusal
+from ..names.reserved import model_refusal
 from .connections import connection_name
 from .known import Known
 
@@ -36,14 +36,10 @@ def _check_model_name(name: str, span: Span, report: Report) -> None:
     """The model's name is a part of file names and of a class's name."""
     if refuse_long(name, span, report):
         return
-    generated = class_name(name)
     if name.startswith("_") or "__" in name:
         report.add(codes.UNDERSCORES, span, name=name)
     elif why := model_refusal(name):
         report.add(codes.RESERVED_NAME, span, name=name, why=why, help=f"`{name}_` would do")
-    elif generated in CLASSES:
-        help = f"`{name}_model` would do"
-        report.add(codes.NAME_COLLISION, span, name=name, generated=generated, help=help)
 
 
 def read_param(statement: syntax.ParamStatement, placed: Placed, known: Known) -> None:

@@ -30,7 +30,7 @@ NAMED = int(os.environ.get("NNSPEC_NAMED", "2000"))
 # What ruff looks at together.
 BATCH = 100
 # Errors of names: refused, declared twice, shadowed by a loop, no model's.
-OF_NAMES = {"E203", "E204", "E205", "E206", "E231"}
+OF_NAMES = {"E203", "E204", "E205", "E206"}
 
 # Names that were refused once, or are what generated code is full of.
 OURS = (

@@ -15,14 +15,17 @@ from typing import Any
 
 import pytest
 
+from nnspec.backends import emit
 from nnspec.backends.emit import _LOCK, _remove_abandoned, replace_files
 
 # Writes two sets of five files in turn, for ever. A file's content names its set.
 WRITER = """
 import sys
 from pathlib import Path
+from nnspec.backends import emit
 from nnspec.backends.emit import replace_files
 folder = Path(sys.argv[1])
+emit._FORKS = sys.argv[2] == "copy"
 sets = [{folder / f"part{n}.npz": (which * 200_000).encode() for n in range(5)} for which in "ab"]
 print("ready", flush=True)
 while True:
@@ -40,13 +43,18 @@ def wait_for_renaming(folder: Path) -> None:
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("kills", [12, pytest.param(200, marks=pytest.mark.slow)])
-def test_killing_leaves_a_whole_set(kills: int, tmp_path: Path) -> None:
+# Where the renaming is done: in a copy of the compiler's process, or in a new one.
+WAYS = ["copy", "new"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kills", [8, pytest.param(200, marks=pytest.mark.slow)])
+def test_killing_leaves_a_whole_set(kills: int, way: str, tmp_path: Path) -> None:
     rng = random.Random(0)
     seen: set[str] = set()
     for _ in range(kills):
         process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, start_new_session=True
+            [sys.executable, "-c", WRITER, str(tmp_path), way], stdout=subprocess.PIPE, start_new_session=True
         )
         assert process.stdout is not None
         process.stdout.readline()
@@ -66,10 +74,14 @@ def test_killing_leaves_a_whole_set(kills: int, tmp_path: Path) -> None:
 # Writes two files slowly: it prints a line for each, and the renaming waits for some seconds, then renames
 # each and waits again.
 SLOW = """
-import sys
+import os, sys, time
 from pathlib import Path
 from nnspec.backends import emit
-folder, seconds = Path(sys.argv[1]), sys.argv[2]
+folder, seconds, way = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+emit._FORKS = way == "copy"
+replace, setsid = os.replace, os.setsid
+os.replace = lambda *pair: (replace(*pair), time.sleep(float(seconds)))
+os.setsid = lambda: (setsid(), time.sleep(float(seconds)))
 emit._RENAME = f"import time; time.sleep({seconds}); " + emit._RENAME.replace(
     "os.replace(*pair)", f"(os.replace(*pair), time.sleep({seconds}))"
 )
@@ -91,10 +103,11 @@ def test_what_killed_compilers_left_behind_is_removed(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "part.npz"]
 
 
-def test_a_scratch_folder_is_kept_while_anybody_needs_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_a_scratch_folder_is_kept_while_anybody_needs_it(way: str, tmp_path: Path) -> None:
     """By its compiler, and, once that is killed, by what renames: it is no matter what processes are seen."""
     process = subprocess.Popen(
-        [sys.executable, "-c", SLOW, str(tmp_path), "1"], stdout=subprocess.PIPE, start_new_session=True
+        [sys.executable, "-c", SLOW, str(tmp_path), "1", way], stdout=subprocess.PIPE, start_new_session=True
     )
     assert process.stdout is not None
     process.stdout.readline()
@@ -117,8 +130,11 @@ def test_a_scratch_folder_is_kept_while_anybody_needs_it(tmp_path: Path) -> None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other.txt", "part.txt", "slow.txt"]
 
 
-def test_an_interrupt_leaves_a_whole_set(tmp_path: Path) -> None:
-    process = subprocess.Popen([sys.executable, "-c", SLOW, str(tmp_path), "0.5"], stderr=subprocess.PIPE)
+@pytest.mark.parametrize("way", WAYS)
+def test_an_interrupt_leaves_a_whole_set(way: str, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW, str(tmp_path), "0.5", way], stderr=subprocess.PIPE
+    )
     assert process.stderr is not None
     while not (tmp_path / "slow.txt").exists():
         assert process.poll() is None
@@ -128,6 +144,21 @@ def test_an_interrupt_leaves_a_whole_set(tmp_path: Path) -> None:
     assert process.wait() != 0
     process.stderr.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other.txt", "slow.txt"]
+
+
+@pytest.mark.parametrize("forks", [True, False])
+def test_a_renaming_that_fails_is_told(forks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(emit, "_FORKS", forks)
+    written = emit._write_flushed
+
+    def vanished(path: Path, content: bytes) -> None:
+        written(path, content)
+        (tmp_path / "part.npz").mkdir(exist_ok=True)  # by somebody else, at this moment
+
+    monkeypatch.setattr(emit, "_write_flushed", vanished)
+    with pytest.raises(OSError, match="directory"):
+        replace_files({tmp_path / "part.npz": b"x"})
+    assert [path.name for path in tmp_path.iterdir()] == ["part.npz"]
 
 
 def test_a_folder_that_vanishes_before_it_is_locked_is_made_again(

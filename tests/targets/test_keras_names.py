@@ -81,7 +81,7 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     names = names_of_ours()
     folder, made = tmp_path_factory.mktemp("names"), dict[str, Path]()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(naming, "refusal", lambda name, kind: None)
+        patch.setattr(naming, "refusal", lambda *_: None)
         for target, given in (("keras", names), ("numpy", [f"v{at}" for at in range(len(names))])):
             text = folder / target / "odd.nnspec"
             text.parent.mkdir()

@@ -227,8 +227,9 @@ class BlockSum(torch.autograd.Function):
         ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight, *tables)
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx, *grads: Tensor):
         """Gradients of `x`, `weight` and `onto`, each only where needed."""
+        (grad,) = grads
         (x, weight, *tables), plan, reverse = ctx.saved_tensors, ctx.plan, ctx.reverse
         grad = contiguous_rows(grad)
         grad_x = grad_weight = grad_onto = None
@@ -241,8 +242,9 @@ class BlockSum(torch.autograd.Function):
         return grad_x, grad_weight, grad_onto, *(None,) * 7
 
     @staticmethod
-    def vmap(info, in_dims, x, weight, onto, *others) -> tuple[Tensor, int]:
+    def vmap(info, in_dims, *inputs) -> tuple[Tensor, int]:
         """Work under `torch.func.vmap`: what only `x` is mapped over is more batch."""
+        x, weight, onto, *others = inputs
         dim = others[-2][-1]
         if in_dims[1:3] != (None, None) or (onto is not None and onto.shape[1 - dim] > 1):
             in_dims = *in_dims[:3], *(None,) * 7
@@ -268,8 +270,9 @@ class BlockDot(torch.autograd.Function):
         ctx.save_for_backward(*saved)
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx, *grads: Tensor):
         """Gradients of `x` and `y`, each only where needed."""
+        (grad,) = grads
         x, y, *tables = ctx.saved_tensors
         grad_x = grad_y = None
         if ctx.needs_input_grad[0]:

@@ -37,13 +37,13 @@ class EdgeWeights(WithTables):
     values. The order is that of every layer of this kind, on every target, so arrays carry over.
 
     Attributes:
-        weight: (edges,), a parameter, or a buffer where not trainable, or None where not weighted.
+        weight: (edges,), a parameter, or a buffer where not trainable; where not weighted, it is None.
         digest: (4,) int64, `edge_digest` of the edges, saved with the weights. A checkpoint whose digest
             differs is refused: its weights belong to other edges.
         n_target, n_source, n_edges: how many there are.
     """
 
-    weight: Tensor | None
+    weight: Tensor
     digest: Tensor
 
     def hold_edges(

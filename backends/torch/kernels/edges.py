@@ -157,8 +157,9 @@ class EdgeSum(torch.autograd.Function):
         ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight, *tables)
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx, *grads: Tensor):
         """Gradients of `x` and `weight`, each only where needed."""
+        (grad,) = grads
         x, weight, *tables = ctx.saved_tensors
         grad = contiguous_rows(grad)
         grad_x = ReverseEdgeSum.apply(grad, weight, *tables) if ctx.needs_input_grad[0] else None
@@ -192,8 +193,9 @@ class ReverseEdgeSum(torch.autograd.Function):
         ctx.save_for_backward(y if ctx.needs_input_grad[1] else None, weight, *tables)
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx, *grads: Tensor):
         """Gradients of `y` and `weight`, each only where needed."""
+        (grad,) = grads
         y, weight, *tables = ctx.saved_tensors
         grad = contiguous_rows(grad)
         grad_y = EdgeSum.apply(grad, weight, *tables) if ctx.needs_input_grad[0] else None
@@ -225,8 +227,9 @@ class EdgeDot(torch.autograd.Function):
         ctx.save_for_backward(*inputs)
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx, *grads: Tensor):
         """Gradients of `x` and `y`, each only where needed."""
+        (grad,) = grads
         x, y, *tables = ctx.saved_tensors
         grad_x = ReverseEdgeSum.apply(y, grad, *tables) if ctx.needs_input_grad[0] else None
         grad_y = EdgeSum.apply(x, grad, *tables) if ctx.needs_input_grad[1] else None

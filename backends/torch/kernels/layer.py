@@ -17,6 +17,8 @@ class Layer(WithTables):
     given, says which entry each unit has, -1 for none.
     """
 
+    bias_index: Tensor
+
     def __init__(self, bias: int | None = None, bias_index: object = None, **parts: nn.Module) -> None:
         super().__init__()
         if bias is not None:
@@ -34,7 +36,7 @@ class Layer(WithTables):
 
     def forward(self, x: Tensor) -> Tensor:
         """The sum of what enters the layer, bias included -> the layer's value, both (batch, units)."""
-        for part in self._modules.values():
+        for part in self.children():
             x = part(x)
         return x
 
@@ -48,7 +50,7 @@ class LateBiasLayer(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """The sum of what enters the layer -> the layer's value, both (batch, units)."""
-        for number, part in enumerate(self._modules.values(), 1):
+        for number, part in enumerate(self.children(), 1):
             x = part(x)
             if number == self.bias_behind:
                 x = x + self.unit_bias()
@@ -89,9 +91,9 @@ class View(nn.Module):
 class UnitsFirstBatchNorm1d(nn.BatchNorm1d):
     """A batch norm of (batch, units) that is stored units first, and stays so."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """(batch, units) -> (batch, units), as (1, units, batch), where it stands."""
-        return super().forward(x.t().unsqueeze(0)).squeeze(0).t()
+        return super().forward(input.t().unsqueeze(0)).squeeze(0).t()
 
 
 class UnitsFirstLayerNorm(nn.LayerNorm):
@@ -100,12 +102,12 @@ class UnitsFirstLayerNorm(nn.LayerNorm):
     As `nn.LayerNorm`, it computes at least in float32, which is also what it returns under autocast.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """(batch, units) -> (batch, units)."""
-        single = torch.promote_types(x.dtype, torch.float32)
-        dtype = single if torch.is_autocast_enabled(x.device.type) else x.dtype
-        with torch.autocast(x.device.type, enabled=False):
-            x = x.to(single)
+        single = torch.promote_types(input.dtype, torch.float32)
+        dtype = single if torch.is_autocast_enabled(input.device.type) else input.dtype
+        with torch.autocast(input.device.type, enabled=False):
+            x = input.to(single)
             variance, mean = torch.var_mean(x, 1, correction=0, keepdim=True)
             x = (x - mean) * torch.rsqrt(variance + self.eps)
             return torch.addcmul(self.bias, x, self.weight).to(dtype)
@@ -122,6 +124,6 @@ class Softmax(nn.Softmax):
         super().__init__(dim=-1)
         self.shape = shape
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """(batch, units) -> (batch, units)."""
-        return torch.softmax(x.t().unflatten(0, self.shape), dim=-2).flatten(0, -2).t()
+        return torch.softmax(input.t().unflatten(0, self.shape), dim=-2).flatten(0, -2).t()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from ...common.kernels.digests import digest_of
 
 
-def hold_units(model: nn.Module, digests: Mapping[str, str]) -> None:
+def hold_units(model: Any, digests: Mapping[str, str]) -> None:
     """Have a model save a digest `<name>.digest` by input or layer, and refuse a `state_dict` with another.
 
     A `state_dict` without any is taken. `digests` are a SHA-256 in hexadecimal each, of a shape, the names of
@@ -26,13 +27,13 @@ def hold_units(model: nn.Module, digests: Mapping[str, str]) -> None:
     model.register_load_state_dict_pre_hook(refuse_other_units)
 
 
-def save_units(module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_: object) -> None:
+def save_units(module: Any, state_dict: dict[str, Tensor], prefix: str, *_: object) -> None:
     """Save the digests, as copies: some average what a `state_dict` holds in place."""
     for name in module._unit_digests:
         state_dict[f"{prefix}{name}.digest"] = getattr(module, name).digest.clone()
 
 
-def refuse_other_units(module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_: object) -> None:
+def refuse_other_units(module: Any, state_dict: dict[str, Tensor], prefix: str, *_: object) -> None:
     """Raise a `RuntimeError` where a checkpoint was made for other units than those of `module`.
 
     What has been compared is taken out: it is no parameter and no buffer.

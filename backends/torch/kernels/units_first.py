@@ -47,13 +47,14 @@ class TransposedCopy(torch.autograd.Function):
         """Nothing to remember."""
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:
+    def backward(ctx, *grads: Tensor) -> Tensor:
         """Copy (columns, rows) back to (rows, columns)."""
-        return transposed_copy(grad)
+        return transposed_copy(*grads)
 
     @staticmethod
-    def vmap(info, in_dims, matrix: Tensor) -> tuple[Tensor, int]:
+    def vmap(info, in_dims, *inputs: Tensor) -> tuple[Tensor, int]:
         """Work under `torch.func.vmap`: copy every matrix of a stack."""
+        (matrix,) = inputs
         return matrix.movedim(in_dims[0], 0).transpose(1, 2).contiguous(), 0
 
 
