@@ -19,8 +19,8 @@ ROOT = Path(__file__).parents[2]
 KERNELS = [
     p for part in ("common", "tests") for p in sorted((ROOT / "backends" / part).glob("kernels/[!_]*.py"))
 ]
-# What would look at the module that a kernel stands in, which is another one where kernels are beside.
-OWN_MODULE = {"globals", "locals", "vars", "eval", "exec"}
+# What looks at the module that a kernel stands in, which is another one where kernels are beside.
+OWN_MODULE = {"globals", "eval", "exec"}
 
 
 @pytest.mark.parametrize("path", KERNELS, ids=lambda path: path.stem)
