@@ -37,7 +37,8 @@ def check_numpy_arrays(expected: Expected, model: NumpyModel) -> None:
         for array in (*given.values(), *start.values()):
             array.setflags(write=False)
         exact = {name: array.astype(np.float64) for name, array in start.items()}
-        point = evaluated(expected, exact, given, True, dtype=dtype.__name__)
+        known = {n: a.astype(np.float64) if a.dtype.kind == "f" else a for n, a in given.items()}
+        point = evaluated(expected, exact, known, True, dtype=dtype.__name__)
         for name, call in numpy_calls(expected, model, given).items():
             for training in (False, True):
                 p = {**start}
