@@ -103,7 +103,7 @@ def units_digests(plan: Plan) -> dict[str, str]:
     for named in graph.unit_names:
         for side, dimension in named.bearers:
             names.setdefault(side, {})[dimension] = named.names
-    biases = {layer.name: op for layer in graph.layers for op in chain_of(graph, layer) if _shares_biases(op)}
+    biases = {name: op for name, chain in graph.chains.items() for op in chain if _shares_biases(op)}
     ends = {
         end
         for op in graph.operations

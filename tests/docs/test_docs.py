@@ -270,4 +270,5 @@ def test_links_and_paths_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_lines_are_short(page: Path) -> None:
     for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
-        assert len(line) <= 110, f"{page.name}:{number}"
+        if not line.startswith("|"):  # a row of a table cannot be broken
+            assert len(line) <= 110, f"{page.name}:{number}"

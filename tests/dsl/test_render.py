@@ -11,7 +11,7 @@ from nnspec.dsl.findings import Code, Diagnostic, Label
 from nnspec.dsl.render import render
 from nnspec.dsl.source import Source, Span
 
-CODE = Code("E204", "edge target 500 is outside `graph`", "")
+CODE = Code("E204", "edge target 500 is outside `graph`")
 HELP = "add `; outside = skip` to drop such edges"
 
 

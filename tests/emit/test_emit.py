@@ -40,7 +40,7 @@ def test_a_build_has_the_promised_files(files: dict[str, bytes]) -> None:
 
 def test_the_model_is_short_beside_its_kernels(files: dict[str, bytes]) -> None:
     own, _, kernels = files["graph_mlp_torch.py"].decode().partition("\n\n\n# -----")
-    assert len(own.splitlines()) <= 115
+    assert len(own.splitlines()) <= 120
     assert "class MaskedProjection" in kernels
 
 

@@ -570,8 +570,8 @@ FAULTS += (
     ),
     torch_fault(
         "norm's mode ignored",
-        r"return super\(\)\.forward\(x\.t\(\)\.unsqueeze\(0\)\)",
-        "return super().train().forward(x.t().unsqueeze(0))",
+        r"return super\(\)\.forward\(input\.t\(\)\.unsqueeze\(0\)\)",
+        "return super().train().forward(input.t().unsqueeze(0))",
     ),
     torch_fault(
         "norm's mode ignored",

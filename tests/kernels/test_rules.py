@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnspec.backends import target as rendering
+from nnspec.backends import parts
 from nnspec.backends.common.kernels import rules
 from nnspec.backends.common.kernels.names import places_of, units_in_table
 from nnspec.backends.common.kernels.stored import edges_of
 from nnspec.backends.emit import write
+from nnspec.backends.source import Scope, flat
 from nnspec.compiler import compile_spec
 from nnspec.compiler.edges.edge_set import Diagonal, Full, Listed, Product, Shifted, listed
 from nnspec.compiler.plan.plan import part_name
@@ -114,9 +115,8 @@ def restated(edges, name: str = "wire"):
                 part = part_name(name, at)
                 stored |= {f"{part}.source": factor.source, f"{part}.target": factor.target}
     kernels = {kernel: getattr(rules, kernel) for kernel in dir(rules) if not kernel.startswith("_")}
-    text = rendering._rule_text(edges, name)
-    assert text == rendering._rule_text(edges, name, indent=8) or text.startswith("crossed_edges(")
-    return eval(text, {**kernels, "edges_of": edges_of, "stored": stored})
+    scope = Scope(parts.vocabulary("numpy"), frozenset())
+    return eval(flat(parts.rule(scope, edges, name)), {**kernels, "edges_of": edges_of, "stored": stored})
 
 
 def check(edges) -> None:

@@ -124,7 +124,8 @@ class TorchModel:
         """One connection by itself: its sums, the gradients of input and weights; None for frozen weights."""
         part = getattr(self.model, connection)
         leaf = torch.tensor(x, dtype=self.dtype, requires_grad=True)
-        trained = [weight for weight in part.parameters() if weight.requires_grad]
+        weight = getattr(part, "weight", None)
+        trained = [weight] if isinstance(weight, torch.nn.Parameter) and weight.requires_grad else []
         y = part(leaf)
         gradients = torch.autograd.grad(y, [leaf, *trained], torch.tensor(g, dtype=self.dtype))
         of_x, of_weight, *_ = *(gradient.numpy() for gradient in gradients), None
