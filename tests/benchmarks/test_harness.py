@@ -48,6 +48,7 @@ def test_every_version_of_keras_gives_what_numpy_gives() -> None:
     test_every_version_gives_what_numpy_gives(measure_all("keras_versions"))
 
 
+@pytest.mark.slow
 def test_every_version_gives_what_numpy_gives(cases: dict[str, Any]) -> None:
     failures = {
         f"{name}, {row['version']}": row["failure"]

@@ -56,7 +56,7 @@ def drawing(examples: int, **options: Any) -> settings:
 
 
 # How many are drawn, and for which targets, the third group by the long tests; and how many for all targets.
-GROUPS = {"first": (10, ("torch", "numpy")), "second": (60, ("numpy",)), "third": (124, ("numpy",))}
+GROUPS = {"first": (10, ("torch", "numpy")), "second": (40, ("numpy",)), "third": (144, ("numpy",))}
 WITH_KERAS = 6
 ALL = ("torch", "keras", "numpy")
 DRAWN = int(os.environ.get("NNSPEC_DRAWN", "300"))  # by `make fuzz`

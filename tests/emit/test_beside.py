@@ -96,7 +96,7 @@ def test_a_model_of_their_name_is_refused() -> None:
 @pytest.mark.parametrize(
     ("package", "targets"),
     [
-        pytest.param(False, ["numpy"], id="beside"),
+        pytest.param(False, ["numpy"], id="beside", marks=pytest.mark.slow),
         pytest.param(True, ["numpy"], id="package"),
         pytest.param(True, ["torch", "keras", "numpy"], id="all", marks=pytest.mark.slow),
     ],

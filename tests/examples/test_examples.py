@@ -66,7 +66,8 @@ def test_all_generated_tests_pass(compiled: Callable[[Path], Path]) -> None:
 
 
 PREFERRED = [
-    ("edges", ("zoo",)),
+    pytest.param("edges", ("zoo",), marks=pytest.mark.slow),
+    ("edges", ("part",)),
     pytest.param("band", ("ring",), marks=pytest.mark.slow),
     pytest.param("blocks", ("zoo",), marks=pytest.mark.slow),
     pytest.param("edges", ("layouts", "graph_mlp"), marks=pytest.mark.slow),

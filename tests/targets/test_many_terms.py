@@ -24,6 +24,10 @@ MANY = (
 )
 
 
+# They share what is compiled, so one worker runs them.
+pytestmark = pytest.mark.xdist_group("keras")
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All files of the network above; compiled once, which takes a second."""
@@ -87,7 +91,6 @@ def test_pytorch_computes_sums_of_thousands(imported: Callable[[str], ModuleType
     np.testing.assert_allclose(model.loss(output, torch.tensor(T)).detach(), loss, rtol=1e-4)
 
 
-@pytest.mark.xdist_group("keras")
 def test_keras_computes_sums_of_thousands(imported: Callable[[str], ModuleType]) -> None:
     module = imported("keras")
     model = module.build_model(seed=1)
