@@ -78,7 +78,14 @@ def blocks(page: Path) -> Iterator[Block]:
 # ------------------------------------------------------------------------------------------- running pages
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+# Each block of that page starts Keras, on three backends in turn, which takes a minute.
+RUN = [
+    pytest.param(page, marks=[pytest.mark.slow] * (page.name == "in-keras.md"), id=page.name)
+    for page in PAGES
+]
+
+
+@pytest.mark.parametrize("page", RUN)
 def test_examples_of_a_page_run(
     page: Path,
     tmp_path: Path,
