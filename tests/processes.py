@@ -139,6 +139,8 @@ def _become(connection: socket.socket) -> NoReturn:
 
     import numpy as np
 
+    # A module that is written twice within a second would be taken from the cache of its first form.
+    sys.dont_write_bytecode = True
     status = 1
     file = connection.makefile("rw")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.util
 import sys
@@ -48,14 +49,16 @@ def generated(
 
 
 def forget_traced(name: str) -> None:
-    """Have PyTorch's tracer forget a module of this name: it keeps the first that it met."""
-    holders = [
-        vars(m) for m in list(sys.modules.values()) if f"__import_{name}" in getattr(m, "__dict__", {})
-    ]
-    for globals_ in holders:
-        del globals_[f"__import_{name}"]
-    if holders:
-        sys.modules["torch._dynamo"].reset()
+    """Have PyTorch's tracer forget a module of this name: it keeps the first that it met.
+
+    It does so among the globals of whatever it traced, those of modules that are gone from `sys.modules` too.
+    """
+    if "torch._dynamo" not in sys.modules:
+        return
+    key = f"__import_{name}"
+    for globals_ in [held for held in gc.get_objects() if type(held) is dict and key in held]:
+        del globals_[key]
+    sys.modules["torch._dynamo"].reset()
 
 
 @pytest.fixture(scope="session")
