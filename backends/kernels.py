@@ -183,7 +183,7 @@ def imports_of(definitions: Iterable[Definition]) -> set[str]:
 
 
 def import_block(lines: set[str], guarded: frozenset[str] = frozenset()) -> str:
-    """Import lines in two groups, standard library and the rest, sorted; `from` lines of a module joined.
+    """Import lines sorted, in groups: standard library, packages, modules beside; `from` lines joined.
 
     Those of `guarded` packages come last, and may fail.
     """

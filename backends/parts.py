@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ..compiler.edges.edge_set import Diagonal, EdgeSet, Full, Listed, Product, Shape, Shifted
 from ..compiler.edges.restated import offset_runs
-from ..compiler.graph.graph import AddBias, Graph, Parameter, Project, Value
+from ..compiler.graph.graph import AddBias, Graph, Parameter
 from ..compiler.graph.model import Drawn, DrawnByFanIn, Given
 from ..compiler.plan.kernels import blocks_of
 from ..compiler.plan.plan import FanIn, Plan, part_name
@@ -22,16 +22,16 @@ from .source import (
     Constant,
     Expression,
     Function,
+    Keyword,
     Pair,
     Scope,
     Starred,
     Statement,
     Subscript,
     Vocabulary,
-    names_in,
     node,
 )
-from .target import Unsupported, units_digests
+from .target import Unsupported, kept, sides, units_digests
 
 _IMPORTS = {
     "np": "import numpy as np",
@@ -58,11 +58,7 @@ def vocabulary(
 def names_of_spec(graph: Graph) -> frozenset[str]:
     """Every name of inputs, targets, layers, connections, and of the values between them."""
     data = {data.name for data in (*graph.inputs, *graph.targets)}
-    return frozenset(data | {*graph.values} | {op.connection for op in _projections(graph)})
-
-
-def _projections(graph: Graph) -> list[Project]:
-    return [operation for operation in graph.operations if isinstance(operation, Project)]
+    return frozenset(data | {*graph.values} | {op.connection for op in graph.projections})
 
 
 def spelled(scope: Scope, table: Mapping[str, str | Unsupported], name: str, **holes: object) -> Expression:
@@ -99,22 +95,23 @@ def _loaded(scope: Scope, plan: Plan, *, cached: bool) -> Expression:
     return load(scope.name("__file__"), f"{plan.graph.name}.npz", archived(plan.stored)[1])
 
 
-def reads_stored(scope: Scope, *trees: object) -> bool:
-    """Whether trees read `stored`, which has to be loaded before."""
-    return scope.name("stored") in names_in(*trees)
+def loading(scope: Scope, plan: Plan, *trees: object, cached: bool = False) -> tuple[Statement, ...]:
+    """The statement that loads what is `stored`, where trees read that; none where they do not."""
+    if not scope.reads("stored", *trees):
+        return ()
+    return scope.statements("stored = loaded", loaded=loaded(scope, plan, cached=cached))
 
 
 def bias_index(scope: Scope, operation: AddBias) -> Expression:
     """The entry of every unit: restated for `per`, stored for `only`."""
     if operation.per is None:
         return stored(scope, f"{operation.bias.name}.index")
-    shape = operation.output.shape
-    kept = tuple(size if at in operation.per else 1 for at, size in enumerate(shape))
+    entries = kept(operation)
     return scope.expression(
-        "np.broadcast_to(np.arange(count).reshape(*kept), shape).ravel()",
-        count=math.prod(kept),
-        kept=kept,
-        shape=shape,
+        "np.broadcast_to(np.arange(count).reshape(*entries), shape).ravel()",
+        count=math.prod(entries),
+        entries=entries,
+        shape=operation.output.shape,
     )
 
 
@@ -179,14 +176,8 @@ def band_arguments(scope: Scope, edges: EdgeSet) -> list[Expression]:
     """What a kernel for bands takes after its shape: offsets, and stride and wrap if they are not usual."""
     assert isinstance(edges, Shifted)
     (stride,) = edges.strides
-    usual = {"stride": stride} if stride != 1 else {}
-    call = scope.expression(
-        "range(offsets, **usual)",
-        offsets=_offsets(scope, edges),
-        usual={**usual, "wrap": True} if edges.wrap else usual,
-    )
-    assert isinstance(call, Call)
-    return [*call.arguments]
+    unusual = [Keyword("stride", node(stride))] if stride != 1 else []
+    return [_offsets(scope, edges), *unusual, *([Keyword("wrap", node(True))] if edges.wrap else [])]
 
 
 def block_arguments(scope: Scope, edges: EdgeSet, name: str) -> list[Expression]:
@@ -249,8 +240,7 @@ def start_function(
     if fresh:
         drawn = "int(np.random.default_rng().integers(2**63 - 1))"
         body += scope.statements(f"seed = {drawn} if seed is None else seed")
-    if reads_stored(scope, fan_ins, entries):
-        body += scope.statements("stored = loaded", loaded=loaded(scope, plan, cached=cached))
+    body += loading(scope, plan, fan_ins, entries, cached=cached)
     if fan_ins:
         body += scope.statements("fan_in = {**entries,}", entries=fan_ins)
     said = (
@@ -281,14 +271,9 @@ def _shared_fan_ins(plan: Plan) -> Mapping[str, None]:
 
 def _counted(scope: Scope, fan_in: FanIn) -> list[Expression]:
     """The arguments of `unit_fan_in`."""
-    call = scope.expression(
-        "range(units, *counted, **also)",
-        units=fan_in.units,
-        counted=[stored(scope, f"{name}.target") for name in fan_in.counted],
-        also={"also": fan_in.constant} if fan_in.constant else {},
-    )
-    assert isinstance(call, Call)
-    return [*call.arguments]
+    counted = [stored(scope, f"{name}.target") for name in fan_in.counted]
+    also = [Keyword("also", node(fan_in.constant))] if fan_in.constant else []
+    return [node(fan_in.units), *counted, *also]
 
 
 def _start(scope: Scope, parameter: Parameter, plan: Plan, shared: Collection[str]) -> Expression:
@@ -394,10 +379,8 @@ def _functions(block: Sequence[Statement]) -> list[Function]:
 def _axes_text(plan: Plan) -> str:
     """Which axes have names, and what they are dimensions of."""
     lines = ["Names of the units along an axis, in the order of the model's arrays. Axes with names:", ""]
-    graph = plan.graph
-    sides = [*(Value(data.name, data.shape) for data in graph.inputs), *graph.layers]
-    several = {value.name for value in sides if len(value.shape) > 1}
-    for named in graph.unit_names:
+    several = {value.name for value in sides(plan.graph) if len(value.shape) > 1}
+    for named in plan.graph.unit_names:
         bearers = (f"dimension {at} of {side}" if side in several else side for side, at in named.bearers)
         text = f'- "{named.axis}": {len(named.names):,} names, {", ".join(bearers)}'
         lines += textwrap.wrap(text, WIDTH - 4, subsequent_indent="  ", break_long_words=False)

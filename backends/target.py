@@ -33,11 +33,10 @@ from ..compiler.graph.graph import (
     Project,
     Value,
 )
-from ..compiler.plan.kernels import KernelName
 from ..compiler.plan.plan import Plan
 from ..dsl.records import record
 from ..dsl.source import Span
-from .source import power_of_ten
+from .source import Name, flat, scaled
 
 
 class Unsupported(Exception):
@@ -69,25 +68,17 @@ class Rendering:
 class Target:
     """A target: `render` turns a plan into what its template needs.
 
-    `kernels` are those of the plan that it has, where there is a choice; for what it lacks it uses `edges`.
     `registered` are the kernels that saved models look up by name. Imports of `guarded` packages may fail
     when a module is imported.
     """
 
     name: str
     render: Callable[[Plan], Rendering]
-    kernels: frozenset[KernelName] = frozenset()
     registered: frozenset[str] = frozenset()
     guarded: frozenset[str] = frozenset()
 
 
 # -------------------------------------------------------------------------------- what targets ask of a plan
-
-
-def loss_terms(graph: Graph) -> list[tuple[float, str]]:
-    """The terms of the loss in the words of the spec, each with its coefficient."""
-    terms = [(t.coefficient, f"{t.loss.name}({t.prediction}, {t.target})") for t in graph.losses]
-    return terms + [(p.coefficient, f"{p.penalty.name}({p.parameter})") for p in graph.penalties]
 
 
 def units_digests(plan: Plan) -> dict[str, str]:
@@ -106,13 +97,13 @@ def units_digests(plan: Plan) -> dict[str, str]:
     biases = {name: op for name, chain in graph.chains.items() for op in chain if _shares_biases(op)}
     ends = {
         end
-        for op in graph.operations
-        if isinstance(op, Project) and is_sparse(op)
+        for op in graph.projections
+        if is_sparse(op)
         for end in (op.input.layer or op.input.name, op.layer)
     }
     return {
         value.name: _units_digest(value, names.get(value.name, {}), biases.get(value.name))
-        for value in _sides(graph)
+        for value in sides(graph)
         if value.name in names or value.name in biases or (value.name in ends and len(value.shape) > 1)
     }
 
@@ -137,12 +128,12 @@ def _units_digest(value: Value, names: Mapping[int, tuple[str, ...]], bias: AddB
         digest.update(b"\n" + json.dumps(names.get(dimension)).encode())
     entries: object = None
     if bias is not None:
-        entries = {"per": _kept(bias)} if bias.index is None else bias.index.tolist()
+        entries = {"per": kept(bias)} if bias.index is None else bias.index.tolist()
     digest.update(b"\n" + json.dumps(entries).encode())
     return digest.hexdigest()
 
 
-def _sides(graph: Graph) -> tuple[Value, ...]:
+def sides(graph: Graph) -> tuple[Value, ...]:
     """What connections start from and lead to: inputs and layers."""
     return (*(Value(data.name, data.shape) for data in graph.inputs), *graph.layers)
 
@@ -182,13 +173,6 @@ def is_sparse(projection: Project) -> bool:
     return not isinstance(projection.edges, Full | Diagonal)
 
 
-def scaled(coefficient: float, text: str) -> str:
-    """`coefficient * text`, or the text alone for 1."""
-    if coefficient == -1:
-        return f"-{text}"
-    return text if coefficient == 1 else f"{power_of_ten(coefficient)} * {text}"
-
-
 def summary(plan: Plan) -> tuple[str, ...]:
     """The network in a few lines, for a generated file's docstring."""
     graph = plan.graph
@@ -202,10 +186,12 @@ def summary(plan: Plan) -> tuple[str, ...]:
         if steps:
             lines[-1] += " : " + ", ".join(steps)
     lines.append("output " + ", ".join(graph.outputs))
-    for at, (coefficient, term) in enumerate(loss_terms(graph)):
+    terms = [(t.coefficient, f"{t.loss.name}({t.prediction}, {t.target})") for t in graph.losses]
+    terms += [(p.coefficient, f"{p.penalty.name}({p.parameter})") for p in graph.penalties]
+    for at, (coefficient, term) in enumerate(terms):
         minus = coefficient < 0
         head = f"loss {'-' * minus}" if at == 0 else f"    {'-' if minus else '+'} "
-        lines.append(head + scaled(abs(coefficient), term))
+        lines.append(head + flat(scaled(abs(coefficient), Name(term))))
     return tuple(lines)
 
 
@@ -247,7 +233,7 @@ def _step_text(operation: Operation) -> str:
             return ""
 
 
-def _kept(operation: AddBias) -> tuple[int, ...]:
+def kept(operation: AddBias) -> tuple[int, ...]:
     """The shape of the units with dimensions that share entries at length 1."""
     per = operation.per or ()
     return tuple(size if at in per else 1 for at, size in enumerate(operation.output.shape))

@@ -20,7 +20,7 @@ from ..dsl.records import record
 from ..dsl.source import Source
 from ..dsl.syntax import Spec
 from . import codes
-from .defaults import BATCH
+from .defaults import BATCH, KERNELS
 from .graph.graph import Graph, check
 from .graph.lower import lower
 from .graph.model import Model
@@ -106,7 +106,7 @@ def compile_spec(
     """
     if name is not None and not is_name(name):
         raise ValueError(f"{name!r} is no name for a model: letters, digits and underscores make one")
-    if kernels not in (None, "beside" if package else "inside", "beside"):
+    if kernels not in (None, *(KERNELS if not package else ["beside"])):
         raise ValueError(f"kernels are inside, or beside as they are in a package, and not {kernels!r}")
     place = Kernels.PACKAGE if package else Kernels(kernels or "inside")
     passage = understand(Path(path), params, batch, text=text, name=name)

@@ -46,10 +46,11 @@ from __future__ import annotations
 # One expression for all tokens: the name of the group that matches is the kind. Some are left out, and
 # names that are keywords are tokens of their own.
 '''
-_ABOUT_RULES = """
+SPREAD, ALONE = "*", "?"
+_ABOUT_RULES = f"""
 # What a rule stands for, its symbols, and the name of what makes a node of them. Some rules make none: their
 # children are spread among those of the rule around, or a child that is alone stands for itself.
-SPREAD, ALONE = "*", "?"
+SPREAD, ALONE = "{SPREAD}", "{ALONE}"
 """
 _ABOUT_STATES = """
 # For each state, what follows on a kind of token or on what a rule has made: the next state, or, as `~rule`,
@@ -104,10 +105,10 @@ def _keywords(lark: Any) -> dict[str, str]:
 def _build(rule: Rule) -> str:
     """What makes a node of a rule's children."""
     if rule.origin.name.startswith("_"):
-        return "*"
+        return SPREAD
     if rule.alias:
         return str(rule.alias)
-    return ("?" if rule.options.expand1 else "") + str(rule.origin.name)
+    return (ALONE if rule.options.expand1 else "") + str(rule.origin.name)
 
 
 if __name__ == "__main__":

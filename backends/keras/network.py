@@ -23,7 +23,7 @@ from ...compiler.graph.graph import (
 from ...compiler.plan.kernels import KernelName
 from ...compiler.plan.plan import Plan
 from ...dsl.records import record
-from ..parts import band_arguments, bias_index, block_arguments, loaded, reads_stored, spelled, stored_edges
+from ..parts import band_arguments, bias_index, block_arguments, loading, spelled, stored_edges
 from ..source import Assign, Constant, Expression, Given, Name, Pair, Scope, Statement, node, power_of_ten
 from ..target import chain_of, is_identity, is_sparse, units_digests
 from .spelling import ACTIVATIONS, MODULE, NAMED_ACTIVATIONS, NORMS, PENALTIES, PROJECTIONS, VOCABULARY
@@ -47,7 +47,7 @@ class Network:
         graph = self.plan.graph
         self.scope = Scope(VOCABULARY, frozenset(_locals(graph)))
         self.taken |= {data.name for data in graph.inputs} | {op.output.name for op in graph.operations}
-        self.taken |= {op.connection for op in graph.operations if isinstance(op, Project)}
+        self.taken |= {op.connection for op in graph.projections}
         for penalty in graph.penalties:
             self.penalties.setdefault(penalty.parameter, []).append(penalty)
 
@@ -64,8 +64,7 @@ class Network:
         seed = scope.name("seed")
         if seed.text != "seed":  # callers know it by that name
             head.append(Assign(seed, Name("seed")))
-        if reads_stored(scope, self.lines):
-            head += scope.statements("stored = loaded", loaded=loaded(scope, self.plan))
+        head += loading(scope, self.plan, self.lines)
         end = scope.statements(
             "model = BatchedModel(inputs, outputs, name=name)\n"
             "load_arrays(model, start_values(random.getrandbits(64) if seed is None else seed))\n"
@@ -103,9 +102,7 @@ class Network:
         variable = self.scope.user(value.name)
         given = self.scope.expression("keras.Input(shape, name=name)", shape=value.shape, name=value.name)
         self.lines.append(Assign(variable, given))
-        read = any(
-            op.input.name == value.name for op in self.plan.graph.operations if isinstance(op, Project)
-        )
+        read = any(op.input.name == value.name for op in self.plan.graph.projections)
         if read and len(value.shape) > 1:
             name = f"{value.name}_flat"
             self.read[value.name] = self._reshape(
@@ -118,7 +115,7 @@ class Network:
         if not digests:
             return
         data = {d.name for d in graph.inputs}
-        first = next(op.input for op in graph.operations if isinstance(op, Project) and op.input.name in data)
+        first = next(op.input for op in graph.projections if op.input.name in data)
         x, name = self._read(first), self._free(f"{first.name}_units")
         pairs = [Pair(node(side), node(digest)) for side, digest in digests.items()]
         self.lines += self.scope.statements("digests = {**pairs}", pairs=pairs)

@@ -8,7 +8,7 @@ from ..source import Pair, imports_in, kernels_in, node, printed
 from ..target import Rendering, Target, shapes_text, summary
 from .loss import loss_functions
 from .network import Network
-from .spelling import MODULE, PROJECTIONS, REGISTERED
+from .spelling import MODULE, REGISTERED
 
 
 def render(plan: Plan) -> Rendering:
@@ -47,4 +47,4 @@ def render(plan: Plan) -> Rendering:
     return Rendering(context, frozenset(kernels_in(trees)), frozenset(imports_in(trees)))
 
 
-TARGET = Target("keras", render, registered=REGISTERED, kernels=frozenset(PROJECTIONS))
+TARGET = Target("keras", render, registered=REGISTERED)

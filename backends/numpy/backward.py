@@ -77,9 +77,8 @@ def backward_steps(module: Module) -> list[Statement]:
 def _sources(module: Module) -> dict[str, dict[str, None]]:
     """What enters each layer."""
     sources: dict[str, dict[str, None]] = {}
-    for op in module.graph.operations:
-        if isinstance(op, Project):
-            sources.setdefault(op.layer, {})[op.input.layer or op.input.name] = None
+    for op in module.graph.projections:
+        sources.setdefault(op.layer, {})[op.input.layer or op.input.name] = None
     return sources
 
 

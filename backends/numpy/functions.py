@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
-from ..parts import loaded, reads_stored
+from ..parts import loading
 from ..source import (
     Assign,
     Call,
@@ -18,7 +18,6 @@ from ..source import (
     Parameter,
     Return,
     Statement,
-    names_in,
     node,
     returned_sum,
     scaled,
@@ -40,9 +39,9 @@ def layers(module: Module) -> Function:
     scope, steps = module.scope, [*module.flattened(), *forward_steps(module)]
     values = Display("{}", tuple(Pair(node(name), variable) for name, variable in kept(module)))
     body = [
-        *(scope.statements("p = parameters") if _reads(module, "p", steps) else ()),
+        *(scope.statements("p = parameters") if scope.reads("p", steps) else ()),
         _batched(module, _inputs(module)),
-        *_stored(module, steps),
+        *loading(scope, module.plan, steps, cached=True),
         *steps,
         Assign(scope.name("values"), values),
         *scope.statements("return unbatched(values, batch)"),
@@ -114,7 +113,7 @@ def gradients(module: Module) -> Function:
     body = [
         *scope.statements("p, g = parameters, {}"),
         _batched(module, [*_inputs(module), *targets]),
-        *_stored(module, steps),
+        *loading(scope, module.plan, steps, cached=True),
         *scope.statements("v = SimpleNamespace(**values)", values=_call_of_layers(module)),
         *steps,
         *scope.statements("return loss(p, *compared), g", compared=compared),
@@ -144,12 +143,12 @@ def backward(module: Module) -> Function:
     outputs = [module.graph.value(name) for name in module.graph.outputs]
     ds = [(module.gradients[y.name].text, module.gradients[y.name], y.shape, None) for y in outputs]
     body = [
-        *scope.statements("p, g = parameters, {}" if _reads(module, "p", steps) else "g = {}"),
+        *scope.statements("p, g = parameters, {}" if scope.reads("p", steps) else "g = {}"),
         _batched(module, [*_inputs(module), *ds]),
-        *_stored(module, steps),
+        *loading(scope, module.plan, steps, cached=True),
         *(
             scope.statements("v = SimpleNamespace(**rebatched(values, batch))")
-            if _reads(module, "v", steps)
+            if scope.reads("v", steps)
             else ()
         ),
         *steps,
@@ -208,18 +207,6 @@ def _batched(module: Module, taken: Sequence[Taken], *, samples_alone: bool = Fa
     if samples_alone:
         return Assign(Display("()", tuple(bound), bare=True), scope.expression("call[1:]", call=call))
     return Assign(Display("()", (scope.name("batch"), *bound), bare=True), call)
-
-
-def _stored(module: Module, steps: Iterable[Statement]) -> tuple[Statement, ...]:
-    """The statement that loads what is stored, where steps read it."""
-    scope = module.scope
-    if not reads_stored(scope, *steps):
-        return ()
-    return scope.statements("stored = loaded", loaded=loaded(scope, module.plan, cached=True))
-
-
-def _reads(module: Module, name: str, steps: Iterable[Statement]) -> bool:
-    return module.scope.name(name) in names_in(*steps)
 
 
 def _arrays(taken: Iterable[Taken]) -> list[Parameter]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from ...compiler.graph.graph import Project
 from ...compiler.plan.plan import Plan
 from ..parts import (
     digest_pairs,
-    loaded,
-    reads_stored,
+    loading,
     start_function,
     stored_edges,
     unit_name_functions,
@@ -78,15 +76,13 @@ def _digests(plan: Plan) -> tuple[Statement, ...]:
             node(f"{op.connection}.digest"),
             OUTER.name("edge_digest")(stored_edges(OUTER, op.connection), (op.output.units, op.input.units)),
         )
-        for op in plan.graph.operations
-        if isinstance(op, Project) and is_sparse(op)
+        for op in plan.graph.projections
+        if is_sparse(op)
     ]
     entries += digest_pairs(OUTER, plan)
     if not entries:
         return ()
-    head: tuple[Statement, ...] = ()
-    if reads_stored(OUTER, entries):
-        head = OUTER.statements("stored = loaded", loaded=loaded(OUTER, plan, cached=True))
+    head = loading(OUTER, plan, entries, cached=True)
     return OUTER.statements(_DIGESTS, head=head, entries=entries)
 
 

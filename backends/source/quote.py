@@ -41,6 +41,7 @@ from .tree import (
     Unary,
     With,
     Word,
+    names_in,
     node,
 )
 
@@ -105,6 +106,10 @@ class Scope:
             name = Name(self.new(identifier + "_").text, name.kernel, name.imported)
             self.aliased[identifier] = name
         return name
+
+    def reads(self, identifier: str, *trees: object) -> bool:
+        """Whether one of our names is in trees of this module."""
+        return self.name(identifier) in names_in(*trees)
 
     def aliases(self) -> tuple[Assign, ...]:
         """Statements for the end of the module: other names for what a name of the spec would hide."""

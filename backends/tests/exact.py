@@ -45,7 +45,7 @@ class Exact:
 
 def exact(scope: Scope, plan: Plan, targets: Sequence[str]) -> Exact:
     """What is held exactly: every connection by itself, and the layers of which no function rounds."""
-    projections = [op for op in plan.graph.operations if isinstance(op, Project)]
+    projections = plan.graph.projections
     alone = [op for op in projections if not is_identity(op)]
     # NumPy has products of `all` and `one_to_one` written into its functions, and none for them alone.
     linear = [t for t in targets if alone and (t != "numpy" or any(map(is_sparse, alone)))]

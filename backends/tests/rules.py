@@ -10,7 +10,6 @@ from collections.abc import Collection, Sequence
 
 from ...compiler.edges.edge_set import Diagonal, Full
 from ...compiler.graph import statement as stated
-from ...compiler.graph.graph import Project
 from ...compiler.plan.plan import Plan
 from ...dsl.records import record
 from ..kernels import closure, names_of
@@ -79,7 +78,7 @@ def rules(plan: Plan, beside: Collection[str]) -> Rules:
     chosen: dict[str, stated.Stated] = {}
     checks, unstated = list[Pair](), list[Pair]()
     functions: list[Function] = []
-    for op in (op for op in plan.graph.operations if isinstance(op, Project)):
+    for op in plan.graph.projections:
         own = statements.connections[op.connection]
         cost = Cost(statements, op.edges.count)
         if why := cost.why_not(own):

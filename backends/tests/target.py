@@ -13,7 +13,7 @@ from ..common.kernels.array_hash import array_hash
 from ..parts import (
     bias_index,
     loaded,
-    reads_stored,
+    loading,
     start_function,
     stored_edges,
     unit_name_functions,
@@ -167,7 +167,7 @@ def _robustness(plan: Plan, targets: Sequence[str]) -> dict[str, set[str]]:
 
 
 def _sparse(plan: Plan) -> list[Project]:
-    return [op for op in plan.graph.operations if isinstance(op, Project) and is_sparse(op)]
+    return [op for op in plan.graph.projections if is_sparse(op)]
 
 
 # Above this, the edges of a rule are not made at compile time to have their hash; the kernels' tests hold.
@@ -264,9 +264,7 @@ def reference(
 def _reference(scope: Scope, plan: Plan) -> tuple[Statement, ...]:
     """The reference network, a function: `v` holds every layer's value, (batch, units)."""
     layers = _layers(scope, plan)
-    reading: tuple[Statement, ...] = ()
-    if reads_stored(scope, layers):
-        reading = scope.statements("stored = loaded", loaded=loaded(scope, plan, cached=True))
+    reading = loading(scope, plan, layers, cached=True)
     return scope.statements(_REFERENCE, reading=reading, layers=layers, losses=_losses(scope, plan))
 
 

@@ -140,8 +140,7 @@ def _constructor(plan: Plan) -> list[Statement]:
         lines[:0] = PLAIN.statements("state = torch.get_rng_state()")
         lines += [Comment("Start values come by name: nothing is drawn from PyTorch's generator.")]
         lines += PLAIN.statements("torch.set_rng_state(state)")
-    if parts.reads_stored(PLAIN, lines):
-        lines[:0] = PLAIN.statements("stored = loaded", loaded=parts.loaded(PLAIN, plan))
+    lines[:0] = parts.loading(PLAIN, plan, lines)
     if digests := units_digests(plan):
         pairs = [Pair(node(name), node(digest)) for name, digest in digests.items()]
         lines += PLAIN.statements("digests = {**pairs}\nhold_units(self, digests)", pairs=pairs)

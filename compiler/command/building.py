@@ -17,7 +17,7 @@ from ...dsl.records import record
 from ..defaults import BATCH, TARGET_NAMES
 from .console import say
 from .reporting import Reporting, refuse_warnings, settings, show
-from .settings import Order
+from .settings import Order, over
 
 if TYPE_CHECKING:
     from ...backends.emit import Found
@@ -56,11 +56,15 @@ def orders_of(specs: Sequence[Path], asked: Order) -> list[Order]:
             batch=asked.batch or order.batch,
             params={**(order.params or {}), **(asked.params or {})},
             name=asked.name or order.name,
-            kernels=asked.kernels or order.kernels,
-            package=asked.package or (order.package and asked.kernels != "inside"),
+            **over(_place(order), {key: said for key, said in _place(asked).items() if said is not None}),
         )
         for order in orders
     ]
+
+
+def _place(order: Order) -> dict[str, str | bool | None]:
+    """Where an order has kernels stand."""
+    return {"kernels": order.kernels, "package": order.package}
 
 
 def compiled(orders: Sequence[Order]) -> Builds:

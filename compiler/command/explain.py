@@ -46,7 +46,7 @@ class Explanation:
 
 def explained(plan: Plan) -> Explanation:
     """The facts of every connection, in the order of computation, and all transposes."""
-    projections = (op for op in plan.graph.operations if isinstance(op, Project))
+    projections = plan.graph.projections
     return Explanation(plan.batch, tuple(_facts(op, plan) for op in projections), plan.layouts.transposes)
 
 

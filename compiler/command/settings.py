@@ -51,6 +51,21 @@ class Settings:
         return own or (Order(spec, **self.usual),)
 
 
+def over(usual: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said for one spec, and for the rest what usually holds, as arguments of an `Order`.
+
+    Kernels inside and a package exclude each other: `own`, which does not ask for both, decides.
+    """
+    said = {**usual, **own}
+    if _contradicts(said):
+        said["kernels" if own.get("package") else "package"] = None
+    return said
+
+
+def _contradicts(said: Mapping[str, Any]) -> bool:
+    return said.get("kernels") == "inside" and bool(said.get("package"))
+
+
 def find_settings(folder: Path, targets: Collection[str], codes: Collection[str]) -> Settings | None:
     """The settings of the project that a folder is in: the nearest file with a table `tool.nnspec`.
 
@@ -96,7 +111,7 @@ def _read(path: Path, table: Any, targets: Collection[str], codes: Collection[st
         (spec,) = reader.specs([build["spec"]]) or [None]
         if spec is None:
             raise reader.wrong(where, f"there is no file `{build['spec']}`")
-        named.append(Order(spec, **{**usual, **reader.how(build, where, _HOW)}))
+        named.append(Order(spec, **over(usual, reader.how(build, where, _HOW))))
     told = {order.spec for order in named}
     return Settings(
         path.parent,
@@ -146,7 +161,12 @@ class _Reader:
             "kernels": self._kernels,
             "package": self._package,
         }
-        return {key: readers[key](table[key], f"{where}.{key}") for key in sorted(keys) if key in table}
+        said = {key: readers[key](table[key], f"{where}.{key}") for key in sorted(keys) if key in table}
+        if _contradicts(said):
+            raise self.wrong(
+                where, 'a package has its kernels beside its modules, and not `kernels = "inside"`'
+            )
+        return said
 
     def texts(
         self, table: Mapping[str, Any], key: str, where: str, default: Sequence[str] | None = None

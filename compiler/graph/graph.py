@@ -210,10 +210,14 @@ class Graph:
         return values | {str(layer.layer): layer for layer in self.layers}
 
     @cached_property
+    def projections(self) -> tuple[Project, ...]:
+        """The projections among the operations, in their order."""
+        return tuple(operation for operation in self.operations if isinstance(operation, Project))
+
+    @cached_property
     def weighted(self) -> Mapping[str, Project]:
         """The projection that each weight belongs to, by the weight's name."""
-        projections = (operation for operation in self.operations if isinstance(operation, Project))
-        return {projection.weight.name: projection for projection in projections if projection.weight}
+        return {op.weight.name: op for op in self.projections if op.weight}
 
     @cached_property
     def chains(self) -> Mapping[str, tuple[Operation, ...]]:

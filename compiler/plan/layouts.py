@@ -124,7 +124,7 @@ class _Network:
 
     def __init__(self, graph: Graph, kernels: Mapping[str, KernelName]) -> None:
         self.graph, self.kernels = graph, kernels
-        self.projections = [operation for operation in graph.operations if isinstance(operation, Project)]
+        self.projections = graph.projections
         self.scale = 1 + len(self.projections)
         inputs = {data.name: prod(data.shape) for data in graph.inputs}
         self.inputs = frozenset(inputs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 import numpy as np
@@ -57,8 +57,8 @@ class Plan:
 
     def restated_projections(self) -> tuple[Project, ...]:
         """The projections whose edges the generated code makes anew."""
-        operations, restated = self.graph.operations, frozenset(self.restated)
-        return tuple(o for o in operations if isinstance(o, Project) and o.connection in restated)
+        restated = frozenset(self.restated)
+        return tuple(op for op in self.graph.projections if op.connection in restated)
 
     def fan_in(self, layer: str) -> FanIn:
         """The fan-in that the default start of weights into a layer is scaled by."""
@@ -75,7 +75,7 @@ class Plan:
 
 def plan(graph: Graph, batch: int) -> Plan:
     """Choose kernels for batches of some size, assign layouts, and say what is stored."""
-    projections = [operation for operation in graph.operations if isinstance(operation, Project)]
+    projections = graph.projections
     choices = tuple(choose(projection, batch) for projection in projections)
     return Plan(
         graph=graph,
@@ -151,7 +151,7 @@ def _ends(name: str, edges: EdgeSet) -> list[Stored]:
     return [Stored(f"{name}.source", compact(source)), Stored(f"{name}.target", compact(target))]
 
 
-def _fan_ins(projections: list[Project]) -> list[tuple[str, FanIn]]:
+def _fan_ins(projections: Iterable[Project]) -> list[tuple[str, FanIn]]:
     """The total fan-in of each layer with a weight that starts by it: weighted connections all count."""
     into: dict[str, list[Project]] = {}
     for projection in projections:

@@ -136,7 +136,39 @@ def test_the_settings_say_it_for_a_project(
     assert run("ring.nnspec", "--kernels", "inside", "--check")[0] == 1
 
 
-@pytest.mark.parametrize("said", ['kernels = "outside"', "package = 1"])
+@pytest.mark.parametrize(
+    ("said", "build", "options", "start"),
+    [
+        ('kernels = "inside"', "", ["--package"], "from .nnspec_numpy"),
+        ("package = true", "", ["--kernels", "beside"], "from .nnspec_numpy"),
+        ("package = true", "", ["--kernels", "inside"], None),
+        ('kernels = "inside"', "package = true", [], "from .nnspec_numpy"),
+        ("package = true", 'kernels = "inside"', [], None),
+        ('kernels = "beside"', "package = true", [], "from .nnspec_numpy"),
+        ('kernels = "beside"\npackage = true', "package = false", [], "from nnspec_numpy"),
+    ],
+)
+def test_what_is_said_nearer_decides(
+    said: str,
+    build: str,
+    options: list[str],
+    start: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Options over a build of the settings, and that over the settings in general."""
+    shutil.copy(RING, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text(
+        f"{SETTINGS}{said}\n[[tool.nnspec.build]]\nspec = 'ring.nnspec'\n{build}\n"
+    )
+    assert run(*options)[0] == 0
+    module = (tmp_path / "ring_numpy.py").read_text()
+    assert ("nnspec_numpy import" in module) == (start is not None)
+    assert start is None or f"\n{start} import" in module
+
+
+@pytest.mark.parametrize("said", ['kernels = "outside"', "package = 1", 'kernels = "inside"\npackage = true'])
 def test_wrong_settings_are_named(said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pyproject.toml").write_text(SETTINGS + said)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
@@ -30,35 +28,34 @@ def kernel() -> str | None:
 
 @pytest.fixture
 def generated(
-    compiled: Callable[[Path, str | None], Path], kernel: str | None, monkeypatch: pytest.MonkeyPatch
+    compiled: Callable[[Path, str | None], Path], kernel: str | None
 ) -> Callable[[str], ModuleType]:
-    """Imports a module of an example, or of a spec of the tests, by its name: `graph_mlp_torch`."""
+    """Imports a module of an example, or of a spec of the tests: `graph_mlp_torch`.
+
+    Each file is imported once a process, by a name that no other file has: PyTorch's tracer keeps the first
+    module that it meets of a name, among the globals of what it traced and in a cache of its own.
+    """
 
     def load(name: str) -> ModuleType:
         stem = name.rpartition("_")[0]
         specs = (ROOT / folder / f"{stem}.nnspec" for folder in ("examples", "tests/specs"))
         folder = compiled(next(spec for spec in specs if spec.exists()), kernel)
-        monkeypatch.syspath_prepend(str(folder))
-        sys.modules.pop(name, None)
-        forget_traced(name)
-        module = importlib.import_module(name)
-        assert Path(module.__file__ or "").parent == folder
-        return module
+        return imported(folder / f"{name}.py", f"{name}_by_{kernel}")
 
     return load
 
 
-def forget_traced(name: str) -> None:
-    """Have PyTorch's tracer forget a module of this name: it keeps the first that it met.
-
-    It does so among the globals of whatever it traced, those of modules that are gone from `sys.modules` too.
-    """
-    if "torch._dynamo" not in sys.modules:
-        return
-    key = f"__import_{name}"
-    for globals_ in [held for held in gc.get_objects() if type(held) is dict and key in held]:
-        del globals_[key]
-    sys.modules["torch._dynamo"].reset()
+def imported(path: Path, name: str) -> ModuleType:
+    """The module of a file, by a name of ours, at which it stays importable."""
+    if name in sys.modules:
+        assert sys.modules[name].__file__ == str(path)
+        return sys.modules[name]
+    found = importlib.util.spec_from_file_location(name, path)
+    assert found is not None
+    assert found.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")
@@ -76,12 +73,7 @@ def torch_module(
         (folder / f"{name}.nnspec").write_text(text)
         with preferring(kernel):
             write(compile_spec(folder / f"{name}.nnspec", ["torch"]).files, folder)
-        found = importlib.util.spec_from_file_location(f"{name}_torch", folder / f"{name}_torch.py")
-        assert found is not None
-        assert found.loader is not None
-        module = importlib.util.module_from_spec(found)
-        found.loader.exec_module(module)
-        return module
+        return imported(folder / f"{name}_torch.py", f"{name}_of_{folder.name}")
 
     return load
 

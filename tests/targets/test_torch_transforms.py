@@ -14,6 +14,12 @@ from torch.utils.checkpoint import checkpoint
 Batch = tuple[Tensor, Tensor]
 
 
+@pytest.fixture(autouse=True)
+def traced_anew() -> None:
+    """PyTorch's tracer gives up a function that it has traced in many ways, those of other tests included."""
+    torch.compiler.reset()
+
+
 @pytest.fixture
 def model(graph_mlp: ModuleType, device: str) -> nn.Module:
     """In double precision and evaluation mode."""
