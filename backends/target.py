@@ -30,6 +30,7 @@ from ..compiler.graph.graph import (
     Graph,
     Multiply,
     Operation,
+    Pool,
     Project,
     Value,
 )
@@ -205,6 +206,8 @@ def _connection_text(projection: Project) -> str:
     weight = "" if projection.weight else ", no weights"
     if projection.weight and not projection.weight.trainable:
         weight = ", frozen"
+    if isinstance(projection, Pool):
+        weight += f", {projection.reduction.name}"
     match edges:
         case Full():
             return f"{projection.input.name} (all{weight})"

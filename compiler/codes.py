@@ -216,6 +216,15 @@ NO_WEIGHTS = Code("E418", "`{name}` has no weights that are trained")
 
 BEYOND_FLOAT32 = Code("E419", "{what} does not fit a 32-bit float")
 
+POOLS_NOTHING = Code(
+    "E490",
+    "`{reduction}` of nothing is no number: units of `{side}` without an edge: {first} ({count:,} of {of:,})",
+)
+
+EMPTY_SUM = Code("E491", "`empty` goes with a `reduce` that is no sum: a sum of nothing is 0")
+
+NOTHING_TO_TRAIN = Code("E492", "`reduce = {reduction}` has no weights to train unless `weight` gives them")
+
 UNIT_VALUES = Code("E431", "{name} has the shape {shape}, but the units of `{side}` have {wanted}")
 
 UNIT_ROWS = Code("E432", "{name} does not have one value for every unit of `{side}`: {reason}")

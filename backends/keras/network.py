@@ -16,6 +16,7 @@ from ...compiler.graph.graph import (
     Multiply,
     Operation,
     Parameter,
+    Pool,
     Project,
     Value,
     WeightPenalty,
@@ -26,7 +27,7 @@ from ...dsl.records import record
 from ..parts import band_arguments, bias_index, block_arguments, loading, spelled, stored_edges
 from ..source import Assign, Constant, Expression, Given, Name, Pair, Scope, Statement, node, power_of_ten
 from ..target import chain_of, is_identity, is_sparse, units_digests
-from .spelling import ACTIVATIONS, MODULE, NAMED_ACTIVATIONS, NORMS, PENALTIES, PROJECTIONS, VOCABULARY
+from .spelling import ACTIVATIONS, MODULE, NAMED_ACTIVATIONS, NORMS, PENALTIES, POOLS, PROJECTIONS, VOCABULARY
 
 
 @record(frozen=False)
@@ -177,6 +178,10 @@ class Network:
             return self.scope.expression("DenseSum(units, **last)", units=op.output.units, last=last)
         if kernel == "dense":
             penalty = {f"kernel_{key}": value for key, value in penalty.items()}
+        pooling: dict[str, Given | dict[str, Given]] = {}
+        if isinstance(op, Pool):
+            empty: dict[str, Given] = {"empty": op.empty} if op.has_empty else {}
+            pooling = {"layer": self.scope.name(POOLS[op.reduction.name]), "empty": empty}
         return self.scope.expression(
             PROJECTIONS[kernel],
             units=op.output.units,
@@ -186,6 +191,7 @@ class Network:
             within=_arguments_of(within),
             penalty=penalty,
             last=last,
+            **pooling,
         )
 
     def _edges(self, op: Project, kernel: KernelName) -> Sequence[Expression]:
@@ -197,7 +203,7 @@ class Network:
                 return band_arguments(self.scope, op.edges)
             case "blocks":
                 return block_arguments(self.scope, op.edges, op.connection)
-            case "masked" | "edges":
+            case "masked" | "edges" | "pool":
                 return [stored_edges(self.scope, op.connection)]
 
     def _penalty(self, op: Project) -> dict[str, Expression]:

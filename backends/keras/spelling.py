@@ -32,6 +32,16 @@ PROJECTIONS: dict[KernelName, str] = {
     "blocks": "BlockProjection((units, sources), *edges, **weighted, **penalty, **last)",
     "masked": "MaskedProjection((units, sources), *edges, **weighted, **penalty, **last)",
     "edges": "EdgeProjection((units, sources), *edges, **weighted, **penalty, **last)",
+    "pool": "layer((units, sources), *edges, **empty, **weighted, **penalty, **last)",
+}
+
+# The layer that pools otherwise than by a sum.
+POOLS = {
+    "mean": "EdgeMean",
+    "max": "EdgeMax",
+    "min": "EdgeMin",
+    "product": "EdgeProduct",
+    "logsumexp": "EdgeLogSumExp",
 }
 
 # A value per sample, (batch, ...), of y_true and y_pred; the mean over what is left comes after.
@@ -60,6 +70,7 @@ REGISTERED = frozenset(
         *("BandProjection", "BatchNorm", "BatchedModel", "Bias", "BlockProjection", "DenseSum", "Diagonal"),
         *("EdgeProjection", "Gelu", "GeluTanh", "LeakyRectifier", "MaskedProjection", "Penalty", "Scale"),
         "Units",
+        *POOLS.values(),
     ]
 )
 

@@ -19,6 +19,7 @@ from ...compiler.graph.graph import (
     Multiply,
     Operation,
     Parameter,
+    Pool,
     Project,
     Value,
 )
@@ -162,6 +163,9 @@ def _project(module: Module, op: Project, d: Name) -> Iterator[Share]:
     if is_identity(op):
         yield op.input, d
         return
+    if isinstance(op, Pool):
+        yield from _pool(module, op, d)
+        return
     if op.weight is not None and op.weight.trainable:
         yield op.weight, _weight(module, op, d)
     scope, w, n = module.scope, weight(op, module), op.input.units
@@ -171,6 +175,15 @@ def _project(module: Module, op: Project, d: Name) -> Iterator[Share]:
         yield op.input, scope.expression("np.repeat(d.sum(axis=1, keepdims=True), n, axis=1)", d=d, n=n)
     else:
         yield op.input, scope.expression("d @ w" if isinstance(op.edges, Full) else "d * w", d=d, w=w)
+
+
+def _pool(module: Module, op: Pool, d: Name) -> Iterator[Share]:
+    scope, w = module.scope, weight(op, module)
+    ends, slopes = stored_edges(scope, op.connection), scope.name(f"{op.reduction.name}_slopes")
+    given = module.read(op.input), d, w, ends, slopes
+    if op.weight is not None and op.weight.trainable:
+        yield op.weight, scope.name("pool_weight")(*given)
+    yield op.input, scope.name("pool_back")(*given)
 
 
 def _weight(module: Module, op: Project, d: Name) -> Expression:

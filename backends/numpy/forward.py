@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...compiler.edges.edge_set import Diagonal, Full
-from ...compiler.graph.graph import AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Project
+from ...compiler.graph.graph import AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Pool, Project
 from ..parts import bias_index, stored_edges
 from ..source import Assign, Call, Constant, Display, Expression, Name, Statement, summed
 from ..target import is_identity
@@ -61,6 +61,9 @@ def _projected(module: Module, op: Project) -> Expression:
     if is_identity(op):
         return x
     quote, w = module.scope.expression, weight(op, module)
+    if isinstance(op, Pool):
+        ends, pools = stored_edges(module.scope, op.connection), module.scope.name(f"{op.reduction.name}_of")
+        return module.scope.name("pool")(x, w, ends, op.output.units, pools, op.empty)
     match op.edges:
         case Full() if op.weight is None:
             return quote("np.repeat(x.sum(axis=1, keepdims=True), n, axis=1)", x=x, n=op.output.units)

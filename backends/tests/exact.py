@@ -13,6 +13,7 @@ from ...compiler.graph.graph import (
     ApplyNorm,
     Multiply,
     Operation,
+    Pool,
     Project,
     Value,
     WeightPenalty,
@@ -45,7 +46,8 @@ class Exact:
 
 def exact(scope: Scope, plan: Plan, targets: Sequence[str]) -> Exact:
     """What is held exactly: every connection by itself, and the layers of which no function rounds."""
-    projections = plan.graph.projections
+    projections = [op for op in plan.graph.projections if not isinstance(op, Pool)]
+    pools = any(isinstance(op, Pool) and op.reduction.exact for op in plan.graph.projections)
     alone = [op for op in projections if not is_identity(op)]
     # NumPy has products of `all` and `one_to_one` written into its functions, and none for them alone.
     linear = [t for t in targets if alone and (t != "numpy" or any(map(is_sparse, alone)))]
@@ -69,8 +71,10 @@ def exact(scope: Scope, plan: Plan, targets: Sequence[str]) -> Exact:
         "exact_network": printed(network),
         "exact_whole": whole,
         "exact_some": bool(layers) and not whole,
+        "exact_pools": pools,
     }
     kernels = {"check_linear_parts"} if linear else set[str]()
+    kernels |= {"check_pools_exactly"} if pools else set()
     kernels |= {"check_network_exactly"} if layers else set()
     return Exact(context, network, frozenset(kernels))
 
@@ -140,8 +144,8 @@ def _is_exact(op: Operation) -> bool:
             return op.activation.exact and all(_dyadic(number) for _, number in op.arguments)
         case Multiply():
             return _dyadic(op.factor)
-        case ApplyNorm():
-            return False
+        case ApplyNorm() | Pool():
+            return False  # pools are held by themselves
         case _:
             return True
 

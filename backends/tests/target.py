@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from ...compiler.edges.edge_set import Diagonal, Full
-from ...compiler.graph.graph import Add, AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Project
+from ...compiler.graph.graph import Add, AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Pool, Project
 from ...compiler.graph.model import Data
 from ...compiler.plan.plan import Plan, Stored, compact
 from ..common.kernels.array_hash import array_hash
@@ -160,14 +160,18 @@ def _robustness(plan: Plan, targets: Sequence[str]) -> dict[str, set[str]]:
         "reads_file": {"check_other_stored"} if plan.stored else set(),
         "names": {"check_names"} if plan.graph.unit_names else set(),
         "numpy": numpy if "numpy" in targets else set(),
-        "torch_sparse": {"check_torch_layouts"} if "torch" in targets and _sparse(plan) else set(),
-        "segments": {"check_numpy_segments"} if "numpy" in targets and _sparse(plan) else set(),
+        "torch_sparse": {"check_torch_layouts"} if "torch" in targets and _summed(plan) else set(),
+        "segments": {"check_numpy_segments"} if "numpy" in targets and _summed(plan) else set(),
         "torch": {f"check_torch_{what}" for what in torch} if "torch" in targets else set(),
     }
 
 
 def _sparse(plan: Plan) -> list[Project]:
     return [op for op in plan.graph.projections if is_sparse(op)]
+
+
+def _summed(plan: Plan) -> list[Project]:
+    return [op for op in _sparse(plan) if not isinstance(op, Pool)]
 
 
 # Above this, the edges of a rule are not made at compile time to have their hash; the kernels' tests hold.
@@ -209,6 +213,9 @@ def _facts(scope: Scope, plan: Plan) -> dict[str, Given]:
         if isinstance(op, Drop)
     }
     edges = {op.connection: (op.output.units, op.input.units, op.edges.count) for op in _sparse(plan)}
+    pooled = {
+        op.connection: (op.reduction.name, op.empty) for op in graph.projections if isinstance(op, Pool)
+    }
     reads = plan.stored or plan.restated
     return {
         "name": graph.name,
@@ -231,6 +238,7 @@ def _facts(scope: Scope, plan: Plan) -> dict[str, Given]:
         "stored": loaded(scope, plan, cached=True) if reads else _table({}),
         "start": scope.name("start_values"),
         "reference": scope.name("reference"),
+        **({"pooled": _table(pooled)} if pooled else {}),
     }
 
 
@@ -317,6 +325,8 @@ def _losses(scope: Scope, plan: Plan) -> list[Statement]:
 def _term(scope: Scope, op: Project) -> Expression:
     """The sum that a connection adds to its layer."""
     x = scope.name("v").at(op.input.layer or op.input.name)
+    if isinstance(op, Pool):
+        return _pooled(scope, op, x)
     weight = scope.name("p").at(op.weight.name) if op.weight else None
     match op.edges:
         case Full():
@@ -333,6 +343,19 @@ def _term(scope: Scope, op: Project) -> Expression:
                 ends=[stored_edges(scope, op.connection)],
                 units=op.output.units,
             )
+
+
+def _pooled(scope: Scope, op: Pool, x: Expression) -> Expression:
+    """What a connection brings that pools otherwise than by a sum."""
+    return scope.expression(
+        "pooled(x, weight, *ends, units, pools, empty, kinks)",
+        x=x,
+        weight=scope.name("p").at(op.weight.name) if op.weight else None,
+        ends=[stored_edges(scope, op.connection)],
+        units=op.output.units,
+        pools=scope.name(f"{op.reduction.name}_of_inputs"),
+        empty=op.empty,
+    )
 
 
 def _step(scope: Scope, op: Operation) -> tuple[Statement, ...]:

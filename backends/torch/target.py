@@ -15,6 +15,7 @@ from ...compiler.graph.graph import (
     Graph,
     Multiply,
     Operation,
+    Pool,
     Project,
     Value,
 )
@@ -96,8 +97,15 @@ NORMS: dict[Layout, dict[str, str | Unsupported]] = {
 CONVERSIONS: dict[Layout, str] = {"units first": "to_units_first", "batch first": "to_batch_first"}
 COPIES: dict[Layout, str] = {"units first": "units_first", "batch first": "batch_first"}
 
-# The layers with one weight an edge, whose checkpoints say which edges they are for.
-ALONG_EDGES = frozenset(["BlockProjection", "EdgeProjection", "MaskedProjection"])
+# The layers that pool otherwise than by a sum, and all layers whose checkpoints say which edges they are for.
+POOLS = {
+    "mean": "EdgeMean",
+    "max": "EdgeMax",
+    "min": "EdgeMin",
+    "product": "EdgeProduct",
+    "logsumexp": "EdgeLogSumExp",
+}
+ALONG_EDGES = frozenset(["BlockProjection", "EdgeProjection", "MaskedProjection", *POOLS.values()])
 
 # The constructor has no names of the spec, but as attributes.
 PLAIN = Scope(VOCABULARY, frozenset())
@@ -284,6 +292,8 @@ def _projection(operation: Project, layer: Value, plan: Plan) -> list[Statement]
         options["weighted"] = False
     if kernel in FREE and plan.layouts.of(operation.layer) == "units first":
         options["units_first"] = True
+    if isinstance(operation, Pool) and operation.has_empty:
+        options["empty"] = operation.empty
     match kernel:
         case "dense" if weight is None:
             class_, arguments = "DenseSum", [shape[0]]
@@ -297,6 +307,9 @@ def _projection(operation: Project, layer: Value, plan: Plan) -> list[Statement]
             class_, arguments = "EdgeProjection", [parts.stored_edges(PLAIN, name), shape]
         case "masked":
             class_, arguments = "MaskedProjection", [parts.stored_edges(PLAIN, name), shape]
+        case "pool":
+            assert isinstance(operation, Pool)
+            class_, arguments = POOLS[operation.reduction.name], [parts.stored_edges(PLAIN, name), shape]
     return [_attribute(name, PLAIN.name(class_)(*arguments, **options))]
 
 

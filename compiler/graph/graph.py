@@ -17,7 +17,9 @@ from ...dsl.records import record
 from ..catalogue.activations import Activation
 from ..catalogue.losses import Penalty
 from ..catalogue.norms import Norm
-from ..edges.edge_set import EdgeSet, Indices, Shape
+from ..catalogue.reductions import Reduction
+from ..edges.degrees import degrees
+from ..edges.edge_set import Diagonal, EdgeSet, Full, Indices, Shape
 from .model import Data, DataFile, LossTerm, Start, UnitNames
 from .statement import Statements
 
@@ -72,6 +74,22 @@ class Project:
     def inputs(self) -> tuple[Value, ...]:
         """The values that are read."""
         return (self.input,)
+
+
+@record
+class Pool(Project):
+    """output[t] = reduction over the edges s -> t of weight[e] * input[s]; `empty` where t has none.
+
+    It has a list of edges: what is one to one is a `Project`, and every pair is written as a `Product`.
+    """
+
+    reduction: Reduction
+    empty: float
+
+    @property
+    def has_empty(self) -> bool:
+        """Whether there is a unit without an edge, so that `empty` is read."""
+        return degrees(self.edges, "target").low == 0
 
 
 @record
@@ -170,7 +188,7 @@ class Multiply:
         return (self.input,)
 
 
-Operation: TypeAlias = Project | Add | AddBias | Apply | ApplyNorm | Drop | Multiply
+Operation: TypeAlias = Project | Pool | Add | AddBias | Apply | ApplyNorm | Drop | Multiply
 
 
 @record
@@ -287,6 +305,8 @@ def _check_shapes(operation: Operation) -> None:
         sides = (operation.input.units, operation.output.units)
         if sides != (prod(operation.edges.source_shape), prod(operation.edges.target_shape)):
             raise GraphError(f"the edges of `{operation.connection}` do not fit its sides")
+        if isinstance(operation, Pool) and isinstance(operation.edges, Full | Diagonal):
+            raise GraphError(f"the edges of `{operation.connection}` cannot be pooled")
         if operation.weight is not None and prod(operation.weight.shape) != operation.edges.count:
             raise GraphError(f"the weight of `{operation.connection}` does not fit its edges")
     elif any(value.units != operation.output.units for value in operation.inputs):

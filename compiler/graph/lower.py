@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from ..edges.edge_set import Full, Shape
+from ..edges.edge_set import Diagonal, Full, Product, Shape
 from ..names.reserved import RESERVED
 from .graph import (
     Add,
@@ -16,6 +17,7 @@ from .graph import (
     Multiply,
     Operation,
     Parameter,
+    Pool,
     Project,
     Value,
     WeightPenalty,
@@ -74,14 +76,7 @@ def _layer(
         output = (
             result(f"{layer.name}_input") if single else Value(_free(f"{connection.name}_part", taken), shape)
         )
-        yield Project(
-            output,
-            values[connection.source],
-            connection.name,
-            layer.name,
-            connection.edges,
-            _weight(connection),
-        )
+        yield _projection(connection, output, values[connection.source])
         sums.append(output)
     value = sums[0]
     if len(sums) > 1:
@@ -93,6 +88,18 @@ def _layer(
         step = _operation(operation, layer, value, result(f"{layer.name}_{_step_name(operation)}"))
         yield step
         value = step.output
+
+
+def _projection(connection: Connection, output: Value, source: Value) -> Project:
+    """What brings a layer what arrives over a connection. Of one input, all ways to pool make the same."""
+    edges, pooling = connection.edges, connection.pooling
+    named = output, source, connection.name, connection.target
+    if pooling is None or isinstance(edges, Diagonal):
+        return Project(*named, edges, _weight(connection))
+    if isinstance(edges, Full):
+        connection = replace(connection, edges=Product(edges.source_shape, edges.target_shape, (edges,)))
+    weight = _weight(connection)
+    return Pool(*named, connection.edges, weight, pooling.reduction, pooling.empty)
 
 
 def _free(name: str, taken: dict[str, int]) -> str:

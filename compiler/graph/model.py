@@ -19,6 +19,7 @@ from ...dsl.source import Span
 from ..catalogue.activations import Activation
 from ..catalogue.losses import Loss, Penalty
 from ..catalogue.norms import Norm
+from ..catalogue.reductions import Reduction
 from ..data.axis import Axis
 from ..edges.edge_set import EdgeSet, Indices, Shape
 from ..names.sides import Side
@@ -135,8 +136,16 @@ class Weight:
 
 
 @record
+class Pooling:
+    """How a unit pools what arrives, where that is no sum; `empty` is the value of a unit without an edge."""
+
+    reduction: Reduction
+    empty: float
+
+
+@record
 class Connection:
-    """One projection from a source onto a layer; `weight` None is a plain sum."""
+    """One projection from a source onto a layer; `weight` None is a plain sum, `pooling` None any sum."""
 
     name: str
     source: str
@@ -144,6 +153,7 @@ class Connection:
     edges: EdgeSet
     weight: Weight | None
     span: Span
+    pooling: Pooling | None = None
 
 
 # --------------------------------------------------------------------------------------------------- loss

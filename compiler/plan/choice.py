@@ -9,7 +9,7 @@ from ...dsl.records import record
 from ..edges.degrees import degrees
 from ..edges.edge_set import Diagonal, EdgeSet, Full, Listed
 from ..edges.structure import described
-from ..graph.graph import Project
+from ..graph.graph import Pool, Project
 from .costs import Cost
 from .kernels import KERNELS, Kernel, KernelName, Work, blocks_of
 
@@ -48,6 +48,8 @@ def choose(projection: Project, batch: int) -> Choice:
 
 
 def _candidates(projection: Project, batch: int) -> list[Candidate]:
+    if isinstance(projection, Pool):
+        return [_candidate(KERNELS["pool"], projection, batch)]
     pairs = projection.input.units * projection.output.units
     return [_candidate(kernel, projection, batch) for kernel in _kernels(projection.edges, pairs)]
 
@@ -101,6 +103,8 @@ def _reason(projection: Project, best: Candidate, others: list[Candidate]) -> st
     pairs = projection.input.units * projection.output.units
     what = "" if isinstance(edges, Listed) else f"{described(edges)}: "
     text = f"{what}{edges.count:,} of {pairs:,} pairs, fan-in {spread}: {KERNELS[best.kernel].text}"
+    if isinstance(projection, Pool):
+        return f"{text} ({projection.reduction.name})"
     if not others:
         return (
             f"{text}; a matrix would have {pairs / edges.count:,.0f} numbers an edge" if edges.count else text

@@ -13,7 +13,7 @@ from ..edges.restated import is_restated
 from ..graph.graph import Project
 from .costs import COSTS, Cost
 
-KernelName: TypeAlias = Literal["dense", "diagonal", "band", "edges", "blocks", "masked"]
+KernelName: TypeAlias = Literal["dense", "diagonal", "band", "edges", "blocks", "masked", "pool"]
 
 # A matrix is made of a sparse connection only where it has at most this many entries, in all or an edge.
 SMALL_MATRIX, MATRIX_PER_EDGE = 1 << 16, 40
@@ -106,6 +106,11 @@ def _edge_tables(op: Project) -> int:
     return 4 * op.edges.count + op.input.units + op.output.units
 
 
+def _pool_tables(op: Project) -> int:
+    """What every target reads, edge by edge, the number of each edge, and both in the other direction."""
+    return 3 * op.edges.count + op.input.units + op.output.units
+
+
 def _block_tables(op: Project) -> int:
     """What every block reads, in both directions, and where targets differ, the order of the weights."""
     blocks = blocks_of(op.edges)
@@ -171,6 +176,17 @@ _ENTRIES = (
         moves=lambda work: (1 + work.passes) * work.pairs,
         tables=lambda op: 2 * op.edges.count,  # the place of each in the matrix, in 64 bits
         has_matrix=True,
+    ),
+    # All that pools otherwise than by a sum; it computes no sums, so it is no candidate for these.
+    Kernel(
+        name="pool",
+        text="gathered by edge, and pooled by unit",
+        accepts=lambda edges, pairs: False,
+        # What it costs is about what gathering the edges for a sum does.
+        costs=lambda edges: COSTS["edges"],
+        layout="units first",
+        moves=_gathered,
+        tables=_pool_tables,
     ),
 )
 KERNELS: dict[KernelName, Kernel] = {kernel.name: kernel for kernel in _ENTRIES}

@@ -12,6 +12,7 @@ from ..names.names import Names, Placed
 from ..sets.resolver import NamedSet
 from ..sets.rules.rule import Sides
 from .known import Known
+from .pooling import resolve_pooling
 from .sizes import side_of
 from .stating import Connecting
 from .weights import resolve_weight
@@ -55,8 +56,11 @@ def read_connection(statement: syntax.ConnectStatement, placed: Placed, known: K
     edges = known.sets.resolve(statement.set, sides, placed.variables)
     if not edges.count:
         known.report.add(codes.NO_EDGES, statement.set.span, name=name)
-    weight = resolve_weight(statement, sides, edges, known.sets, placed.variables)
-    network.connections[name] = Connection(name, source.name, target.name, edges, weight, statement.span)
+    pooling = resolve_pooling(statement, sides, edges, known.names, placed.variables)
+    weight = resolve_weight(statement, sides, edges, known.sets, placed.variables, pooled=pooling is not None)
+    network.connections[name] = Connection(
+        name, source.name, target.name, edges, weight, statement.span, pooling
+    )
     known.connecting[name] = Connecting(sides, statement.set, placed.variables)
     layer = network.layers.get(target.name)
     if layer and weight is not None and layer.name in known.unbiased:

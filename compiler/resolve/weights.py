@@ -27,12 +27,11 @@ from ..sets import builders
 from ..sets.resolver import SetResolver
 from ..sets.rules.rule import Sides
 
-ATTRIBUTES = ("weight", "trainable")
+ATTRIBUTES = ("weight", "trainable", "reduce", "empty")
 # Attributes of the language that this version does not have, with the words that they can be, if it is words.
 LATER = {
     "share": (),
     "sign": ("nonnegative", "nonpositive"),
-    "reduce": ("sum", "mean", "max", "min", "product"),
 }
 
 
@@ -42,8 +41,10 @@ def resolve_weight(
     edges: EdgeSet,
     sets: SetResolver,
     variables: Mapping[str, int],
+    *,
+    pooled: bool = False,
 ) -> Weight | None:
-    """The weight of a connection, or None for `weight = none`."""
+    """The weight of a connection, or None for `weight = none`, and where it is `pooled` and none is given."""
     report = sets.names.report
     seen: dict[str, syntax.Attribution] = {}
     for attribution in statement.attributes:
@@ -52,13 +53,19 @@ def resolve_weight(
             _refuse_later(attribution, sets)
         elif name not in ATTRIBUTES:
             guess = suggest(name, (*ATTRIBUTES, *LATER))
-            help = f"did you mean `{guess}`?" if guess else "attributes are `weight` and `trainable`"
+            help = (
+                f"did you mean `{guess}`?"
+                if guess
+                else "attributes are `weight`, `trainable`, `reduce` and `empty`"
+            )
             raise fail(report, codes.UNKNOWN_ATTRIBUTE, attribution.name_span, name=name, help=help)
         if name in seen:
             raise fail(report, codes.ARGUMENT_TWICE, attribution.span, name=name)
         seen[name] = attribution
     trainable = _truth(seen["trainable"], sets) if "trainable" in seen else True
     if "weight" not in seen:
+        if pooled:
+            return None
         return Weight(DrawnByFanIn(), trainable)
     attribution = seen["weight"]
     if attribution.operator == "=" and call_parts(attribution.value) == ("none", ()):
@@ -82,8 +89,6 @@ def _refuse_later(attribution: syntax.Attribution, sets: SetResolver) -> None:
     parts = call_parts(value)
     if choices and (attribution.operator != "=" or parts is None or parts[1] or parts[0] not in choices):
         raise no_choice(report, value, name, choices)
-    if parts == ("sum", ()):
-        return  # what a unit does anyway
     given = f"`{name} = {parts[0]}`" if choices and parts else f"the attribute `{name}`"
     raise fail(report, codes.NOT_YET, attribution.span, what=given)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,7 +26,9 @@ class Expected:
     Where nothing is compared, the tests have a loss of their own: the sum of all entries of the outputs, each
     times a number drawn, and the spec's penalties. `cotangents` are the names of these numbers by output.
 
-    `digests` are those of units by input or layer, `batch` is the size that kernels were chosen for.
+    `pooled` are the sparse connections that pool otherwise than by a sum: how, and the value of a unit
+    without an edge. `digests` are those of units by input or layer, `batch` is the size that kernels were
+    chosen for.
     """
 
     name: str
@@ -49,6 +51,12 @@ class Expected:
     stored: dict[str, np.ndarray]
     start: Callable[[int], dict[str, np.ndarray]]
     reference: Callable[..., Any]
+    pooled: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    @property
+    def summed(self) -> dict[str, tuple[int, int, int]]:
+        """The sparse connections whose edges are summed, as in `edges`."""
+        return {name: sizes for name, sizes in self.edges.items() if name not in self.pooled}
 
     @property
     def size(self) -> int:

@@ -72,9 +72,11 @@ class NumpyModel:
         """One sparse connection by itself."""
         weight = self.parameters.get(f"{connection}.weight")
         targets = self.expected.edges[connection][0]
-        return self.module.project(
-            x.astype(self.dtype), weight, *edges_of(self.expected.stored, connection), targets
-        )
+        given = x.astype(self.dtype), weight, *edges_of(self.expected.stored, connection), targets
+        if connection not in self.expected.pooled:
+            return self.module.project(*given)
+        reduction, empty = self.expected.pooled[connection]
+        return self.module.pool(*given, getattr(self.module, f"{reduction}_of"), empty)
 
     def differentiate_dropped(
         self, data: dict[str, np.ndarray], seed: int
@@ -110,6 +112,8 @@ class NumpyModel:
         if connection not in self.expected.edges:
             return None
         name, edges = f"{connection}.weight", edges_of(self.expected.stored, connection)
+        if connection in self.expected.pooled:
+            return self._differentiate_pool(connection, x.astype(self.dtype), g.astype(self.dtype))
         x, g, weight = x.astype(self.dtype), g.astype(self.dtype), self.parameters.get(name)
         functions = self.module.project.__globals__  # this module's, or of the one beside that has them
         y = functions["project"](x, weight, *edges, g.shape[1])
@@ -119,3 +123,17 @@ class NumpyModel:
             return y, None, None
         of_x = functions["project_back"](g, weight, *edges, x.shape[1])
         return y, of_x, functions["project_weight"](x, g, *edges) if trained else None
+
+    def _differentiate_pool(self, connection: str, x: np.ndarray, g: np.ndarray) -> tuple[Any, Any, Any]:
+        """What `differentiate_projection` gives, of a connection that pools otherwise than by a sum."""
+        weight = self.parameters.get(f"{connection}.weight")
+        edges = edges_of(self.expected.stored, connection)
+        functions = self.module.pool.__globals__
+        reduction, empty = self.expected.pooled[connection]
+        y = functions["pool"](x, weight, *edges, g.shape[1], functions[f"{reduction}_of"], empty)
+        if "pool_back" not in functions:
+            return y, None, None
+        given = x, g, weight, *edges, functions[f"{reduction}_slopes"]
+        trained = f"{connection}.weight" in self.expected.trained
+        of_weight = functions["pool_weight"](*given) if trained else None
+        return y, functions["pool_back"](*given), of_weight

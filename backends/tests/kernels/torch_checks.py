@@ -311,7 +311,7 @@ def check_torch_layouts(expected: Expected, model: TorchModel) -> None:
     """A sparse connection takes a batch in either layout, and adds to nothing, to a bias or to an array."""
     rng = np.random.default_rng(67)
     model.load(draw_moderate(expected, 68))
-    for name, (targets, sources, edges) in expected.edges.items():
+    for name, (targets, sources, edges) in expected.summed.items():
         part = getattr(model.model, name)
         source, target = (torch.tensor(units, dtype=torch.int64) for units in edges_of(expected.stored, name))
         weight = torch.ones(edges, dtype=torch.float64) if part.weight is None else part.weight.detach()
@@ -355,7 +355,7 @@ def check_torch_half(expected: Expected, model: TorchModel) -> None:
     What is summed are small integers, so that the sums are exact in float32 in whatever order.
     """
     rng, low = np.random.default_rng(59), torch.bfloat16
-    for name, (targets, sources, edges) in expected.edges.items():
+    for name, (targets, sources, edges) in expected.summed.items():
         source, target = (torch.tensor(units, dtype=torch.int64) for units in edges_of(expected.stored, name))
         part = deepcopy(getattr(model.model, name))
         x = torch.tensor(rng.integers(-2, 3, (3, sources)), dtype=torch.float64)
