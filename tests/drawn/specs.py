@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from nnspec.compiler.catalogue.activations import ACTIVATIONS
 from nnspec.compiler.catalogue.losses import LOSSES, PENALTIES
+from nnspec.compiler.catalogue.reductions import REDUCTIONS
 
 from ..connectivity import drawn, drawn_sets, oracle
 from ..connectivity.oracle import Edges
@@ -108,7 +109,16 @@ SHAPES = st.one_of(
 
 
 @st.composite
-def attributes(draw, made: Drawn, name: str, edges: Edges) -> tuple[str, bool, bool]:
+def pooling(draw, edges: Edges, units: int) -> list[str]:
+    """How units pool otherwise than by a sum, and what those without an edge get if it must be said."""
+    entry = REDUCTIONS[draw(st.sampled_from(sorted(REDUCTIONS)))]
+    needed = entry.empty is None and len({target for _, target in edges}) < units
+    empty = [f"empty = {draw(st.sampled_from(['0', '-1', 'p / 4']))}"]
+    return [f"reduce = {entry.name}", *(empty if needed or draw(st.integers(0, 3)) == 0 else [])]
+
+
+@st.composite
+def attributes(draw, made: Drawn, name: str, edges: Edges, units: int) -> tuple[str, bool, bool]:
     """What stands after `with`, whether there are weights, and whether they are trained."""
     kind = draw(
         st.sampled_from(
@@ -135,6 +145,9 @@ def attributes(draw, made: Drawn, name: str, edges: Edges) -> tuple[str, bool, b
         holes = draw(st.sampled_from(["{t}", "{t}", "{t-0}", "2"]))
         stem = draw(st.sampled_from([name, name.replace("2", "{t}", 1)]))
         texts.append(f'weight = load("{stem}_{holes}.npy")')
+    pools = draw(pooling(edges, units)) if draw(st.integers(0, 3)) == 0 else []
+    kind = "none" if pools and not texts else kind  # only sums have weights where none are given
+    texts += pools
     trained = kind != "none" and draw(st.integers(0, 3)) > 0
     if kind != "none" and (not trained or draw(st.integers(0, 7)) == 0):
         texts.append(f"trainable = {'true' if trained else 'false'}")
@@ -246,7 +259,7 @@ def connection(draw, made: Drawn, source: Value, target: Value) -> None:
     for statement in map(between, case.before):
         if statement not in made.inside:
             made.inside.append(statement)
-    text, weighted, trained = draw(attributes(made, name, case.edges))
+    text, weighted, trained = draw(attributes(made, name, case.edges, prod(target.shape)))
     made.inside.append(f"connect {source.name} -> {target.name}{called} : {between(case.text)}{text}")
     made.files.update(case.files)
     made.edges[name] = case.edges

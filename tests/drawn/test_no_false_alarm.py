@@ -11,6 +11,7 @@ from nnspec.backends.emit import write
 from nnspec.compiler import compile_spec
 from nnspec.compiler.catalogue.activations import ACTIVATIONS
 from nnspec.compiler.catalogue.losses import LOSSES
+from nnspec.compiler.catalogue.reductions import REDUCTIONS
 
 from .generated import run_all
 from .test_drawn_specs import module_of
@@ -78,3 +79,17 @@ def test_there_is_no_warning_where_something_is_left(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run(chain("batch_norm, tanh", 4), tmp_path)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_pools_of_equals_of_zeros_and_of_numbers_of_any_size(reduction: str, tmp_path: Path) -> None:
+    """Units that are 0 together, weights of 0, units that read one or no other, hubs, and pools of pools."""
+    text = "model hard\ninput x[8]\ntarget t[3]\nlayer one[8] : relu\nlayer two[6]\nlayer y[3]\n"
+    text += "connect x -> one : random(fan_in = 1, seed = 2) with weight = 0\n"
+    text += f"connect x -> one as more : random(p = 0.3, seed = 4) with reduce = {reduction}, empty = -1\n"
+    text += f"connect one -> two : all with reduce = {reduction}\n"
+    text += f"connect x -> two as far : random(fan_in = 3, seed = 5) with reduce = {reduction}, weight = 0\n"
+    text += (
+        f"connect two -> y : random(fan_in = 4, seed = 6) with reduce = {reduction}, weight ~ normal(0, 9)\n"
+    )
+    run(f"{text}loss 1e5 * mse(y, t) + 1e-6 * l1(two_y)\n", tmp_path)

@@ -16,19 +16,19 @@ from .edges import check_edges, summed_rows
 from .units_first import added_onto, contiguous_rows, in_forward_mode, transposed_copy
 
 
-def first_of_largest(parts: Tensor) -> Tensor:
-    """Return which of (inputs, units, batch) is the largest, the first of equals: (1, units, batch)."""
-    return parts.argmax(0, keepdim=True)
-
-
 def largest(parts: Tensor) -> Tensor:
     """Return the largest of (inputs, units, batch); the first of equals has the gradient."""
-    return parts.gather(0, first_of_largest(parts)).squeeze(0)
+    return parts.gather(0, parts.argmax(0, keepdim=True)).squeeze(0)
+
+
+def largest_value(parts: Tensor) -> Tensor:
+    """Return the largest of (inputs, units, batch)."""
+    return parts.amax(0)
 
 
 def largest_slopes(parts: Tensor, grad: Tensor) -> Tensor:
     """Return the gradient of what `largest` takes from that of what it gives."""
-    return torch.zeros_like(parts).scatter(0, first_of_largest(parts), grad.unsqueeze(0))
+    return first_slopes(parts, parts.amax(0), grad)
 
 
 def smallest(parts: Tensor) -> Tensor:
@@ -36,9 +36,27 @@ def smallest(parts: Tensor) -> Tensor:
     return parts.gather(0, parts.argmin(0, keepdim=True)).squeeze(0)
 
 
+def smallest_value(parts: Tensor) -> Tensor:
+    """Return the smallest of (inputs, units, batch)."""
+    return parts.amin(0)
+
+
 def smallest_slopes(parts: Tensor, grad: Tensor) -> Tensor:
     """Return the gradient of what `smallest` takes from that of what it gives."""
-    return torch.zeros_like(parts).scatter(0, parts.argmin(0, keepdim=True), grad.unsqueeze(0))
+    return first_slopes(parts, parts.amin(0), grad)
+
+
+def first_slopes(parts: Tensor, chosen: Tensor, grad: Tensor) -> Tensor:
+    """Return (inputs, units, batch) with `grad` where the first of `parts` is what is chosen, else zeros."""
+    if len(parts) > 16:
+        equal = parts == chosen
+        return torch.where(equal & (equal.cumsum(0, dtype=torch.int32) == 1), grad, 0.0)
+    slopes: list[Tensor] = []
+    for part in parts.unbind(0):
+        equal = part == chosen
+        slopes.append(torch.where(equal, grad, 0.0))
+        grad = grad.masked_fill(equal, 0.0)  # the others have none
+    return torch.stack(slopes)
 
 
 def average(parts: Tensor) -> Tensor:
@@ -63,10 +81,19 @@ def product_of(parts: Tensor) -> Tensor:
 
 def product_slopes(parts: Tensor, grad: Tensor) -> Tensor:
     """Return the gradient of what `product_of` takes: of each input, times the product of all the others."""
-    ones = torch.ones_like(parts[:1])
-    before = torch.cat([ones, parts[:-1]]).cumprod(0)
-    after = torch.cat([ones, parts[1:].flip(0)]).cumprod(0).flip(0)
-    return before * after * grad
+    if len(parts) > 16:
+        ones = torch.ones_like(parts[:1])
+        before = torch.cat([ones, parts[:-1]]).cumprod(0)
+        after = torch.cat([ones, parts[1:].flip(0)]).cumprod(0).flip(0)
+        return before * after * grad
+    inputs, before = parts.unbind(0), [grad]
+    for part in inputs[:-1]:
+        before.append(before[-1] * part)
+    slopes, after = [before[-1]], inputs[-1]
+    for part, product in zip(inputs[-2::-1], before[-2::-1], strict=True):
+        slopes.append(product * after)
+        after = after * part
+    return torch.stack(slopes[::-1])
 
 
 def log_sum_exp(parts: Tensor) -> Tensor:
@@ -79,30 +106,50 @@ def log_sum_exp_slopes(parts: Tensor, grad: Tensor) -> Tensor:
     return parts.softmax(0) * grad
 
 
-def arriving(
-    rows: Tensor, weight: Tensor | None, source: Tensor, groups: tuple[tuple[int, int], ...]
-) -> list[Tensor]:
-    """Return what arrives at the targets of each group: (inputs, units, batch).
+def arriving(rows: Tensor, weight: Tensor | None, table: Tensor, entries: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what some targets read, and what arrives there, times its weight: (inputs, units, batch) both.
+
+    Half precision becomes float32.
 
     Args:
         rows: (sources, batch).
-        weight: (edges,) in the order of `source`, or None.
-        source: (edges,) integers, the row that every edge reads; of each group a table (inputs, units).
-        groups: inputs and units of each group.
+        weight: (edges,), or None.
+        table: (inputs, units) integers, the row that every edge reads.
+        entries: (inputs, units) integers, the number of every edge.
     """
-    parts: list[Tensor] = []
-    for table, (inputs, units) in zip(source.split([k * n for k, n in groups]), groups, strict=True):
-        parts.append(rows.index_select(0, table).view(inputs, units, rows.shape[1]))
+    read = rows.index_select(0, table.reshape(-1)).view(*table.shape, rows.shape[1])
+    read = read.to(torch.promote_types(rows.dtype, torch.float32))
     if weight is None:
-        return parts
-    weights = weight.split([k * n for k, n in groups])
-    return [part * w.view(*part.shape[:2], 1) for part, w in zip(parts, weights, strict=True)]
+        return read, read
+    return read, read * weight.index_select(0, entries.reshape(-1)).view(*table.shape, 1)
+
+
+def pieces(groups: tuple[tuple[int, int], ...], samples: int) -> list[tuple[int, int, int, int, int]]:
+    """Return groups cut into pieces, each of so few units that what arrives there stays in a cache.
+
+    Each is where the table of its group starts, the inputs and units of that, and the first and the last unit
+    of the piece. Traced code has whole groups.
+    """
+    made: list[tuple[int, int, int, int, int]] = []
+    first = 0
+    for inputs, units in groups:
+        few = units if torch.compiler.is_compiling() else max(1, 2**17 // max(1, inputs * samples))
+        made += [(first, inputs, units, at, min(units, at + few)) for at in range(0, units, few)]
+        first += inputs * units
+    return made
+
+
+def piece_of(table: Tensor, piece: tuple[int, int, int, int, int]) -> Tensor:
+    """Return the part of a table (edges, ...) that a piece is: (inputs, units, ...)."""
+    first, inputs, units, start, stop = piece
+    return table[first : first + inputs * units].unflatten(0, (inputs, units))[:, start:stop]
 
 
 def pooled_rows(
     rows: Tensor,
     weight: Tensor | None,
-    source: Tensor,
+    read: Tensor,
+    order: Tensor,
     place: Tensor,
     groups: tuple[tuple[int, int], ...],
     pools: Callable[[Tensor], Tensor],
@@ -114,110 +161,129 @@ def pooled_rows(
 
     Args:
         rows: (sources, batch).
-        weight: (edges,) in the order of `source`, or None.
-        source: as in `arriving`.
-        place: (targets,) integers, where each target is in its group, groups standing one after the other;
-            a target without edges is behind the last.
-        groups: inputs and units of each group.
+        weight: (edges,), or None.
+        read, order, place, groups: the tables of an `EdgePool`.
         pools: what is made of (inputs, units, batch).
         empty: the value of a target without edges.
     """
-    dtype = torch.promote_types(rows.dtype, torch.float32)
-    made = [pools(part.to(dtype)) for part in arriving(rows, weight, source, groups)]
+    made: list[Tensor] = []
+    for piece in pieces(groups, rows.shape[1]):
+        _, carried = arriving(rows, weight, piece_of(read, piece), piece_of(order, piece))
+        made.append(pools(carried).to(rows.dtype))
     if not made or len(place) > sum(units for _, units in groups):
-        made.append(rows.new_full((1, rows.shape[1]), empty, dtype=dtype))
-    return torch.cat(made).index_select(0, place).to(rows.dtype)
+        made.append(rows.new_full((1, rows.shape[1]), empty))
+    return torch.cat(made).index_select(0, place)
 
 
 class PoolEdges(torch.autograd.Function):
-    """What `pooled_rows` does, a slice of the batch at a time, with a gradient that is a sum by source."""
+    """What `pooled_rows` does, with a gradient that is a sum by source, a slice of the batch at a time."""
 
     @staticmethod
-    def forward(ctx, rows, weight, source, place, reverse_row, reverse_offsets, groups, pools, slopes, empty):
+    def forward(
+        ctx,
+        rows,
+        weight,
+        read,
+        order,
+        place,
+        reverse_row,
+        reverse_offsets,
+        groups,
+        values,
+        pools,
+        slopes,
+        empty,
+    ):
         """Pool what arrives at each target: (sources, batch) -> (targets, batch)."""
-        ctx.save_for_backward(rows, weight, source, place, reverse_row, reverse_offsets)
+        ctx.save_for_backward(rows, weight, read, order, place, reverse_row, reverse_offsets)
         ctx.groups, ctx.pools, ctx.slopes, ctx.empty = groups, pools, slopes, empty
-        tables = source, place, groups, pools, empty
-        made = [pooled_rows(piece, weight, *tables) for piece in slices(rows, len(source))]
-        return made[0] if len(made) == 1 else torch.cat(made, 1)
+        return pooled_rows(rows, weight, read, order, place, groups, values, empty)
 
     @staticmethod
     def backward(ctx, *grads: Tensor):
         """Gradients of `rows` and `weight`; where they are differentiated again, of plain operations."""
         (grad,) = grads
-        rows, weight, source, place, reverse_row, reverse_offsets = ctx.saved_tensors
+        rows, weight, read, order, place, *reverse = ctx.saved_tensors
         if torch.is_grad_enabled() and not torch.compiler.is_compiling():
             wanted = [x for x, needed in zip((rows, weight), ctx.needs_input_grad, strict=False) if needed]
-            y = pooled_rows(rows, weight, source, place, ctx.groups, ctx.pools, ctx.empty)
+            y = pooled_rows(rows, weight, read, order, place, ctx.groups, ctx.pools, ctx.empty)
             found = iter(torch.autograd.grad(y, wanted, grad, create_graph=True))
             by_rows, by_weight = (next(found) if needed else None for needed in ctx.needs_input_grad[:2])
         else:
+            tables = read, order, place, *reverse, ctx.groups
             by_rows, by_weight = pooled_gradients(
-                rows, weight, grad, source, place, reverse_row, reverse_offsets, ctx.groups, ctx.slopes,
-                of_rows=ctx.needs_input_grad[0], of_weight=ctx.needs_input_grad[1],
-            )  # fmt: skip
-        return by_rows, by_weight, *[None] * 8
+                rows, weight, grad, *tables, ctx.slopes, of_weight=ctx.needs_input_grad[1]
+            )
+        return by_rows, by_weight, *[None] * 10
+
+
+def slice_width(edges: int) -> int:
+    """Return how many samples there are in a slice: of a few, no fewer than a cache line has."""
+    return max(16, 2**22 // max(1, edges))
 
 
 def slices(rows: Tensor, edges: int) -> tuple[Tensor, ...]:
     """Return (units, batch) in slices of the batch, each contiguous; in traced code one slice, the whole."""
     if torch.compiler.is_compiling():
         return (rows,)
-    width = max(16, 2**22 // max(1, edges))  # no narrower than a cache line
-    return tuple(contiguous_rows(piece) for piece in rows.split(width, 1))
+    return tuple(contiguous_rows(piece) for piece in rows.split(slice_width(edges), 1))
 
 
 def pooled_gradients(
     rows: Tensor,
     weight: Tensor | None,
     grad: Tensor,
-    source: Tensor,
+    read: Tensor,
+    order: Tensor,
     place: Tensor,
     reverse_row: Tensor,
     reverse_offsets: Tensor,
     groups: tuple[tuple[int, int], ...],
     slopes: Callable[[Tensor, Tensor], Tensor],
     *,
-    of_rows: bool,
     of_weight: bool,
-) -> tuple[Tensor | None, Tensor | None]:
-    """Return the gradients (sources, batch) and (edges,) of what `pooled_rows` takes, each only if wanted.
+) -> tuple[Tensor, Tensor | None]:
+    """Return the gradients (sources, batch) and (edges,) of what `pooled_rows` takes, the second if wanted.
 
     Args:
-        rows, weight, source, place, groups: as there.
+        rows, weight: as there.
         grad: (targets, batch), the gradient of what it gives.
-        reverse_row: (edges,) integers, by source, where every edge is in `source`.
-        reverse_offsets: (sources + 1,) integers, where the edges of a source start.
+        read, order, place, reverse_row, reverse_offsets, groups: the tables of an `EdgePool`.
         slopes: what is made of (inputs, units, batch) and the gradient of what is pooled of it.
+        of_weight: whether there are weights that are trained.
     """
     targets = sum(units for _, units in groups)
-    # Of each row of the groups, the target whose gradient it has; targets without edges have none.
+    # The target of every row of the groups; those without edges share a row behind them.
     back = place.new_zeros(targets + 1).scatter(0, place.long(), torch.arange(len(place)).to(place))[:targets]
-    sizes = [units for _, units in groups]
     by_rows: list[Tensor] = []
-    by_weight = None if weight is None or not of_weight else weight.new_zeros(weight.shape)
-    for x, g in zip(slices(rows, len(source)), slices(grad, len(source)), strict=True):
-        dtype = torch.promote_types(x.dtype, torch.float32)
-        read = arriving(x, None, source, groups)
-        carried = read if weight is None else arriving(x, weight, source, groups)
-        own = g.index_select(0, back).to(dtype).split(sizes)
-        made = [slopes(part.to(dtype), one).flatten(0, 1) for part, one in zip(carried, own, strict=True)]
-        by_edge = torch.cat(made) if made else x.new_zeros(0, x.shape[1], dtype=dtype)
-        if by_weight is not None:
-            flat = [part.flatten(0, 1) for part in read]
-            by_weight = by_weight + (torch.cat(flat) * by_edge).sum(1).to(by_weight.dtype)
-        if of_rows:
-            by_edge = by_edge if weight is None else by_edge * weight.unsqueeze(1)
-            by_rows.append(summed_rows(by_edge, reverse_row, reverse_offsets, None).to(x.dtype))
-    if not of_rows:
-        return None, by_weight
-    return (by_rows[0] if len(by_rows) == 1 else torch.cat(by_rows, 1)), by_weight
+    by_weight = torch.zeros(
+        len(read), dtype=torch.promote_types(rows.dtype, torch.float32), device=rows.device
+    )
+    for x, g in zip(slices(rows, len(read)), slices(grad, len(read)), strict=True):
+        used, by_edge = 0, by_weight.new_zeros(len(read), x.shape[1])
+        for piece in pieces(groups, x.shape[1]):
+            table, entries = piece_of(read, piece), piece_of(order, piece)
+            inputs, units = table.shape
+            plain, carried = arriving(x, weight, table, entries)
+            slope = slopes(carried, g.index_select(0, back[used : used + units]).to(carried.dtype))
+            if of_weight:
+                piece_of(by_weight, piece).add_((plain * slope).sum(2))
+            if weight is not None:
+                slope = slope * weight.index_select(0, entries.reshape(-1)).view(inputs, units, 1)
+            piece_of(by_edge, piece).copy_(slope)
+            used += units
+        by_rows.append(summed_rows(by_edge, reverse_row, reverse_offsets, None).to(x.dtype))
+    of_rows = by_rows[0] if len(by_rows) == 1 else torch.cat(by_rows, 1)
+    if not of_weight or weight is None:
+        return of_rows, None
+    return of_rows, torch.zeros_like(by_weight).scatter(0, order.long(), by_weight).to(weight.dtype)
 
 
 class EdgePool(EdgeWeights):
     """Pools the inputs that arrive at every target unit along given edges, each times its weight if weighted.
 
-    What derives from it has `pools` and `slopes`. The output is a transposed view of a contiguous (targets,
+    What derives from it has `pools`, which autograd can differentiate, `values`, which may be quicker and
+    gives the same, and `slopes`, the derivative. The output is a transposed view of a contiguous (targets,
     batch), as that of an `EdgeProjection`.
 
     Attributes:
@@ -230,6 +296,7 @@ class EdgePool(EdgeWeights):
     """
 
     pools: Callable[[Tensor], Tensor]
+    values: Callable[[Tensor], Tensor]
     slopes: Callable[[Tensor, Tensor], Tensor]
     read: Tensor
     order: Tensor
@@ -301,16 +368,16 @@ class EdgePool(EdgeWeights):
         """
         dtype = self.computing_dtype(x)
         rows = transposed_copy(x.to(dtype))
-        weight = None if self.weight is None else self.weight.to(dtype).index_select(0, self.order)
+        weight = None if self.weight is None else self.weight.to(dtype)
         traced = torch.compiler.is_exporting() or in_forward_mode()
         transformed = not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
-        pools, slopes = type(self).pools, type(self).slopes
+        own, tables = type(self), (self.read, self.order, self.place)
         if traced or transformed:
-            y = pooled_rows(rows, weight, self.read, self.place, self.groups, pools, self.empty)
+            y = pooled_rows(rows, weight, *tables, self.groups, own.pools, self.empty)
         else:
             reverse = self.reverse_row, self.reverse_offsets
-            made = self.groups, pools, slopes, self.empty
-            y = PoolEdges.apply(rows, weight, self.read, self.place, *reverse, *made)
+            made = self.groups, own.values, own.pools, own.slopes, self.empty
+            y = PoolEdges.apply(rows, weight, *tables, *reverse, *made)
         return added_onto(y, onto).t()
 
     def extra_repr(self) -> str:
@@ -321,28 +388,28 @@ class EdgePool(EdgeWeights):
 class EdgeMean(EdgePool):
     """The mean of what arrives at every target unit along given edges."""
 
-    pools, slopes = average, average_slopes
+    pools, values, slopes = average, average, average_slopes
 
 
 class EdgeMax(EdgePool):
     """The largest of what arrives at every target unit; of equals, the first edge has the gradient."""
 
-    pools, slopes = largest, largest_slopes
+    pools, values, slopes = largest, largest_value, largest_slopes
 
 
 class EdgeMin(EdgePool):
     """The smallest of what arrives at every target unit; of equals, the first edge has the gradient."""
 
-    pools, slopes = smallest, smallest_slopes
+    pools, values, slopes = smallest, smallest_value, smallest_slopes
 
 
 class EdgeProduct(EdgePool):
     """The product of what arrives at every target unit; its gradient divides by nothing."""
 
-    pools, slopes = product_of, product_slopes
+    pools, values, slopes = product_of, product_of, product_slopes
 
 
 class EdgeLogSumExp(EdgePool):
     """The logarithm of the sum of the exponentials of what arrives at every target unit."""
 
-    pools, slopes = log_sum_exp, log_sum_exp_slopes
+    pools, values, slopes = log_sum_exp, log_sum_exp, log_sum_exp_slopes
