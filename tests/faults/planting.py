@@ -958,6 +958,50 @@ FAULTS += (
     ),
 )
 
+# --- Pooling otherwise than by a sum.
+POOLING = ("tie goes to the last", "product by division", "empty unit wrong", "mean by wrong count")
+FAULTS += (
+    torch_fault(POOLING[0], r"for slope in equal\.unbind\(0\):", "for slope in equal.unbind(0)[::-1]:"),
+    torch_fault(
+        POOLING[1],
+        r'(def product_slopes\([^\n]*\n    """[^\n]*"""\n)',
+        r"\1    return parts.prod(0) / parts * grad\n",
+    ),
+    torch_fault(POOLING[2], r", empty=-?[\d.]+", ""),
+    torch_fault(POOLING[3], r"parts\.sum\(0\) / len\(parts\)", "parts.sum(0) / (len(parts) + 1)"),
+    InText(
+        POOLING[0],
+        "keras",
+        r"keras\.ops\.argmax\((keras\.ops\.cast\(keras\.ops\.equal\([^\n]*\), \"int32\"\)), axis=0\)",
+        r"parts.shape[0] - 1 - keras.ops.argmax(keras.ops.flip(\1, 0), axis=0)",
+    ),
+    InText(
+        POOLING[1],
+        "keras",
+        r"return products_before\(parts\) [^\n]*",
+        "return keras.ops.prod(parts, axis=0) / parts * upstream",
+    ),
+    InText(POOLING[2], "keras", r"empty=-?[\d.]+, ", ""),
+    InText(
+        POOLING[3],
+        "keras",
+        r"(keras\.ops\.sum\(parts, axis=0\)) / parts\.shape\[0\]",
+        r"\1 / (parts.shape[0] + 1)",
+    ),
+    numpy_fault(
+        POOLING[0],
+        r"np\.minimum\.reduceat\(equal,",
+        "np.maximum.reduceat(np.where(equal < len(rows), equal, -1),",
+    ),
+    numpy_fault(
+        POOLING[1],
+        r"return before \* after\n",
+        "return np.repeat(product_of(rows, starts), lengths, axis=0) / rows\n",
+    ),
+    numpy_fault(POOLING[2], r"_of, 0\.5\)", "_of, 7.0)"),
+    numpy_fault(POOLING[3], r"/ lengths_of\(rows, starts\)\[", "/ (1 + lengths_of(rows, starts))["),
+)
+
 KINDS = tuple(dict.fromkeys(fault.kind for fault in FAULTS))
 
 # What is wrong with edges, weights in their order, sums, or the gradients of these: the exact tests catch it.

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from planting import EXACT, FAULTS, KINDS, LINEAR, RULES, InData, InText, Outcome, plant_all
+from planting import EXACT, FAULTS, KINDS, LINEAR, POOLING, RULES, InData, InText, Outcome, plant_all
 
 ROOT = Path(__file__).parent.parent.parent
 ZOO = ROOT / "tests" / "specs" / "zoo.nnspec"
@@ -17,14 +17,16 @@ EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("*.nnspec"))
 TARGETS = ("numpy", "torch", "keras")
 # What another test plants in much the same way is left to the long ones for Keras, which takes longest.
 MOSTLY = ("numpy", "torch", pytest.param("keras", marks=pytest.mark.slow))
+POOLS = ROOT / "tests" / "specs" / "pools.nnspec"
 NAMED = ROOT / "tests" / "specs" / "named.nnspec"
-# Kinds that there is nothing to plant for in `zoo`: it has no names.
+# Kinds that there is nothing to plant for in `zoo`: it has no names, and adds everything up.
 NAMES = {
     "in_order in another order",
     "in_order takes what is double",
     "names in another order",
     "names shared",
 }
+ELSEWHERE = {*NAMES, *POOLING}
 DERIVATIVES = [kind for kind in KINDS if kind.startswith(("derivative's", "dropout's"))]
 
 
@@ -60,7 +62,7 @@ def test_every_kind_of_fault_in_a_network_of_everything_is_caught(
     target: str, tmp_path: Path, preferring: Preferring
 ) -> None:
     """A kind in one target that has it; the long tests plant all of them in all targets."""
-    kinds = shared_out(target) - NAMES
+    kinds = shared_out(target) - ELSEWHERE
     with preferring("edges"):  # so small a network would be planned with `masked`
         outcomes = plant_all(ZOO, target, tmp_path, kinds, one_of_each=True)
     assert not missed(outcomes)
@@ -75,7 +77,7 @@ def test_every_kind_of_fault_of_a_target_is_caught(
     with preferring("edges"):
         outcomes = plant_all(ZOO, target, tmp_path, one_of_each=True)
     assert not missed(outcomes)
-    assert caught(outcomes) == kinds_in(target) - NAMES, "these kinds were not planted"
+    assert caught(outcomes) == kinds_in(target) - ELSEWHERE, "these kinds were not planted"
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -188,3 +190,10 @@ def test_every_fault_in_an_example_is_caught(
     assert not missed(outcomes)
     # The autoencoder is dense throughout: no edges of ours and, in the frameworks, no derivatives of ours.
     assert sum(outcome.result == "caught" for outcome in outcomes) >= 6
+
+
+@pytest.mark.parametrize("target", MOSTLY)
+def test_faults_in_what_is_pooled_are_caught(target: str, tmp_path: Path) -> None:
+    outcomes = plant_all(POOLS, target, tmp_path, POOLING, chosen="pools_are_exact or of_the_reference")
+    assert not missed(outcomes)
+    assert caught(outcomes) == {*POOLING}, "these kinds were not planted"

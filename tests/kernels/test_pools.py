@@ -1,4 +1,4 @@
-"""Kernels that pool otherwise than by a sum, on every target, against loops over units and autograd of these."""
+"""Kernels that pool otherwise than by a sum, on every target, against loops over units and autograd."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_units_some_at_a_time_give_the_same(reduction: str, monkeypatch: pytest.
 
     layer, given = layer_of(reduction, source, target, (20, 15), True), some_inputs(50, 15)
     before = torch.autograd.grad(layer(given).square().sum(), [given, layer.weight])
-    monkeypatch.setattr(torch_pool, "slice_width", lambda edges: 7)
+    monkeypatch.setattr(torch_pool, "slice_width", lambda edges, samples: 7)
     after = torch.autograd.grad(layer(given).square().sum(), [given, layer.weight])
     for one, other in zip(before, after, strict=True):
         torch.testing.assert_close(one, other)

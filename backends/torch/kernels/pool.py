@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .edge_weights import EdgeWeights
 from .edges import check_edges, summed_rows
-from .units_first import added_onto, contiguous_rows, in_forward_mode, transposed_copy
+from .units_first import added_onto, in_forward_mode, transposed_copy
 
 
 def largest(parts: Tensor) -> Tensor:
@@ -47,16 +47,17 @@ def smallest_slopes(parts: Tensor, grad: Tensor) -> Tensor:
 
 
 def first_slopes(parts: Tensor, chosen: Tensor, grad: Tensor) -> Tensor:
-    """Return (inputs, units, batch) with `grad` where the first of `parts` is what is chosen, else zeros."""
+    """Return (inputs, units, batch) with `grad` where the first of `parts` is what is chosen, else zeros.
+
+    It takes the place of `parts`: comparing in place is done by vector instructions, and into booleans not.
+    """
+    equal = parts.eq_(chosen)
     if len(parts) > 16:
-        equal = parts == chosen
-        return torch.where(equal & (equal.cumsum(0, dtype=torch.int32) == 1), grad, 0.0)
-    slopes: list[Tensor] = []
-    for part in parts.unbind(0):
-        equal = part == chosen
-        slopes.append(torch.where(equal, grad, 0.0))
-        grad = grad.masked_fill(equal, 0.0)  # the others have none
-    return torch.stack(slopes)
+        return equal.mul_(equal.cumsum(0) == 1).mul_(grad)
+    for slope in equal.unbind(0):
+        slope.mul_(grad)
+        grad = grad - slope  # the others have none
+    return equal
 
 
 def average(parts: Tensor) -> Tensor:
@@ -217,16 +218,17 @@ class PoolEdges(torch.autograd.Function):
         return by_rows, by_weight, *[None] * 10
 
 
-def slice_width(edges: int) -> int:
-    """Return how many samples there are in a slice: of a few, no fewer than a cache line has."""
-    return max(16, 2**22 // max(1, edges))
+def slice_width(edges: int, samples: int) -> int:
+    """Return how many samples there are in a slice: as many in each, and of a few no fewer than 16."""
+    most = max(16, 2**24 // max(1, edges))
+    return -(-samples // max(1, -(-samples // most))) or 1
 
 
 def slices(rows: Tensor, edges: int) -> tuple[Tensor, ...]:
     """Return (units, batch) in slices of the batch, each contiguous; in traced code one slice, the whole."""
     if torch.compiler.is_compiling():
         return (rows,)
-    return tuple(contiguous_rows(piece) for piece in rows.split(slice_width(edges), 1))
+    return tuple(piece.contiguous() for piece in rows.split(slice_width(edges, rows.shape[1]), 1))
 
 
 def pooled_gradients(
@@ -260,7 +262,7 @@ def pooled_gradients(
         len(read), dtype=torch.promote_types(rows.dtype, torch.float32), device=rows.device
     )
     for x, g in zip(slices(rows, len(read)), slices(grad, len(read)), strict=True):
-        used, by_edge = 0, by_weight.new_zeros(len(read), x.shape[1])
+        used, by_edge = 0, by_weight.new_empty(len(read), x.shape[1])
         for piece in pieces(groups, x.shape[1]):
             table, entries = piece_of(read, piece), piece_of(order, piece)
             inputs, units = table.shape
