@@ -212,16 +212,16 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
     'keras/kernels/penalty.py': (800335236, (
         ('Penalty', 13, 33, ('Any', 'float', 'keras', 'l1', 'l2', 'penalty', 'self', 'size', 'squares', 'w'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
     )),
-    'keras/kernels/pool.py': (3729241780, (
+    'keras/kernels/pool.py': (1769573728, (
         ('PoolTables', 17, 72, ('GatherPlan', 'IndexArrays', '_', 'back', 'fan_in', 'filled', 'first', 'inputs', 'k', 'keras', 'n', 'n_source', 'n_target', 'np', 'order', 'part', 'parts', 'place', 'self', 'shape', 'source', 'table', 'target', 'units', 'units_of', 'used', 'values', 'weight'), (), (('keras', 'import keras'), ('np', 'import numpy as np'))),
         ('EdgePool', 75, 153, ('Any', 'ClassVar', 'ListedEdges', 'PoolTables', '_', 'batch', 'batch_first', 'by_edge', 'carried', 'dtype', 'empty', 'float', 'gradients', 'indices', 'joined', 'keras', 'kwargs', 'living', 'made', 'of_weight', 'of_x', 'own', 'part', 'plain', 'pooled', 'products', 'read', 'self', 'shape', 'slope', 'source', 'super', 'tables', 'target', 'total', 'units', 'units_first', 'upstream', 'values', 'weakref', 'weight', 'x', 'y', 'zip'), ('ListedEdges',), (('Any', 'from typing import Any'), ('ClassVar', 'from typing import ClassVar'), ('keras', 'import keras'), ('weakref', 'import weakref'))),
         ('chosen', 156, 162, ('Any', 'first', 'here', 'keras', 'numbers', 'parts', 'pooled', 'upstream'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
         ('EdgeMean', 165, 174, ('EdgePool', 'keras', 'parts', 'upstream'), ('EdgePool',), (('keras', 'import keras'),)),
         ('EdgeMax', 177, 186, ('EdgePool', 'chosen', 'keras', 'parts', 'self', 'upstream'), ('EdgePool',), (('keras', 'import keras'),)),
         ('EdgeMin', 189, 198, ('EdgePool', 'chosen', 'keras', 'parts', 'self', 'upstream'), ('EdgePool',), (('keras', 'import keras'),)),
-        ('EdgeProduct', 201, 212, ('EdgePool', 'keras', 'parts', 'products_before', 'upstream'), ('EdgePool',), (('keras', 'import keras'),)),
-        ('products_before', 215, 223, ('at', 'keras', 'ones', 'parts', 'products', 'range'), (), (('keras', 'import keras'),)),
-        ('EdgeLogSumExp', 226, 235, ('EdgePool', 'keras', 'parts', 'upstream'), ('EdgePool',), (('keras', 'import keras'),)),
+        ('EdgeProduct', 201, 211, ('EdgePool', 'after', 'keras', 'parts', 'products_before', 'upstream'), ('EdgePool',), (('keras', 'import keras'),)),
+        ('products_before', 214, 222, ('at', 'keras', 'ones', 'parts', 'products', 'range'), (), (('keras', 'import keras'),)),
+        ('EdgeLogSumExp', 225, 234, ('EdgePool', 'keras', 'parts', 'upstream'), ('EdgePool',), (('keras', 'import keras'),)),
     )),
     'keras/kernels/scale.py': (1958604423, (
         ('Diagonal', 6, 44, ('input_shape', 'int', 'keras', 'kwargs', 'regularizer', 'self', 'size', 'super', 'x'), (), (('keras', 'import keras'),)),

@@ -998,7 +998,7 @@ FAULTS += (
         r"return before \* after\n",
         "return np.repeat(product_of(rows, starts), lengths, axis=0) / rows\n",
     ),
-    numpy_fault(POOLING[2], r"_of, 0\.5\)", "_of, 7.0)"),
+    numpy_fault(POOLING[2], r"_of, -0\.5\)", "_of, 7.0)"),
     numpy_fault(POOLING[3], r"/ lengths_of\(rows, starts\)\[", "/ (1 + lengths_of(rows, starts))["),
 )
 

@@ -207,9 +207,8 @@ class EdgeProduct(EdgePool):
 
     def slopes(self, parts, upstream):
         """The gradient of `parts`: of each, the product of all the others."""
-        return (
-            products_before(parts) * keras.ops.flip(products_before(keras.ops.flip(parts, 0)), 0) * upstream
-        )
+        after = keras.ops.flip(products_before(keras.ops.flip(parts, 0)), 0)
+        return products_before(parts) * after * upstream
 
 
 def products_before(parts):
