@@ -21,7 +21,7 @@ from ...compiler.graph.model import LossTerm
 from ...compiler.plan.plan import Plan
 from ...dsl.records import record
 from ..parts import bias_index
-from ..source import Expression, Pair, Scope, Statement, flat, node, printed, scaled, times
+from ..source import Expression, Pair, Scope, Statement, node, printed, scaled, times
 from ..target import chain_of, is_identity, is_sparse
 
 # Bits of the significand: integers up to two to this power are exact.
@@ -71,7 +71,6 @@ def exact(scope: Scope, plan: Plan, targets: Sequence[str]) -> Exact:
     if linear:
         suites.add("LinearChecks")
         facts += [("connections", "CONNECTIONS"), ("draws", "DRAWS")]
-        facts.append(("linear_targets", flat(scope.expression("[*targets]", targets=linear))))
     if layers:
         suites.add("WholeExactChecks" if whole else "FirstExactChecks")
         facts.append(("network", "NETWORK"))

@@ -10,13 +10,13 @@ from ...compiler.graph.graph import Add, AddBias, Apply, ApplyNorm, Drop, Multip
 from ...compiler.graph.model import Data
 from ...compiler.plan.plan import Plan, Stored, compact
 from ..common.kernels.array_hash import array_hash
+from ..kernels import closure
 from ..parts import (
     bias_index,
     loaded,
     loading,
     start_function,
     stored_edges,
-    unit_name_functions,
     vocabulary,
     wiring,
 )
@@ -28,7 +28,6 @@ from ..source import (
     Pair,
     Scope,
     Statement,
-    flat,
     imports_in,
     kernels_in,
     node,
@@ -41,7 +40,6 @@ from ..target import (
     chain_of,
     is_sparse,
     loss_arguments,
-    summary,
     training_options,
     units_digests,
 )
@@ -49,17 +47,15 @@ from .exact import exact
 from .rules import rules, rules_context, rules_needs
 
 ADAPTERS = {"numpy": "NumpyModel", "torch": "TorchModel", "keras": "KerasModel"}
-# Whose adapters have `optimise`.
-OPTIMISED = ("keras", "torch")
 
 VOCABULARY = vocabulary(
     "tests",
     {"Any": "from typing import Any"},
     defined=[
-        *("CONNECTIONS", "DRAWS", "EXPECTED", "MODELS", "NETWORK", "TestModel"),
+        *("CONNECTIONS", "DRAWS", "EXPECTED", "NETWORK", "TestModel"),
         *("reference", "start_values"),
     ],
-    local=["data", "inputs", "kinks", "loss", "moved_inputs", "running", "training", *"dptvwxy"],
+    local=["data", "inputs", "kinks", "loss", "moved_inputs", "running", "training", "adapters", *"dptvwxy"],
 )
 
 
@@ -72,32 +68,22 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
         "reference": _reference(scope, plan),
         "start": start_function(scope, plan, "start_values", cached=True),
         "adapters": scope.statements(
-            "MODELS = {**adapters}",
-            adapters=[Pair(node(target), scope.name(ADAPTERS[target])) for target in targets],
+            "adapters = {**classes}",
+            classes=[Pair(node(target), scope.name(ADAPTERS[target])) for target in targets],
         ),
+        "wiring": wiring(scope, plan, cached=True),
         "expected": scope.statements("EXPECTED = Expected(**facts)", facts=_facts(scope, plan)),
     }
-    blocks = [
-        block
-        for block in (wiring(scope, plan, cached=True), *unit_name_functions(scope, plan, cached=True))
-        if block
-    ]
-    optimised = _optimised(plan, targets)
-    suites = {*_suites(plan, targets), *exactly.suites, *stating.suites}
-    suites |= {"OptimiserChecks"} if optimised else set()
-    facts = [*exactly.facts, *stating.facts]
-    facts += [("optimised", flat(scope.expression("[*names]", names=optimised)))] if optimised else []
+    suites = _most_derived({*_suites(plan, targets), *exactly.suites, *stating.suites})
     stated_kernels, stated_imports = rules_needs(stating)
-    every = (*trees.values(), *blocks, exactly.trees)
+    every = (*trees.values(), exactly.trees)
     context = {
         **{name: printed(tree) for name, tree in trees.items()},
-        "blocks": [printed(block) for block in blocks],
         **rules_context(stating),
         **exactly.context,
         "name": graph.name,
-        "summary": summary(plan),
         "suites": sorted(suites),
-        "facts": facts,
+        "facts": [*exactly.facts, *stating.facts],
     }
     kernels = kernels_in(*every) | stated_kernels | suites
     return Rendering(context, frozenset(kernels), frozenset(imports_in(*every) | stated_imports))
@@ -117,6 +103,7 @@ def _suites(plan: Plan, targets: Sequence[str]) -> set[str]:
         "SparseChecks": sparse,
         "DropoutChecks": drops,
         "RunningChecks": any(p.running for p in plan.graph.parameters),
+        "OptimiserChecks": (torch or keras) and any(p.trainable for p in plan.graph.parameters),
         "NumpyChecks": numpy,
         "NumpySparseChecks": numpy and sparse,
         "NumpyDropoutChecks": numpy and drops,
@@ -127,10 +114,9 @@ def _suites(plan: Plan, targets: Sequence[str]) -> set[str]:
     return {name for name, applies in held.items() if applies}
 
 
-def _optimised(plan: Plan, targets: Sequence[str]) -> list[str]:
-    """The targets whose optimisers are held."""
-    trained = any(p.trainable for p in plan.graph.parameters)
-    return [target for target in targets if target in OPTIMISED and trained]
+def _most_derived(suites: set[str]) -> set[str]:
+    """Classes that bring with them all the others."""
+    return suites - {base for kernel in closure("tests", suites) for base in kernel.bases}
 
 
 def _sparse(plan: Plan) -> list[Project]:
