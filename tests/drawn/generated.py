@@ -14,9 +14,10 @@ from types import ModuleType
 from typing import Any
 
 
-def run_all(tests: ModuleType) -> None:
-    """Every test of a generated module, for all that it is parametrised with.
+def run_all(tests: ModuleType, chosen: Callable[[str], bool] = lambda name: True) -> None:
+    """Every test of a generated module, for all that it is parametrised with, or those chosen by name.
 
+    A name is as pytest says it, with the target in brackets: `test_linear_parts_are_exact[torch-float64]`.
     Raises AssertionError with the traceback of the first that fails: from here and not from the generated
     file, whose folder is another each time, so that hypothesis takes it for the same failure each time. It
     looks at what an error arose from too, so that this one arises from nothing.
@@ -28,7 +29,9 @@ def run_all(tests: ModuleType) -> None:
 
     for name, test in list(vars(tests).items()):
         if name.startswith("test_"):
-            for arguments in calls(test, tests.TARGETS, models):
+            for called, arguments in calls(test, tests.TARGETS, models):
+                if not chosen(f"{name}[{called}]"):
+                    continue
                 with ExitStack() as stack:
                     if "tmp_path" in inspect.signature(test).parameters:
                         arguments["tmp_path"] = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -42,8 +45,8 @@ def run_all(tests: ModuleType) -> None:
 
 def calls(
     test: Callable[..., None], targets: tuple[str, ...], models: Callable[..., Any]
-) -> Iterator[dict[str, Any]]:
-    """The arguments that pytest would call a test with: those of its marks, and of the module's fixtures."""
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What pytest would call a test with, and what it says of it: the values of marks and of fixtures."""
     options: list[list[dict[str, Any]]] = []
     for mark in getattr(test, "pytestmark", []):
         if mark.name == "parametrize":
@@ -52,8 +55,12 @@ def calls(
             options.append([dict(zip(names, row, strict=True)) for row in rows])
     wanted = inspect.signature(test).parameters
     if "model" in wanted:
-        options.append([{"model": models(target)} for target in targets])
-    if "models" in wanted:
-        options.append([{"models": models}])
+        options.append([{"model": target} for target in targets])
     for chosen in product(*options):
-        yield {name: value for given in chosen for name, value in given.items()}
+        arguments = {name: value for given in chosen for name, value in given.items()}
+        called = "-".join(str(value) for value in arguments.values())
+        if "model" in wanted:
+            arguments["model"] = models(arguments["model"])
+        if "models" in wanted:
+            arguments["models"] = models
+        yield called, arguments
