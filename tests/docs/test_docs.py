@@ -31,6 +31,7 @@ from nnspec.compiler.catalogue.activations import ACTIVATIONS
 from nnspec.compiler.catalogue.initialisers import DISTRIBUTIONS
 from nnspec.compiler.catalogue.losses import LOSSES, PENALTIES
 from nnspec.compiler.catalogue.norms import NORMS
+from nnspec.compiler.catalogue.reductions import REDUCTIONS
 from nnspec.compiler.names.evaluate import FUNCTIONS
 from nnspec.compiler.sets.rules import RULES
 from nnspec.dsl.diagnostics import SpecError
@@ -223,6 +224,7 @@ def test_unsupported_forms_are_refused_as_the_page_says(tmp_path: Path) -> None:
         ("Operations", [*ACTIVATIONS, *NORMS, "bias", "dropout", "scale"]),
         ("Edge sets", RULES),
         ("Weights", DISTRIBUTIONS),
+        ("Weights", REDUCTIONS),
         ("Losses and penalties", [*LOSSES, *PENALTIES]),
         ("Expressions", FUNCTIONS),
     ],
