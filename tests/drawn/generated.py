@@ -13,9 +13,10 @@ from types import ModuleType
 from typing import Any
 
 
-def run_all(tests: ModuleType) -> None:
-    """Every test of a generated module, for all that it is parametrised with.
+def run_all(tests: ModuleType, chosen: Callable[[str], bool] = lambda name: True) -> None:
+    """Every test of a generated module, for all that it is parametrised with, or those chosen by name.
 
+    A name is as pytest says it, with the target in brackets: `test_linear_parts_are_exact[torch-float64]`.
     Raises AssertionError with the traceback of the first that fails: from here and not from the generated
     file, whose folder is another each time, so that hypothesis takes it for the same failure each time. It
     looks at what an error arose from too, so that this one arises from nothing.
@@ -25,6 +26,9 @@ def run_all(tests: ModuleType) -> None:
     for name in (name for name in dir(suite) if name.startswith("test_")):
         test = getattr(suite, name)
         for arguments in calls(test, suite.cases()):
+            called = "-".join(str(value) for value in arguments.values())
+            if not chosen(f"{name}[{called}]"):
+                continue
             with ExitStack() as stack:
                 if "tmp_path" in inspect.signature(test).parameters:
                     arguments["tmp_path"] = Path(stack.enter_context(tempfile.TemporaryDirectory()))

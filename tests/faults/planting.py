@@ -12,8 +12,10 @@ import shutil
 import sys
 import zipfile
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -984,17 +986,26 @@ class Outcome:
 
 
 @dataclass
-class QuickestFirst:
-    """Notes how long each test takes in one run, and puts the quick ones first in the next.
+class Earlier:
+    """What a run of the same tests leaves for the next: how long each took, and points of the reference.
 
-    A fault is mostly caught by tests of a few milliseconds, and what is caught ends the run.
+    A fault is mostly caught by tests of a few milliseconds, and what is caught ends the run: quick ones come
+    first. What the reference computes is in the tests alone, and is found once while these are the same.
     """
 
-    seconds: dict[str, float]
+    seconds: dict[str, float] = field(default_factory=dict)
+    tests: ModuleType | None = None
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Sort by the time that tests took; by name, because the folder is another."""
         items.sort(key=lambda item: self.seconds.get(item.name, 0.0))
+        assert isinstance(items[0], pytest.Function)
+        tests = items[0].module
+        if self.tests is not None:
+            for name in ("point_of", "derivatives_at"):
+                setattr(tests, name, partial(_found_once, getattr(self.tests, name), self.tests, tests))
+        else:
+            self.tests = tests
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note a time."""
@@ -1002,11 +1013,15 @@ class QuickestFirst:
         self.seconds[name] = self.seconds.get(name, 0.0) + report.duration
 
 
-def run_tests(folder: Path, name: str, seconds: dict[str, float], chosen: str = "") -> bool:
-    """Whether the generated tests of a folder pass, or those `chosen` by name, run in this process.
+def _found_once(
+    find: Callable[..., object], first: ModuleType, tests: ModuleType, expected: object, *at: object
+) -> object:
+    """What the tests find of the reference at some point, for their spec by the tests that came first."""
+    return find(first.EXPECTED if expected is tests.EXPECTED else expected, *at)
 
-    Quick ones come first, by `seconds`.
-    """
+
+def run_tests(folder: Path, name: str, earlier: Earlier, chosen: str = "") -> bool:
+    """Whether the generated tests of a folder pass, or those `chosen` by name, run in this process."""
     before = set(sys.modules)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         # What a run says is not read: nothing is rewritten for it, traced back, captured or collected.
@@ -1032,7 +1047,7 @@ def run_tests(folder: Path, name: str, seconds: dict[str, float], chosen: str = 
                 "/dev/null",
                 str(folder / f"test_{name}.py"),
             ],
-            [QuickestFirst(seconds)],
+            [earlier],
         )
     for module in set(sys.modules) - before:
         if module.endswith((f"test_{name}", f"{name}_torch", f"{name}_keras", f"{name}_numpy")):
@@ -1058,8 +1073,8 @@ def plant_all(
     name = next(file for file in files if file.startswith("test_")).removeprefix("test_").removesuffix(".py")
     whole = scratch / "whole"
     write(files, whole)
-    seconds: dict[str, float] = {}
-    assert run_tests(whole, name, seconds, chosen), f"{spec.name}, {target}: the tests fail without a fault"
+    earlier = Earlier()
+    assert run_tests(whole, name, earlier, chosen), f"{spec.name}, {target}: the tests fail without a fault"
     outcomes: list[Outcome] = []
     for number, fault in enumerate(FAULTS):
         if kinds is not None and fault.kind not in kinds:
@@ -1073,6 +1088,8 @@ def plant_all(
         shutil.copytree(whole, folder, ignore=shutil.ignore_patterns(f"{name}_*.pyc", "temporary"))
         result = "-"
         if fault.plant(folder, name):
-            result = "MISSED" if run_tests(folder, name, {**seconds}, chosen or fault.caught_by) else "caught"
+            held = earlier.tests if isinstance(fault, InText) else None  # with other data, tests are others
+            again = Earlier({**earlier.seconds}, held)
+            result = "MISSED" if run_tests(folder, name, again, chosen or fault.caught_by) else "caught"
         outcomes.append(Outcome(fault.kind, spec.stem, target, result, fault))
     return outcomes
