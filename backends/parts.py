@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ..compiler.edges.edge_set import Diagonal, EdgeSet, Full, Listed, Product, Shape, Shifted
 from ..compiler.edges.restated import offset_runs
-from ..compiler.graph.graph import AddBias, Graph, Parameter
+from ..compiler.graph.graph import Graph, Parameter, Spread
 from ..compiler.graph.model import Drawn, DrawnByFanIn, Given
 from ..compiler.plan.kernels import blocks_of
 from ..compiler.plan.plan import FanIn, Plan, part_name
@@ -102,16 +102,16 @@ def loading(scope: Scope, plan: Plan, *trees: object, cached: bool = False) -> t
     return scope.statements("stored = loaded", loaded=loaded(scope, plan, cached=cached))
 
 
-def bias_index(scope: Scope, operation: AddBias) -> Expression:
-    """The entry of every unit: restated for `per`, stored for `only`."""
-    if operation.per is None:
-        return stored(scope, f"{operation.bias.name}.index")
-    entries = kept(operation)
+def index_of(scope: Scope, spread: Spread) -> Expression:
+    """Which entry of a parameter stands where: restated for `per`, else stored."""
+    if spread.per is None:
+        return stored(scope, f"{spread.name}.index")
+    entries = kept(spread)
     return scope.expression(
         "np.broadcast_to(np.arange(count).reshape(*entries), shape).ravel()",
         count=math.prod(entries),
         entries=entries,
-        shape=operation.output.shape,
+        shape=spread.shape,
     )
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from typing import TypeAlias, TypeGuard
+from typing import TypeAlias
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from ..compiler.graph.graph import (
     Multiply,
     Operation,
     Project,
+    Spread,
     Value,
 )
 from ..compiler.plan.plan import Plan
@@ -94,7 +95,9 @@ def units_digests(plan: Plan) -> dict[str, str]:
     for named in graph.unit_names:
         for side, dimension in named.bearers:
             names.setdefault(side, {})[dimension] = named.names
-    biases = {name: op for name, chain in graph.chains.items() for op in chain if _shares_biases(op)}
+    biases = {
+        name: bias for name, chain in graph.chains.items() for op in chain if (bias := _shared_bias(op))
+    }
     ends = {
         end
         for op in graph.projections
@@ -108,16 +111,17 @@ def units_digests(plan: Plan) -> dict[str, str]:
     }
 
 
-def _shares_biases(op: Operation) -> TypeGuard[AddBias]:
-    """Whether units share biases, or some have none."""
-    if not isinstance(op, AddBias) or op.by_unit:
-        return False
-    if op.index is None:
-        return op.bias.shape != (op.output.units,)
-    return not np.array_equal(op.index, np.arange(op.output.units))
+def _shared_bias(op: Operation) -> Spread | None:
+    """The bias of a step, if units share it or some have none."""
+    if not isinstance(op, AddBias) or not isinstance(op.bias, Spread):
+        return None
+    bias, units = op.bias, op.output.units
+    if bias.index is None:
+        return bias if bias.of.shape != (units,) else None
+    return None if np.array_equal(bias.index, np.arange(units)) else bias
 
 
-def _units_digest(value: Value, names: Mapping[int, tuple[str, ...]], bias: AddBias | None) -> str:
+def _units_digest(value: Value, names: Mapping[int, tuple[str, ...]], bias: Spread | None) -> str:
     """The SHA-256 of lines of JSON: the shape, then each dimension's names, then each unit's bias.
 
     Biases that are shared along dimensions are said by the shape that is left, with 1 for these dimensions:
@@ -203,7 +207,7 @@ def chain_of(graph: Graph, layer: Value) -> tuple[Operation, ...]:
 def _connection_text(projection: Project) -> str:
     edges = projection.edges
     weight = "" if projection.weight else ", no weights"
-    if projection.weight and not projection.weight.trainable:
+    if projection.parameter and not projection.parameter.trainable:
         weight = ", frozen"
     match edges:
         case Full():
@@ -233,7 +237,7 @@ def _step_text(operation: Operation) -> str:
             return ""
 
 
-def kept(operation: AddBias) -> tuple[int, ...]:
+def kept(spread: Spread) -> tuple[int, ...]:
     """The shape of the units with dimensions that share entries at length 1."""
-    per = operation.per or ()
-    return tuple(size if at in per else 1 for at, size in enumerate(operation.output.shape))
+    per = spread.per or ()
+    return tuple(size if at in per else 1 for at, size in enumerate(spread.shape))

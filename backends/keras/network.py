@@ -17,13 +17,14 @@ from ...compiler.graph.graph import (
     Operation,
     Parameter,
     Project,
+    Spread,
     Value,
     WeightPenalty,
 )
 from ...compiler.plan.kernels import KernelName
 from ...compiler.plan.plan import Plan
 from ...dsl.records import record
-from ..parts import band_arguments, bias_index, block_arguments, loading, spelled, stored_edges
+from ..parts import band_arguments, block_arguments, index_of, loading, spelled, stored_edges
 from ..source import Assign, Constant, Expression, Given, Name, Pair, Scope, Statement, node, power_of_ten
 from ..target import chain_of, is_identity, is_sparse, units_digests
 from .spelling import ACTIVATIONS, MODULE, NAMED_ACTIVATIONS, NORMS, PENALTIES, PROJECTIONS, VOCABULARY
@@ -158,11 +159,11 @@ class Network:
         value, name = (op, *within)[-1].output, op.connection
         if within or (value.layer and _is_dense(op)):
             name = self._own_name(value)
-        if op.weight is not None:
-            self._held(op.weight, name, "kernel" if isinstance(op.edges, Full) else "weight")
+        if op.parameter is not None:
+            self._held(op.parameter, name, "kernel" if isinstance(op.edges, Full) else "weight")
         for step in within:
             if isinstance(step, AddBias):
-                self._held(step.bias, name, "bias")
+                self._held(step.parameter, name, "bias")
         if is_sparse(op):
             digest = MODULE.expression("model.get_layer(name).digest", name=name)
             self.digests.append(Pair(node(f"{op.connection}.digest"), digest))
@@ -171,7 +172,7 @@ class Network:
     def _projection(self, op: Project, within: Sequence[AddBias | Apply], name: str) -> Expression:
         """The layer of a connection."""
         kernel, penalty = self.plan.choice(op.connection).kernel, self._penalty(op)
-        frozen = op.weight is not None and not op.weight.trainable
+        frozen = op.parameter is not None and not op.parameter.trainable
         last: dict[str, Given] = {**({"trainable": False} if frozen else {}), "name": name}
         if kernel == "dense" and op.weight is None:
             return self.scope.expression("DenseSum(units, **last)", units=op.output.units, last=last)
@@ -203,7 +204,7 @@ class Network:
     def _penalty(self, op: Project) -> dict[str, Expression]:
         """The regularizer of a weight: the sum of its penalties."""
         sums: dict[str, float] = {}
-        for penalty in self.penalties.get(op.weight.name, ()) if op.weight is not None else ():
+        for penalty in self.penalties.get(op.parameter.name, ()) if op.parameter else ():
             key = PENALTIES[penalty.penalty.name]
             sums[key] = sums.get(key, 0.0) + penalty.coefficient
         if not sums:
@@ -221,11 +222,11 @@ class Network:
             case Add():
                 layer = scope.expression("keras.layers.Add(name=own)", own=own)
             case AddBias():
-                index = [] if op.by_unit else [bias_index(scope, op)]
+                index = [index_of(scope, op.bias)] if isinstance(op.bias, Spread) else []
                 layer = scope.expression(
-                    "Bias(size, *index, name=own)", size=op.bias.shape[0], index=index, own=own
+                    "Bias(size, *index, name=own)", size=op.parameter.shape[0], index=index, own=own
                 )
-                self._held(op.bias, own, "bias")
+                self._held(op.parameter, own, "bias")
             case Apply():
                 return self._apply(op, variable, x, own)
             case ApplyNorm():
@@ -284,13 +285,13 @@ def _within_dense(chain: Sequence[Operation]) -> tuple[AddBias | Apply, ...]:
     A bias is if each unit has its own, and it is trained as the weights are; an activation, if Keras has it.
     """
     first, *steps = chain
-    if not (isinstance(first, Project) and _is_dense(first) and first.weight):
+    if not (isinstance(first, Project) and _is_dense(first) and first.parameter):
         return ()
     within: list[AddBias | Apply] = []
     for step in steps:
         match step:
-            case AddBias(bias=bias) if (
-                not within and step.by_unit and bias.trainable == first.weight.trainable
+            case AddBias() if (
+                not within and step.by_unit and step.parameter.trainable == first.parameter.trainable
             ):
                 within.append(step)
             case Apply() if step.activation.name in NAMED_ACTIVATIONS and not _on_grid(step):

@@ -23,7 +23,7 @@ from ...compiler.graph.graph import (
     Value,
 )
 from ...dsl.records import record
-from ..parts import bias_index, stored_edges
+from ..parts import index_of, stored_edges
 from ..source import Assign, Comment, Expression, Name, Statement, scaled, sum_of, times
 from ..target import is_identity, is_sparse
 from .module import Module, flattened, shaped, weight
@@ -152,18 +152,18 @@ def _back(module: Module, step: tuple[Operation, ...], d: Name) -> Iterator[Shar
 
 
 def _bias(module: Module, op: AddBias, d: Name) -> Share:
-    if op.by_unit:
+    if isinstance(op.bias, Parameter):
         return op.bias, module.scope.expression("d.sum(axis=0)", d=d)
-    index, (size,) = bias_index(module.scope, op), op.bias.shape
-    return op.bias, module.scope.name("gathered")(d, index, size)
+    index, (size,) = index_of(module.scope, op.bias), op.parameter.shape
+    return op.parameter, module.scope.name("gathered")(d, index, size)
 
 
 def _project(module: Module, op: Project, d: Name) -> Iterator[Share]:
     if is_identity(op):
         yield op.input, d
         return
-    if op.weight is not None and op.weight.trainable:
-        yield op.weight, _weight(module, op, d)
+    if op.parameter is not None and op.parameter.trainable:
+        yield op.parameter, _weight(module, op, d)
     scope, w, n = module.scope, weight(op, module), op.input.units
     if is_sparse(op):
         yield op.input, scope.name("project_back")(d, w, stored_edges(scope, op.connection), n)

@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...compiler.edges.edge_set import Diagonal, Full
-from ...compiler.graph.graph import AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Project
-from ..parts import bias_index, stored_edges
+from ...compiler.graph.graph import (
+    AddBias,
+    Apply,
+    ApplyNorm,
+    Drop,
+    Entries,
+    Multiply,
+    Operation,
+    Parameter,
+    Project,
+)
+from ..parts import index_of, stored_edges
 from ..source import Assign, Call, Constant, Display, Expression, Name, Statement, summed
 from ..target import is_identity
 from .module import EXTRAS, Module, shaped, weight
@@ -36,7 +46,7 @@ def _step(module: Module, step: tuple[Operation, ...]) -> list[Statement]:
         case Apply():
             return [Assign(output, _activated(module, op, x))]
         case AddBias():
-            return summed(output, [x, _bias(module, op)])
+            return summed(output, [x, entries(module, op.bias)])
         case Multiply():
             return [*module.scope.statements("y = factor * x", y=output, factor=op.factor, x=x)]
         case Drop():
@@ -50,7 +60,7 @@ def _step(module: Module, step: tuple[Operation, ...]) -> list[Statement]:
 def _terms(module: Module, step: tuple[Operation, ...]) -> list[Expression]:
     """The terms of a layer's sum: its projections, and its bias."""
     projections = [_projected(module, op) for op in step if isinstance(op, Project)]
-    terms = [*projections, *(_bias(module, op) for op in step if isinstance(op, AddBias))]
+    terms = [*projections, *(entries(module, op.bias) for op in step if isinstance(op, AddBias))]
     if len(terms) == 1 and isinstance(terms[0], Name):
         return [terms[0].get("copy")()]  # what is returned is not what was given
     return terms
@@ -73,11 +83,11 @@ def _projected(module: Module, op: Project) -> Expression:
             return module.scope.name("project")(x, w, ends, op.output.units)
 
 
-def _bias(module: Module, op: AddBias) -> Expression:
-    bias = module.p(op.bias.name)
-    if op.by_unit:
-        return bias
-    return module.scope.name("spread")(bias, bias_index(module.scope, op))
+def entries(module: Module, of: Entries) -> Expression:
+    """A weight or a bias, made of its parameter."""
+    if isinstance(of, Parameter):
+        return module.p(of.name)
+    return module.scope.name("spread")(module.p(of.of.name), index_of(module.scope, of))
 
 
 def _activated(module: Module, op: Apply, x: Expression) -> Expression:

@@ -141,4 +141,4 @@ def flattened(variable: Expression, value: Value) -> Statement:
 
 def weight(op: Project, module: Module) -> Expression:
     """The weights of a projection, or None."""
-    return node(None) if op.weight is None else module.p(op.weight.name)
+    return node(None) if op.parameter is None else module.p(op.parameter.name)

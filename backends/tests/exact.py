@@ -14,13 +14,14 @@ from ...compiler.graph.graph import (
     Multiply,
     Operation,
     Project,
+    Spread,
     Value,
     WeightPenalty,
 )
 from ...compiler.graph.model import LossTerm
 from ...compiler.plan.plan import Plan
 from ...dsl.records import record
-from ..parts import bias_index
+from ..parts import index_of
 from ..source import Expression, Pair, Scope, Statement, flat, node, printed, scaled, times
 from ..target import chain_of, is_identity, is_sparse
 
@@ -185,9 +186,9 @@ def _step(scope: Scope, op: Operation) -> Expression | None:
     match op:
         case AddBias():
             index = None
-            if not op.by_unit:
-                index = scope.expression("lambda stored: index", index=bias_index(scope, op))
-            return scope.expression("('bias', name, index)", name=op.bias.name, index=index)
+            if isinstance(op.bias, Spread):
+                index = scope.expression("lambda stored: index", index=index_of(scope, op.bias))
+            return scope.expression("('bias', name, index)", name=op.parameter.name, index=index)
         case Apply():
             assert op.activation.derivative is not None
             numbers = dict(op.arguments)

@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 
 from ...compiler.edges.edge_set import Diagonal, Full
-from ...compiler.graph.graph import Add, AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Project
+from ...compiler.graph.graph import Add, AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Project, Spread
 from ...compiler.graph.model import Data
 from ...compiler.plan.plan import Plan, Stored, compact
 from ..common.kernels.array_hash import array_hash
 from ..parts import (
-    bias_index,
+    index_of,
     loaded,
     loading,
     start_function,
@@ -317,7 +317,7 @@ def _losses(scope: Scope, plan: Plan) -> list[Statement]:
 def _term(scope: Scope, op: Project) -> Expression:
     """The sum that a connection adds to its layer."""
     x = scope.name("v").at(op.input.layer or op.input.name)
-    weight = scope.name("p").at(op.weight.name) if op.weight else None
+    weight = scope.name("p").at(op.parameter.name) if op.parameter else None
     match op.edges:
         case Full():
             shape = (op.output.units, op.input.units)
@@ -338,10 +338,10 @@ def _term(scope: Scope, op: Project) -> Expression:
 def _step(scope: Scope, op: Operation) -> tuple[Statement, ...]:
     match op:
         case AddBias():
-            if op.by_unit:
+            if not isinstance(op.bias, Spread):
                 return scope.statements("x = x + p[bias]", bias=op.bias.name)
             return scope.statements(
-                "x = x + biases(p[bias], index)", bias=op.bias.name, index=bias_index(scope, op)
+                "x = x + biases(p[bias], index)", bias=op.parameter.name, index=index_of(scope, op.bias)
             )
         case Apply():
             return _applied(scope, op)

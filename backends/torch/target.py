@@ -16,6 +16,7 @@ from ...compiler.graph.graph import (
     Multiply,
     Operation,
     Project,
+    Spread,
     Value,
 )
 from ...compiler.plan.layouts import FREE, Layout
@@ -171,7 +172,7 @@ def _own_bias(layer: Value, plan: Plan) -> AddBias | None:
 def _array_names(plan: Plan) -> tuple[Statement, ...]:
     """What maps PyTorch's names of parameters to those in every target, where they differ."""
     pairs = [
-        Pair(node(f"{linear.connection}.bias"), node(bias.bias.name))
+        Pair(node(f"{linear.connection}.bias"), node(bias.parameter.name))
         for layer in plan.graph.layers
         if (linear := _linear(layer, plan)) and (bias := _own_bias(layer, plan))
     ]
@@ -192,9 +193,9 @@ def _construct(layer: Value, chain: tuple[Operation, ...], plan: Plan) -> list[S
             case AddBias():
                 if made:
                     class_, bias["bias_behind"], own = "LateBiasLayer", len(made), True
-                bias["bias"] = operation.bias.shape[0]
-                if not operation.by_unit:
-                    bias["bias_index"] = parts.bias_index(PLAIN, operation)
+                bias["bias"] = operation.parameter.shape[0]
+                if isinstance(operation.bias, Spread):
+                    bias["bias_index"] = parts.index_of(PLAIN, operation.bias)
             case Apply() | ApplyNorm() | Drop() | Multiply():
                 if isinstance(operation, Apply) and not own:
                     _add_part(made, "view", PLAIN.expression("View()"))
@@ -278,7 +279,7 @@ def _projection(operation: Project, layer: Value, plan: Plan) -> list[Statement]
     kernel = plan.choice(name).kernel
     shape, weight = (operation.output.units, operation.input.units), operation.weight
     options = dict[str, Given]()
-    if weight is not None and not weight.trainable:
+    if operation.parameter is not None and not operation.parameter.trainable:
         options["trainable"] = False
     if weight is None and kernel != "dense":
         options["weighted"] = False
@@ -308,8 +309,8 @@ def _plain_linear(operation: Project, layer: Value, plan: Plan) -> Expression:
         n_target=operation.output.units,
         bias=bias,
     )
-    assert operation.weight is not None
-    return made if operation.weight.trainable else PLAIN.expression("frozen(made)", made=made)
+    assert operation.parameter is not None
+    return made if operation.parameter.trainable else PLAIN.expression("frozen(made)", made=made)
 
 
 # ----------------------------------------------------------------------------------------------- methods

@@ -54,7 +54,7 @@ def _facts(op: Project, plan: Plan) -> ConnectionFacts:
     choice = plan.choice(op.connection)
     fan_in = degrees(op.edges, "target")
     n_source, n_target = op.input.units, op.output.units
-    parameters = op.edges.count if op.weight is not None and op.weight.trainable else 0
+    parameters = op.edges.count if op.parameter is not None and op.parameter.trainable else 0
     held = op.edges.count if op.weight is not None else 0
     return ConnectionFacts(
         connection=op.connection,

@@ -51,6 +51,33 @@ class Parameter:
     running: bool = False
 
 
+# ----------------------------------------------------------------- what weights and biases are made of
+
+
+@record(eq=False)
+class Spread:
+    """entry[e] = of[index[e]], and 0 where the index is -1.
+
+    With `per` in place of an index, the entries are those of units of `shape`, and units with equal indices
+    along these dimensions have one. `name` is `<connection>.weight` or `<layer>.bias`.
+    """
+
+    name: str
+    of: Parameter
+    index: Indices | None
+    per: tuple[int, ...] | None
+    shape: Shape
+
+
+# What a projection reads as its weight, and a layer as its bias.
+Entries: TypeAlias = Parameter | Spread
+
+
+def parameter_of(entries: Entries) -> Parameter:
+    """The parameter that entries are made of."""
+    return entries.of if isinstance(entries, Spread) else entries
+
+
 # --------------------------------------------------------------------------------------------- operations
 
 
@@ -66,7 +93,12 @@ class Project:
     connection: str
     layer: str
     edges: EdgeSet
-    weight: Parameter | None
+    weight: Entries | None
+
+    @property
+    def parameter(self) -> Parameter | None:
+        """The parameter that the weight is made of."""
+        return None if self.weight is None else parameter_of(self.weight)
 
     @property
     def inputs(self) -> tuple[Value, ...]:
@@ -82,20 +114,23 @@ class Add:
     inputs: tuple[Value, ...]
 
 
-@record(eq=False)
+@record
 class AddBias:
-    """output[u] = input[u] + bias[index[u]]; -1 adds nothing, as in `model.Bias`."""
+    """output[u] = input[u] + bias[u]."""
 
     output: Value
     input: Value
-    bias: Parameter
-    index: Indices | None
-    per: tuple[int, ...] | None
+    bias: Entries
+
+    @property
+    def parameter(self) -> Parameter:
+        """The parameter that the bias is made of."""
+        return parameter_of(self.bias)
 
     @property
     def by_unit(self) -> bool:
-        """Whether every unit has an entry of its own, and there is no index."""
-        return self.index is None and self.per is None
+        """Whether every unit has an entry of its own."""
+        return isinstance(self.bias, Parameter)
 
     @property
     def inputs(self) -> tuple[Value, ...]:
@@ -216,8 +251,8 @@ class Graph:
 
     @cached_property
     def weighted(self) -> Mapping[str, Project]:
-        """The projection that each weight belongs to, by the weight's name."""
-        return {op.weight.name: op for op in self.projections if op.weight}
+        """The first projection whose weight is made of each parameter, by the parameter's name."""
+        return {op.parameter.name: op for op in reversed(self.projections) if op.parameter}
 
     @cached_property
     def chains(self) -> Mapping[str, tuple[Operation, ...]]:
@@ -236,9 +271,9 @@ def parameters_of(operation: Operation) -> tuple[Parameter, ...]:
     """The parameters that an operation holds."""
     match operation:
         case Project():
-            return () if operation.weight is None else (operation.weight,)
+            return () if operation.parameter is None else (operation.parameter,)
         case AddBias():
-            return (operation.bias,)
+            return (operation.parameter,)
         case ApplyNorm():
             held = (operation.weight, operation.bias, operation.running_mean, operation.running_var)
             return tuple(parameter for parameter in held if parameter is not None)
@@ -291,3 +326,15 @@ def _check_shapes(operation: Operation) -> None:
             raise GraphError(f"the weight of `{operation.connection}` does not fit its edges")
     elif any(value.units != operation.output.units for value in operation.inputs):
         raise GraphError(f"`{operation.output.name}` changes the number of units")
+    if isinstance(operation, AddBias) and prod(operation.bias.shape) != operation.output.units:
+        raise GraphError(f"the bias of `{operation.output.name}` does not fit its units")
+    for entries in (getattr(operation, "weight", None), getattr(operation, "bias", None)):
+        if isinstance(entries, Spread) and entries.index is not None:
+            _check_index(entries, entries.index)
+
+
+def _check_index(entries: Spread, index: Indices) -> None:
+    if len(index) != prod(entries.shape):
+        raise GraphError(f"the index of `{entries.name}` does not fit its entries")
+    if len(index) and not -1 <= index.min() <= index.max() < prod(entries.of.shape):
+        raise GraphError(f"the index of `{entries.name}` is outside its parameter")

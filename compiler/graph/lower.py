@@ -17,6 +17,7 @@ from .graph import (
     Operation,
     Parameter,
     Project,
+    Spread,
     Value,
     WeightPenalty,
     parameters_of,
@@ -135,7 +136,11 @@ def _operation(operation: LayerOperation, layer: Layer, value: Value, output: Va
     match operation:
         case Bias():
             bias = Parameter(f"{layer.name}.bias", (operation.size,), operation.start, trainable=True)
-            return AddBias(output, value, bias, operation.index, operation.per)
+            if operation.index is None and operation.per is None:
+                return AddBias(output, value, bias)
+            return AddBias(
+                output, value, Spread(bias.name, bias, operation.index, operation.per, layer.shape)
+            )
         case Activate():
             return Apply(output, value, operation.activation, operation.arguments)
         case Normalise():

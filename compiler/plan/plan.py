@@ -12,7 +12,7 @@ from ...dsl.records import record
 from ..edges.degrees import degrees
 from ..edges.edge_set import EdgeSet, Listed, Product, Shifted
 from ..edges.restated import is_restated
-from ..graph.graph import AddBias, Graph, Project
+from ..graph.graph import AddBias, Entries, Graph, Project, Spread, parameter_of
 from ..graph.model import Drawn, DrawnByFanIn, Given, UnitNames
 from .choice import Choice, choose
 from .layouts import Layouts, assign
@@ -89,7 +89,7 @@ def plan(graph: Graph, batch: int) -> Plan:
             stored
             for operation in graph.operations
             if isinstance(operation, AddBias)
-            for stored in _of_bias(operation)
+            for stored in _of_entries(operation.bias)
         ),
         fan_ins=tuple(_fan_ins(projections)),
     )
@@ -115,25 +115,26 @@ def _stored(projection: Project) -> list[Stored]:
                 stored += _ends(part_name(name, at), factor)
     elif isinstance(edges, Listed | Shifted | Product) and not is_restated(edges):
         stored += _ends(name, edges)
-    start = projection.weight.start if projection.weight else None
-    if isinstance(start, Given) and isinstance(start.value, np.ndarray):
-        stored.append(Stored(f"{name}.weight.start", start.value))
-    if isinstance(start, Drawn):
-        stored += [
-            Stored(f"{name}.weight.start_{position}", argument)
-            for position, argument in enumerate(start.arguments)
-            if isinstance(argument, np.ndarray)
-        ]
-    return stored
+    return stored if projection.weight is None else [*stored, *_of_entries(projection.weight)]
 
 
-def _of_bias(operation: AddBias) -> list[Stored]:
+def _of_entries(entries: Entries) -> list[Stored]:
+    """What the parameter starts as, if that is an array, and which entry of it stands where."""
     stored: list[Stored] = []
-    name, start = operation.bias.name, operation.bias.start
-    if isinstance(start, Given) and isinstance(start.value, np.ndarray):
-        stored.append(Stored(f"{name}.start", start.value))
-    if operation.index is not None:
-        stored.append(Stored(f"{name}.index", compact(operation.index)))
+    parameter = parameter_of(entries)
+    match parameter.start:
+        case Given(value=np.ndarray() as start):
+            stored.append(Stored(f"{parameter.name}.start", start))
+        case Drawn(arguments=arguments):
+            stored += [
+                Stored(f"{parameter.name}.start_{position}", argument)
+                for position, argument in enumerate(arguments)
+                if isinstance(argument, np.ndarray)
+            ]
+        case _:
+            pass
+    if isinstance(entries, Spread) and entries.index is not None:
+        stored.append(Stored(f"{entries.name}.index", compact(entries.index)))
     return stored
 
 
@@ -159,7 +160,7 @@ def _fan_ins(projections: Iterable[Project]) -> list[tuple[str, FanIn]]:
             into.setdefault(projection.layer, []).append(projection)
     result: list[tuple[str, FanIn]] = []
     for layer, entering in into.items():
-        if not any(p.weight and isinstance(p.weight.start, DrawnByFanIn) for p in entering):
+        if not any(p.parameter and isinstance(p.parameter.start, DrawnByFanIn) for p in entering):
             continue
         constant = 0
         counted: list[str] = []
