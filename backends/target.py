@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -32,7 +32,9 @@ from ..compiler.graph.graph import (
     Operation,
     Project,
     Spread,
+    Turned,
     Value,
+    steps_of,
 )
 from ..compiler.plan.plan import Plan
 from ..dsl.records import record
@@ -98,6 +100,10 @@ def units_digests(plan: Plan) -> dict[str, str]:
     biases = {
         name: bias for name, chain in graph.chains.items() for op in chain if (bias := _shared_bias(op))
     }
+    shared: dict[str, list[list[str]]] = {}
+    for op in graph.projections:
+        if op.parameter and (how := _how_shared(op)):
+            shared.setdefault(op.layer, []).append([op.connection, op.parameter.name, how])
     ends = {
         end
         for op in graph.projections
@@ -105,9 +111,12 @@ def units_digests(plan: Plan) -> dict[str, str]:
         for end in (op.input.layer or op.input.name, op.layer)
     }
     return {
-        value.name: _units_digest(value, names.get(value.name, {}), biases.get(value.name))
+        value.name: _units_digest(
+            value, names.get(value.name, {}), biases.get(value.name), shared.get(value.name, [])
+        )
         for value in sides(graph)
-        if value.name in names or value.name in biases or (value.name in ends and len(value.shape) > 1)
+        if value.name in names.keys() | biases.keys() | shared.keys()
+        or (value.name in ends and len(value.shape) > 1)
     }
 
 
@@ -121,8 +130,23 @@ def _shared_bias(op: Operation) -> Spread | None:
     return None if np.array_equal(bias.index, np.arange(units)) else bias
 
 
-def _units_digest(value: Value, names: Mapping[int, tuple[str, ...]], bias: Spread | None) -> str:
-    """The SHA-256 of lines of JSON: the shape, then each dimension's names, then each unit's bias.
+def _how_shared(op: Project) -> str:
+    """Which entry of its parameter each edge of a connection has; empty where every one has its own."""
+    for step in steps_of(op.weight) if op.weight else ():
+        if isinstance(step, Turned):
+            return "turned"
+        if isinstance(step, Spread) and step.index is not None:
+            return hashlib.sha256(step.index.astype("<i8").tobytes()).hexdigest()
+    return ""
+
+
+def _units_digest(
+    value: Value,
+    names: Mapping[int, tuple[str, ...]],
+    bias: Spread | None,
+    shared: Sequence[Sequence[str]],
+) -> str:
+    """The SHA-256 of lines of JSON: the shape, each dimension's names, each unit's bias, and shared weights.
 
     Biases that are shared along dimensions are said by the shape that is left, with 1 for these dimensions:
     such a layer may have more units than could be written out.
@@ -134,6 +158,8 @@ def _units_digest(value: Value, names: Mapping[int, tuple[str, ...]], bias: Spre
     if bias is not None:
         entries = {"per": kept(bias)} if bias.index is None else bias.index.tolist()
     digest.update(b"\n" + json.dumps(entries).encode())
+    if shared:
+        digest.update(b"\n" + json.dumps(shared).encode())
     return digest.hexdigest()
 
 

@@ -15,16 +15,21 @@ from ...compiler.graph.graph import (
     Operation,
     Parameter,
     Project,
+    Spread,
+    Through,
+    Times,
+    Turned,
 )
-from ..parts import index_of, stored_edges
-from ..source import Assign, Call, Constant, Display, Expression, Name, Statement, summed
+from ..parts import factor_of, in_shape, index_of, stored_edges
+from ..source import Assign, Call, Constant, Display, Expression, Name, Statement, summed, times
 from ..target import is_identity
 from .module import EXTRAS, Module, shaped, weight
 
 
 def forward_steps(module: Module) -> list[Statement]:
     """Statements that compute all values from the inputs, each (samples, units)."""
-    return [statement for step in module.steps for statement in _step(module, step)]
+    steps = [statement for step in module.steps for statement in _step(module, step)]
+    return [*weight_steps(module), *steps]
 
 
 def kept(module: Module) -> Iterator[tuple[str, Name]]:
@@ -83,11 +88,26 @@ def _projected(module: Module, op: Project) -> Expression:
             return module.scope.name("project")(x, w, ends, op.output.units)
 
 
+def weight_steps(module: Module) -> list[Assign]:
+    """Statements that make weights of parameters."""
+    return [Assign(module.weights[name], entries(module, made)) for name, made in module.graph.made.items()]
+
+
 def entries(module: Module, of: Entries) -> Expression:
     """A weight or a bias, made of its parameter."""
-    if isinstance(of, Parameter):
-        return module.p(of.name)
-    return module.scope.name("spread")(module.p(of.of.name), index_of(module.scope, of))
+    quote = module.scope.expression
+    match of:
+        case Parameter():
+            return module.p(of.name)
+        case Spread():
+            flat = module.scope.name("spread")(entries(module, of.of), index_of(module.scope, of))
+            return flat if of.per is not None else in_shape(module.scope, flat, of.shape)
+        case Turned():
+            return entries(module, of.of).get("T")
+        case Through():
+            return quote(of.function.formula, x=entries(module, of.of), **dict(of.function.parameters))
+        case Times():
+            return times(factor_of(module.scope, of), entries(module, of.of))
 
 
 def _activated(module: Module, op: Apply, x: Expression) -> Expression:

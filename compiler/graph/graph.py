@@ -13,6 +13,9 @@ from functools import cached_property
 from math import prod
 from typing import TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...dsl.records import record
 from ..catalogue.activations import Activation
 from ..catalogue.losses import Penalty
@@ -50,32 +53,82 @@ class Parameter:
     trainable: bool
     running: bool = False
 
+    @property
+    def is_named(self) -> bool:
+        """Whether the spec names it, so that several may share it: others are called after what has them."""
+        return "." not in self.name
+
 
 # ----------------------------------------------------------------- what weights and biases are made of
 
 
 @record(eq=False)
 class Spread:
-    """entry[e] = of[index[e]], and 0 where the index is -1.
+    """entry[e] = of[index[e]], and 0 where the index is -1; of a matrix it counts along the rows.
 
     With `per` in place of an index, the entries are those of units of `shape`, and units with equal indices
-    along these dimensions have one. `name` is `<connection>.weight` or `<layer>.bias`.
+    along these dimensions have one. `name` is `<connection>.weight` or `<layer>.bias`. `keys` (of's entries,
+    numbers), if there are any, are what edges with one entry have in common.
     """
 
     name: str
-    of: Parameter
+    of: Parameter | Through
     index: Indices | None
     per: tuple[int, ...] | None
     shape: Shape
+    keys: NDArray[np.float64] | None = None
+
+
+@record
+class Turned:
+    """entry[t, s] = of[s, t]."""
+
+    name: str
+    of: Parameter | Through
+    shape: Shape
+
+
+@record
+class Through:
+    """entry[e] = function(of[e])."""
+
+    name: str
+    of: Parameter
+    function: Activation
+
+    @property
+    def shape(self) -> Shape:
+        """That of the parameter."""
+        return self.of.shape
+
+
+@record(eq=False)
+class Times:
+    """entry[e] = factor * of[e], for a number or an array of the entries' shape, flattened."""
+
+    name: str
+    of: Parameter | Through | Spread | Turned
+    factor: float | NDArray[np.float32]
+
+    @property
+    def shape(self) -> Shape:
+        """That of what is multiplied."""
+        return self.of.shape
 
 
 # What a projection reads as its weight, and a layer as its bias.
-Entries: TypeAlias = Parameter | Spread
+Made: TypeAlias = Spread | Turned | Through | Times
+Entries: TypeAlias = Parameter | Made
+
+
+def steps_of(entries: Entries) -> tuple[Made, ...]:
+    """How entries are made of their parameter, the first step first."""
+    return () if isinstance(entries, Parameter) else (*steps_of(entries.of), entries)
 
 
 def parameter_of(entries: Entries) -> Parameter:
     """The parameter that entries are made of."""
-    return entries.of if isinstance(entries, Spread) else entries
+    return entries if isinstance(entries, Parameter) else parameter_of(entries.of)
 
 
 # --------------------------------------------------------------------------------------------- operations
@@ -99,6 +152,11 @@ class Project:
     def parameter(self) -> Parameter | None:
         """The parameter that the weight is made of."""
         return None if self.weight is None else parameter_of(self.weight)
+
+    @property
+    def holds_weight(self) -> bool:
+        """Whether the weight is a parameter of this connection alone."""
+        return isinstance(self.weight, Parameter) and not self.weight.is_named
 
     @property
     def inputs(self) -> tuple[Value, ...]:
@@ -126,6 +184,11 @@ class AddBias:
     def parameter(self) -> Parameter:
         """The parameter that the bias is made of."""
         return parameter_of(self.bias)
+
+    @property
+    def holds_bias(self) -> bool:
+        """Whether the parameter is of this layer alone."""
+        return not self.parameter.is_named
 
     @property
     def by_unit(self) -> bool:
@@ -251,8 +314,19 @@ class Graph:
 
     @cached_property
     def weighted(self) -> Mapping[str, Project]:
-        """The first projection whose weight is made of each parameter, by the parameter's name."""
-        return {op.parameter.name: op for op in reversed(self.projections) if op.parameter}
+        """By its name, the projection that a parameter's start goes by: the first that has it as it is."""
+        first = {op.parameter.name: op for op in reversed(self.projections) if op.parameter}
+        whole = {op.weight.name: op for op in reversed(self.projections) if isinstance(op.weight, Parameter)}
+        return first | whole
+
+    @cached_property
+    def made(self) -> Mapping[str, Made]:
+        """The weights that are made of parameters, by name, in the order in which they are needed."""
+        return {
+            op.weight.name: op.weight
+            for op in self.projections
+            if not isinstance(op.weight, Parameter | None)
+        }
 
     @cached_property
     def chains(self) -> Mapping[str, tuple[Operation, ...]]:
@@ -300,7 +374,7 @@ def check(graph: Graph) -> Graph:
         shapes[operation.output.name] = operation.output.shape
     held = [parameter for operation in graph.operations for parameter in parameters_of(operation)]
     parameters = {parameter.name for parameter in graph.parameters}
-    if len(parameters) != len(graph.parameters):
+    if len(parameters) != len({id(parameter) for parameter in (*graph.parameters, *held)}):
         raise GraphError("two parameters have one name")
     if {p.name for p in held} != parameters:
         raise GraphError("parameters and operations do not fit")
@@ -328,13 +402,24 @@ def _check_shapes(operation: Operation) -> None:
         raise GraphError(f"`{operation.output.name}` changes the number of units")
     if isinstance(operation, AddBias) and prod(operation.bias.shape) != operation.output.units:
         raise GraphError(f"the bias of `{operation.output.name}` does not fit its units")
-    for entries in (getattr(operation, "weight", None), getattr(operation, "bias", None)):
-        if isinstance(entries, Spread) and entries.index is not None:
-            _check_index(entries, entries.index)
+    made = operation.weight if isinstance(operation, Project) else None
+    made = operation.bias if isinstance(operation, AddBias) else made
+    for step in steps_of(made) if made else ():
+        _check_step(step)
 
 
-def _check_index(entries: Spread, index: Indices) -> None:
-    if len(index) != prod(entries.shape):
-        raise GraphError(f"the index of `{entries.name}` does not fit its entries")
-    if len(index) and not -1 <= index.min() <= index.max() < prod(entries.of.shape):
-        raise GraphError(f"the index of `{entries.name}` is outside its parameter")
+def _check_step(step: Made) -> None:
+    match step:
+        case Spread(index=np.ndarray() as index):
+            if len(index) != prod(step.shape):
+                raise GraphError(f"the index of `{step.name}` does not fit its entries")
+            if len(index) and not -1 <= index.min() <= index.max() < prod(step.of.shape):
+                raise GraphError(f"the index of `{step.name}` is outside its parameter")
+        case Turned():
+            if step.shape != step.of.shape[::-1]:
+                raise GraphError(f"`{step.name}` is not its parameter turned")
+        case Times(factor=np.ndarray() as factor):
+            if len(factor) != prod(step.shape):
+                raise GraphError(f"the factors of `{step.name}` do not fit its entries")
+        case _:
+            return

@@ -12,7 +12,7 @@ from ...dsl.records import record
 from ..edges.degrees import degrees
 from ..edges.edge_set import EdgeSet, Listed, Product, Shifted
 from ..edges.restated import is_restated
-from ..graph.graph import AddBias, Entries, Graph, Project, Spread, parameter_of
+from ..graph.graph import AddBias, Entries, Graph, Project, Spread, Times, parameter_of, steps_of
 from ..graph.model import Drawn, DrawnByFanIn, Given, UnitNames
 from .choice import Choice, choose
 from .layouts import Layouts, assign
@@ -83,16 +83,18 @@ def plan(graph: Graph, batch: int) -> Plan:
         choices=choices,
         layouts=assign(graph, {choice.connection: choice.kernel for choice in choices}),
         restated=tuple(p.connection for p in projections if is_restated(p.edges)),
-        stored=tuple(stored for projection in projections for stored in _stored(projection))
-        + tuple(stored for named in graph.unit_names for stored in _names(named))
-        + tuple(
-            stored
-            for operation in graph.operations
-            if isinstance(operation, AddBias)
-            for stored in _of_entries(operation.bias)
-        ),
+        stored=tuple(_all_stored(graph)),
         fan_ins=tuple(_fan_ins(projections)),
     )
+
+
+def _all_stored(graph: Graph) -> list[Stored]:
+    """What no rule restates, each array once."""
+    biases = [op.bias for op in graph.operations if isinstance(op, AddBias)]
+    stored = [stored for projection in graph.projections for stored in _stored(projection)]
+    stored += [stored for named in graph.unit_names for stored in _names(named)]
+    stored += [stored for bias in biases for stored in _of_entries(bias)]
+    return [*{each.name: each for each in stored}.values()]
 
 
 def compact(array: NDArray[np.int64]) -> NDArray[np.generic]:
@@ -133,8 +135,14 @@ def _of_entries(entries: Entries) -> list[Stored]:
             ]
         case _:
             pass
-    if isinstance(entries, Spread) and entries.index is not None:
-        stored.append(Stored(f"{entries.name}.index", compact(entries.index)))
+    for step in steps_of(entries):
+        match step:
+            case Spread(index=np.ndarray() as index):
+                stored.append(Stored(f"{step.name}.index", compact(index)))
+            case Times(factor=np.ndarray() as factor):
+                stored.append(Stored(f"{step.name}.times", factor))
+            case _:
+                pass
     return stored
 
 
