@@ -315,7 +315,7 @@ class ExactNetwork:
     def of_entries(
         self, p: dict[str, np.ndarray], connection: str
     ) -> tuple[Callable[..., np.ndarray], np.ndarray]:
-        """The gradient of a parameter, linear in a slope of each edge and in what they join, and the slopes."""
+        """The gradient of a parameter, linear in slopes of edges and in what they join, and the slopes."""
         _, slope, place = self.made(p, connection)
         shape, of_weight = p[self.facts["weights"][connection][0]].shape, self.maps[connection].of_weight
 
