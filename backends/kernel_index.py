@@ -180,17 +180,17 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('batch_first', 235, 240, ('Any', 'dtype', 'keras', 'plan', 'shape', 'sums', 'values', 'weight'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
         ('EdgeProjection', 243, 289, ('ClassVar', 'EdgeTables', 'ListedEdges', 'batch_first', 'dtype', 'gradients', 'living', 'of_weight', 'of_x', 'self', 'source', 'tables', 'target', 'units_first', 'upstream', 'values', 'weakref', 'weight', 'x'), ('ListedEdges',), (('ClassVar', 'from typing import ClassVar'), ('weakref', 'import weakref'))),
     )),
-    'keras/kernels/entries.py': (2207231997, (
+    'keras/kernels/entries.py': (3999560360, (
         ('packed', 17, 19, ('array', 'base64', 'dtype', 'np', 'zlib'), (), (('base64', 'import base64'), ('np', 'import numpy as np'), ('zlib', 'import zlib'))),
         ('unpacked', 22, 26, ('array', 'base64', 'dtype', 'isinstance', 'np', 'str', 'zlib'), (), (('base64', 'import base64'), ('np', 'import numpy as np'), ('zlib', 'import zlib'))),
         ('SharedWeight', 29, 70, ('keras', 'kwargs', 'list', 'regularizer', 'self', 'shape', 'super', 'tuple'), (), (('keras', 'import keras'),)),
         ('Spread', 73, 135, ('Any', 'GatherPlan', 'IndexArrays', 'ValueError', 'arguments', 'bool', 'entries', 'flat', 'gradient', 'index', 'int', 'keras', 'kwargs', 'len', 'list', 'np', 'order', 'packed', 'padded', 'self', 'shape', 'size', 'spread', 'sums', 'super', 'tuple', 'unpacked', 'upstream', 'value'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
         ('Turned', 138, 147, ('input_shape', 'keras', 'matrix', 'tuple'), (), (('keras', 'import keras'),)),
         ('Absolute', 150, 159, ('entries', 'input_shape', 'keras'), (), (('keras', 'import keras'),)),
-        ('Times', 162, 185, ('entries', 'factor', 'input_shape', 'keras', 'kwargs', 'packed', 'self', 'super', 'unpacked'), (), (('keras', 'import keras'),)),
-        ('DenseProduct', 188, 199, ('input_shape', 'inputs', 'keras', 'weight', 'x'), (), (('keras', 'import keras'),)),
-        ('DiagonalProduct', 202, 212, ('input_shape', 'inputs', 'keras', 'weight', 'x'), (), (('keras', 'import keras'),)),
-        ('AddShared', 215, 225, ('bias', 'input_shape', 'inputs', 'keras', 'x'), (), (('keras', 'import keras'),)),
+        ('Times', 162, 186, ('Any', 'dtype', 'entries', 'factor', 'input_shape', 'keras', 'kwargs', 'packed', 'self', 'super', 'unpacked'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('DenseProduct', 189, 200, ('input_shape', 'inputs', 'keras', 'weight', 'x'), (), (('keras', 'import keras'),)),
+        ('DiagonalProduct', 203, 213, ('input_shape', 'inputs', 'keras', 'weight', 'x'), (), (('keras', 'import keras'),)),
+        ('AddShared', 216, 226, ('bias', 'input_shape', 'inputs', 'keras', 'x'), (), (('keras', 'import keras'),)),
     )),
     'keras/kernels/factor.py': (642867860, (
         ('Scale', 11, 28, ('factor', 'float', 'input_shape', 'keras', 'kwargs', 'self', 'super', 'x'), (), (('keras', 'import keras'),)),

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -28,10 +29,14 @@ from ..compiler.graph.graph import (
     ApplyNorm,
     Drop,
     Graph,
+    Made,
     Multiply,
     Operation,
+    Parameter,
     Project,
     Spread,
+    Through,
+    Times,
     Turned,
     Value,
     steps_of,
@@ -235,6 +240,8 @@ def _connection_text(projection: Project) -> str:
     weight = "" if projection.weight else ", no weights"
     if projection.parameter and not projection.parameter.trainable:
         weight = ", frozen"
+    if projection.parameter and not projection.holds_weight:
+        weight += _made_text(projection.parameter, steps_of(projection.weight or projection.parameter))
     match edges:
         case Full():
             return f"{projection.input.name} (all{weight})"
@@ -244,6 +251,24 @@ def _connection_text(projection: Project) -> str:
             return f"{projection.input.name} ({edges.count:,} edges{weight})"
         case Shifted() | Product():
             return f"{projection.input.name} ({described(edges)}: {edges.count:,} edges{weight})"
+
+
+def _made_text(parameter: Parameter, steps: Sequence[Made]) -> str:
+    """How weights are made of a parameter, in a few words."""
+    words = [f"weights {parameter.name}"] if parameter.is_named else []
+    for step in steps:
+        match step:
+            case Spread() if not parameter.is_named:
+                words.append(f"{math.prod(parameter.shape):,} weights")
+            case Turned():
+                words.append("transposed")
+            case Through(function=function):
+                words.append("of given sign" if step.is_absolute else f"through {function.name}")
+            case Times(factor=float() as factor) if abs(factor) != 1:
+                words.append(f"times {factor:g}")
+            case _:
+                pass
+    return "".join(f", {word}" for word in words)
 
 
 def _step_text(operation: Operation) -> str:

@@ -218,7 +218,7 @@ BEYOND_FLOAT32 = Code("E419", "{what} does not fit a 32-bit float")
 
 SHARED_STARTS = Code("E433", "edges that share a weight start as {first} and as {second}")
 
-SHARE_DIFFERS = Code("E434", "`{name}` is shared with another {what} elsewhere")
+SHARE_DIFFERS = Code("E434", "those that share `{name}` differ in {what}")
 
 NOT_A_SIGN = Code("E435", "a sign is 1 or -1, not {value}")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import field
 
-from ...compiler.catalogue.activations import ABSOLUTE
 from ...compiler.edges.edge_set import Full
 from ...compiler.graph.graph import (
     Add,
@@ -145,7 +144,9 @@ class Network:
     def _weights(self) -> None:
         """The variables that layers share, and what is made of them before any layer reads it."""
         graph = self.plan.graph
-        used: dict[str, Entries] = {op.connection: op.weight for op in graph.projections if _is_given(op)}
+        used: dict[str, Entries] = {
+            op.connection: op.weight for op in graph.projections if op.weight is not None and _is_given(op)
+        }
         used |= {
             op.output.name: op.bias
             for op in graph.operations
@@ -197,7 +198,7 @@ class Network:
             case Turned():
                 return scope.expression("Turned(name=own)", own=own)
             case Through(function=function):
-                if function is ABSOLUTE:
+                if step.is_absolute:
                     return scope.expression("Absolute(name=own)", own=own)
                 return spelled(scope, ACTIVATIONS, function.name, **dict(function.parameters), own=own)
             case Times(factor=float() as factor):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from ...compiler.catalogue.activations import ABSOLUTE
 from ...compiler.edges.edge_set import Diagonal, Full
 from ...compiler.graph.graph import (
     Add,
@@ -335,7 +334,7 @@ def _entries(scope: Scope, entries: Entries) -> Expression:
         case Turned():
             return _entries(scope, entries.of).get("T")
         case Through(function=function):
-            own = scope.name("magnitude" if function is ABSOLUTE else function.name)
+            own = scope.name("magnitude" if entries.is_absolute else function.name)
             return scope.expression(
                 "own(x, **given)", own=own, x=_entries(scope, entries.of), given=dict(function.parameters)
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from ...compiler.catalogue.activations import ABSOLUTE
 from ...compiler.edges.edge_set import Full
 from ...compiler.graph.graph import (
     Add,
@@ -164,7 +163,7 @@ def _shared_parameters(plan: Plan) -> list[Statement]:
     lines: list[Statement] = []
     for name, attribute in _held_by_model(plan).items():
         shape, own = parameters[name].shape, PLAIN.name("self")
-        zeros = PLAIN.expression("torch.zeros(shape)", shape=shape if len(shape) > 1 else shape[0])
+        zeros = PLAIN.expression("torch.zeros(*shape)", shape=shape)
         if parameters[name].trainable:
             lines.append(Assign(own.get(attribute), PLAIN.expression("nn.Parameter(zeros)", zeros=zeros)))
         else:
@@ -185,7 +184,7 @@ def _maker(step: Made) -> Expression:
         case Turned():
             return PLAIN.name("Turned")()
         case Through(function=function):
-            if function is ABSOLUTE:
+            if step.is_absolute:
                 return PLAIN.name("Absolute")()
             return parts.spelled(PLAIN, ACTIVATIONS, function.name, **dict(function.parameters))
         case Times(factor=float() as factor):

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...dsl.records import record
-from ..catalogue.activations import Activation
+from ..catalogue.activations import ABSOLUTE, Activation
 from ..catalogue.losses import Penalty
 from ..catalogue.norms import Norm
 from ..edges.edge_set import EdgeSet, Indices, Shape
@@ -95,6 +95,11 @@ class Through:
     name: str
     of: Parameter
     function: Activation
+
+    @property
+    def is_absolute(self) -> bool:
+        """Whether it takes the absolute value, for weights of a given sign."""
+        return self.function is ABSOLUTE
 
     @property
     def shape(self) -> Shape:

@@ -142,7 +142,7 @@ def _step_name(operation: LayerOperation) -> str:
             return "scale"
 
 
-@record(frozen=False)
+@record
 class _Held:
     """The parameters so far, by name, and the weights that are made of them, each once."""
 

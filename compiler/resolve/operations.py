@@ -122,7 +122,7 @@ def _bias(
     if "share" in bound:
         name = bound["share"].value
         if not isinstance(name, syntax.Reference):
-            raise fail(report, codes.NOT_A_NAME, name.span, what="the name of a shared bias")
+            raise fail(report, codes.NOT_A_NAME, name.span, what="a shared bias")
         share = sets.names.find(name.name, variables, SHARED).name
     if "per" in bound and "only" in bound:
         raise fail(report, codes.NOT_TOGETHER, node.span, first="per", second="only")

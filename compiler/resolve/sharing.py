@@ -167,14 +167,20 @@ def as_first(share: Share, first: Tie, edges: EdgeSet, span: Span, names: Names)
     others = (Label(first.span, "shared first here"),)
     if first.edges is None:
         help = "weights and biases cannot be one parameter"
-        fields = {"name": own.parameter, "what": "kind"}
+        fields = {"name": own.parameter, "what": "what they are"}
         raise fail(names.report, codes.SHARE_DIFFERS, span, others=others, help=help, **fields)
     if share.keys is None and own.keys is None:
         return _same_edges(own, first.edges, edges, span, others, names)
     if share.keys is None or own.keys is None or not np.array_equal(share.keys, own.keys):
         help = _about_keys(share.keys, own.keys)
         raise fail(
-            names.report, codes.SHARE_DIFFERS, span, name=own.parameter, what="keys", others=others, help=help
+            names.report,
+            codes.SHARE_DIFFERS,
+            span,
+            name=own.parameter,
+            what="their keys",
+            others=others,
+            help=help,
         )
     if share.index is None and share.shape == own.shape:
         return share
@@ -209,7 +215,7 @@ def _same_edges(
         codes.SHARE_DIFFERS,
         span,
         name=own.parameter,
-        what="edges",
+        what="their edges",
         others=others,
         help=f"a key says which edges have one weight: `share = {own.parameter}(i, j)`",
     )
@@ -250,8 +256,8 @@ def tied_bias(bias: Bias, node: syntax.Expression, ties: dict[str, Tie], report:
     parts = call_parts(node)
     says = parts is not None and any(argument.name == "start" for argument in parts[1])
     for what, differs in (
-        ("size", first.share.shape != share.shape),
-        ("start", says and not same_start(bias.start, first.start)),
+        ("their sizes", first.share.shape != share.shape),
+        ("their starts", says and not same_start(bias.start, first.start)),
     ):
         if differs:
             others = (Label(first.span, "shared first here"),)

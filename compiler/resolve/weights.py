@@ -133,7 +133,7 @@ class _Made:
                 assert isinstance(node, syntax.Call)
                 items = [argument.value for argument in node.arguments]
                 if not items:
-                    raise fail(names.report, codes.MISSING_ARGUMENT, node.span, name=name, argument="a key")
+                    raise fail(names.report, codes.MISSING_ARGUMENT, node.span, name=name, argument="key")
             else:
                 items = key_items(node)
             columns = [np.broadcast_to(values.evaluated(item), self.edges.count) for item in items]
@@ -156,7 +156,7 @@ class _Made:
             span = seen["share"].value.span
             self.ties[name] = Tie(share, made, trainable is not False, self.edges, span)
         first = self.ties[name]
-        assert not isinstance(first.start, float)
+        assert not isinstance(first.start, float | int)
         differs = {
             "weight": start is not None and not same_start(start, first.start),
             "trainable": trainable is not None and trainable != first.trainable,
@@ -191,7 +191,8 @@ class _Made:
         if parts and not parts[1] and suggest(parts[0], SIGNS):
             raise no_choice(report, node, "sign", SIGNS)
         sign = values.per_edge(node)
-        wrong = np.atleast_1d(sign)[np.abs(sign) != 1]
+        signs = np.atleast_1d(sign)
+        wrong = signs[np.abs(signs) != 1]
         if len(wrong):
             raise fail(report, codes.NOT_A_SIGN, node.span, value=f"{wrong[0]:g}")
         return sign

@@ -173,7 +173,8 @@ class Times(keras.layers.Layer):
 
     def call(self, entries):
         """Any shape -> the same shape."""
-        factor = keras.ops.convert_to_tensor(self.factor.astype(entries.dtype))
+        dtype = keras.backend.standardize_dtype(entries.dtype)
+        factor: Any = keras.ops.convert_to_tensor(self.factor, dtype)
         return keras.ops.reshape(factor, entries.shape) * entries
 
     def compute_output_shape(self, input_shape):
