@@ -174,7 +174,7 @@ def _network(scope: Scope, plan: Plan, layers: list[Value], *, whole: bool) -> t
     return scope.statements(
         "NETWORK: dict[str, Any] = {'connections': CONNECTIONS, 'layers': {**layers}, 'losses': [*losses], "
         "'penalties': [*penalties], 'inexact': [*inexact], 'whole': whole, **weights}",
-        weights={"weights": _weights(scope, plan, layers)} if _made_into(plan, layers) else {},
+        weights=[Pair(node("weights"), _weights(scope, plan, layers))] if _made_into(plan, layers) else [],
         layers=[Pair(node(str(layer.layer)), _layer(scope, plan, layer)) for layer in layers],
         losses=[_loss(scope, term) for term in graph.losses if whole],
         penalties=[_penalty(scope, term) for term in penalties if whole],
