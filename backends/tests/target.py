@@ -344,13 +344,9 @@ def _entries(scope: Scope, entries: Entries) -> Expression:
 
 def _kinks_of_weights(scope: Scope, plan: Plan) -> list[Statement]:
     """Distances of parameters from the kinks of the functions that weights go through."""
-    found = {
-        (step.of.name, kink)
-        for op in made_of(plan)
-        for step in (steps_of(op.weight) if op.weight else ())
-        if isinstance(step, Through)
-        for kink in step.function.kinks
-    }
+    steps = [step for made in plan.graph.made.values() for step in steps_of(made)]
+    through = [step for step in steps if isinstance(step, Through)]
+    found = {(step.of.name, kink) for step in through for kink in step.function.kinks}
     lines: list[Statement] = []
     for name, kink in sorted(found):
         distance = scope.expression("p[name].real - kink" if kink else "p[name].real", name=name, kink=kink)
