@@ -105,7 +105,7 @@ def test_a_checkpoint_for_other_keys_is_refused(torch_module: Load) -> None:
         "model conv", "model deconv"
     )
     saved = torch_module(CONVOLUTION, None).Convolution().state_dict()
-    with pytest.raises(RuntimeError, match="maps.digest"):
+    with pytest.raises(RuntimeError, match=r"maps\.digest"):
         torch_module(other, None).Deconvolution().load_state_dict(saved)
 
 

@@ -55,7 +55,8 @@ class SharedWeight(keras.layers.Layer):
 
     def call(self, x):
         """The value, of the shape that was given."""
-        return keras.ops.transpose(self.weight * 1.0)
+        value = self.weight * 1.0
+        return keras.ops.transpose(value) if len(self.shape) > 1 else value
 
     def compute_output_shape(self, input_shape):
         """The shape that was given."""

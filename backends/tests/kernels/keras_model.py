@@ -165,6 +165,8 @@ class KerasModel:
             of_x, of_weight, *_ = *map(keras.ops.convert_to_numpy, gradients), None
             if of_weight is not None and given is None:
                 of_weight = of_weight.T  # a dense kernel is (sources, targets)
+            elif not part.trainable:
+                of_weight = None  # the layer leaves it out
             return keras.ops.convert_to_numpy(y), of_x, of_weight
 
     def variables(self) -> tuple[dict[str, Any], list[Any], list[Any]]:
