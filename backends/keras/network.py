@@ -25,6 +25,7 @@ from ...compiler.graph.graph import (
     Turned,
     Value,
     WeightPenalty,
+    identifier,
     parameter_of,
     steps_of,
 )
@@ -158,7 +159,7 @@ class Network:
     def _shared(self, parameter: Parameter) -> Name:
         """The tensor of a parameter that is a variable of its own."""
         if parameter.name not in self.made:
-            name = self._free(parameter.name.replace(".", "_"))
+            name = self._free(identifier(parameter.name))
             self._held(parameter, name, "weight")
             last = {**({} if parameter.trainable else {"trainable": False}), "name": name}
             layer = self.scope.expression(
@@ -173,7 +174,7 @@ class Network:
 
     def _variable(self, name: str) -> Name:
         """A local for a parameter, or for what is made of one; a name of the spec stays as it is."""
-        text = name.replace(".", "_")
+        text = identifier(name)
         return self.scope.user(text) if text in self.scope.given else self.scope.new(text)
 
     def _entries(self, entries: Entries) -> Name:
@@ -190,7 +191,7 @@ class Network:
 
     def _maker(self, step: Made) -> Expression:
         """The layer of one step from a parameter to a weight."""
-        scope, own = self.scope, self._free(step.name.replace(".", "_") + "_" + type(step).__name__.lower())
+        scope, own = self.scope, self._free(identifier(step.name) + "_" + type(step).__name__.lower())
         match step:
             case Spread():
                 arguments = index_of(scope, step), node(step.of.shape), node(step.shape)

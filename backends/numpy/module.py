@@ -16,6 +16,7 @@ from ...compiler.graph.graph import (
     Parameter,
     Project,
     Value,
+    identifier,
 )
 from ...compiler.plan.plan import Plan
 from ...dsl.records import record
@@ -138,7 +139,7 @@ def module_of(plan: Plan) -> Module:
         for what in EXTRAS.get(type(op), ())
     }
     gradients = {name: scope.new(f"d_{name}") for name in (*inputs, *steps)}
-    weights = {name: scope.new(name.replace(".", "_")) for name in graph.made}
+    weights = {name: scope.new(identifier(name)) for name in graph.made}
     gradients |= {key_of(made): scope.new(f"d_{weights[name].text}") for name, made in graph.made.items()}
     return Module(plan, scope, local, gradients, extras, weights)
 

@@ -22,6 +22,7 @@ from ...compiler.graph.graph import (
     Times,
     Turned,
     Value,
+    identifier,
     parameter_of,
     steps_of,
 )
@@ -225,7 +226,7 @@ def _attributes(plan: Plan, wished: Mapping[str, str]) -> dict[str, str]:
     names = parts.names_of_spec(plan.graph)
     attributes: dict[str, str] = {}
     for key, wish in wished.items():
-        name = wish.replace(".", "_")
+        name = identifier(wish)
         while name in names and "." in wish:
             name += "_"
         attributes[key] = name
@@ -435,7 +436,7 @@ def _layers(scope: Scope, plan: Plan) -> Function:
 def _weights(scope: Scope, plan: Plan) -> tuple[dict[str, Expression], list[Statement]]:
     """The weight of each connection that does not hold its own, under a key of its own, and what makes it."""
     own, held, makers = scope.name("self"), _held_by_model(plan), _makers(plan)
-    variables = {name: scope.new(name.replace(".", "_")) for name in makers}
+    variables = {name: scope.new(identifier(name)) for name in makers}
     lines: list[Statement] = []
     for name, maker in makers.items():
         parameter = own.get(held[parameter_of(plan.graph.made[name]).name])

@@ -131,6 +131,11 @@ def steps_of(entries: Entries) -> tuple[Made, ...]:
     return () if isinstance(entries, Parameter) else (*steps_of(entries.of), entries)
 
 
+def identifier(name: str) -> str:
+    """The name of a parameter, or of what is made of one, as a name in code: without dots."""
+    return name.replace(".", "_")
+
+
 def parameter_of(entries: Entries) -> Parameter:
     """The parameter that entries are made of."""
     return entries if isinstance(entries, Parameter) else parameter_of(entries.of)
