@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from typing import TypeAlias, TypeGuard
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -28,10 +29,17 @@ from ..compiler.graph.graph import (
     ApplyNorm,
     Drop,
     Graph,
+    Made,
     Multiply,
     Operation,
+    Parameter,
     Project,
+    Spread,
+    Through,
+    Times,
+    Turned,
     Value,
+    steps_of,
 )
 from ..compiler.plan.plan import Plan
 from ..dsl.records import record
@@ -94,7 +102,13 @@ def units_digests(plan: Plan) -> dict[str, str]:
     for named in graph.unit_names:
         for side, dimension in named.bearers:
             names.setdefault(side, {})[dimension] = named.names
-    biases = {name: op for name, chain in graph.chains.items() for op in chain if _shares_biases(op)}
+    biases = {
+        name: bias for name, chain in graph.chains.items() for op in chain if (bias := _shared_bias(op))
+    }
+    shared: dict[str, list[list[str]]] = {}
+    for op in graph.projections:
+        if op.parameter and (how := _how_shared(op)):
+            shared.setdefault(op.layer, []).append([op.connection, op.parameter.name, how])
     ends = {
         end
         for op in graph.projections
@@ -102,23 +116,42 @@ def units_digests(plan: Plan) -> dict[str, str]:
         for end in (op.input.layer or op.input.name, op.layer)
     }
     return {
-        value.name: _units_digest(value, names.get(value.name, {}), biases.get(value.name))
+        value.name: _units_digest(
+            value, names.get(value.name, {}), biases.get(value.name), shared.get(value.name, [])
+        )
         for value in sides(graph)
-        if value.name in names or value.name in biases or (value.name in ends and len(value.shape) > 1)
+        if value.name in names.keys() | biases.keys() | shared.keys()
+        or (value.name in ends and len(value.shape) > 1)
     }
 
 
-def _shares_biases(op: Operation) -> TypeGuard[AddBias]:
-    """Whether units share biases, or some have none."""
-    if not isinstance(op, AddBias) or op.by_unit:
-        return False
-    if op.index is None:
-        return op.bias.shape != (op.output.units,)
-    return not np.array_equal(op.index, np.arange(op.output.units))
+def _shared_bias(op: Operation) -> Spread | None:
+    """The bias of a step, if units share it or some have none."""
+    if not isinstance(op, AddBias) or not isinstance(op.bias, Spread):
+        return None
+    bias, units = op.bias, op.output.units
+    if bias.index is None:
+        return bias if bias.of.shape != (units,) else None
+    return None if np.array_equal(bias.index, np.arange(units)) else bias
 
 
-def _units_digest(value: Value, names: Mapping[int, tuple[str, ...]], bias: AddBias | None) -> str:
-    """The SHA-256 of lines of JSON: the shape, then each dimension's names, then each unit's bias.
+def _how_shared(op: Project) -> str:
+    """Which entry of its parameter each edge of a connection has; empty where every one has its own."""
+    for step in steps_of(op.weight) if op.weight else ():
+        if isinstance(step, Turned):
+            return "turned"
+        if isinstance(step, Spread) and step.index is not None:
+            return hashlib.sha256(step.index.astype("<i8").tobytes()).hexdigest()
+    return ""
+
+
+def _units_digest(
+    value: Value,
+    names: Mapping[int, tuple[str, ...]],
+    bias: Spread | None,
+    shared: Sequence[Sequence[str]],
+) -> str:
+    """The SHA-256 of lines of JSON: the shape, each dimension's names, each unit's bias, and shared weights.
 
     Biases that are shared along dimensions are said by the shape that is left, with 1 for these dimensions:
     such a layer may have more units than could be written out.
@@ -130,6 +163,8 @@ def _units_digest(value: Value, names: Mapping[int, tuple[str, ...]], bias: AddB
     if bias is not None:
         entries = {"per": kept(bias)} if bias.index is None else bias.index.tolist()
     digest.update(b"\n" + json.dumps(entries).encode())
+    if shared:
+        digest.update(b"\n" + json.dumps(shared).encode())
     return digest.hexdigest()
 
 
@@ -203,8 +238,10 @@ def chain_of(graph: Graph, layer: Value) -> tuple[Operation, ...]:
 def _connection_text(projection: Project) -> str:
     edges = projection.edges
     weight = "" if projection.weight else ", no weights"
-    if projection.weight and not projection.weight.trainable:
+    if projection.parameter and not projection.parameter.trainable:
         weight = ", frozen"
+    if projection.parameter and not projection.holds_weight:
+        weight += _made_text(projection.parameter, steps_of(projection.weight or projection.parameter))
     match edges:
         case Full():
             return f"{projection.input.name} (all{weight})"
@@ -214,6 +251,24 @@ def _connection_text(projection: Project) -> str:
             return f"{projection.input.name} ({edges.count:,} edges{weight})"
         case Shifted() | Product():
             return f"{projection.input.name} ({described(edges)}: {edges.count:,} edges{weight})"
+
+
+def _made_text(parameter: Parameter, steps: Sequence[Made]) -> str:
+    """How weights are made of a parameter, in a few words."""
+    words = [f"weights {parameter.name}"] if parameter.is_named else []
+    for step in steps:
+        match step:
+            case Spread() if not parameter.is_named:
+                words.append(f"{math.prod(parameter.shape):,} weights")
+            case Turned():
+                words.append("transposed")
+            case Through(function=function):
+                words.append("of given sign" if step.is_absolute else f"through {function.name}")
+            case Times(factor=float() as factor) if abs(factor) != 1:
+                words.append(f"times {factor:g}")
+            case _:
+                pass
+    return "".join(f", {word}" for word in words)
 
 
 def _step_text(operation: Operation) -> str:
@@ -233,7 +288,7 @@ def _step_text(operation: Operation) -> str:
             return ""
 
 
-def kept(operation: AddBias) -> tuple[int, ...]:
+def kept(spread: Spread) -> tuple[int, ...]:
     """The shape of the units with dimensions that share entries at length 1."""
-    per = operation.per or ()
-    return tuple(size if at in per else 1 for at, size in enumerate(operation.output.shape))
+    per = spread.per or ()
+    return tuple(size if at in per else 1 for at, size in enumerate(spread.shape))

@@ -216,6 +216,16 @@ NO_WEIGHTS = Code("E418", "`{name}` has no weights that are trained")
 
 BEYOND_FLOAT32 = Code("E419", "{what} does not fit a 32-bit float")
 
+SHARED_STARTS = Code("E433", "edges that share a weight start as {first} and as {second}")
+
+SHARE_DIFFERS = Code("E434", "those that share `{name}` differ in {what}")
+
+NOT_A_SIGN = Code("E435", "a sign is 1 or -1, not {value}")
+
+AGAINST_SIGN = Code("E436", "a weight starts as {value}, against the sign that it has")
+
+NOT_DRAWN = Code("E437", "`{name}` is given with `=`, and not drawn")
+
 UNIT_VALUES = Code("E431", "{name} has the shape {shape}, but the units of `{side}` have {wanted}")
 
 UNIT_ROWS = Code("E432", "{name} does not have one value for every unit of `{side}`: {reason}")

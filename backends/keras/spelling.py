@@ -34,6 +34,16 @@ PROJECTIONS: dict[KernelName, str] = {
     "edges": "EdgeProjection((units, sources), *edges, **weighted, **penalty, **last)",
 }
 
+# The same where the weight is made elsewhere, and is given with what is read.
+GIVEN: dict[KernelName, str] = {
+    "dense": "DenseProduct(**last)",
+    "diagonal": "DiagonalProduct(**last)",
+    "band": "BandProjection((units, sources), *edges, weighted=False, given=True, **last)",
+    "blocks": "BlockProjection((units, sources), *edges, weighted=False, given=True, **last)",
+    "masked": "MaskedProjection((units, sources), *edges, weighted=False, given=True, **last)",
+    "edges": "EdgeProjection((units, sources), *edges, weighted=False, given=True, **last)",
+}
+
 # A value per sample, (batch, ...), of y_true and y_pred; the mean over what is left comes after.
 LOSSES: dict[str, str | Unsupported] = {
     "cross_entropy": "keras.ops.sparse_categorical_crossentropy(codes, logits, from_logits=True)",
@@ -59,7 +69,8 @@ REGISTERED = frozenset(
     [
         *("BandProjection", "BatchNorm", "BatchedModel", "Bias", "BlockProjection", "DenseSum", "Diagonal"),
         *("EdgeProjection", "Gelu", "GeluTanh", "LeakyRectifier", "MaskedProjection", "Penalty", "Scale"),
-        "Units",
+        *("AddShared", "Absolute", "DenseProduct", "DiagonalProduct", "SharedWeight", "Spread", "Times"),
+        *("Turned", "Units"),
     ]
 )
 

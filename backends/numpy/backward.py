@@ -6,7 +6,7 @@ adds this to what they have from elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field
 from typing import TypeAlias
 
@@ -16,20 +16,28 @@ from ...compiler.graph.graph import (
     Apply,
     ApplyNorm,
     Drop,
+    Made,
     Multiply,
     Operation,
     Parameter,
     Project,
+    Spread,
+    Through,
+    Times,
+    Turned,
     Value,
+    parameter_of,
+    steps_of,
 )
 from ...dsl.records import record
-from ..parts import bias_index, stored_edges
-from ..source import Assign, Comment, Expression, Name, Statement, scaled, sum_of, times
+from ..parts import factor_of, index_of, stored_edges
+from ..source import Assign, Comment, Expression, Name, Statement, names_in, node, scaled, sum_of, times
 from ..target import is_identity, is_sparse
-from .module import Module, flattened, shaped, weight
+from .forward import entries, weight_steps
+from .module import Module, flattened, key_of, shaped, weight
 
 # What a gradient is of, and a term of it.
-Share: TypeAlias = tuple[Value | Parameter, Expression]
+Share: TypeAlias = tuple[Value | Parameter | Made, Expression]
 
 
 @record(frozen=False)
@@ -43,12 +51,12 @@ class Gradients:
         """Statements that add terms to gradients."""
         return [self._add(of, term) for of, term in shares]
 
-    def _add(self, of: Value | Parameter, term: Expression) -> Statement:
-        variable = self.module.variable(of)
-        if of.name in self.begun:
+    def _add(self, of: Value | Parameter | Made, term: Expression) -> Statement:
+        variable, key = self.module.variable(of), key_of(of)
+        if key in self.begun:
             return Assign(variable, sum_of([variable, term]))
-        self.begun.add(of.name)
-        if isinstance(term, Name) and of.name in self.module.graph.values:
+        self.begun.add(key)
+        if isinstance(term, Name) and key in self.module.graph.values:
             term = term.get("copy")()  # what is returned is not what was given
         return Assign(variable, term)
 
@@ -69,9 +77,16 @@ def backward_steps(module: Module) -> list[Statement]:
         if output.layer is not None:
             statements.append(Comment(f"{output.layer} <- {', '.join(sources[output.layer])}"))
         statements += gradients.add(_back(module, step, module.gradients[output.name]))
+    statements += gradients.add(_of_weights(module, gradients.begun))
     statements += gradients.add(_unreached(module, gradients.begun))
     statements += gradients.add(_penalties(module))
-    return [*statements, *_of_inputs(module, gradients.begun)]
+    return [*_weights_read(module, statements), *statements, *_of_inputs(module, gradients.begun)]
+
+
+def _weights_read(module: Module, statements: Sequence[Statement]) -> list[Statement]:
+    """Statements that make the weights again that the derivative reads."""
+    read = {name.text for name in names_in(statements)}
+    return [each for each in weight_steps(module) if {name.text for name in names_in(each.target)} & read]
 
 
 def _sources(module: Module) -> dict[str, dict[str, None]]:
@@ -99,6 +114,34 @@ def _given(module: Module) -> list[Statement]:
     """Statements that flatten the gradients of outputs, where they are given."""
     outputs = [module.graph.value(name) for name in module.graph.outputs]
     return [flattened(module.gradients[y.name], y) for y in outputs if len(y.shape) > 1]
+
+
+def _of_weights(module: Module, reached: set[str]) -> Iterator[Share]:
+    """What parameters get of the gradients of the weights that are made of them."""
+    for made in module.graph.made.values():
+        if key_of(made) in reached:
+            d: Expression = module.variable(made)
+            for step in reversed(steps_of(made)):
+                d = _of_step(module, step, d)
+            yield parameter_of(made), d
+
+
+def _of_step(module: Module, step: Made, d: Expression) -> Expression:
+    """The gradient of what a step takes, from that of what it makes."""
+    scope = module.scope
+    match step:
+        case Spread():
+            flat = d if len(step.shape) == 1 else d.get("ravel")()
+            return scope.name("gathered")(flat, index_of(scope, step), node(step.of.shape))
+        case Turned():
+            return d.get("T")
+        case Through():
+            x, given = entries(module, step.of), dict(step.function.parameters)
+            y, derivative = scope.expression(step.function.formula, x=x, **given), step.function.derivative
+            assert derivative is not None
+            return times(d, scope.expression(derivative, x=x, y=y, **given))
+        case Times():
+            return times(factor_of(scope, step), d)
 
 
 def _unreached(module: Module, reached: set[str]) -> list[Share]:
@@ -152,17 +195,20 @@ def _back(module: Module, step: tuple[Operation, ...], d: Name) -> Iterator[Shar
 
 
 def _bias(module: Module, op: AddBias, d: Name) -> Share:
-    if op.by_unit:
+    if isinstance(op.bias, Parameter):
         return op.bias, module.scope.expression("d.sum(axis=0)", d=d)
-    index, (size,) = bias_index(module.scope, op), op.bias.shape
-    return op.bias, module.scope.name("gathered")(d, index, size)
+    assert isinstance(op.bias, Spread)
+    total = module.scope.expression("d.sum(axis=0)", d=d)
+    index, shape = index_of(module.scope, op.bias), node(op.parameter.shape)
+    return op.parameter, module.scope.name("gathered")(total, index, shape)
 
 
 def _project(module: Module, op: Project, d: Name) -> Iterator[Share]:
     if is_identity(op):
         yield op.input, d
         return
-    if op.weight is not None and op.weight.trainable:
+    if op.parameter is not None and op.parameter.trainable:
+        assert op.weight is not None
         yield op.weight, _weight(module, op, d)
     scope, w, n = module.scope, weight(op, module), op.input.units
     if is_sparse(op):

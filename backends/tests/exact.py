@@ -5,23 +5,32 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from ...compiler.edges.degrees import degrees
 from ...compiler.edges.edge_set import Diagonal, Full
 from ...compiler.graph.graph import (
     AddBias,
     Apply,
     ApplyNorm,
+    Made,
     Multiply,
     Operation,
     Project,
+    Spread,
+    Through,
+    Times,
+    Turned,
     Value,
     WeightPenalty,
+    parameter_of,
+    steps_of,
 )
 from ...compiler.graph.model import LossTerm
 from ...compiler.plan.plan import Plan
 from ...dsl.records import record
-from ..parts import bias_index
-from ..source import Expression, Pair, Scope, Statement, node, printed, scaled, times
+from ..parts import factor_of, index_of
+from ..source import Display, Expression, Pair, Scope, Statement, node, printed, scaled, times
 from ..target import chain_of, is_identity, is_sparse
 
 # Bits of the significand: integers up to two to this power are exact.
@@ -138,6 +147,8 @@ def _is_exact(op: Operation) -> bool:
             return _dyadic(op.factor)
         case ApplyNorm():
             return False
+        case Project():
+            return _is_exactly_made(op)
         case _:
             return True
 
@@ -158,13 +169,67 @@ def _network(scope: Scope, plan: Plan, layers: list[Value], *, whole: bool) -> t
     others = dict.fromkeys(p.parameter for p in graph.penalties if not _dyadic(p.coefficient))
     return scope.statements(
         "NETWORK: dict[str, Any] = {'connections': CONNECTIONS, 'layers': {**layers}, 'losses': [*losses], "
-        "'penalties': [*penalties], 'inexact': [*inexact], 'whole': whole}",
+        "'penalties': [*penalties], 'inexact': [*inexact], 'whole': whole, **weights}",
+        weights=[Pair(node("weights"), _weights(scope, plan, layers))] if _made_into(plan, layers) else [],
         layers=[Pair(node(str(layer.layer)), _layer(scope, plan, layer)) for layer in layers],
         losses=[_loss(scope, term) for term in graph.losses if whole],
         penalties=[_penalty(scope, term) for term in penalties if whole],
         inexact=list(others),
         whole=whole,
     )
+
+
+def _made_into(plan: Plan, layers: list[Value]) -> list[Project]:
+    """The connections into some layers whose weights are made of parameters."""
+    names = {layer.layer for layer in layers}
+    return [
+        op
+        for op in plan.graph.projections
+        if op.weight is not None and not op.holds_weight and op.layer in names
+    ]
+
+
+def _weights(scope: Scope, plan: Plan, layers: list[Value]) -> Display:
+    """How weights are made: the parameter, and the steps from it."""
+    pairs: list[Pair] = []
+    for op in _made_into(plan, layers):
+        assert op.weight is not None
+        made = [_made(scope, step) for step in steps_of(op.weight)]
+        name = parameter_of(op.weight).name
+        pairs.append(Pair(node(op.connection), scope.expression("(name, *made)", name=name, made=made)))
+    return Display("{}", tuple(pairs))
+
+
+def _made(scope: Scope, step: Made) -> Expression:
+    match step:
+        case Spread():
+            index = index_of(scope, step)
+            return scope.expression("('entries', lambda stored: index, None)", index=index)
+        case Turned():
+            index = scope.expression(
+                "np.arange(count).reshape(*shape).T", count=math.prod(step.shape), shape=step.of.shape
+            )
+            return scope.expression("('entries', lambda stored: index, None)", index=index)
+        case Through(function=function):
+            assert function.derivative is not None
+            numbers = dict(function.parameters)
+            return scope.expression(
+                "('function', lambda x: value, lambda d, x, y: back)",
+                value=scope.expression(function.formula, **numbers),
+                back=times(scope.name("d"), scope.expression(function.derivative, **numbers)),
+            )
+        case Times():
+            return scope.expression("('times', lambda stored: factor, None)", factor=factor_of(scope, step))
+
+
+def _is_exactly_made(op: Project) -> bool:
+    """Whether no step from a parameter to a weight rounds numbers with few bits."""
+    for step in steps_of(op.weight) if op.weight else ():
+        if isinstance(step, Through) and not step.function.exact:
+            return False
+        if isinstance(step, Times) and not all(map(_dyadic, np.ravel(step.factor).tolist())):
+            return False
+    return True
 
 
 def _layer(scope: Scope, plan: Plan, layer: Value) -> Expression:
@@ -181,9 +246,9 @@ def _step(scope: Scope, op: Operation) -> Expression | None:
     match op:
         case AddBias():
             index = None
-            if not op.by_unit:
-                index = scope.expression("lambda stored: index", index=bias_index(scope, op))
-            return scope.expression("('bias', name, index)", name=op.bias.name, index=index)
+            if isinstance(op.bias, Spread):
+                index = scope.expression("lambda stored: index", index=index_of(scope, op.bias))
+            return scope.expression("('bias', name, index)", name=op.parameter.name, index=index)
         case Apply():
             assert op.activation.derivative is not None
             numbers = dict(op.arguments)

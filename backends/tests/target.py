@@ -6,13 +6,31 @@ import math
 from collections.abc import Mapping, Sequence
 
 from ...compiler.edges.edge_set import Diagonal, Full
-from ...compiler.graph.graph import Add, AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Project
+from ...compiler.graph.graph import (
+    Add,
+    AddBias,
+    Apply,
+    ApplyNorm,
+    Drop,
+    Entries,
+    Multiply,
+    Operation,
+    Project,
+    Spread,
+    Through,
+    Times,
+    Turned,
+    steps_of,
+)
+from ...compiler.graph.graph import Parameter as GraphParameter
 from ...compiler.graph.model import Data
 from ...compiler.plan.plan import Plan, Stored, compact
 from ..common.kernels.array_hash import array_hash
 from ..kernels import closure
 from ..parts import (
-    bias_index,
+    factor_of,
+    in_shape,
+    index_of,
     loaded,
     loading,
     start_function,
@@ -34,6 +52,7 @@ from ..source import (
     printed,
     scaled,
     sum_of,
+    times,
 )
 from ..target import (
     Rendering,
@@ -53,9 +72,12 @@ VOCABULARY = vocabulary(
     {"Any": "from typing import Any"},
     defined=[
         *("CONNECTIONS", "DRAWS", "EXPECTED", "NETWORK", "TestModel"),
-        *("reference", "start_values"),
+        *("made_weights", "reference", "start_values"),
     ],
-    local=["data", "inputs", "kinks", "loss", "moved_inputs", "running", "training", "adapters", *"dptvwxy"],
+    local=[
+        *("data", "inputs", "kinks", "loss", "made", "moved_inputs", "running", "training", "adapters"),
+        *"dptvwxy",
+    ],
 )
 
 
@@ -65,7 +87,7 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     stating = rules(plan, {*VOCABULARY.imports, *VOCABULARY.defined})
     exactly = exact(scope, plan, targets)
     trees = {
-        "reference": _reference(scope, plan),
+        "reference": (*_made(scope, plan), *_reference(scope, plan)),
         "start": start_function(scope, plan, "start_values", cached=True),
         "adapters": scope.statements(
             "adapters = {**classes}",
@@ -184,7 +206,24 @@ def _facts(scope: Scope, plan: Plan) -> dict[str, Given]:
         "stored": loaded(scope, plan, cached=True) if reads else _table({}),
         "start": scope.name("start_values"),
         "reference": scope.name("reference"),
+        **({"made": scope.name("made_weights"), "shared": _shared(plan)} if made_of(plan) else {}),
     }
+
+
+def made_of(plan: Plan) -> list[Project]:
+    """The connections whose weight is made of a parameter, or one that has a name of its own."""
+    return [op for op in plan.graph.projections if op.weight is not None and not op.holds_weight]
+
+
+def _shared(plan: Plan) -> Display:
+    """For each of these its parameter, and how many edges enter a unit on average."""
+    return _table(
+        {
+            op.connection: (op.parameter.name, max(1, round(op.edges.count / op.output.units)))
+            for op in made_of(plan)
+            if op.parameter
+        }
+    )
 
 
 def _table(entries: Mapping[str, Given]) -> Display:
@@ -221,8 +260,58 @@ def _reference(scope: Scope, plan: Plan) -> tuple[Statement, ...]:
     return scope.statements(_REFERENCE, reading=reading, layers=layers, losses=_losses(scope, plan))
 
 
+_MADE = '''
+def made_weights(p: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The weight of every edge, by connection, of those whose weights are made of a parameter."""
+    reading
+    return {**pairs,}
+'''
+
+
+def _made(scope: Scope, plan: Plan) -> tuple[Statement, ...]:
+    """The function of weights that are made of parameters; none where there are none."""
+    pairs = [Pair(node(op.connection), _entries(scope, op.weight)) for op in made_of(plan) if op.weight]
+    if not pairs:
+        return ()
+    return scope.statements(_MADE, reading=loading(scope, plan, pairs, cached=True), pairs=pairs)
+
+
+def _entries(scope: Scope, entries: Entries) -> Expression:
+    """A weight in plain arithmetic on its parameter."""
+    match entries:
+        case GraphParameter():
+            return scope.name("p").at(entries.name)
+        case Spread():
+            spread = scope.name("entries_at")(_entries(scope, entries.of), index_of(scope, entries))
+            return in_shape(scope, spread, entries.shape)
+        case Turned():
+            return _entries(scope, entries.of).get("T")
+        case Through(function=function):
+            own = scope.name("magnitude" if entries.is_absolute else function.name)
+            return scope.expression(
+                "own(x, **given)", own=own, x=_entries(scope, entries.of), given=dict(function.parameters)
+            )
+        case Times():
+            return times(factor_of(scope, entries), _entries(scope, entries.of))
+
+
+def _kinks_of_weights(scope: Scope, plan: Plan) -> list[Statement]:
+    """Distances of parameters from the kinks of the functions that weights go through."""
+    steps = [step for made in plan.graph.made.values() for step in steps_of(made)]
+    through = [step for step in steps if isinstance(step, Through)]
+    found = {(step.of.name, kink) for step in through for kink in step.function.kinks}
+    lines: list[Statement] = []
+    for name, kink in sorted(found):
+        distance = scope.expression("p[name].real - kink" if kink else "p[name].real", name=name, kink=kink)
+        lines += scope.statements("kinks.append(distance)", distance=distance)
+    return lines
+
+
 def _layers(scope: Scope, plan: Plan) -> list[Statement]:
     graph, lines = plan.graph, list[Statement]()
+    if made_of(plan):
+        lines += scope.statements("made = made_weights(p)")
+    lines += _kinks_of_weights(scope, plan)
     for d in graph.inputs:
         size = math.prod(d.shape)
         lines += scope.statements("v[name] = inputs[name].reshape(-1, size)", name=d.name, size=size)
@@ -270,7 +359,9 @@ def _losses(scope: Scope, plan: Plan) -> list[Statement]:
 def _term(scope: Scope, op: Project) -> Expression:
     """The sum that a connection adds to its layer."""
     x = scope.name("v").at(op.input.layer or op.input.name)
-    weight = scope.name("p").at(op.weight.name) if op.weight else None
+    weight = scope.name("p").at(op.parameter.name) if op.parameter else None
+    if weight is not None and not op.holds_weight:
+        weight = scope.name("made").at(op.connection)
     match op.edges:
         case Full():
             shape = (op.output.units, op.input.units)
@@ -291,10 +382,10 @@ def _term(scope: Scope, op: Project) -> Expression:
 def _step(scope: Scope, op: Operation) -> tuple[Statement, ...]:
     match op:
         case AddBias():
-            if op.by_unit:
+            if not isinstance(op.bias, Spread):
                 return scope.statements("x = x + p[bias]", bias=op.bias.name)
             return scope.statements(
-                "x = x + biases(p[bias], index)", bias=op.bias.name, index=bias_index(scope, op)
+                "x = x + biases(p[bias], index)", bias=op.parameter.name, index=index_of(scope, op.bias)
             )
         case Apply():
             return _applied(scope, op)

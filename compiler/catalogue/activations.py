@@ -29,6 +29,9 @@ class Activation:
     exact: bool = False
 
 
+# What weights of a given sign go through: no activation of the language, since no unit has it.
+ABSOLUTE = Activation("absolute", (), "np.abs(x)", "np.sign(x)", kinks=(0.0,), exact=True)
+
 ACTIVATIONS = {
     entry.name: entry
     for entry in (

@@ -44,12 +44,14 @@ class Bias:
 
     With `per` in place of an index, units with equal indices along these dimensions share an entry; without
     either, every unit has one of its own. `start` is the number that all entries start as, or one for each.
+    The biases of layers with one `share` are one parameter, of that name.
     """
 
     size: int
     start: Given | float
     index: Indices | None
     per: tuple[int, ...] | None
+    share: str | None = None
 
 
 @record
@@ -126,12 +128,36 @@ class Given:
 Start: TypeAlias = Drawn | DrawnByFanIn | Given
 
 
-@record
+@record(eq=False)
+class Share:
+    """The parameter that weights are entries of, and the entry of each edge, in canonical order.
+
+    Without an `index` the entries are the edges in their order; a matrix that is `turned` is (sources,
+    targets). `keys` (entries, numbers) are what edges with one weight have in common, ascending; there are
+    none where a name stands for one weight an edge. `parameter` is the name in the spec, if it is `named`.
+    """
+
+    parameter: str
+    named: bool
+    shape: Shape
+    index: Indices | None
+    turned: bool
+    keys: NDArray[np.float64] | None
+
+
+@record(eq=False)
 class Weight:
-    """A weight on every edge: how it starts and whether training moves it."""
+    """A weight on every edge: how its parameter starts, and whether training moves it.
+
+    The weight is `factor`, if there is one, a number or one an edge, times the parameter, or what the
+    function `through` makes of that.
+    """
 
     start: Start
     trainable: bool
+    share: Share | None = None
+    through: Activation | None = None
+    factor: float | NDArray[np.float32] | None = None
 
 
 @record

@@ -107,7 +107,7 @@ RESERVED = MODULE | OWN | BUILTINS
 # What stands for itself where a number could stand: `weight = none`, `bias(off)`, `weight = 1 / fan_in`.
 NUMBER_WORDS = frozenset(["none", "off", "true", "false", "fan_in", "fan_out"])
 
-_IN_CODE = frozenset(["input", "target", "layer", "connection"])
+_IN_CODE = frozenset(["input", "target", "layer", "connection", "shared weight"])
 
 
 def refusal(name: str, kind: str, rules: Collection[str]) -> str | None:

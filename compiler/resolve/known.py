@@ -17,6 +17,7 @@ from ..names.axes import Axes
 from ..names.names import Names, Placed
 from ..sets.resolver import SetResolver
 from .network import Network
+from .sharing import Tie
 from .stating import Connecting
 
 
@@ -26,7 +27,8 @@ class Known:
 
     `shapes` and `side_axes` are those of inputs and layers; `shapeless` are the ones whose shape is being
     worked out, or has an error. `edge_ends` are the ends of named sets whose edges an expression counts.
-    `unbiased` are layers without a `bias`, which get one with the first connection that has weights.
+    `ties` are the parameters that are shared by name. `unbiased` are layers without a `bias`, which get one
+    with the first connection that has weights.
     """
 
     report: Report
@@ -41,6 +43,7 @@ class Known:
     edge_ends: dict[str, tuple[Indices, Indices]] = field(default_factory=dict[str, tuple[Indices, Indices]])
     unbiased: set[str] = field(default_factory=set[str])
     connecting: dict[str, Connecting] = field(default_factory=dict[str, Connecting])
+    ties: dict[str, Tie] = field(default_factory=dict[str, Tie])
 
     def own(self, name: syntax.Name, placed: Placed) -> str:
         """The name that a statement declares. Raises `Failed` if another statement holds the name."""
@@ -64,6 +67,8 @@ class Known:
             if connection.weight is not None and connection.weight.trainable:
                 trained.setdefault(connection.name, []).append(connection)
                 trained.setdefault(connection.target, []).append(connection)
+                if connection.weight.share and connection.weight.share.named:
+                    trained.setdefault(connection.weight.share.parameter, []).append(connection)
         return trained
 
     @cached_property

@@ -17,6 +17,7 @@ from ..names.arguments import bind
 from ..names.evaluate import FLOAT32_MAX, FUNCTIONS
 from ..names.names import Placed
 from .known import Known
+from .sharing import SHARED
 
 # Losses of the language that this version does not have.
 LATER = frozenset(["huber", "log_cosh", "hinge", "kl_divergence", "poisson", "cosine"])
@@ -183,7 +184,9 @@ def _penalties(
         if argument.name is not None:
             raise fail(report, codes.UNKNOWN_ARGUMENT, argument.span, name=name, argument=argument.name)
         found = known.names.find(
-            _name(argument.value, known, "a layer or connection"), variables, "layer", "connection"
+            _name(argument.value, known, "a layer or connection"),
+            variables,
+            *("layer", "connection", SHARED),
         )
         chosen = known.trained.get(found.name, [])
         if not chosen and known.lacks_connections:
@@ -191,8 +194,10 @@ def _penalties(
         if not chosen:
             raise fail(report, codes.NO_WEIGHTS, argument.span, name=found.name)
         for connection in chosen:
-            if connection.name not in seen:
-                seen.add(connection.name)
+            share = connection.weight.share if connection.weight else None
+            parameter = share.parameter if share and share.named else connection.name
+            if parameter not in seen:
+                seen.add(parameter)
                 yield PenaltyTerm(coefficient, PENALTIES[name], connection.name, node.span)
 
 

@@ -22,6 +22,7 @@ from ..names.sides import Side
 from ..sets.loading.call import UNIT_PARAMETERS
 from ..sets.loading.numbers import numbers_by_unit
 from ..sets.resolver import SetResolver
+from .sharing import SHARED
 
 # Operations of the language that this version does not have.
 LATER = frozenset(
@@ -117,21 +118,27 @@ def _bias(
     arguments = parts[1] if parts else ()
     if len(arguments) == 1 and arguments[0].name is None and call_parts(arguments[0].value) == ("off", ()):
         return None
-    bound = bind(report, node, ("per", "start", "only"), 0, later=("share",))
+    bound = bind(report, node, ("per", "start", "only", "share"), 0)
+    share = None
+    if "share" in bound:
+        name = bound["share"].value
+        if not isinstance(name, syntax.Reference):
+            raise fail(report, codes.NOT_A_NAME, name.span, what="a shared bias")
+        share = sets.names.find(name.name, variables, SHARED).name
     if "per" in bound and "only" in bound:
         raise fail(report, codes.NOT_TOGETHER, node.span, first="per", second="only")
     if "per" in bound:
         per = _dimensions(bound["per"].value, shape, sets, variables)
         entries = side.along(per)
-        return Bias(entries.units, _bias_start(bound, entries, sets, variables), None, per)
+        return Bias(entries.units, _bias_start(bound, entries, sets, variables), None, per, share)
     start = _bias_start(bound, side, sets, variables)
     if "only" in bound:
         only = _units_with(bound["only"].value, units, sets, variables)
         index = np.where(only, np.cumsum(only) - 1, -1)
         if isinstance(start, Given):
             start = Given(np.asarray(start.value)[only])
-        return Bias(int(only.sum()), start, index, None)
-    return Bias(units, start, None, None)
+        return Bias(int(only.sum()), start, index, None, share)
+    return Bias(units, start, None, None, share)
 
 
 def _bias_start(bound: Bound, side: Side, sets: SetResolver, variables: Mapping[str, int]) -> Given | float:

@@ -138,7 +138,30 @@ def attributes(draw, made: Drawn, name: str, edges: Edges) -> tuple[str, bool, b
     trained = kind != "none" and draw(st.integers(0, 3)) > 0
     if kind != "none" and (not trained or draw(st.integers(0, 7)) == 0):
         texts.append(f"trainable = {'true' if trained else 'false'}")
+    if kind != "none":
+        texts += draw(making(name, kind))
     return f" with {', '.join(texts)}" if texts else "", kind != "none", trained
+
+
+@st.composite
+def making(draw, name: str, kind: str) -> list[str]:
+    """How weights are made of their parameter, if they are: shared, of a sign, through a function, times."""
+    texts: list[str] = []
+    keys = [f"s_{name}", "fan_in", "(fan_out, fan_in)", f"s_{name}(fan_out)", "(0,)", f"s_{name}(p)"]
+    share = draw(st.sampled_from(["", "", "", "", *(keys[:1] if kind == "file" else keys)]))
+    if share:
+        texts.append(f"share = {share}")
+    functions = sorted(name for name, entry in ACTIVATIONS.items() if entry.derivative)
+    drawn_around_zero = kind in ("", "normal", "extreme", "uniform")
+    made = draw(st.sampled_from(["", "", "", "", "sign", "through"]))
+    if made == "sign" and drawn_around_zero:
+        signs = ["nonnegative", "nonpositive", "1 - 2 * (fan_in % 2)", "-1"]
+        texts.append(f"sign = {draw(st.sampled_from(signs))}")
+    elif made == "through":
+        texts.append(f"through = {draw(st.sampled_from(functions))}")
+    if draw(st.integers(0, 5)) == 0:
+        texts.append(f"times = {draw(st.sampled_from(['2', 'fan_in', '-1 / fan_out', '1']))}")
+    return texts
 
 
 # ------------------------------------------------------------------------------------------- operations

@@ -34,6 +34,11 @@ def weighted_sum(
     return around(total, total)
 
 
+def entries_at(parameter: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """The entry of a parameter, counted along its rows, that every edge has."""
+    return np.ravel(parameter)[np.asarray(index, np.int64)]
+
+
 def biases(bias: np.ndarray, index: np.ndarray) -> np.ndarray:
     """The bias of every unit; -1 is none."""
     return np.where(index < 0, 0.0, bias[np.maximum(index, 0)] if len(bias) else 0.0)

@@ -37,7 +37,7 @@ def check_torch_parameters(expected: Expected, model: TorchModel) -> None:
         named = model.renamed(dict(net.named_parameters(remove_duplicate=False)))
         assert named.keys() == set(expected.trained), "torch: parameters are others than those of the spec"
         assert {id(p) for p in net.parameters()} == {id(p) for p in named.values()}
-        buffers = dict(net.named_buffers(remove_duplicate=False))
+        buffers = model.renamed(dict(net.named_buffers(remove_duplicate=False)))
         fixed = expected.parameters.keys() - named.keys()
         assert buffers.keys() == fixed | counters, "torch: buffers are others than those of the spec"
         return named | buffers
