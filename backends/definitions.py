@@ -33,6 +33,7 @@ from ..compiler.functions.tree import (
 from ..dsl.records import record
 from .functions import Spellings, Writer
 from .source import (
+    WIDTH,
     Assign,
     Binary,
     Call,
@@ -112,6 +113,8 @@ class Definitions:
         """The name of a function that is defined, and those of its parameters."""
         tree = guarded(value_of(function), dict(numbers))
         said = f"{flat(spoken(function.value))}."
+        if len(said) > WIDTH - 10:
+            said = f"The function `{function.name}` of `{function.first}`."
         return self._defined(function.name, tree, [function.first], function, said)
 
     def written(self, tree: Tree, names: Mapping[str, Expression]) -> Expression:
@@ -182,6 +185,12 @@ def shared(tree: Tree) -> list[Tree]:
     return [each for each in often if each not in within]
 
 
+def _repeated(tree: Tree) -> list[Tree]:
+    """The parts that repeat in a tree, and those that repeat within these."""
+    parts = shared(tree)
+    return [*parts, *(inner for part in parts for inner in _repeated(part))]
+
+
 def _body(
     writer: Writer,
     tree: Tree,
@@ -191,8 +200,8 @@ def _body(
 ) -> Iterator[Statement]:
     """The statements that return a tree, with a name for each part that is in it more than once."""
     whole, used = tree, {*taken, *(flat(name) for name in writer.names.values())}
-    while parts := shared(tree):
-        part = max(parts, key=size)
+    while parts := _repeated(tree):
+        part = min(parts, key=size)
         local = _free("u", used)
         used.add(local.text)
         yield Assign(local, writer.tree(part))
@@ -216,7 +225,7 @@ def _call(
 def _free(wish: str, taken: Collection[str]) -> Name:
     """A name for a local: the one wished for, the letter behind it, or one with underscores."""
     if wish == "u":
-        wish = next((letter for letter in "uvw" if letter not in taken), wish)
+        wish = next((letter for letter in "uvwabcdefg" if letter not in taken), wish)
     while wish in taken or hasattr(builtins, wish) or keyword.iskeyword(wish):
         wish += "_"
     return Name(wish)
