@@ -60,7 +60,7 @@ class Definitions:
 
     `scope` is that of code in which names of the spec are locals, `outer` that of the definitions themselves.
     `array` is the type of arrays, as text, and `decorators` stand before each function. `around`, if given,
-    is applied to what a function returns and to its first argument.
+    is applied to what a function returns and to its first argument. All is `inline` where nothing is defined.
     """
 
     scope: Scope
@@ -69,6 +69,7 @@ class Definitions:
     array: str
     decorators: tuple[Expression, ...] = ()
     around: Callable[[Tree, Expression, Expression], Expression] | None = None
+    inline: bool = False
     made: dict[tuple[str, Tree], tuple[Name, tuple[Name, ...]]] = field(
         default_factory=dict[tuple[str, Tree], "tuple[Name, tuple[Name, ...]]"]
     )
@@ -77,7 +78,7 @@ class Definitions:
     def value(self, function: Stated, numbers: Numbers, x: Expression) -> Expression:
         """The value of a function, written out or as a call."""
         tree = guarded(simplified(substituted(value_of(function), dict(numbers))))
-        if is_short(tree):
+        if self.inline or is_short(tree):
             written = self.written(tree, {function.first: x})
             return written if self.around is None else self.around(tree, written, x)
         name, parameters = self.defined(function, numbers)
@@ -91,7 +92,7 @@ class Definitions:
         known, y_name = dict(numbers), _other_name("y", function)
         value = simplified(substituted(function.value, known))
         tree = guarded(reusing(simplified(substituted(function.slope, known)), value, y_name))
-        if is_short(tree):
+        if self.inline or is_short(tree):
             return self._short_slope(tree, {function.first: x, y_name: y})
         tree = guarded(reusing(function.slope, function.value, y_name), known)
         arrays = [function.first, *([y_name] if y_name in arguments_in(tree) else [])]
