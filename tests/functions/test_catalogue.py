@@ -47,6 +47,8 @@ def by_torch(run, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     x = torch.tensor(points, requires_grad=True)
     y = run(x)
     assert y.dtype == x.dtype
+    if not y.requires_grad:  # what does not depend on x, or stops
+        return y.numpy(), np.zeros_like(points)
     (slope,) = torch.autograd.grad(y.sum(), x)
     return y.detach().numpy(), slope.numpy()
 
