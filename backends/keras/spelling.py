@@ -8,17 +8,24 @@ from ..source import Scope
 from ..target import Unsupported
 
 # Activations that Keras knows by a name, and computes in every precision as the catalogue has them.
-NAMED_ACTIVATIONS = {
-    "tanh": "tanh",
-    "sigmoid": "sigmoid",
+NAMED_ACTIVATIONS = {"softmax": "softmax"}
+NAMED_FUNCTIONS = {
+    "log_sigmoid": "log_sigmoid",
     "relu": "relu",
+    "sigmoid": "sigmoid",
+    "silu": "silu",
     "softplus": "softplus",
-    "softmax": "softmax",
+    "softsign": "softsign",
+    "tanh": "tanh",
+    "tanh_shrink": "tanh_shrink",
 }
 
 # A layer in the words of Keras, with the catalogue's names of parameters.
 ACTIVATIONS: dict[str, str | Unsupported] = {
-    **{name: f'keras.layers.Activation("{known}", name=own)' for name, known in NAMED_ACTIVATIONS.items()},
+    name: f'keras.layers.Activation("{known}", name=own)' for name, known in NAMED_ACTIVATIONS.items()
+}
+NATIVE = {
+    **{name: f'keras.layers.Activation("{known}", name=own)' for name, known in NAMED_FUNCTIONS.items()},
     "leaky_relu": "LeakyRectifier(slope, name=own)",
     "gelu": "Gelu(name=own)",
     "gelu_tanh": "GeluTanh(name=own)",
@@ -68,9 +75,17 @@ NORMS: dict[str, str | Unsupported] = {
 REGISTERED = frozenset(
     [
         *("BandProjection", "BatchNorm", "BatchedModel", "Bias", "BlockProjection", "DenseSum", "Diagonal"),
-        *("EdgeProjection", "Gelu", "GeluTanh", "LeakyRectifier", "MaskedProjection", "Penalty", "Scale"),
-        *("AddShared", "Absolute", "DenseProduct", "DiagonalProduct", "SharedWeight", "Spread", "Times"),
-        *("Turned", "Units"),
+        *(
+            "EdgeProjection",
+            "Elementwise",
+            "Gelu",
+            "GeluTanh",
+            "LeakyRectifier",
+            "MaskedProjection",
+            "Penalty",
+        ),
+        *("AddShared", "Absolute", "DenseProduct", "DiagonalProduct", "Scale", "SharedWeight", "Spread"),
+        *("Times", "Turned", "Units"),
     ]
 )
 

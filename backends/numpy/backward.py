@@ -15,6 +15,7 @@ from ...compiler.graph.graph import (
     AddBias,
     Apply,
     ApplyNorm,
+    Compute,
     Drop,
     Made,
     Multiply,
@@ -136,10 +137,9 @@ def _of_step(module: Module, step: Made, d: Expression) -> Expression:
         case Turned():
             return d.get("T")
         case Through():
-            x, given = entries(module, step.of), dict(step.function.parameters)
-            y, derivative = scope.expression(step.function.formula, x=x, **given), step.function.derivative
-            assert derivative is not None
-            return times(d, scope.expression(derivative, x=x, y=y, **given))
+            x = entries(module, step.of)
+            y = module.functions.value(step.function, step.numbers, x)
+            return times(d, module.functions.slope(step.function, step.numbers, x, y))
         case Times():
             return times(factor_of(scope, step), d)
 
@@ -180,7 +180,10 @@ def _back(module: Module, step: tuple[Operation, ...], d: Name) -> Iterator[Shar
         return
     match step[-1]:
         case Apply() as op:
-            yield op.input, _activated(module, op, d)
+            yield op.input, _mixed(module, op, d)
+        case Compute() as op:
+            x, y = module.read(op.input), module.step(op.output)
+            yield op.input, times(d, module.functions.slope(op.function, op.numbers, x, y))
         case AddBias() as op:
             yield _bias(module, op, d)
             yield op.input, d
@@ -227,11 +230,8 @@ def _weight(module: Module, op: Project, d: Name) -> Expression:
     return scope.expression("d.T @ x" if isinstance(op.edges, Full) else "(d * x).sum(axis=0)", d=d, x=x)
 
 
-def _activated(module: Module, op: Apply, d: Name) -> Expression:
+def _mixed(module: Module, op: Apply, d: Name) -> Expression:
     scope, y = module.scope, module.step(op.output)
-    if op.activation.derivative is not None:
-        slope = scope.expression(op.activation.derivative, x=module.read(op.input), y=y, **dict(op.arguments))
-        return times(d, slope)
     mixed = scope.expression(
         op.activation.gradient, y=shaped(y, op.output), d=shaped(d, op.output), **dict(op.arguments)
     )

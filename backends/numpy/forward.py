@@ -9,6 +9,7 @@ from ...compiler.graph.graph import (
     AddBias,
     Apply,
     ApplyNorm,
+    Compute,
     Drop,
     Entries,
     Multiply,
@@ -50,6 +51,8 @@ def _step(module: Module, step: tuple[Operation, ...]) -> list[Statement]:
     match op:
         case Apply():
             return [Assign(output, _activated(module, op, x))]
+        case Compute():
+            return [Assign(output, module.functions.value(op.function, op.numbers, x))]
         case AddBias():
             return summed(output, [x, entries(module, op.bias)])
         case Multiply():
@@ -95,7 +98,6 @@ def weight_steps(module: Module) -> list[Assign]:
 
 def entries(module: Module, of: Entries) -> Expression:
     """A weight or a bias, made of its parameter."""
-    quote = module.scope.expression
     match of:
         case Parameter():
             return module.p(of.name)
@@ -105,14 +107,14 @@ def entries(module: Module, of: Entries) -> Expression:
         case Turned():
             return entries(module, of.of).get("T")
         case Through():
-            return quote(of.function.formula, x=entries(module, of.of), **dict(of.function.parameters))
+            return module.functions.value(of.function, of.numbers, entries(module, of.of))
         case Times():
             return times(factor_of(module.scope, of), entries(module, of.of))
 
 
 def _activated(module: Module, op: Apply, x: Expression) -> Expression:
     quote, given = module.scope.expression, dict(op.arguments)
-    if op.activation.derivative is not None or len(op.output.shape) == 1:
+    if len(op.output.shape) == 1:
         return quote(op.activation.formula, x=x, **given)
     mixed = quote(op.activation.formula, x=shaped(x, op.output), **given)
     return mixed.get("reshape")(x.get("shape"))

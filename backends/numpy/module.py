@@ -20,6 +20,8 @@ from ...compiler.graph.graph import (
 )
 from ...compiler.plan.plan import Plan
 from ...dsl.records import record
+from ..definitions import Definitions
+from ..functions import NUMPY
 from ..parts import vocabulary
 from ..source import Expression, Name, Scope, Statement, node
 from ..target import training_options
@@ -60,6 +62,7 @@ class Module:
     gradients: Mapping[str, Name]
     extras: Mapping[tuple[str, str], Name]
     weights: Mapping[str, Name]
+    functions: Definitions
 
     @property
     def graph(self) -> Graph:
@@ -141,7 +144,8 @@ def module_of(plan: Plan) -> Module:
     gradients = {name: scope.new(f"d_{name}") for name in (*inputs, *steps)}
     weights = {name: scope.new(identifier(name)) for name in graph.made}
     gradients |= {key_of(made): scope.new(f"d_{weights[name].text}") for name, made in graph.made.items()}
-    return Module(plan, scope, local, gradients, extras, weights)
+    functions = Definitions(scope, Scope(VOCABULARY, frozenset()), NUMPY, "np.ndarray")
+    return Module(plan, scope, local, gradients, extras, weights, functions)
 
 
 def key_of(of: Value | Parameter | Made) -> str:

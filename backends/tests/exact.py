@@ -9,10 +9,13 @@ import numpy as np
 
 from ...compiler.edges.degrees import degrees
 from ...compiler.edges.edge_set import Diagonal, Full
+from ...compiler.functions.function import Function as Stated
+from ...compiler.functions.function import Numbers, is_dyadic, is_exact
 from ...compiler.graph.graph import (
     AddBias,
     Apply,
     ApplyNorm,
+    Compute,
     Made,
     Multiply,
     Operation,
@@ -29,6 +32,8 @@ from ...compiler.graph.graph import (
 from ...compiler.graph.model import LossTerm
 from ...compiler.plan.plan import Plan
 from ...dsl.records import record
+from ..definitions import Definitions
+from ..functions import NUMPY
 from ..parts import factor_of, index_of
 from ..source import Display, Expression, Pair, Scope, Statement, node, printed, scaled, times
 from ..target import chain_of, is_identity, is_sparse
@@ -121,11 +126,6 @@ def _bound(dtype: str, most: int, count: int) -> str:
 # ------------------------------------------------------------------------------------------ the whole network
 
 
-def _dyadic(number: float) -> bool:
-    """Whether a number has few bits: it is a small multiple of 1/1024."""
-    return (1024 * number).is_integer() and abs(number) <= 1024
-
-
 def _exact_layers(plan: Plan) -> list[Value]:
     """The layers that nothing enters but inputs and such layers, and whose steps are all exact."""
     names = {data.name for data in plan.graph.inputs}
@@ -141,11 +141,11 @@ def _exact_layers(plan: Plan) -> list[Value]:
 
 def _is_exact(op: Operation) -> bool:
     match op:
-        case Apply():
-            return op.activation.exact and all(_dyadic(number) for _, number in op.arguments)
+        case Compute():
+            return is_exact(op.function, op.numbers)
         case Multiply():
-            return _dyadic(op.factor)
-        case ApplyNorm():
+            return is_dyadic(op.factor)
+        case Apply() | ApplyNorm():
             return False
         case Project():
             return _is_exactly_made(op)
@@ -156,7 +156,7 @@ def _is_exact(op: Operation) -> bool:
 def _losses_are_exact(plan: Plan) -> bool:
     return all(
         term.loss.exact
-        and _dyadic(term.coefficient)
+        and is_dyadic(term.coefficient)
         and not (term.loss.averages_units and plan.graph.value(term.prediction).units.bit_count() > 1)
         for term in plan.graph.losses
     )
@@ -165,8 +165,8 @@ def _losses_are_exact(plan: Plan) -> bool:
 def _network(scope: Scope, plan: Plan, layers: list[Value], *, whole: bool) -> tuple[Statement, ...]:
     """The facts of `ExactNetwork`; without a loss where not the whole network is exact."""
     graph = plan.graph
-    penalties = [p for p in graph.penalties if _dyadic(p.coefficient)]
-    others = dict.fromkeys(p.parameter for p in graph.penalties if not _dyadic(p.coefficient))
+    penalties = [p for p in graph.penalties if is_dyadic(p.coefficient)]
+    others = dict.fromkeys(p.parameter for p in graph.penalties if not is_dyadic(p.coefficient))
     return scope.statements(
         "NETWORK: dict[str, Any] = {'connections': CONNECTIONS, 'layers': {**layers}, 'losses': [*losses], "
         "'penalties': [*penalties], 'inexact': [*inexact], 'whole': whole, **weights}",
@@ -210,14 +210,8 @@ def _made(scope: Scope, step: Made) -> Expression:
                 "np.arange(count).reshape(*shape).T", count=math.prod(step.shape), shape=step.of.shape
             )
             return scope.expression("('entries', lambda stored: index, None)", index=index)
-        case Through(function=function):
-            assert function.derivative is not None
-            numbers = dict(function.parameters)
-            return scope.expression(
-                "('function', lambda x: value, lambda d, x, y: back)",
-                value=scope.expression(function.formula, **numbers),
-                back=times(scope.name("d"), scope.expression(function.derivative, **numbers)),
-            )
+        case Through():
+            return _function(scope, step.function, step.numbers)
         case Times():
             return scope.expression("('times', lambda stored: factor, None)", factor=factor_of(scope, step))
 
@@ -225,11 +219,22 @@ def _made(scope: Scope, step: Made) -> Expression:
 def _is_exactly_made(op: Project) -> bool:
     """Whether no step from a parameter to a weight rounds numbers with few bits."""
     for step in steps_of(op.weight) if op.weight else ():
-        if isinstance(step, Through) and not step.function.exact:
+        if isinstance(step, Through) and not is_exact(step.function, step.numbers):
             return False
-        if isinstance(step, Times) and not all(map(_dyadic, np.ravel(step.factor).tolist())):
+        if isinstance(step, Times) and not all(map(is_dyadic, np.ravel(step.factor).tolist())):
             return False
     return True
+
+
+def _function(scope: Scope, function: Stated, numbers: Numbers) -> Expression:
+    """A step that is a function: its value, and the gradient of what it takes."""
+    functions = Definitions(scope, scope, NUMPY, "np.ndarray", inline=True)
+    x, y = scope.name("x"), scope.name("y")
+    return scope.expression(
+        "('function', lambda x: value, lambda d, x, y: back)",
+        value=functions.value(function, numbers, x),
+        back=times(scope.name("d"), functions.slope(function, numbers, x, y)),
+    )
 
 
 def _layer(scope: Scope, plan: Plan, layer: Value) -> Expression:
@@ -249,14 +254,8 @@ def _step(scope: Scope, op: Operation) -> Expression | None:
             if isinstance(op.bias, Spread):
                 index = scope.expression("lambda stored: index", index=index_of(scope, op.bias))
             return scope.expression("('bias', name, index)", name=op.parameter.name, index=index)
-        case Apply():
-            assert op.activation.derivative is not None
-            numbers = dict(op.arguments)
-            return scope.expression(
-                "('function', lambda x: value, lambda d, x, y: back)",
-                value=scope.expression(op.activation.formula, **numbers),
-                back=times(scope.name("d"), scope.expression(op.activation.derivative, **numbers)),
-            )
+        case Compute():
+            return _function(scope, op.function, op.numbers)
         case Multiply():
             return scope.expression(
                 "('function', lambda x: factor * x, lambda d, x, y: factor * d)", factor=op.factor

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ...compiler.edges.edge_set import Diagonal, Full
+from ...compiler.functions.function import Function as Stated
+from ...compiler.functions.function import Numbers, kinks
+from ...compiler.functions.simplify import simplified
+from ...compiler.functions.tree import Apply as TreeApply
+from ...compiler.functions.tree import Argument, Tree, substituted, walk
 from ...compiler.graph.graph import (
     Add,
     AddBias,
     Apply,
     ApplyNorm,
+    Compute,
     Drop,
     Entries,
     Multiply,
@@ -26,6 +32,8 @@ from ...compiler.graph.graph import Parameter as GraphParameter
 from ...compiler.graph.model import Data
 from ...compiler.plan.plan import Plan, Stored, compact
 from ..common.kernels.array_hash import array_hash
+from ..definitions import Definitions
+from ..functions import REFERENCE
 from ..kernels import closure
 from ..parts import (
     factor_of,
@@ -84,10 +92,11 @@ VOCABULARY = vocabulary(
 def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     """What the template of the tests places; `targets` are the names of those that are built."""
     graph, scope = plan.graph, Scope(VOCABULARY, frozenset())
+    functions = Definitions(scope, scope, REFERENCE, "np.ndarray", around=_granted(scope))
     stating = rules(plan, {*VOCABULARY.imports, *VOCABULARY.defined})
     exactly = exact(scope, plan, targets)
     trees = {
-        "reference": (*_made(scope, plan), *_reference(scope, plan)),
+        "reference": (*_made(scope, plan, functions), *_reference(scope, plan, functions)),
         "start": start_function(scope, plan, "start_values", cached=True),
         "adapters": scope.statements(
             "adapters = {**classes}",
@@ -98,11 +107,12 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     }
     suites = _most_derived({*_suites(plan, targets), *exactly.suites, *stating.suites})
     stated_kernels, stated_imports = rules_needs(stating)
-    every = (*trees.values(), exactly.trees)
+    every = (*trees.values(), exactly.trees, functions.statements)
     context = {
         **{name: printed(tree) for name, tree in trees.items()},
         **rules_context(stating),
         **exactly.context,
+        "functions": [printed([function]) for function in functions.statements],
         "name": graph.name,
         "suites": sorted(suites),
         "facts": [*exactly.facts, *stating.facts],
@@ -207,6 +217,7 @@ def _facts(scope: Scope, plan: Plan) -> dict[str, Given]:
         "start": scope.name("start_values"),
         "reference": scope.name("reference"),
         **({"made": scope.name("made_weights"), "shared": _shared(plan)} if made_of(plan) else {}),
+        **({"surrogate": True} if any(map(_is_surrogate, graph.operations)) else {}),
     }
 
 
@@ -224,6 +235,14 @@ def _shared(plan: Plan) -> Display:
             if op.parameter
         }
     )
+
+
+def _is_surrogate(op: Operation) -> bool:
+    """Whether the derivative of a step is another one than that of its value."""
+    if not isinstance(op, Compute):
+        return False
+    words = {each.word for each in walk(op.function.value) if isinstance(each, TreeApply)}
+    return op.function.declared is not None or bool(words & {"declared", "stop"})
 
 
 def _table(entries: Mapping[str, Given]) -> Display:
@@ -253,9 +272,9 @@ def reference(
 '''
 
 
-def _reference(scope: Scope, plan: Plan) -> tuple[Statement, ...]:
+def _reference(scope: Scope, plan: Plan, functions: Definitions) -> tuple[Statement, ...]:
     """The reference network, a function: `v` holds every layer's value, (batch, units)."""
-    layers = _layers(scope, plan)
+    layers = _layers(scope, plan, functions)
     reading = loading(scope, plan, layers, cached=True)
     return scope.statements(_REFERENCE, reading=reading, layers=layers, losses=_losses(scope, plan))
 
@@ -268,50 +287,59 @@ def made_weights(p: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 '''
 
 
-def _made(scope: Scope, plan: Plan) -> tuple[Statement, ...]:
+def _made(scope: Scope, plan: Plan, functions: Definitions) -> tuple[Statement, ...]:
     """The function of weights that are made of parameters; none where there are none."""
-    pairs = [Pair(node(op.connection), _entries(scope, op.weight)) for op in made_of(plan) if op.weight]
+    pairs = [
+        Pair(node(op.connection), _entries(scope, op.weight, functions)) for op in made_of(plan) if op.weight
+    ]
     if not pairs:
         return ()
     return scope.statements(_MADE, reading=loading(scope, plan, pairs, cached=True), pairs=pairs)
 
 
-def _entries(scope: Scope, entries: Entries) -> Expression:
+def _entries(scope: Scope, entries: Entries, functions: Definitions) -> Expression:
     """A weight in plain arithmetic on its parameter."""
     match entries:
         case GraphParameter():
             return scope.name("p").at(entries.name)
         case Spread():
-            spread = scope.name("entries_at")(_entries(scope, entries.of), index_of(scope, entries))
+            spread = scope.name("entries_at")(
+                _entries(scope, entries.of, functions), index_of(scope, entries)
+            )
             return in_shape(scope, spread, entries.shape)
         case Turned():
-            return _entries(scope, entries.of).get("T")
-        case Through(function=function):
-            own = scope.name("magnitude" if entries.is_absolute else function.name)
-            return scope.expression(
-                "own(x, **given)", own=own, x=_entries(scope, entries.of), given=dict(function.parameters)
-            )
+            return _entries(scope, entries.of, functions).get("T")
+        case Through(function=function, numbers=numbers):
+            return functions.value(function, numbers, _entries(scope, entries.of, functions))
         case Times():
-            return times(factor_of(scope, entries), _entries(scope, entries.of))
+            return times(factor_of(scope, entries), _entries(scope, entries.of, functions))
 
 
-def _kinks_of_weights(scope: Scope, plan: Plan) -> list[Statement]:
-    """Distances of parameters from the kinks of the functions that weights go through."""
+def _kinks_of_weights(scope: Scope, plan: Plan, functions: Definitions) -> list[Statement]:
+    """Distances of parameters from where functions that weights go through, or their derivatives, jump."""
     steps = [step for made in plan.graph.made.values() for step in steps_of(made)]
     through = [step for step in steps if isinstance(step, Through)]
-    found = {(step.of.name, kink) for step in through for kink in step.function.kinks}
     lines: list[Statement] = []
-    for name, kink in sorted(found):
-        distance = scope.expression("p[name].real - kink" if kink else "p[name].real", name=name, kink=kink)
-        lines += scope.statements("kinks.append(distance)", distance=distance)
+    for step in {(step.of.name, step.function, step.numbers): step for step in through}.values():
+        read = _entries(scope, step.of, functions)
+        for distance in _distances(step.function, step.numbers, read, functions):
+            lines += scope.statements("kinks.append(distance.real)", distance=distance)
     return lines
 
 
-def _layers(scope: Scope, plan: Plan) -> list[Statement]:
+def _distances(
+    function: Stated, numbers: Numbers, x: Expression, functions: Definitions
+) -> Iterator[Expression]:
+    """What is 0 where a function or its derivative jumps."""
+    for switch in kinks(function, numbers):
+        yield functions.written(simplified(substituted(switch, dict(numbers))), {function.first: x})
+
+
+def _layers(scope: Scope, plan: Plan, functions: Definitions) -> list[Statement]:
     graph, lines = plan.graph, list[Statement]()
     if made_of(plan):
         lines += scope.statements("made = made_weights(p)")
-    lines += _kinks_of_weights(scope, plan)
+    lines += _kinks_of_weights(scope, plan, functions)
     for d in graph.inputs:
         size = math.prod(d.shape)
         lines += scope.statements("v[name] = inputs[name].reshape(-1, size)", name=d.name, size=size)
@@ -322,7 +350,7 @@ def _layers(scope: Scope, plan: Plan) -> list[Statement]:
         for term in others:
             lines += scope.statements("x = x + term", term=term)
         for op in chain:
-            lines += _step(scope, op)
+            lines += _step(scope, op, functions)
         lines += scope.statements("v[layer] = x", layer=str(layer.layer))
     return lines
 
@@ -379,7 +407,7 @@ def _term(scope: Scope, op: Project) -> Expression:
             )
 
 
-def _step(scope: Scope, op: Operation) -> tuple[Statement, ...]:
+def _step(scope: Scope, op: Operation, functions: Definitions) -> Sequence[Statement]:
     match op:
         case AddBias():
             if not isinstance(op.bias, Spread):
@@ -389,6 +417,8 @@ def _step(scope: Scope, op: Operation) -> tuple[Statement, ...]:
             )
         case Apply():
             return _applied(scope, op)
+        case Compute():
+            return _computed(scope, op, functions)
         case ApplyNorm():
             return _norm(scope, op)
         case Multiply():
@@ -404,23 +434,38 @@ def _step(scope: Scope, op: Operation) -> tuple[Statement, ...]:
 
 
 def _applied(scope: Scope, op: Apply) -> tuple[Statement, ...]:
-    """An activation, behind distances from its kinks; one that mixes units is given them in their shape."""
-    lines: list[Statement] = []
-    for kink in op.activation.kinks:
-        distance = scope.expression("x.real - kink" if kink else "x.real", kink=kink)
-        lines += scope.statements("kinks.append(distance)", distance=distance)
-    mixes = op.activation.derivative is None and len(op.output.shape) > 1
-    return (
-        *lines,
-        *scope.statements(
-            "x = function(x.reshape(-1, *shape), **numbers).reshape(x.shape)"
-            if mixes
-            else "x = function(x, **numbers)",
-            function=scope.name(op.activation.name),
-            shape=op.output.shape,
-            numbers=dict(op.arguments),
-        ),
+    """An activation that mixes units, which is given them in their shape."""
+    return scope.statements(
+        "x = function(x.reshape(-1, *shape), **numbers).reshape(x.shape)"
+        if len(op.output.shape) > 1
+        else "x = function(x, **numbers)",
+        function=scope.name(op.activation.name),
+        shape=op.output.shape,
+        numbers=dict(op.arguments),
     )
+
+
+def _computed(scope: Scope, op: Compute, functions: Definitions) -> list[Statement]:
+    """A function, behind distances from where it or its derivative jumps."""
+    x, lines = scope.name("x"), list[Statement]()
+    for distance in _distances(op.function, op.numbers, x, functions):
+        lines += scope.statements("kinks.append(distance.real)", distance=distance)
+    return [*lines, Assign(x, functions.value(op.function, op.numbers, x))]
+
+
+def _granted(scope: Scope) -> Callable[[Tree, Expression, Expression], Expression]:
+    """What grants the derivative of a function that rounds roundings of 1: see `smooth`."""
+
+    def around(tree: Tree, value: Expression, x: Expression) -> Expression:
+        rounds = any(isinstance(each, TreeApply) and each.word in _ROUNDING for each in walk(tree))
+        alone = isinstance(tree, TreeApply) and isinstance(tree.operands[0], Argument)
+        return scope.name("smooth")(value, x) if rounds and not alone else value
+
+    return around
+
+
+# Words whose derivatives are made of differences: 1 - y^2 and its like.
+_ROUNDING = frozenset(["erf", "log_sigmoid", "sigmoid", "softplus", "tan", "tanh"])
 
 
 def _norm(scope: Scope, op: ApplyNorm) -> tuple[Statement, ...]:

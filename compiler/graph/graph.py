@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...dsl.records import record
-from ..catalogue.activations import ABSOLUTE, Activation
+from ..catalogue.activations import Activation
 from ..catalogue.losses import Penalty
 from ..catalogue.norms import Norm
 from ..edges.edge_set import EdgeSet, Indices, Shape
+from ..functions.function import Function, Numbers
 from .model import Data, DataFile, LossTerm, Start, UnitNames
 from .statement import Statements
 
@@ -94,12 +95,13 @@ class Through:
 
     name: str
     of: Parameter
-    function: Activation
+    function: Function
+    numbers: Numbers
 
     @property
     def is_absolute(self) -> bool:
-        """Whether it takes the absolute value, for weights of a given sign."""
-        return self.function is ABSOLUTE
+        """Whether it takes the absolute value, as for weights of a given sign."""
+        return self.function.name == "abs"
 
     @property
     def shape(self) -> Shape:
@@ -227,6 +229,21 @@ class Apply:
 
 
 @record
+class Compute:
+    """output = function(input), element by element, with numbers for its other arguments."""
+
+    output: Value
+    input: Value
+    function: Function
+    numbers: Numbers
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """The values that are read."""
+        return (self.input,)
+
+
+@record
 class ApplyNorm:
     """output = norm(input) * weight + bias; a norm with running statistics uses them outside training."""
 
@@ -278,7 +295,7 @@ class Multiply:
         return (self.input,)
 
 
-Operation: TypeAlias = Project | Add | AddBias | Apply | ApplyNorm | Drop | Multiply
+Operation: TypeAlias = Project | Add | AddBias | Apply | Compute | ApplyNorm | Drop | Multiply
 
 
 @record

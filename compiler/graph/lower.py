@@ -11,6 +11,7 @@ import numpy as np
 from ...dsl.records import record
 from ..edges.edge_set import Full, Shape
 from ..names.reserved import RESERVED
+from . import graph
 from .graph import (
     Add,
     AddBias,
@@ -34,7 +35,7 @@ from .graph import (
     parameters_of,
     steps_of,
 )
-from .model import Activate, Bias, Connection, Dropout, Layer, Model, Normalise, Scale
+from .model import Activate, Bias, Compute, Connection, Dropout, Layer, Model, Normalise, Scale
 from .model import Operation as LayerOperation
 
 
@@ -134,6 +135,8 @@ def _step_name(operation: LayerOperation) -> str:
             return "sum"
         case Activate():
             return operation.activation.name
+        case Compute():
+            return operation.function.name
         case Normalise():
             return operation.norm.name
         case Dropout():
@@ -185,7 +188,7 @@ def _weight(connection: Connection, held: _Held) -> Entries | None:
     )
     made: Parameter | Through = held.parameters.setdefault(own.name, own)
     if weight.through is not None:
-        made = Through(name, made, weight.through)
+        made = Through(name, made, weight.through.function, weight.through.numbers)
     entries: Entries = made
     if share is not None and share.turned:
         entries = Turned(name, made, shape)
@@ -214,6 +217,8 @@ def _operation(
             return AddBias(output, value, Spread(name, bias, index, per, layer.shape))
         case Activate():
             return Apply(output, value, operation.activation, operation.arguments)
+        case Compute():
+            return graph.Compute(output, value, operation.function, operation.numbers)
         case Normalise():
             return _norm(operation, layer, value, output)
         case Dropout():

@@ -55,7 +55,7 @@ def read_connection(statement: syntax.ConnectStatement, placed: Placed, known: K
     edges = known.sets.resolve(statement.set, sides, placed.variables)
     if not edges.count:
         known.report.add(codes.NO_EDGES, statement.set.span, name=name)
-    weight = resolve_weight(statement, sides, edges, known.sets, placed, known.ties)
+    weight = resolve_weight(statement, sides, edges, known, placed)
     network.connections[name] = Connection(name, source.name, target.name, edges, weight, statement.span)
     known.connecting[name] = Connecting(sides, statement.set, placed.variables)
     layer = network.layers.get(target.name)

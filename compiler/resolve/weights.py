@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,12 @@ from ...dsl.records import record
 from ...dsl.walk import call_parts, name_of, written
 from ...dsl.words import counted, suggest
 from .. import codes
-from ..catalogue.activations import ABSOLUTE, ACTIVATIONS, Activation
 from ..catalogue.initialisers import DISTRIBUTIONS
 from ..edges.degrees import degrees
 from ..edges.edge_set import EdgeSet, Full, Indices, Listed, TooManyEdges, occurrences
-from ..graph.model import Drawn, DrawnByFanIn, Given, Share, Start, Weight
+from ..functions import catalogue
+from ..functions.function import Function
+from ..graph.model import Compute, Drawn, DrawnByFanIn, Given, Share, Start, Weight
 from ..names.arguments import bind, no_choice
 from ..names.axes import file_name
 from ..names.by_name import is_placed, placed
@@ -31,10 +32,15 @@ from ..sets.loading.edges import loaded_edges
 from ..sets.loading.numbers import numbers_by_edge
 from ..sets.resolver import SetResolver
 from ..sets.rules.rule import Sides
+from .functions import function_names, function_of
+from .known import Known
+from .operations import computed
 from .sharing import SHARED, Tie, as_first, by_key, entry_of, key_items, same_start, shape_of, share_name
 
 ATTRIBUTES = ("weight", "trainable", "share", "sign", "through", "times")
 SIGNS = {"nonnegative": 1.0, "nonpositive": -1.0}
+# What weights of a given sign go through.
+_ABSOLUTE = Compute(cast("Function", catalogue.function("abs")), ())
 # Attributes of the language that this version does not have, with the words that they can be, if it is words.
 LATER = {
     "reduce": ("sum", "mean", "max", "min", "product"),
@@ -45,25 +51,20 @@ def resolve_weight(
     statement: syntax.ConnectStatement,
     sides: Sides,
     edges: EdgeSet,
-    sets: SetResolver,
+    known: Known,
     placed: Placed,
-    ties: dict[str, Tie],
 ) -> Weight | None:
-    """The weight of a connection, or None for `weight = none`.
-
-    `ties` are the parameters that are shared by name: what has been said of one holds for all that use it.
-    """
-    report = sets.names.report
+    """The weight of a connection, or None for `weight = none`."""
+    report = known.report
     seen: dict[str, syntax.Attribution] = {}
     for attribution in statement.attributes:
         name = attribution.name
         if name in LATER:
-            _refuse_later(attribution, sets)
+            _refuse_later(attribution, known.sets)
         elif name not in ATTRIBUTES:
             guess = suggest(name, (*ATTRIBUTES, *LATER))
-            known = [*ATTRIBUTES, *LATER]
-            listed = ", ".join(f"`{each}`" for each in known[:-1])
-            help = f"did you mean `{guess}`?" if guess else f"attributes are {listed} and `{known[-1]}`"
+            *others, last = (f"`{each}`" for each in (*ATTRIBUTES, *LATER))
+            help = f"did you mean `{guess}`?" if guess else f"attributes are {', '.join(others)} and {last}"
             raise fail(report, codes.UNKNOWN_ATTRIBUTE, attribution.name_span, name=name, help=help)
         if name in seen:
             raise fail(report, codes.ARGUMENT_TWICE, attribution.span, name=name)
@@ -75,7 +76,7 @@ def resolve_weight(
             raise fail(report, codes.NOT_TOGETHER, seen[name].span, **both)
         return None
     try:
-        return _Made(statement, sides, edges, sets, placed, ties).weight(seen)
+        return _Made(statement, sides, edges, known, placed).weight(seen)
     except TooManyEdges as error:
         span = weight.value.span if weight else statement.set.span
         raise fail(report, codes.TOO_MANY_EDGES, span, count=f"{error.count:,}") from None
@@ -88,9 +89,13 @@ class _Made:
     statement: syntax.ConnectStatement
     sides: Sides
     edges: EdgeSet
-    sets: SetResolver
+    known: Known
     placed: Placed
-    ties: dict[str, Tie]
+
+    @property
+    def sets(self) -> SetResolver:
+        """What resolves sets, and knows all names."""
+        return self.known.sets
 
     def weight(self, seen: Mapping[str, syntax.Attribution]) -> Weight:
         """The weight that some attributes make."""
@@ -101,7 +106,7 @@ class _Made:
                 raise fail(report, codes.NOT_DRAWN, seen[name].span, name=name)
         if {"sign", "through"} <= seen.keys():
             raise fail(report, codes.NOT_TOGETHER, seen["through"].span, first="sign", second="through")
-        through = _function(seen["through"], self.sets) if "through" in seen else None
+        through = self._through(seen["through"]) if "through" in seen else None
         sign = self._sign(seen["sign"], values) if "sign" in seen else None
         factor = 1.0 if sign is None else sign
         if "times" in seen:
@@ -118,9 +123,17 @@ class _Made:
             DrawnByFanIn() if start is None else start,
             trainable is not False,
             share,
-            ABSOLUTE if sign is not None else through,
+            _ABSOLUTE if sign is not None else through,
             _plain(factor),
         )
+
+    def _through(self, attribution: syntax.Attribution) -> Compute:
+        """The function that weights go through: the spec's own, or one of the catalogue."""
+        report, node = self.known.report, attribution.value
+        function = function_of(name, self.known) if (name := name_of(report, node)) else None
+        if function is None or not isinstance(node, syntax.Reference | syntax.Call):
+            raise no_choice(report, node, "through", function_names(self.known))
+        return computed(function, node, self.sets, self.placed.variables)
 
     def _share(self, attribution: syntax.Attribution, values: _Start) -> Share:
         node, names = attribution.value, self.sets.names
@@ -140,8 +153,8 @@ class _Made:
                 items = key_items(node)
             columns = [np.broadcast_to(values.evaluated(item), self.edges.count) for item in items]
             share = by_key(name or own, bool(name), columns, self.edges)
-        if name in self.ties:
-            return as_first(share, self.ties[name], self.edges, attribution.value.span, names)
+        if name in self.known.ties:
+            return as_first(share, self.known.ties[name], self.edges, attribution.value.span, names)
         return share
 
     def _tied(
@@ -153,11 +166,11 @@ class _Made:
     ) -> tuple[Start, bool]:
         """How a parameter with a name starts, and whether it is trained: what its first user says."""
         name, names = share.parameter, self.sets.names
-        if name not in self.ties:
+        if name not in self.known.ties:
             made = DrawnByFanIn() if start is None else start
             span = seen["share"].value.span
-            self.ties[name] = Tie(share, made, trainable is not False, self.edges, span)
-        first = self.ties[name]
+            self.known.ties[name] = Tie(share, made, trainable is not False, self.edges, span)
+        first = self.known.ties[name]
         assert not isinstance(first.start, float | int)
         differs = {
             "weight": start is not None and not same_start(start, first.start),
@@ -198,17 +211,6 @@ class _Made:
         if len(wrong):
             raise fail(report, codes.NOT_A_SIGN, node.span, value=f"{wrong[0]:g}")
         return sign
-
-
-def _function(attribution: syntax.Attribution, sets: SetResolver) -> Activation:
-    """The function that weights go through: one of the activations, by its name."""
-    report, node = sets.names.report, attribution.value
-    name = name_of(report, node)
-    entry = ACTIVATIONS.get(name)
-    if entry is None or entry.derivative is None or (parts := call_parts(node)) is None or parts[1]:
-        known = [known.name for known in ACTIVATIONS.values() if known.derivative is not None]
-        raise no_choice(report, node, "through", known)
-    return entry
 
 
 def _plain(factor: float | NDArray[np.float64]) -> float | NDArray[np.float32] | None:

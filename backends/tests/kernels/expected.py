@@ -26,7 +26,8 @@ class Expected:
     Where nothing is compared, the tests have a loss of their own: the sum of all entries of the outputs, each
     times a number drawn, and the spec's penalties. `cotangents` are the names of these numbers by output.
 
-    `digests` are those of units by input or layer, `batch` is the size that kernels were chosen for.
+    `digests` are those of units by input or layer, `batch` is the size that kernels were chosen for. There is
+    a `surrogate` where a derivative is another one than the function's: declared, or stopped.
 
     Where weights are made of parameters, `made` gives those of every edge by connection, of parameters by
     name, and `shared` has the parameter of each of these connections and the edges that enter a unit of it.
@@ -52,6 +53,7 @@ class Expected:
     stored: dict[str, np.ndarray]
     start: Callable[[int], dict[str, np.ndarray]]
     reference: Callable[..., Any]
+    surrogate: bool = False
     made: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]] | None = None
     shared: dict[str, tuple[str, int]] = field(default_factory=dict)
 
