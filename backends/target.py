@@ -7,7 +7,7 @@ A target meets these rules, which `backends/emit.py` and the tests rely on:
   one with other arrays than it was compiled with;
 - parameters have the names of the graph, weights the canonical order, whatever the framework calls them;
 - the arrays that go in and come out have the declared shapes, batch first;
-- what the framework cannot do is an `Unsupported`, never an approximation.
+- what the framework has no way to do is written out in a kernel, never approximated.
 """
 
 from __future__ import annotations
@@ -35,22 +35,7 @@ from ..compiler.graph.graph import (
 )
 from ..compiler.plan.plan import Plan
 from ..dsl.records import record
-from ..dsl.source import Span
 from .source import Name, flat, scaled
-
-
-class Unsupported(Exception):
-    """A target cannot do what the spec asks. `span` is the place in the spec, if one place is to blame.
-
-    `target` is filled in by whoever asked the target.
-    """
-
-    def __init__(self, why: str, span: Span | None = None) -> None:
-        self.why = why
-        self.span = span
-        self.target = ""
-        super().__init__(why)
-
 
 Context: TypeAlias = Mapping[str, object]
 
@@ -152,8 +137,7 @@ def shapes_text(graph: Graph) -> str:
 
 def loss_arguments(graph: Graph) -> tuple[str, ...]:
     """What the loss reads: predictions in the order of their terms, then targets."""
-    names = [term.prediction for term in graph.losses] + [term.target for term in graph.losses]
-    return tuple(dict.fromkeys(names))
+    return (*graph.compared, *dict.fromkeys(name for term in graph.losses for name in term.data))
 
 
 def training_options(graph: Graph) -> tuple[str, ...]:

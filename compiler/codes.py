@@ -2,9 +2,8 @@
 
 Each has an explanation, `explanations/E204.md` say, which `spec-compile --explain E204` shows.
 
-E2xx names and values, E3xx shapes, edges and the network, E4xx operations, weights and losses, E5xx targets,
-E6xx files, E9xx what the language has but this version does not; W.. warnings, numbered like the errors
-they sit beside.
+E2xx names and values, E3xx shapes, edges and the network, E4xx operations, weights and losses, E6xx files,
+E9xx what the language has but this version does not; W.. warnings, numbered like the errors they sit beside.
 """
 
 from __future__ import annotations
@@ -221,10 +220,6 @@ UNIT_VALUES = Code("E431", "{name} has the shape {shape}, but the units of `{sid
 UNIT_ROWS = Code("E432", "{name} does not have one value for every unit of `{side}`: {reason}")
 
 MERGED_VALUES = Code("E430", "the edge {source} -> {target} has two values in `{column}`: {first}, {second}")
-
-# ---------------------------------------------------------------------------------------------- E5xx: targets
-
-UNSUPPORTED = Code("E501", "the target {target} cannot do this: {why}")
 
 # ------------------------------------------------------------------------------------------------ E6xx: files
 

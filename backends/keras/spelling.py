@@ -5,7 +5,6 @@ from __future__ import annotations
 from ...compiler.plan.kernels import KernelName
 from ..parts import vocabulary
 from ..source import Scope
-from ..target import Unsupported
 
 # Activations that Keras knows by a name, and computes in every precision as the catalogue has them.
 NAMED_ACTIVATIONS = {
@@ -17,7 +16,7 @@ NAMED_ACTIVATIONS = {
 }
 
 # A layer in the words of Keras, with the catalogue's names of parameters.
-ACTIVATIONS: dict[str, str | Unsupported] = {
+ACTIVATIONS: dict[str, str] = {
     **{name: f'keras.layers.Activation("{known}", name=own)' for name, known in NAMED_ACTIVATIONS.items()},
     "leaky_relu": "LeakyRectifier(slope, name=own)",
     "gelu": "Gelu(name=own)",
@@ -34,13 +33,13 @@ PROJECTIONS: dict[KernelName, str] = {
     "edges": "EdgeProjection((units, sources), *edges, **weighted, **penalty, **last)",
 }
 
-# A value per sample, (batch, ...), of y_true and y_pred; the mean over what is left comes after.
-LOSSES: dict[str, str | Unsupported] = {
-    "cross_entropy": "keras.ops.sparse_categorical_crossentropy(codes, logits, from_logits=True)",
-    "binary_cross_entropy": "keras.ops.binary_crossentropy(y_true, y_pred, from_logits=True)",
-    "mse": "keras.ops.square(y_pred - y_true)",
-    "squared_error": "keras.ops.square(y_pred - y_true)",
-    "mae": "keras.ops.abs(y_pred - y_true)",
+# A value per unit, or code, of a prediction `y` and a target `t`; the mean over what is left comes after.
+LOSSES: dict[str, str] = {
+    "cross_entropy": "keras.ops.sparse_categorical_crossentropy(t, y, from_logits=True)",
+    "binary_cross_entropy": "keras.ops.binary_crossentropy(t, y, from_logits=True)",
+    "mse": "keras.ops.square(y - t)",
+    "squared_error": "keras.ops.square(y - t)",
+    "mae": "keras.ops.abs(y - t)",
 }
 
 # How a loss by unit becomes one by sample; Keras takes the mean over samples.
@@ -49,7 +48,7 @@ POOLED = {"squared_error": "sum"}
 # Keywords of `Penalty`.
 PENALTIES = {"l1": "l1", "l2": "l2"}
 
-NORMS: dict[str, str | Unsupported] = {
+NORMS: dict[str, str] = {
     "batch_norm": "BatchNorm(units, eps=eps, momentum=momentum, name=own)",
     "layer_norm": "keras.layers.LayerNormalization(epsilon=eps, name=own)",
 }
@@ -58,8 +57,8 @@ NORMS: dict[str, str | Unsupported] = {
 REGISTERED = frozenset(
     [
         *("BandProjection", "BatchNorm", "BatchedModel", "Bias", "BlockProjection", "DenseSum", "Diagonal"),
-        *("EdgeProjection", "Gelu", "GeluTanh", "LeakyRectifier", "MaskedProjection", "Penalty", "Scale"),
-        "Units",
+        *("EdgeProjection", "Gelu", "GeluTanh", "KeptForLoss", "LeakyRectifier", "MaskedProjection"),
+        *("Penalty", "Scale", "Units"),
     ]
 )
 
@@ -67,6 +66,7 @@ VOCABULARY = vocabulary(
     "keras",
     imports={"keras": "import keras", "random": "import random", "Any": "from typing import Any"},
     defined=[
+        "Network",
         "build_model",
         "digests",
         "load_arrays",
@@ -76,7 +76,10 @@ VOCABULARY = vocabulary(
         "to_arrays",
         "variables",
     ],
-    local=["codes", "digests", "each", "layer", "logits", "model", "seed", "total", "y_pred", "y_true"],
+    local=[
+        *("codes", "digests", "each", "layer", "logits", "model", "reads", "seed", "targets", "total"),
+        *("y_pred", "y_true"),
+    ],
 )
 # Names of the spec are nothing in code but locals of `build_model`.
 MODULE = Scope(VOCABULARY, frozenset())

@@ -184,14 +184,14 @@ def _inputs(module: Module) -> list[Taken]:
 
 def _predictions(module: Module) -> list[Taken]:
     """The layers that the loss reads."""
-    names = dict.fromkeys(term.prediction for term in module.graph.losses)
+    names = module.graph.compared
     return [(name, module.local[name], module.graph.value(name).shape, None) for name in names]
 
 
 def _targets(module: Module) -> list[Taken]:
     """What the loss compares these with: targets, and perhaps inputs."""
     data = {data.name: data for data in (*module.graph.inputs, *module.graph.targets)}
-    names = dict.fromkeys(term.target for term in module.graph.losses)
+    names = dict.fromkeys(name for term in module.graph.losses for name in term.data)
     return [(name, module.local[name], data[name].shape, data[name].classes) for name in names]
 
 

@@ -43,7 +43,6 @@ from ..source import (
 from ..target import (
     Rendering,
     Target,
-    Unsupported,
     chain_of,
     is_identity,
     loss_arguments,
@@ -55,7 +54,7 @@ from .names import VOCABULARY, class_name
 
 # Python's text with holes, everywhere in this module. Activations are modules, because what explains a
 # network by its modules (captum, shap) sees nothing else. Holes are the activation's parameters.
-ACTIVATIONS: dict[str, str | Unsupported] = {
+ACTIVATIONS: dict[str, str] = {
     "tanh": "nn.Tanh()",
     "sigmoid": "nn.Sigmoid()",
     "relu": "nn.ReLU()",
@@ -68,7 +67,7 @@ ACTIVATIONS: dict[str, str | Unsupported] = {
 }
 
 # Holes are `y`, the prediction, and `t`, the target, as (batch, ...).
-LOSSES: dict[str, str | Unsupported] = {
+LOSSES: dict[str, str] = {
     "cross_entropy": "F.cross_entropy(y, t)",
     "binary_cross_entropy": "F.binary_cross_entropy_with_logits(y, t)",
     "mse": "F.mse_loss(y, t)",
@@ -76,12 +75,12 @@ LOSSES: dict[str, str | Unsupported] = {
     "mae": "F.l1_loss(y, t)",
 }
 
-PENALTIES: dict[str, str | Unsupported] = {
+PENALTIES: dict[str, str] = {
     "l1": "w.abs().sum()",
     "l2": "w.square().sum()",
 }
 
-NORMS: dict[Layout, dict[str, str | Unsupported]] = {
+NORMS: dict[Layout, dict[str, str]] = {
     "batch first": {
         "batch_norm": "nn.BatchNorm1d(units, eps=eps, momentum=momentum)",
         "layer_norm": "nn.LayerNorm(units, eps=eps)",

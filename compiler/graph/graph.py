@@ -210,6 +210,11 @@ class Graph:
         return values | {str(layer.layer): layer for layer in self.layers}
 
     @cached_property
+    def compared(self) -> tuple[str, ...]:
+        """The layers that the loss reads, in the order of its terms."""
+        return tuple(dict.fromkeys(name for term in self.losses for name in term.layers))
+
+    @cached_property
     def projections(self) -> tuple[Project, ...]:
         """The projections among the operations, in their order."""
         return tuple(operation for operation in self.operations if isinstance(operation, Project))
@@ -273,7 +278,7 @@ def check(graph: Graph) -> Graph:
         if shapes.get(layer.name) != layer.shape:
             raise GraphError(f"the layer `{layer.layer}` is not computed")
     known = {layer.layer for layer in graph.layers}
-    for name in (*graph.outputs, *(term.prediction for term in graph.losses)):
+    for name in (*graph.outputs, *graph.compared):
         if name not in known:
             raise GraphError(f"`{name}` is no layer")
     for penalty in graph.penalties:

@@ -159,6 +159,16 @@ class LossTerm:
     target: str
     span: Span
 
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers that are read."""
+        return (self.prediction,)
+
+    @property
+    def data(self) -> tuple[str, ...]:
+        """The targets and inputs that are read."""
+        return (self.target,)
+
 
 @record
 class PenaltyTerm:

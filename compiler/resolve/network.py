@@ -71,7 +71,7 @@ def check_network(network: Network, side_axes: Mapping[str, tuple[Axis | None, .
     if not network.outputs:
         network.outputs = dict.fromkeys(name for name in network.layers if name not in read)
     _refuse_dead_ends(network, report)
-    compared = {term.target for term in network.losses}
+    compared = {name for term in network.losses for name in term.data}
     _warn_unused(network.inputs, "input", read | compared, report)
     _warn_unconnected(network, side_axes, report)
     _warn_unused(network.targets, "target", compared, report)
@@ -111,7 +111,7 @@ def _refuse_dead_ends(network: Network, report: Report) -> None:
     sources: dict[str, list[str]] = {name: [] for name in network.layers}
     for connection in network.connections.values():
         sources[connection.target].append(connection.source)
-    pending = [*network.outputs, *(term.prediction for term in network.losses)]
+    pending = [*network.outputs, *(name for term in network.losses for name in term.layers)]
     reached: set[str] = set()
     while pending:
         name = pending.pop()

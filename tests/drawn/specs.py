@@ -275,10 +275,10 @@ def layer(draw, made: Drawn, number: int) -> None:
 
 @st.composite
 def losses(draw, made: Drawn) -> None:
-    """Targets, terms and penalties. A layer is compared with one target, as Keras wants it."""
+    """Targets, terms and penalties. A layer is compared with one target or more, be it an output or not."""
     terms: list[str] = []
     layers = [v for v in made.values if v.name in made.layers]
-    for number, compared in enumerate(draw(st.lists(st.sampled_from(layers), max_size=2, unique=True))):
+    for number, compared in enumerate(draw(st.lists(st.sampled_from(layers), max_size=2))):
         steps = [step.partition("(")[0] for step in made.layers[compared.name]]
         last = next((step for step in reversed(steps) if step != "dropout"), "")
         coded = compared.shape[-1] > 1 and last != "softmax"
@@ -293,7 +293,8 @@ def losses(draw, made: Drawn) -> None:
             made.statements.append(f"target {target}{compared.declared}")
         factor = draw(st.sampled_from(["", "", "0.5 * ", "p * ", "-1 * ", "1e6 * ", "1e-5 * "]))
         terms.append(f"{factor}{name}({compared.name}, {target})")
-        made.read.discard(compared.name)  # so that it is an output
+        if draw(st.booleans()):
+            made.read.discard(compared.name)  # so that it is an output
     for name in draw(st.lists(st.sampled_from(sorted(PENALTIES)), max_size=1)):
         if made.trained:
             into, own = draw(st.sampled_from(sorted(made.trained.items())))
