@@ -67,6 +67,11 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('BlockDot', 258, 287, ('BlockDot', 'BlockSum', 'Tensor', 'block_dot', 'ctx', 'feeds', 'grad', 'grad_x', 'grad_y', 'grads', 'in_dims', 'info', 'inputs', 'int', 'one_by_one', 'plan', 'rows', 'saved', 'staticmethod', 'tables', 'torch', 'tuple', 'x', 'y'), (), (('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
         ('BlockProjection', 290, 427, ('BlockSum', 'EdgeWeights', 'Tensor', 'ValueError', 'back', 'back_feeds', 'back_groups', 'back_moved', 'back_pair', 'back_rows', 'block', 'block_edges', 'blocks', 'bool', 'check_edges', 'contiguous_rows', 'count', 'counts', 'counts_up', 'degree', 'diagonal', 'dim', 'dtype', 'feeds', 'first', 'groups', 'in_forward_mode', 'int', 'is_units_first', 'len', 'length', 'max', 'min', 'moved', 'name', 'np', 'onto', 'order', 'plain_block_sum', 'plan', 'rows', 'self', 'shape', 'size', 'sizes', 'source', 'starts', 'staticmethod', 'sums', 'super', 'table', 'tables', 'target', 'torch', 'trainable', 'tuple', 'unit', 'units', 'weight', 'weighted', 'x', 'y', 'zip'), ('EdgeWeights',), (('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
     )),
+    'torch/kernels/choice.py': (1409382648, (
+        ('smaller', 9, 11, ('Tensor', 'a', 'b', 'float', 'torch'), (), (('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
+        ('larger', 14, 16, ('Tensor', 'a', 'b', 'float', 'torch'), (), (('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
+        ('sloped', 19, 27, ('Callable', 'Tensor', 'at', 'slope', 'step', 'value', 'x'), (), (('Callable', 'from collections.abc import Callable'), ('Tensor', 'from torch import Tensor'))),
+    )),
     'torch/kernels/constants.py': (2341544336, (
         ('WithTables', 8, 37, ('Tensor', 'bool', 'device', 'fn', 'getattr', 'name', 'nn', 'np', 'recurse', 'self', 'setattr', 'str', 'super', 'table', 'table_names', 'tables', 'torch', 'tuple'), (), (('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
     )),
@@ -150,6 +155,11 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('block_edges', 115, 128, ('block', 'block_rows', 'np', 'rows', 'shape', 'source', 'target', 'units'), (), (('np', 'import numpy as np'),)),
         ('block_rows', 131, 140, ('block', 'degree', 'first', 'len', 'np', 'rank', 'shape', 'target'), (), (('np', 'import numpy as np'),)),
         ('BlockProjection', 143, 226, ('AlongEdges', 'Any', 'BlockPlan', 'IndexArrays', 'ValueError', 'back', 'base64', 'batch', 'block', 'block_edges', 'block_rows', 'check_edges', 'dtype', 'gradients', 'height', 'inputs', 'int', 'isinstance', 'keras', 'kwargs', 'list', 'min', 'np', 'numbers', 'of_weight', 'of_x', 'regularizer', 'reverse', 'rows', 'self', 'shape', 'source', 'staticmethod', 'str', 'super', 'target', 'upstream', 'weight', 'weighted', 'width', 'x', 'zlib'), ('AlongEdges',), (('Any', 'from typing import Any'), ('base64', 'import base64'), ('keras', 'import keras'), ('np', 'import numpy as np'), ('zlib', 'import zlib'))),
+    )),
+    'keras/kernels/choice.py': (674392926, (
+        ('smaller', 6, 8, ('a', 'b', 'keras'), (), (('keras', 'import keras'),)),
+        ('larger', 11, 13, ('a', 'b', 'keras'), (), (('keras', 'import keras'),)),
+        ('sloped', 16, 24, ('at', 'keras', 'slope', 'step', 'value', 'x'), (), (('keras', 'import keras'),)),
     )),
     'keras/kernels/compared.py': (2849802918, (
         ('check_compared', 11, 16, ('batch_of', 'prediction', 'shape', 'target', 'y_pred', 'y_true'), (), ()),

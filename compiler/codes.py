@@ -215,6 +215,18 @@ NO_WEIGHTS = Code("E418", "`{name}` has no weights that are trained")
 
 BEYOND_FLOAT32 = Code("E419", "{what} does not fit a 32-bit float")
 
+FUNCTION_CYCLE = Code("E451", "a function calls itself: {chain}")
+
+FUNCTION_TOO_LARGE = Code(
+    "E452", "with what it calls, this has more than {limit} parts, or {depth} within each other"
+)
+
+NOT_OF_VALUES = Code("E453", "{what} is nothing that is computed element by element")
+
+NUMBER_WANTED = Code(
+    "E454", "`{argument}` of `{name}` must be a number: its derivative is declared, by `{first}` alone"
+)
+
 UNIT_VALUES = Code("E431", "{name} has the shape {shape}, but the units of `{side}` have {wanted}")
 
 UNIT_ROWS = Code("E432", "{name} does not have one value for every unit of `{side}`: {reason}")
