@@ -249,7 +249,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     InText("loss reduction changed", "keras", r"ops\.mean\((keras\.ops\.square\()", r"ops.sum(\1"),
     InText("loss reduction changed", "keras", r"ops\.mean\((keras\.ops\.abs\()", r"ops.sum(\1"),
-    InText("loss reduction changed", "keras", r"ops\.sum\((keras\.ops\.square\(y)", r"ops.mean(\1"),
+    InText("loss reduction changed", "keras", r"ops\.sum\((keras\.ops\.square\()", r"ops.mean(\1"),
     InText("loss reduction changed", "keras", r"return keras\.ops\.sparse", "return 2 * keras.ops.sparse"),
     InText("term of a loss dropped", "keras", r"(return \(?\s*\w+_0) \+ [\d.]* ?\*? ?\w+_1", r"\1"),
     InText("term of a loss dropped", "keras", r" \+ 0\.5 \* (mse_\d+)", ""),
