@@ -34,6 +34,7 @@ from .source import (
 from .target import kept, sides, units_digests
 
 _IMPORTS = {
+    "math": "import math",
     "np": "import numpy as np",
     "cache": "from functools import cache",
     "Mapping": "from collections.abc import Mapping",

@@ -26,6 +26,7 @@ from ..compiler.graph.graph import (
     AddBias,
     Apply,
     ApplyNorm,
+    Compute,
     Drop,
     Graph,
     Multiply,
@@ -207,6 +208,9 @@ def _step_text(operation: Operation) -> str:
         case Apply():
             given = ", ".join(f"{key}={value:g}" for key, value in operation.arguments)
             return operation.activation.name + (f"({given})" if given else "")
+        case Compute():
+            given = ", ".join(f"{key}={value:g}" for key, value in operation.numbers)
+            return operation.function.name + (f"({given})" if given else "")
         case ApplyNorm():
             return operation.norm.name
         case Drop():

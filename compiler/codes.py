@@ -227,6 +227,14 @@ NUMBER_WANTED = Code(
     "E454", "`{argument}` of `{name}` must be a number: its derivative is declared, by `{first}` alone"
 )
 
+FUNCTION_ATTRIBUTE = Code("E455", "a function has no attribute `{name}`, only `derivative = ...`")
+
+FIRST_ARGUMENT = Code("E456", "`{name}` is what the function is applied to, and cannot be a number already")
+
+ARGUMENT_ORDER = Code("E457", "`{name}` has no number, and stands behind an argument that has one")
+
+NOWHERE_FINITE = Code("E458", "with these numbers, `{name}` is finite nowhere between -1 and 1")
+
 UNIT_VALUES = Code("E431", "{name} has the shape {shape}, but the units of `{side}` have {wanted}")
 
 UNIT_ROWS = Code("E432", "{name} does not have one value for every unit of `{side}`: {reason}")

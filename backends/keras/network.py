@@ -11,6 +11,7 @@ from ...compiler.graph.graph import (
     AddBias,
     Apply,
     ApplyNorm,
+    Compute,
     Drop,
     Graph,
     Multiply,
@@ -23,11 +24,23 @@ from ...compiler.graph.graph import (
 from ...compiler.plan.kernels import KernelName
 from ...compiler.plan.plan import Plan
 from ...dsl.records import record
+from ..definitions import Definitions, native
+from ..functions import KERAS
 from ..parts import band_arguments, bias_index, block_arguments, loading, spelled, stored_edges
 from ..source import Assign, Constant, Expression, Given, Name, Pair, Scope, Statement, node, power_of_ten
 from ..target import chain_of, is_identity, is_sparse, units_digests
 from .loss import is_own_loss, kept_layers
-from .spelling import ACTIVATIONS, MODULE, NAMED_ACTIVATIONS, NORMS, PENALTIES, PROJECTIONS, VOCABULARY
+from .spelling import (
+    ACTIVATIONS,
+    MODULE,
+    NAMED_ACTIVATIONS,
+    NAMED_FUNCTIONS,
+    NATIVE,
+    NORMS,
+    PENALTIES,
+    PROJECTIONS,
+    VOCABULARY,
+)
 
 
 @record(frozen=False)
@@ -36,6 +49,7 @@ class Network:
 
     plan: Plan
     scope: Scope = field(init=False)
+    functions: Definitions = field(init=False)
     lines: list[Statement] = field(default_factory=list[Statement])
     variables: dict[str, Expression] = field(default_factory=dict[str, Expression])
     digests: list[Pair] = field(default_factory=list[Pair])
@@ -47,6 +61,8 @@ class Network:
     def __post_init__(self) -> None:
         graph = self.plan.graph
         self.scope = Scope(VOCABULARY, frozenset(_locals(graph)))
+        registered = MODULE.expression("keras.saving.register_keras_serializable(name)", name=graph.name)
+        self.functions = Definitions(self.scope, MODULE, KERAS, "Any", (registered,))
         self.taken |= {data.name for data in graph.inputs} | {op.output.name for op in graph.operations}
         self.taken |= {op.connection for op in graph.projections}
         for penalty in graph.penalties:
@@ -149,7 +165,7 @@ class Network:
             own = self._own_name(layer)
             self._make(variable, self.scope.expression("keras.layers.Identity(name=own)", own=own), x)
 
-    def _project(self, op: Project, variable: Name, within: Sequence[AddBias | Apply] = ()) -> Name:
+    def _project(self, op: Project, variable: Name, within: Sequence[AddBias | Apply | Compute] = ()) -> Name:
         """The tensor of what a connection brings: a new one, or what it reads if that is the same.
 
         The steps `within` are done by the same layer, which has the name of the value that it makes.
@@ -169,7 +185,7 @@ class Network:
             self.digests.append(Pair(node(f"{op.connection}.digest"), digest))
         return self._make(variable, self._projection(op, within, name), self._read(op.input))
 
-    def _projection(self, op: Project, within: Sequence[AddBias | Apply], name: str) -> Expression:
+    def _projection(self, op: Project, within: Sequence[AddBias | Apply | Compute], name: str) -> Expression:
         """The layer of a connection."""
         kernel, penalty = self.plan.choice(op.connection).kernel, self._penalty(op)
         frozen = op.weight is not None and not op.weight.trainable
@@ -229,6 +245,8 @@ class Network:
                 self._held(op.bias, own, "bias")
             case Apply():
                 return self._apply(op, variable, x, own)
+            case Compute():
+                layer = self._computed(op, own)
             case ApplyNorm():
                 layer = self._norm(op, own)
             case Drop():
@@ -238,6 +256,19 @@ class Network:
             case Project():
                 raise AssertionError("a projection comes before all steps")
         return self._make(variable, layer, x)
+
+    def _computed(self, op: Compute, own: str) -> Expression:
+        """A function as a layer: Keras' own, or one that calls what the module defines."""
+        if (text := native(NATIVE, op.function, op.numbers)) is not None:
+            return self.scope.expression(text, **dict(op.numbers), own=own)
+        name, (_, *parameters) = self.functions.defined(op.function, op.numbers)
+        given = {each.text: value for each, (_, value) in zip(parameters, op.numbers, strict=True)}
+        return self.scope.expression(
+            "Elementwise(function, **numbers, name=own)",
+            function=name,
+            numbers={"numbers": self.scope.expression("dict(**given)", given=given)} if given else {},
+            own=own,
+        )
 
     def _norm(self, op: ApplyNorm, own: str) -> Expression:
         attributes = ("weight", "bias") if op.norm.running else ("gamma", "beta")
@@ -299,7 +330,7 @@ def _is_dense(op: Project) -> bool:
     return isinstance(op.edges, Full) and op.weight is not None
 
 
-def _within_dense(chain: Sequence[Operation]) -> tuple[AddBias | Apply, ...]:
+def _within_dense(chain: Sequence[Operation]) -> tuple[AddBias | Apply | Compute, ...]:
     """The bias and the activation that are within `Dense`, where that is all that enters a layer.
 
     A bias is if each unit has its own, and it is trained as the weights are; an activation, if Keras has it.
@@ -307,7 +338,7 @@ def _within_dense(chain: Sequence[Operation]) -> tuple[AddBias | Apply, ...]:
     first, *steps = chain
     if not (isinstance(first, Project) and _is_dense(first) and first.weight):
         return ()
-    within: list[AddBias | Apply] = []
+    within: list[AddBias | Apply | Compute] = []
     for step in steps:
         match step:
             case AddBias(bias=bias) if (
@@ -316,21 +347,24 @@ def _within_dense(chain: Sequence[Operation]) -> tuple[AddBias | Apply, ...]:
                 within.append(step)
             case Apply() if step.activation.name in NAMED_ACTIVATIONS and not _on_grid(step):
                 return (*within, step)
+            case Compute() if native(NAMED_FUNCTIONS, step.function, step.numbers):
+                return (*within, step)
             case _:
                 break
     return tuple(within)
 
 
-def _arguments_of(within: Sequence[AddBias | Apply]) -> dict[str, Given]:
+def _arguments_of(within: Sequence[AddBias | Apply | Compute]) -> dict[str, Given]:
     """What `Dense` takes for the steps that it does beside its product."""
     known = [NAMED_ACTIVATIONS[step.activation.name] for step in within if isinstance(step, Apply)]
+    known += [NAMED_FUNCTIONS[step.function.name] for step in within if isinstance(step, Compute)]
     arguments: dict[str, Given] = {"activation": known[0]} if known else {}
     return arguments if len(known) < len(within) else {**arguments, "use_bias": False}
 
 
 def _on_grid(op: Apply) -> bool:
     """Whether an activation mixes units along dimensions, so that it has to see them."""
-    return op.activation.derivative is None and len(op.output.shape) > 1
+    return len(op.output.shape) > 1
 
 
 def _locals(graph: Graph) -> set[str]:

@@ -7,17 +7,24 @@ from ..parts import vocabulary
 from ..source import Scope
 
 # Activations that Keras knows by a name, and computes in every precision as the catalogue has them.
-NAMED_ACTIVATIONS = {
-    "tanh": "tanh",
-    "sigmoid": "sigmoid",
+NAMED_ACTIVATIONS = {"softmax": "softmax"}
+NAMED_FUNCTIONS = {
+    "log_sigmoid": "log_sigmoid",
     "relu": "relu",
+    "sigmoid": "sigmoid",
+    "silu": "silu",
     "softplus": "softplus",
-    "softmax": "softmax",
+    "softsign": "softsign",
+    "tanh": "tanh",
+    "tanh_shrink": "tanh_shrink",
 }
 
 # A layer in the words of Keras, with the catalogue's names of parameters.
 ACTIVATIONS: dict[str, str] = {
-    **{name: f'keras.layers.Activation("{known}", name=own)' for name, known in NAMED_ACTIVATIONS.items()},
+    name: f'keras.layers.Activation("{known}", name=own)' for name, known in NAMED_ACTIVATIONS.items()
+}
+NATIVE = {
+    **{name: f'keras.layers.Activation("{known}", name=own)' for name, known in NAMED_FUNCTIONS.items()},
     "leaky_relu": "LeakyRectifier(slope, name=own)",
     "gelu": "Gelu(name=own)",
     "gelu_tanh": "GeluTanh(name=own)",
@@ -57,8 +64,18 @@ NORMS: dict[str, str] = {
 REGISTERED = frozenset(
     [
         *("BandProjection", "BatchNorm", "BatchedModel", "Bias", "BlockProjection", "DenseSum", "Diagonal"),
-        *("EdgeProjection", "Gelu", "GeluTanh", "KeptForLoss", "LeakyRectifier", "MaskedProjection"),
-        *("Penalty", "Scale", "Units"),
+        *(
+            "EdgeProjection",
+            "Elementwise",
+            "Gelu",
+            "GeluTanh",
+            "KeptForLoss",
+            "LeakyRectifier",
+            "MaskedProjection",
+            "Penalty",
+            "Scale",
+        ),
+        "Units",
     ]
 )
 

@@ -15,6 +15,7 @@ from ...compiler.graph.graph import (
     AddBias,
     Apply,
     ApplyNorm,
+    Compute,
     Drop,
     Multiply,
     Operation,
@@ -137,7 +138,10 @@ def _back(module: Module, step: tuple[Operation, ...], d: Name) -> Iterator[Shar
         return
     match step[-1]:
         case Apply() as op:
-            yield op.input, _activated(module, op, d)
+            yield op.input, _mixed(module, op, d)
+        case Compute() as op:
+            x, y = module.read(op.input), module.step(op.output)
+            yield op.input, times(d, module.functions.slope(op.function, op.numbers, x, y))
         case AddBias() as op:
             yield _bias(module, op, d)
             yield op.input, d
@@ -181,11 +185,8 @@ def _weight(module: Module, op: Project, d: Name) -> Expression:
     return scope.expression("d.T @ x" if isinstance(op.edges, Full) else "(d * x).sum(axis=0)", d=d, x=x)
 
 
-def _activated(module: Module, op: Apply, d: Name) -> Expression:
+def _mixed(module: Module, op: Apply, d: Name) -> Expression:
     scope, y = module.scope, module.step(op.output)
-    if op.activation.derivative is not None:
-        slope = scope.expression(op.activation.derivative, x=module.read(op.input), y=y, **dict(op.arguments))
-        return times(d, slope)
     mixed = scope.expression(
         op.activation.gradient, y=shaped(y, op.output), d=shaped(d, op.output), **dict(op.arguments)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...compiler.edges.edge_set import Diagonal, Full
-from ...compiler.graph.graph import AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Project
+from ...compiler.graph.graph import AddBias, Apply, ApplyNorm, Compute, Drop, Multiply, Operation, Project
 from ..parts import bias_index, stored_edges
 from ..source import Assign, Call, Constant, Display, Expression, Name, Statement, summed
 from ..target import is_identity
@@ -35,6 +35,8 @@ def _step(module: Module, step: tuple[Operation, ...]) -> list[Statement]:
     match op:
         case Apply():
             return [Assign(output, _activated(module, op, x))]
+        case Compute():
+            return [Assign(output, module.functions.value(op.function, op.numbers, x))]
         case AddBias():
             return summed(output, [x, _bias(module, op)])
         case Multiply():
@@ -82,7 +84,7 @@ def _bias(module: Module, op: AddBias) -> Expression:
 
 def _activated(module: Module, op: Apply, x: Expression) -> Expression:
     quote, given = module.scope.expression, dict(op.arguments)
-    if op.activation.derivative is not None or len(op.output.shape) == 1:
+    if len(op.output.shape) == 1:
         return quote(op.activation.formula, x=x, **given)
     mixed = quote(op.activation.formula, x=shaped(x, op.output), **given)
     return mixed.get("reshape")(x.get("shape"))

@@ -8,6 +8,8 @@ from functools import cached_property
 from ...compiler.graph.graph import Add, AddBias, ApplyNorm, Drop, Graph, Operation, Parameter, Project, Value
 from ...compiler.plan.plan import Plan
 from ...dsl.records import record
+from ..definitions import Definitions
+from ..functions import NUMPY
 from ..parts import vocabulary
 from ..source import Expression, Name, Scope, Statement, node
 from ..target import training_options
@@ -46,6 +48,7 @@ class Module:
     local: Mapping[str, Name]
     gradients: Mapping[str, Name]
     extras: Mapping[tuple[str, str], Name]
+    functions: Definitions
 
     @property
     def graph(self) -> Graph:
@@ -125,7 +128,14 @@ def module_of(plan: Plan) -> Module:
         for what in EXTRAS.get(type(op), ())
     }
     gradients = {name: scope.new(f"d_{name}") for name in (*inputs, *steps)}
-    return Module(plan, scope, local, gradients, extras)
+    return Module(
+        plan,
+        scope,
+        local,
+        gradients,
+        extras,
+        Definitions(scope, Scope(VOCABULARY, frozenset()), NUMPY, "np.ndarray"),
+    )
 
 
 def shaped(tree: Expression, value: Value) -> Expression:

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 from ...compiler.edges.degrees import degrees
 from ...compiler.edges.edge_set import Diagonal, Full
+from ...compiler.functions.function import is_dyadic, is_exact
 from ...compiler.graph.graph import (
     AddBias,
     Apply,
     ApplyNorm,
+    Compute,
     Multiply,
     Operation,
     Project,
@@ -20,6 +22,8 @@ from ...compiler.graph.graph import (
 from ...compiler.graph.model import LossTerm
 from ...compiler.plan.plan import Plan
 from ...dsl.records import record
+from ..definitions import Definitions
+from ..functions import NUMPY
 from ..parts import bias_index
 from ..source import Expression, Pair, Scope, Statement, flat, node, printed, scaled, times
 from ..target import chain_of, is_identity, is_sparse
@@ -116,11 +120,6 @@ def _bound(dtype: str, most: int, count: int) -> str:
 # ------------------------------------------------------------------------------------------ the whole network
 
 
-def _dyadic(number: float) -> bool:
-    """Whether a number has few bits: it is a small multiple of 1/1024."""
-    return (1024 * number).is_integer() and abs(number) <= 1024
-
-
 def _exact_layers(plan: Plan) -> list[Value]:
     """The layers that nothing enters but inputs and such layers, and whose steps are all exact."""
     names = {data.name for data in plan.graph.inputs}
@@ -136,11 +135,11 @@ def _exact_layers(plan: Plan) -> list[Value]:
 
 def _is_exact(op: Operation) -> bool:
     match op:
-        case Apply():
-            return op.activation.exact and all(_dyadic(number) for _, number in op.arguments)
+        case Compute():
+            return is_exact(op.function, op.numbers)
         case Multiply():
-            return _dyadic(op.factor)
-        case ApplyNorm():
+            return is_dyadic(op.factor)
+        case Apply() | ApplyNorm():
             return False
         case _:
             return True
@@ -149,7 +148,7 @@ def _is_exact(op: Operation) -> bool:
 def _losses_are_exact(plan: Plan) -> bool:
     return all(
         term.loss.exact
-        and _dyadic(term.coefficient)
+        and is_dyadic(term.coefficient)
         and not (term.loss.averages_units and plan.graph.value(term.prediction).units.bit_count() > 1)
         for term in plan.graph.losses
     )
@@ -158,8 +157,8 @@ def _losses_are_exact(plan: Plan) -> bool:
 def _network(scope: Scope, plan: Plan, layers: list[Value], *, whole: bool) -> tuple[Statement, ...]:
     """The facts of `ExactNetwork`; without a loss where not the whole network is exact."""
     graph = plan.graph
-    penalties = [p for p in graph.penalties if _dyadic(p.coefficient)]
-    others = dict.fromkeys(p.parameter for p in graph.penalties if not _dyadic(p.coefficient))
+    penalties = [p for p in graph.penalties if is_dyadic(p.coefficient)]
+    others = dict.fromkeys(p.parameter for p in graph.penalties if not is_dyadic(p.coefficient))
     return scope.statements(
         "NETWORK: dict[str, Any] = {'connections': CONNECTIONS, 'layers': {**layers}, 'losses': [*losses], "
         "'penalties': [*penalties], 'inexact': [*inexact], 'whole': whole}",
@@ -188,13 +187,13 @@ def _step(scope: Scope, op: Operation) -> Expression | None:
             if not op.by_unit:
                 index = scope.expression("lambda stored: index", index=bias_index(scope, op))
             return scope.expression("('bias', name, index)", name=op.bias.name, index=index)
-        case Apply():
-            assert op.activation.derivative is not None
-            numbers = dict(op.arguments)
+        case Compute():
+            functions = Definitions(scope, scope, NUMPY, "np.ndarray")
+            x, y = scope.name("x"), scope.name("y")
             return scope.expression(
                 "('function', lambda x: value, lambda d, x, y: back)",
-                value=scope.expression(op.activation.formula, **numbers),
-                back=times(scope.name("d"), scope.expression(op.activation.derivative, **numbers)),
+                value=functions.value(op.function, op.numbers, x),
+                back=times(scope.name("d"), functions.slope(op.function, op.numbers, x, y)),
             )
         case Multiply():
             return scope.expression(

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ...compiler.edges.edge_set import Diagonal, Full
-from ...compiler.graph.graph import Add, AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Project
+from ...compiler.functions.function import kinks
+from ...compiler.functions.simplify import simplified
+from ...compiler.functions.tree import Apply as TreeApply
+from ...compiler.functions.tree import Argument, Tree, substituted, walk
+from ...compiler.graph.graph import (
+    Add,
+    AddBias,
+    Apply,
+    ApplyNorm,
+    Compute,
+    Drop,
+    Multiply,
+    Operation,
+    Project,
+)
 from ...compiler.graph.model import Data
 from ...compiler.plan.plan import Plan, Stored, compact
 from ..common.kernels.array_hash import array_hash
+from ..definitions import Definitions
+from ..functions import REFERENCE
 from ..parts import (
     bias_index,
     loaded,
@@ -75,6 +91,7 @@ VOCABULARY = vocabulary(
 def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     """What the template of the tests places; `targets` are the names of those that are built."""
     graph, scope = plan.graph, Scope(VOCABULARY, frozenset())
+    functions = Definitions(scope, scope, REFERENCE, "np.ndarray", around=_granted(scope))
     optimised = [target for target in targets if target in OPTIMISED]
     if not any(p.trainable for p in graph.parameters):
         optimised = []
@@ -82,7 +99,7 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     stating = rules(plan, {*VOCABULARY.imports, *VOCABULARY.defined})
     trees = {
         "targets": scope.statements("TARGETS = (*targets,)", targets=targets),
-        "reference": _reference(scope, plan),
+        "reference": _reference(scope, plan, functions),
         "start": start_function(scope, plan, "start_values", cached=True),
         "adapters": scope.statements(
             "MODELS = {**adapters}",
@@ -96,6 +113,7 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
         if block
     ]
     exactly = exact(scope, plan, targets)
+    blocks += [(function,) for function in functions.statements]
     stated_kernels, stated_imports = rules_needs(stating)
     every = (*trees.values(), *blocks, exactly.trees)
     kernels = kernels_in(*every) | stated_kernels | exactly.kernels | _checks(plan, targets)
@@ -231,7 +249,16 @@ def _facts(scope: Scope, plan: Plan) -> dict[str, Given]:
         "stored": loaded(scope, plan, cached=True) if reads else _table({}),
         "start": scope.name("start_values"),
         "reference": scope.name("reference"),
+        **({"surrogate": True} if any(map(_is_surrogate, graph.operations)) else {}),
     }
+
+
+def _is_surrogate(op: Operation) -> bool:
+    """Whether the derivative of a step is another one than that of its value."""
+    if not isinstance(op, Compute):
+        return False
+    words = {each.word for each in walk(op.function.value) if isinstance(each, TreeApply)}
+    return op.function.declared is not None or bool(words & {"declared", "stop"})
 
 
 def _table(entries: Mapping[str, Given]) -> Display:
@@ -261,14 +288,14 @@ def reference(
 '''
 
 
-def _reference(scope: Scope, plan: Plan) -> tuple[Statement, ...]:
+def _reference(scope: Scope, plan: Plan, functions: Definitions) -> tuple[Statement, ...]:
     """The reference network, a function: `v` holds every layer's value, (batch, units)."""
-    layers = _layers(scope, plan)
+    layers = _layers(scope, plan, functions)
     reading = loading(scope, plan, layers, cached=True)
     return scope.statements(_REFERENCE, reading=reading, layers=layers, losses=_losses(scope, plan))
 
 
-def _layers(scope: Scope, plan: Plan) -> list[Statement]:
+def _layers(scope: Scope, plan: Plan, functions: Definitions) -> list[Statement]:
     graph, lines = plan.graph, list[Statement]()
     for d in graph.inputs:
         size = math.prod(d.shape)
@@ -280,7 +307,7 @@ def _layers(scope: Scope, plan: Plan) -> list[Statement]:
         for term in others:
             lines += scope.statements("x = x + term", term=term)
         for op in chain:
-            lines += _step(scope, op)
+            lines += _step(scope, op, functions)
         lines += scope.statements("v[layer] = x", layer=str(layer.layer))
     return lines
 
@@ -335,7 +362,7 @@ def _term(scope: Scope, op: Project) -> Expression:
             )
 
 
-def _step(scope: Scope, op: Operation) -> tuple[Statement, ...]:
+def _step(scope: Scope, op: Operation, functions: Definitions) -> Sequence[Statement]:
     match op:
         case AddBias():
             if op.by_unit:
@@ -345,6 +372,8 @@ def _step(scope: Scope, op: Operation) -> tuple[Statement, ...]:
             )
         case Apply():
             return _applied(scope, op)
+        case Compute():
+            return _computed(scope, op, functions)
         case ApplyNorm():
             return _norm(scope, op)
         case Multiply():
@@ -360,23 +389,39 @@ def _step(scope: Scope, op: Operation) -> tuple[Statement, ...]:
 
 
 def _applied(scope: Scope, op: Apply) -> tuple[Statement, ...]:
-    """An activation, behind distances from its kinks; one that mixes units is given them in their shape."""
-    lines: list[Statement] = []
-    for kink in op.activation.kinks:
-        distance = scope.expression("x.real - kink" if kink else "x.real", kink=kink)
-        lines += scope.statements("kinks.append(distance)", distance=distance)
-    mixes = op.activation.derivative is None and len(op.output.shape) > 1
-    return (
-        *lines,
-        *scope.statements(
-            "x = function(x.reshape(-1, *shape), **numbers).reshape(x.shape)"
-            if mixes
-            else "x = function(x, **numbers)",
-            function=scope.name(op.activation.name),
-            shape=op.output.shape,
-            numbers=dict(op.arguments),
-        ),
+    """An activation that mixes units, which is given them in their shape."""
+    return scope.statements(
+        "x = function(x.reshape(-1, *shape), **numbers).reshape(x.shape)"
+        if len(op.output.shape) > 1
+        else "x = function(x, **numbers)",
+        function=scope.name(op.activation.name),
+        shape=op.output.shape,
+        numbers=dict(op.arguments),
     )
+
+
+def _computed(scope: Scope, op: Compute, functions: Definitions) -> list[Statement]:
+    """A function, behind distances from where it or its derivative jumps."""
+    x, numbers, lines = scope.name("x"), dict(op.numbers), list[Statement]()
+    for switch in kinks(op.function, op.numbers):
+        distance = functions.written(simplified(substituted(switch, numbers)), {op.function.first: x})
+        lines += scope.statements("kinks.append(distance.real)", distance=distance)
+    return [*lines, Assign(x, functions.value(op.function, op.numbers, x))]
+
+
+def _granted(scope: Scope) -> Callable[[Tree, Expression, Expression], Expression]:
+    """What grants the derivative of a function that rounds roundings of 1: see `smooth`."""
+
+    def around(tree: Tree, value: Expression, x: Expression) -> Expression:
+        rounds = any(isinstance(each, TreeApply) and each.word in _ROUNDING for each in walk(tree))
+        alone = isinstance(tree, TreeApply) and isinstance(tree.operands[0], Argument)
+        return scope.name("smooth")(value, x) if rounds and not alone else value
+
+    return around
+
+
+# Words whose derivatives are made of differences: 1 - y^2 and its like.
+_ROUNDING = frozenset(["erf", "log_sigmoid", "sigmoid", "softplus", "tan", "tanh"])
 
 
 def _norm(scope: Scope, op: ApplyNorm) -> tuple[Statement, ...]:

@@ -11,6 +11,7 @@ from ...compiler.graph.graph import (
     AddBias,
     Apply,
     ApplyNorm,
+    Compute,
     Drop,
     Graph,
     Multiply,
@@ -21,6 +22,8 @@ from ...compiler.graph.graph import (
 from ...compiler.plan.layouts import FREE, Layout
 from ...compiler.plan.plan import Plan
 from .. import parts
+from ..definitions import Definitions, native
+from ..functions import TORCH
 from ..source import (
     Assign,
     Attribute,
@@ -54,16 +57,33 @@ from .names import VOCABULARY, class_name
 
 # Python's text with holes, everywhere in this module. Activations are modules, because what explains a
 # network by its modules (captum, shap) sees nothing else. Holes are the activation's parameters.
-ACTIVATIONS: dict[str, str] = {
-    "tanh": "nn.Tanh()",
-    "sigmoid": "nn.Sigmoid()",
-    "relu": "nn.ReLU()",
-    "leaky_relu": "nn.LeakyReLU(negative_slope=slope)",
+ACTIVATIONS: dict[str, str] = {"softmax": "nn.Softmax(dim=-1)"}
+
+# PyTorch's own for functions of the catalogue, which `tests/functions` holds to their definitions.
+NATIVE = {
+    "celu": "nn.CELU(alpha=alpha)",
+    "elu": "nn.ELU(alpha=alpha)",
     "gelu": 'nn.GELU(approximate="none")',
     "gelu_tanh": 'nn.GELU(approximate="tanh")',
+    "hard_shrink": "nn.Hardshrink(lambd=bound)",
+    "hard_sigmoid": "nn.Hardsigmoid()",
+    "hard_silu": "nn.Hardswish()",
+    "hard_tanh": "nn.Hardtanh(min_val=low, max_val=high)",
+    "leaky_relu": "nn.LeakyReLU(negative_slope=slope)",
+    "log_sigmoid": "nn.LogSigmoid()",
+    "mish": "nn.Mish()",
+    "relu": "nn.ReLU()",
+    "relu6": "nn.ReLU6()",
+    "selu": "nn.SELU()",
+    "sigmoid": "nn.Sigmoid()",
+    "silu": "nn.SiLU()",
+    "soft_shrink": "nn.Softshrink(lambd=bound)",
     # It turns linear above 20 unless told otherwise, which float64 would notice.
     "softplus": "nn.Softplus(threshold=50)",
-    "softmax": "nn.Softmax(dim=-1)",
+    "softsign": "nn.Softsign()",
+    "tanh": "nn.Tanh()",
+    "tanh_shrink": "nn.Tanhshrink()",
+    "threshold": "nn.Threshold(threshold=bound, value=value)",
 }
 
 # Holes are `y`, the prediction, and `t`, the target, as (batch, ...).
@@ -106,12 +126,14 @@ Copies: TypeAlias = Mapping[str, Name]
 def render(plan: Plan) -> Rendering:
     """What the PyTorch template places."""
     graph, scope = plan.graph, Scope(VOCABULARY, parts.names_of_spec(plan.graph))
-    constructor = _constructor(plan)
+    made = _definitions(plan)
+    constructor = _constructor(plan, made)
     methods = [_layers(scope, plan), _forward(scope, plan), *_loss(scope, graph)]
     functions = [
         parts.start_function(PLAIN, plan, "start_values"),
         parts.wiring(PLAIN, plan),
         *parts.unit_name_functions(PLAIN, plan),
+        *((function,) for function in made.statements),
     ]
     trees = constructor, methods, functions
     frame = PLAIN.expression("[np, torch, nn, Mapping, arrays_of, load_into]")
@@ -131,10 +153,16 @@ def render(plan: Plan) -> Rendering:
 # ------------------------------------------------------------------------------------------- constructor
 
 
-def _constructor(plan: Plan) -> list[Statement]:
+def _definitions(plan: Plan) -> Definitions:
+    """The functions that the module defines."""
+    scope = Scope(VOCABULARY, frozenset([class_name(plan.graph.name)]))
+    return Definitions(scope, PLAIN, TORCH, "Tensor")
+
+
+def _constructor(plan: Plan, made: Definitions) -> list[Statement]:
     """The statements of `__init__` that are the network's own."""
     graph = plan.graph
-    lines = [line for layer in graph.layers for line in _construct(layer, chain_of(graph, layer), plan)]
+    lines = [line for layer in graph.layers for line in _construct(layer, chain_of(graph, layer), plan, made)]
     if any(_linear(layer, plan) for layer in graph.layers):
         lines[:0] = PLAIN.statements("state = torch.get_rng_state()")
         lines += [Comment("Start values come by name: nothing is drawn from PyTorch's generator.")]
@@ -177,7 +205,9 @@ def _array_names(plan: Plan) -> tuple[Statement, ...]:
     return PLAIN.statements("_array_names = {**pairs}", pairs=pairs) if pairs else ()
 
 
-def _construct(layer: Value, chain: tuple[Operation, ...], plan: Plan) -> list[Statement]:
+def _construct(
+    layer: Value, chain: tuple[Operation, ...], plan: Plan, functions: Definitions
+) -> list[Statement]:
     """What makes one layer: its projections, then the module of the layer itself, if it needs one."""
     lines = [line for op in chain if isinstance(op, Project) for line in _projection(op, layer, plan)]
     own_bias, linear = _own_bias(layer, plan), _linear(layer, plan)
@@ -194,16 +224,16 @@ def _construct(layer: Value, chain: tuple[Operation, ...], plan: Plan) -> list[S
                 bias["bias"] = operation.bias.shape[0]
                 if not operation.by_unit:
                     bias["bias_index"] = parts.bias_index(PLAIN, operation)
-            case Apply() | ApplyNorm() | Drop() | Multiply():
-                if isinstance(operation, Apply) and not own:
+            case Apply() | Compute() | ApplyNorm() | Drop() | Multiply():
+                if isinstance(operation, Apply | Compute) and not own:
                     _add_part(made, "view", PLAIN.expression("View()"))
-                _add_part(made, *_part(operation, layout))
+                _add_part(made, *_part(operation, layout, functions))
                 own = isinstance(operation, ApplyNorm | Multiply) or (own and isinstance(operation, Drop))
             case Project() | Add():
                 pass
     if linear is None or bias:
         module = PLAIN.name(class_)(**bias, **made)
-    elif len(made) == 1 and isinstance(chain[-1], Apply):
+    elif len(made) == 1 and isinstance(chain[-1], Apply | Compute):
         (module,) = made.values()
     else:
         module = PLAIN.expression("nn.Sequential(OrderedDict(**made))", made=made)
@@ -236,11 +266,15 @@ def _add_part(made: dict[str, Expression], name: str, part: Expression) -> None:
     made[free] = part
 
 
-def _part(operation: Apply | ApplyNorm | Drop | Multiply, layout: Layout) -> tuple[str, Expression]:
+def _part(
+    operation: Apply | Compute | ApplyNorm | Drop | Multiply, layout: Layout, functions: Definitions
+) -> tuple[str, Expression]:
     """What a step of a layer is called in its module, and that part."""
     match operation:
         case Apply():
             return operation.activation.name, _activation(operation, layout)
+        case Compute():
+            return operation.function.name, _computed(operation, functions)
         case ApplyNorm():
             numbers = dict(operation.arguments)
             units = operation.output.units
@@ -253,12 +287,20 @@ def _part(operation: Apply | ApplyNorm | Drop | Multiply, layout: Layout) -> tup
             return "scale", PLAIN.expression("Scale(factor)", factor=operation.factor)
 
 
+def _computed(operation: Compute, functions: Definitions) -> Expression:
+    """A function as a module: PyTorch's own, or one that calls what the module defines."""
+    function, numbers = operation.function, operation.numbers
+    if (text := native(NATIVE, function, numbers)) is not None:
+        return PLAIN.expression(text, **dict(numbers))
+    name, (_, *parameters) = functions.defined(function, numbers)
+    given = {each.text: value for each, (_, value) in zip(parameters, numbers, strict=True)}
+    return PLAIN.expression("Elementwise(function, **given)", function=name, given=given)
+
+
 def _activation(operation: Apply, layout: Layout) -> Expression:
-    """An activation; what mixes units goes along the last dimension of the layer's shape."""
+    """An activation that mixes units: it goes along the last dimension of the layer's shape."""
     shape = operation.output.shape
     plain = parts.spelled(PLAIN, ACTIVATIONS, operation.activation.name, **dict(operation.arguments))
-    if operation.activation.derivative is not None:
-        return plain
     if layout == "units first":
         return PLAIN.expression("Softmax(shape)", shape=shape)
     if len(shape) == 1:

@@ -11,26 +11,24 @@ from ...dsl.walk import called_name, written
 from ...dsl.words import counted, suggest
 from .. import codes
 from ..names.arguments import bind
-from .tree import ARITHMETIC, FUNCTIONS, Argument, Number, Tree, apply, depth, is_condition, size, substituted
+from .function import Function
+from .tree import (
+    ARITHMETIC,
+    FUNCTIONS,
+    Argument,
+    Number,
+    Tree,
+    apply,
+    arguments_in,
+    depth,
+    is_condition,
+    size,
+    substituted,
+)
 
 # A tree is walked by recursion, and its derivative is longer than it is.
 DEPTH_LIMIT = 60
 SIZE_LIMIT = 500
-
-
-@record
-class Function:
-    """A function of the language: `value`, a tree in its `arguments`, and the derivative by the first.
-
-    `defaults` are the numbers that arguments are unless they are given. Where the spec declares no
-    derivative, that of the tree holds.
-    """
-
-    name: str
-    arguments: tuple[str, ...]
-    defaults: tuple[tuple[str, float], ...]
-    value: Tree
-    declared: Tree | None = None
 
 
 @record
@@ -155,3 +153,56 @@ class Reader:
                 fields = {"name": function.name, "argument": argument, "first": first}
                 raise fail(self.report, codes.NUMBER_WANTED, span, **fields)
         return apply("declared", values[first], value, substituted(function.declared, values))
+
+
+def read_function(
+    statement: syntax.FunctionStatement,
+    name: str,
+    report: Report,
+    reader: Reader,
+    number: Callable[[syntax.Expression], float],
+) -> Function:
+    """The function of a statement; `reader` reads what is no argument, `number` gives the defaults.
+
+    Raises `Failed` after recording a diagnostic.
+    """
+    arguments, defaults = _head(statement, report, number)
+
+    def named(reference: syntax.Reference) -> Tree:
+        parts = reference.name.parts
+        return (
+            Argument(str(parts[0])) if len(parts) == 1 and parts[0] in arguments else reader.name(reference)
+        )
+
+    inner = Reader(report, named, reader.function, reader.functions)
+    value, declared = inner.value(statement.value), None
+    for attribute in statement.attributes:
+        if attribute.name != "derivative" or attribute.operator != "=":
+            raise fail(report, codes.FUNCTION_ATTRIBUTE, attribute.span, name=attribute.name)
+        if declared is not None:
+            raise fail(report, codes.ARGUMENT_TWICE, attribute.span, name=attribute.name)
+        declared = inner.value(attribute.value)
+    read = {*arguments_in(value), *(arguments_in(declared) if declared is not None else ())}
+    for parameter in statement.parameters:
+        if parameter.name not in read:
+            what = f"argument of `{name}` called"
+            report.add(codes.UNUSED, parameter.span, what=what, name=parameter.name)
+    return Function(name, tuple(arguments), tuple(defaults.items()), value, declared)
+
+
+def _head(
+    statement: syntax.FunctionStatement, report: Report, number: Callable[[syntax.Expression], float]
+) -> tuple[list[str], dict[str, float]]:
+    """The names of a function's arguments, and the numbers that some have."""
+    arguments, defaults = list[str](), dict[str, float]()
+    for parameter in statement.parameters:
+        if parameter.name in arguments:
+            raise fail(report, codes.ARGUMENT_TWICE, parameter.span, name=parameter.name)
+        if parameter.default is not None and not arguments:
+            raise fail(report, codes.FIRST_ARGUMENT, parameter.span, name=parameter.name)
+        if parameter.default is None and defaults:
+            raise fail(report, codes.ARGUMENT_ORDER, parameter.span, name=parameter.name)
+        arguments.append(parameter.name)
+        if parameter.default is not None:
+            defaults[parameter.name] = number(parameter.default)
+    return arguments, defaults

@@ -147,7 +147,10 @@ def _product(factors: list[Tree]) -> Tree:
     if 0 in numbers:
         return ZERO
     constants: list[Tree] = [Number(abs(value)) for value in numbers if abs(value) != 1]
-    result = _chain([*constants, *others])
+    below = [
+        each for each in others if isinstance(each, Apply) and each.word == "/" and each.operands[0] == ONE
+    ]
+    result = _chain([*constants, *(each for each in others if each not in below), *below])
     if sum(value < 0 for value in numbers) % 2 == 0:
         return result
     return Number(-result.value) if isinstance(result, Number) else apply("negative", result)

@@ -18,6 +18,7 @@ from ..catalogue.activations import Activation
 from ..catalogue.losses import Penalty
 from ..catalogue.norms import Norm
 from ..edges.edge_set import EdgeSet, Indices, Shape
+from ..functions.function import Function, Numbers
 from .model import Data, DataFile, LossTerm, Start, UnitNames
 from .statement import Statements
 
@@ -119,6 +120,21 @@ class Apply:
 
 
 @record
+class Compute:
+    """output = function(input), element by element, with numbers for its other arguments."""
+
+    output: Value
+    input: Value
+    function: Function
+    numbers: Numbers
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """The values that are read."""
+        return (self.input,)
+
+
+@record
 class ApplyNorm:
     """output = norm(input) * weight + bias; a norm with running statistics uses them outside training."""
 
@@ -170,7 +186,7 @@ class Multiply:
         return (self.input,)
 
 
-Operation: TypeAlias = Project | Add | AddBias | Apply | ApplyNorm | Drop | Multiply
+Operation: TypeAlias = Project | Add | AddBias | Apply | Compute | ApplyNorm | Drop | Multiply
 
 
 @record

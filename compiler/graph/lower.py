@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ..edges.edge_set import Full, Shape
 from ..names.reserved import RESERVED
+from . import graph
 from .graph import (
     Add,
     AddBias,
@@ -21,7 +22,7 @@ from .graph import (
     WeightPenalty,
     parameters_of,
 )
-from .model import Activate, Bias, Connection, Dropout, Layer, Model, Normalise, Scale
+from .model import Activate, Bias, Compute, Connection, Dropout, Layer, Model, Normalise, Scale
 from .model import Operation as LayerOperation
 
 
@@ -112,6 +113,8 @@ def _step_name(operation: LayerOperation) -> str:
             return "sum"
         case Activate():
             return operation.activation.name
+        case Compute():
+            return operation.function.name
         case Normalise():
             return operation.norm.name
         case Dropout():
@@ -138,6 +141,8 @@ def _operation(operation: LayerOperation, layer: Layer, value: Value, output: Va
             return AddBias(output, value, bias, operation.index, operation.per)
         case Activate():
             return Apply(output, value, operation.activation, operation.arguments)
+        case Compute():
+            return graph.Compute(output, value, operation.function, operation.numbers)
         case Normalise():
             return _norm(operation, layer, value, output)
         case Dropout():

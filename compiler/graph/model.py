@@ -21,6 +21,7 @@ from ..catalogue.losses import Loss, Penalty
 from ..catalogue.norms import Norm
 from ..data.axis import Axis
 from ..edges.edge_set import EdgeSet, Indices, Shape
+from ..functions.function import Function, Numbers
 from ..names.sides import Side
 from .statement import Statements
 
@@ -61,6 +62,14 @@ class Activate:
 
 
 @record
+class Compute:
+    """A function of each unit's value, with the numbers of its other arguments."""
+
+    function: Function
+    numbers: Numbers
+
+
+@record
 class Normalise:
     """A norm with its numbers."""
 
@@ -82,7 +91,7 @@ class Scale:
     factor: float
 
 
-Operation: TypeAlias = Bias | Activate | Normalise | Dropout | Scale
+Operation: TypeAlias = Bias | Activate | Compute | Normalise | Dropout | Scale
 
 
 @record

@@ -26,6 +26,8 @@ def declare(statement: syntax.Statement, placed: Placed, known: Known) -> None:
             names.declare(name, "layer", placed)
         case syntax.EdgesStatement(name=name):
             names.declare(name, "edge set", placed)
+        case syntax.FunctionStatement(name=name):
+            names.declare(name, "function", placed)
         case syntax.ConnectStatement(name=name):
             names.declare(name, "connection", placed, connection_name(statement, placed, names))
         case _:

@@ -12,6 +12,7 @@ from ...dsl.records import record
 from ..data.axis import Axis
 from ..data.files import Files
 from ..edges.edge_set import Indices, Shape
+from ..functions.function import Function
 from ..graph.model import Connection
 from ..names.axes import Axes
 from ..names.names import Names, Placed
@@ -26,6 +27,7 @@ class Known:
 
     `shapes` and `side_axes` are those of inputs and layers; `shapeless` are the ones whose shape is being
     worked out, or has an error. `edge_ends` are the ends of named sets whose edges an expression counts.
+    `functions` are those that have been read, None where there is an error.
     `unbiased` are layers without a `bias`, which get one with the first connection that has weights.
     """
 
@@ -40,6 +42,9 @@ class Known:
     shapeless: set[str] = field(default_factory=set[str])
     edge_ends: dict[str, tuple[Indices, Indices]] = field(default_factory=dict[str, tuple[Indices, Indices]])
     unbiased: set[str] = field(default_factory=set[str])
+    functions: dict[str, Function | None] = field(default_factory=dict[str, "Function | None"])
+    functions_being_read: list[str] = field(default_factory=list[str])
+    functions_used: set[str] = field(default_factory=set[str])
     connecting: dict[str, Connecting] = field(default_factory=dict[str, Connecting])
 
     def own(self, name: syntax.Name, placed: Placed) -> str:

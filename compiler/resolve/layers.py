@@ -24,7 +24,7 @@ def read_layer(statement: syntax.LayerStatement, placed: Placed, known: Known) -
     found: list[tuple[Operation, Span]] = []
     for node in statement.operations:
         try:
-            operation = resolve_operation(node, side, known.sets, placed.variables)
+            operation = resolve_operation(node, side, known, placed.variables)
         except Failed:
             continue
         if operation is not None:

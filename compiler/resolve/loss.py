@@ -12,7 +12,10 @@ from ...dsl.walk import called_name, name_of
 from ...dsl.words import suggest
 from .. import codes
 from ..catalogue.losses import LOSSES, PENALTIES
-from ..graph.model import Activate, Dropout, Layer, LossTerm, PenaltyTerm
+from ..functions.function import Function
+from ..functions.tree import Apply as FunctionTree
+from ..functions.tree import Argument
+from ..graph.model import Activate, Compute, Dropout, Layer, LossTerm, PenaltyTerm
 from ..names.arguments import bind
 from ..names.evaluate import FLOAT32_MAX, FUNCTIONS
 from ..names.names import Placed
@@ -160,7 +163,11 @@ _SQUASHES = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
 
 def _refuse_squashed(name: str, layer: Layer, argument: syntax.Argument, known: Known) -> None:
     last = next((op for op in reversed(layer.operations) if not isinstance(op, Dropout)), None)
-    if isinstance(last, Activate) and last.activation.name == _SQUASHES.get(name):
+    squash = _SQUASHES.get(name)
+    applied = (isinstance(last, Activate) and last.activation.name == squash) or (
+        isinstance(last, Compute) and _is_word(last.function, squash)
+    )
+    if applied:
         raise fail(
             known.names.report,
             codes.SQUASHED_TWICE,
@@ -170,6 +177,11 @@ def _refuse_squashed(name: str, layer: Layer, argument: syntax.Argument, known: 
             layer=layer.name,
             others=(Label(layer.span, f"its last operation is `{_SQUASHES[name]}`"),),
         )
+
+
+def _is_word(function: Function, word: str | None) -> bool:
+    """Whether a function is nothing but a word of the language, whatever it is called."""
+    return function.value == FunctionTree(word or "", (Argument(function.first),))
 
 
 def _penalties(

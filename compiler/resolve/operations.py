@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -14,39 +15,28 @@ from .. import codes
 from ..catalogue.activations import ACTIVATIONS
 from ..catalogue.norms import NORMS
 from ..edges.edge_set import Shape
-from ..graph.model import Activate, Bias, Dropout, Given, Normalise, Operation, Scale
+from ..functions.function import Function, sampled
+from ..graph.model import Activate, Bias, Compute, Dropout, Given, Normalise, Operation, Scale
 from ..names.arguments import Bound, bind
 from ..names.axes import file_name
 from ..names.evaluate import FLOAT32_MAX
 from ..names.sides import Side
 from ..sets.resolver import SetResolver
 from ..sets.rules.rule import Sides
+from .functions import function_names, function_of
+from .known import Known
 
 # Operations of the language that this version does not have.
-LATER = frozenset(
-    [
-        "elu",
-        "selu",
-        "silu",
-        "mish",
-        "hard_sigmoid",
-        "hard_tanh",
-        "softsign",
-        "log_softmax",
-        "prelu",
-        "exp",
-        "rms_norm",
-    ]
-)
+LATER = frozenset(["log_softmax", "prelu", "rms_norm"])
 
 _ALSO = ("bias", "dropout", "scale")
 
 
 def resolve_operation(
-    node: syntax.Reference | syntax.Call, side: Side, sets: SetResolver, variables: Mapping[str, int]
+    node: syntax.Reference | syntax.Call, side: Side, known: Known, variables: Mapping[str, int]
 ) -> Operation | None:
     """One operation of a layer; None for `bias(off)`. Raises `Failed` after recording a diagnostic."""
-    report = sets.names.report
+    report, sets = known.report, known.sets
     name = name_of(report, node)
     if name == "bias":
         return _bias(node, side, sets, variables)
@@ -65,9 +55,11 @@ def resolve_operation(
         return Activate(entry, _numbers(node, dict(entry.parameters), sets, variables))
     if name in LATER:
         raise fail(report, codes.NOT_YET, node.span, what=f"the operation `{name}`")
-    known = [*_ALSO, *NORMS, *ACTIVATIONS]
-    guess = suggest(name, known)
-    help = f"did you mean `{guess}`?" if guess else "operations are " + ", ".join(f"`{n}`" for n in known)
+    if (function := function_of(name, known)) is not None:
+        return _compute(function, node, sets, variables)
+    names = [*_ALSO, *NORMS, *ACTIVATIONS, *function_names(known)]
+    guess = suggest(name, names)
+    help = f"did you mean `{guess}`?" if guess else "operations are " + ", ".join(f"`{n}`" for n in names)
     raise fail(report, codes.UNKNOWN_OPERATION, node.span, name=name, help=help)
 
 
@@ -106,6 +98,24 @@ def _numbers(
         (key, _number(key, bound, sets, variables) if key in bound else default)
         for key, default in defaults.items()
     )
+
+
+def _compute(
+    function: Function, node: syntax.Expression, sets: SetResolver, variables: Mapping[str, int]
+) -> Compute:
+    """A function of each unit's value, with numbers for all arguments but the first."""
+    report, defaults = sets.names.report, dict(function.defaults)
+    bound = bind(report, node, function.arguments[1:], later=("per",))
+    for argument in function.arguments[1:]:
+        if argument not in defaults:
+            _required(report, node, bound, argument)
+    numbers = tuple(
+        (key, _number(key, bound, sets, variables) if key in bound else defaults[key])
+        for key in function.arguments[1:]
+    )
+    if not any(map(math.isfinite, sampled(function, numbers))):
+        raise fail(report, codes.NOWHERE_FINITE, node.span, name=function.name)
+    return Compute(function, numbers)
 
 
 def _bias(

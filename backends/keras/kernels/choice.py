@@ -22,3 +22,31 @@ def sloped(x, value, slope):
     at = keras.ops.stop_gradient(x)
     step = keras.ops.where(keras.ops.isfinite(at), x - at, keras.ops.zeros_like(x))
     return value(at) + slope(at + step / 2) * step
+
+
+class Elementwise(keras.layers.Layer):
+    """Applies a function to each unit, with numbers for its other arguments."""
+
+    def __init__(self, function, numbers=None, **kwargs):
+        super().__init__(**kwargs)
+        self.function = function
+        self.numbers = dict(numbers or {})
+
+    def call(self, x):
+        """Any shape -> the same shape."""
+        return self.function(x, **self.numbers)
+
+    def compute_output_shape(self, input_shape):
+        """The same shape."""
+        return input_shape
+
+    def get_config(self):
+        """The arguments of the constructor."""
+        function = keras.saving.serialize_keras_object(self.function)
+        return {**super().get_config(), "function": function, "numbers": self.numbers}
+
+    @classmethod
+    def from_config(cls, config):
+        """The layer of what `get_config` gave; the function is found by its registered name."""
+        function = keras.saving.deserialize_keras_object(config["function"])
+        return cls(**{**config, "function": function})

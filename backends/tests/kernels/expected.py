@@ -26,7 +26,8 @@ class Expected:
     Where nothing is compared, the tests have a loss of their own: the sum of all entries of the outputs, each
     times a number drawn, and the spec's penalties. `cotangents` are the names of these numbers by output.
 
-    `digests` are those of units by input or layer, `batch` is the size that kernels were chosen for.
+    `digests` are those of units by input or layer, `batch` is the size that kernels were chosen for. There is
+    a `surrogate` where a derivative is another one than the function's: declared, or stopped.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Expected:
     stored: dict[str, np.ndarray]
     start: Callable[[int], dict[str, np.ndarray]]
     reference: Callable[..., Any]
+    surrogate: bool = False
 
     @property
     def size(self) -> int:

@@ -230,6 +230,8 @@ def check_torch_derivatives(expected: Expected, model: TorchModel) -> None:
         forward = sum(part.sum() for part in parts)
         message = "torch: reverse mode is not the adjoint of forward mode: are layers detached?"
         assert abs(slope - forward) <= 1e-9 * max(1.0, size), message
+        if expected.surrogate:
+            return  # the gradient's differences are not what its own derivative is declared to be
         second = torch.autograd.grad(slope, list(moved.values()), materialize_grads=True)
         step = smooth_step(expected, parameters, data, direction)
         ends = {shift: gradient(shift)[1] for shift in (step, -step, step / 2, -step / 2)}

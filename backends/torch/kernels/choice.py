@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def smaller(a: Tensor, b: Tensor | float) -> Tensor:
@@ -25,3 +25,20 @@ def sloped(x: Tensor, value: Callable[[Tensor], Tensor], slope: Callable[[Tensor
     at = x.detach()
     step = (x - at).nan_to_num(0.0, 0.0, 0.0)
     return value(at) + slope(at + step / 2) * step
+
+
+class Elementwise(nn.Module):
+    """Applies a function to each unit, with numbers for its other arguments."""
+
+    def __init__(self, function: Callable[..., Tensor], /, **numbers: float) -> None:
+        super().__init__()
+        self.function = function
+        self.numbers = numbers
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape -> the same shape."""
+        return self.function(x, **self.numbers)
+
+    def extra_repr(self) -> str:
+        """Say the function and the numbers."""
+        return ", ".join([self.function.__name__, *(f"{name}={n:g}" for name, n in self.numbers.items())])
