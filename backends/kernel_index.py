@@ -111,6 +111,9 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
     'torch/kernels/masked.py': (83642865, (
         ('MaskedProjection', 12, 78, ('EdgeWeights', 'Tensor', 'bool', 'check_edges', 'dtype', 'empty', 'int', 'matrix', 'np', 'onto', 'place', 'product_onto', 'self', 'shape', 'source', 'sums', 'super', 'target', 'torch', 'trainable', 'tuple', 'units_first', 'weight', 'weighted', 'x'), ('EdgeWeights',), (('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
     )),
+    'torch/kernels/soft_cross_entropy.py': (1538311449, (
+        ('soft_cross_entropy', 11, 20, ('F', 'Sequence', 'Tensor', 'codes', 'float', 'logits', 'losses', 'smoothing', 'weight', 'weights'), (), (('F', 'import torch.nn.functional as F'), ('Sequence', 'from collections.abc import Sequence'), ('Tensor', 'from torch import Tensor'))),
+    )),
     'torch/kernels/units.py': (1738089802, (
         ('hold_units', 14, 27, ('Any', 'Mapping', 'dict', 'digest', 'digest_of', 'digests', 'getattr', 'hasattr', 'model', 'name', 'nn', 'refuse_other_units', 'save_units', 'str', 'torch'), (), (('Any', 'from typing import Any'), ('Mapping', 'from collections.abc import Mapping'), ('nn', 'from torch import nn'), ('torch', 'import torch'))),
         ('save_units', 30, 33, ('Any', 'Tensor', 'dict', 'getattr', 'module', 'name', 'object', 'prefix', 'state_dict', 'str'), (), (('Any', 'from typing import Any'), ('Tensor', 'from torch import Tensor'))),
@@ -188,6 +191,10 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('Gelu', 14, 24, ('Any', 'error_function', 'input_shape', 'keras', 'math', 'x'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('math', 'import math'))),
         ('GeluTanh', 27, 37, ('Any', 'input_shape', 'keras', 'math', 'share', 'x'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('math', 'import math'))),
     )),
+    'keras/kernels/losses.py': (1172890570, (
+        ('soft_cross_entropy', 8, 19, ('Any', 'classes', 'codes', 'keras', 'logits', 'q', 'smoothing', 'weights'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('cosine', 22, 29, ('Any', 'axes', 'direction', 'keras', 'square', 't', 'x', 'y'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+    )),
     'keras/kernels/masked.py': (1225655308, (
         ('MatrixPlaces', 15, 39, ('Any', 'flat', 'keras', 'matrix', 'n_source', 'n_target', 'np', 'places', 'self', 'shape', 'source', 'target', 'weight'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
         ('MaskedProjection', 42, 90, ('ClassVar', 'ListedEdges', 'MatrixPlaces', 'ValueError', 'dtype', 'gradients', 'keras', 'living', 'matrix', 'of_weight', 'of_x', 'places', 'self', 'source', 'target', 'upstream', 'weakref', 'weight', 'x'), ('ListedEdges',), (('ClassVar', 'from typing import ClassVar'), ('keras', 'import keras'), ('weakref', 'import weakref'))),
@@ -229,10 +236,17 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('project_back', 39, 45, ('d', 'int', 'np', 'order', 'project', 'source', 'sources', 'target', 'turned', 'weight'), (), (('np', 'import numpy as np'),)),
         ('project_weight', 48, 55, ('d', 'd_first', 'first', 'gradient', 'last', 'len', 'max', 'np', 'pairs', 'segments', 'source', 'target', 'x', 'x_first'), (), (('np', 'import numpy as np'),)),
     )),
-    'numpy/kernels/losses.py': (730102337, (
-        ('log_softmax', 8, 11, ('np', 'shifted', 'x'), (), (('np', 'import numpy as np'),)),
-        ('cross_entropy', 14, 16, ('codes', 'log_softmax', 'logits', 'np'), (), (('np', 'import numpy as np'),)),
-        ('cross_entropy_gradient', 19, 24, ('codes', 'd', 'log_softmax', 'logits', 'np', 'picked'), (), (('np', 'import numpy as np'),)),
+    'numpy/kernels/losses.py': (3437921933, (
+        ('log_softmax', 10, 13, ('np', 'shifted', 'x'), (), (('np', 'import numpy as np'),)),
+        ('cross_entropy', 16, 18, ('codes', 'log_softmax', 'logits', 'np'), (), (('np', 'import numpy as np'),)),
+        ('cross_entropy_gradient', 21, 26, ('codes', 'd', 'log_softmax', 'logits', 'np', 'picked'), (), (('np', 'import numpy as np'),)),
+        ('soft_cross_entropy', 29, 37, ('Sequence', 'codes', 'float', 'log_softmax', 'logits', 'np', 'q', 'smoothing', 'soft_codes', 'weights'), (), (('Sequence', 'from collections.abc import Sequence'), ('np', 'import numpy as np'))),
+        ('soft_cross_entropy_gradient', 40, 45, ('Sequence', 'codes', 'float', 'log_softmax', 'logits', 'np', 'q', 'smoothing', 'soft_codes', 'weights'), (), (('Sequence', 'from collections.abc import Sequence'), ('np', 'import numpy as np'))),
+        ('soft_codes', 48, 54, ('Sequence', 'codes', 'float', 'logits', 'np', 'q', 'smoothing', 'weights'), (), (('Sequence', 'from collections.abc import Sequence'), ('np', 'import numpy as np'))),
+        ('cosine', 57, 59, ('cosines', 'np', 't', 'y'), (), (('np', 'import numpy as np'),)),
+        ('cosines', 62, 64, ('direction', 'np', 't', 'y'), (), (('np', 'import numpy as np'),)),
+        ('direction', 67, 70, ('len', 'np', 'x'), (), (('np', 'import numpy as np'),)),
+        ('cosine_gradient', 73, 77, ('along', 'cosines', 'direction', 'len', 'norm', 'np', 't', 'y'), (), (('np', 'import numpy as np'),)),
     )),
     'numpy/kernels/norms.py': (1726527055, (
         ('batch_norm', 8, 35, ('ValueError', 'bool', 'dict', 'eps', 'float', 'len', 'mean', 'momentum', 'name', 'new_mean', 'new_var', 'np', 'parameters', 'running_mean', 'running_var', 'std', 'str', 'training', 'tuple', 'unbiased', 'var', 'x', 'x_hat'), (), (('np', 'import numpy as np'),)),
@@ -340,7 +354,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('adam', 51, 78, ('Any', 'Expected', '_', 'adam_direction', 'arrays', 'data', 'dict', 'expected', 'first', 'float', 'gradient', 'gradients', 'int', 'largest', 'max', 'model', 'name', 'noise', 'np', 'p', 'range', 'rate', 'second', 'start', 'step', 'steps', 'str'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
         ('adam_direction', 81, 90, ('corrected', 'first', 'framework', 'int', 'np', 'root', 'second', 'step', 'str'), (), (('np', 'import numpy as np'),)),
     )),
-    'tests/kernels/plain.py': (1926556758, (
+    'tests/kernels/plain.py': (2180658086, (
         ('weighted_sum', 19, 35, ('around', 'carried', 'int', 'len', 'list', 'np', 'row', 'rows', 'sample', 'source', 'target', 'targets', 'total', 'weight', 'x'), (), (('np', 'import numpy as np'),)),
         ('biases', 38, 40, ('bias', 'index', 'len', 'np'), (), (('np', 'import numpy as np'),)),
         ('normalised', 46, 55, ('around', 'axis', 'centred', 'eps', 'float', 'int', 'np', 'variance', 'x'), (), (('np', 'import numpy as np'),)),
@@ -362,9 +376,11 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('mse', 172, 174, ('np', 't', 'y'), (), (('np', 'import numpy as np'),)),
         ('squared_error', 177, 179, ('len', 'np', 't', 'y'), (), (('np', 'import numpy as np'),)),
         ('mae', 182, 184, ('magnitude', 'np', 't', 'y'), (), (('np', 'import numpy as np'),)),
-        ('l1', 187, 189, ('magnitude', 'np', 'w'), (), (('np', 'import numpy as np'),)),
-        ('l2', 192, 194, ('np', 'w'), (), (('np', 'import numpy as np'),)),
-        ('magnitude', 197, 199, ('np', 'x'), (), (('np', 'import numpy as np'),)),
+        ('soft_cross_entropy', 187, 196, ('Sequence', 'classes', 'float', 'logarithms', 'np', 'q', 'shifted', 'smoothing', 't', 'weights', 'y'), (), (('Sequence', 'from collections.abc import Sequence'), ('np', 'import numpy as np'))),
+        ('cosine', 199, 203, ('len', 'lengths', 'np', 't', 'y'), (), (('np', 'import numpy as np'),)),
+        ('l1', 206, 208, ('magnitude', 'np', 'w'), (), (('np', 'import numpy as np'),)),
+        ('l2', 211, 213, ('np', 'w'), (), (('np', 'import numpy as np'),)),
+        ('magnitude', 216, 218, ('np', 'x'), (), (('np', 'import numpy as np'),)),
     )),
     'tests/kernels/points.py': (1866579190, (
         ('Outcome', 17, 30, ('along', 'dataclass', 'dict', 'float', 'kinks', 'list', 'loss', 'np', 'running', 'slopes', 'str', 'values'), (), (('dataclass', 'from dataclasses import dataclass'), ('np', 'import numpy as np'))),

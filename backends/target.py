@@ -21,6 +21,8 @@ import numpy as np
 
 from ..compiler.edges.edge_set import Diagonal, Full, Listed, Product, Shape, Shifted
 from ..compiler.edges.structure import described
+from ..compiler.functions.tree import Apply as Word
+from ..compiler.functions.tree import Argument, Number, Tree
 from ..compiler.graph.graph import (
     Add,
     AddBias,
@@ -34,9 +36,10 @@ from ..compiler.graph.graph import (
     Project,
     Value,
 )
+from ..compiler.graph.model import ExpressionTerm, LossTerm
 from ..compiler.plan.plan import Plan
 from ..dsl.records import record
-from .source import Name, flat, scaled
+from .source import Binary, Expression, Name, Unary, flat, node, scaled
 
 Context: TypeAlias = Mapping[str, object]
 
@@ -171,13 +174,45 @@ def summary(plan: Plan) -> tuple[str, ...]:
         if steps:
             lines[-1] += " : " + ", ".join(steps)
     lines.append("output " + ", ".join(graph.outputs))
-    terms = [(t.coefficient, f"{t.loss.name}({t.prediction}, {t.target})") for t in graph.losses]
+    terms = [(t.coefficient, _loss_text(t)) for t in graph.losses]
     terms += [(p.coefficient, f"{p.penalty.name}({p.parameter})") for p in graph.penalties]
     for at, (coefficient, term) in enumerate(terms):
         minus = coefficient < 0
         head = f"loss {'-' * minus}" if at == 0 else f"    {'-' if minus else '+'} "
         lines.append(head + flat(scaled(abs(coefficient), Name(term))))
     return tuple(lines)
+
+
+def _loss_text(term: LossTerm | ExpressionTerm) -> str:
+    """A term of the loss, without its coefficient."""
+    if isinstance(term, LossTerm):
+        given = [("smoothing", 0.0), ("weights", None)]
+        numbers = "".join(f", {n} = {_numbers_text(v)}" for n, v in term.arguments if (n, v) not in given)
+        return f"{term.loss.called or term.loss.name}({term.prediction}, {term.target}{numbers})"
+    return term.name or f"{term.pool}({flat(_in_words(term.value))})"
+
+
+def _numbers_text(value: float | tuple[float, ...] | None) -> str:
+    return f"[{', '.join(f'{each:g}' for each in value)}]" if isinstance(value, tuple) else f"{value:g}"
+
+
+def _in_words(tree: Tree) -> Expression:
+    """A tree in the words of the language."""
+    match tree:
+        case Number(value):
+            return node(value)
+        case Argument(name):
+            return Name(name)
+        case Word("negative", (operand,)):
+            return Unary("-", _in_words(operand))
+        case Word("not", (operand,)):
+            return Unary("not ", _in_words(operand))
+        case Word(word, (a, b)) if not word.isalpha() or word in ("and", "or"):
+            return Binary(_in_words(a), word, _in_words(b))
+        case Word("declared", (_, value, _)):
+            return _in_words(value)
+        case Word(word, operands):
+            return Name(word)(*map(_in_words, operands))
 
 
 def chain_of(graph: Graph, layer: Value) -> tuple[Operation, ...]:

@@ -7,10 +7,13 @@ that it reads, and the model computes it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
+from ...compiler.functions.guard import guarded
 from ...compiler.graph.graph import Graph
-from ...compiler.graph.model import LossTerm
+from ...compiler.graph.model import ExpressionTerm, LossTerm
 from ...dsl.records import record
+from ..functions import KERAS, Writer
 from ..parts import spelled
 from ..source import (
     Assign,
@@ -24,7 +27,7 @@ from ..source import (
     scaled,
 )
 from ..target import loss_arguments
-from .spelling import LOSSES, POOLED, VOCABULARY
+from .spelling import LOSSES, OF_SAMPLES, POOLED, VOCABULARY
 
 
 @record
@@ -51,7 +54,9 @@ def is_own_loss(graph: Graph) -> bool:
     """Whether the loss is more than each output of some beside a target of its own."""
     compared: dict[str, set[str]] = {}
     for term in graph.losses:
-        compared.setdefault(term.prediction, set()).add(term.target)
+        if len(term.layers) > 1 or len(term.data) != 1:
+            return True
+        compared.setdefault(term.layers[0], set()).add(term.data[0])
     return any(output not in graph.outputs or len(targets) > 1 for output, targets in compared.items())
 
 
@@ -62,13 +67,13 @@ def kept_layers(graph: Graph) -> tuple[str, ...]:
 
 def loss_functions(graph: Graph) -> list[LossFunction]:
     """A function for every output that the loss reads: `loss` alone, or one that has the output's name."""
-    compared: dict[str, list[LossTerm]] = {}
+    compared: dict[str, list[LossTerm | ExpressionTerm]] = {}
     for term in graph.losses:
-        compared.setdefault(term.prediction, []).append(term)
+        compared.setdefault(term.layers[0], []).append(term)
     scope, losses = Scope(VOCABULARY, frozenset()), list[LossFunction]()
     for output, terms in compared.items():
         name = scope.new(f"{output}_loss") if len(compared) > 1 else scope.name("loss")
-        losses.append(LossFunction(name, output, terms[0].target, _loss_body(graph, terms)))
+        losses.append(LossFunction(name, output, terms[0].data[0], _loss_body(graph, terms)))
     return losses
 
 
@@ -76,16 +81,19 @@ def own_loss(graph: Graph) -> OwnLoss:
     """The loss as a function of layers, inputs and targets."""
     reads = loss_arguments(graph)
     scope, targets = Scope(VOCABULARY, frozenset(reads)), {data.name for data in graph.targets}
-    tensors = tuple(Parameter(scope.user(name)) for name in reads)
-    compared = {name: graph.value(name).shape for name in graph.compared}
-    taken = {term.target: compared[term.prediction] for term in graph.losses if not term.loss.codes}
+    names: dict[str, Expression] = {name: scope.user(name) for name in reads}
+    shapes = {name: graph.value(name).shape for name in graph.compared}
+    for term in graph.losses:
+        if not _is_coded(term):
+            shapes |= dict.fromkeys(term.data, graph.value(term.layers[0]).shape)
     given = [
-        scope.expression("(name, x.shape, shape)", name=name, x=scope.user(name), shape=shape)
-        for name, shape in {**compared, **taken}.items()
+        scope.expression("(name, x.shape, shape)", name=name, x=names[name], shape=shape)
+        for name, shape in shapes.items()
     ]
     checks = list(scope.statements("batch_of([*given])", given=given))
-    terms = [_Compared(term, scope.user(term.prediction), scope.user(term.target)) for term in graph.losses]
+    terms = [_Read(term, names) for term in graph.losses]
     body = (*checks, *_coded(scope, graph, terms), *_by_sample(scope, graph, terms))
+    tensors = tuple(Parameter(scope.user(name)) for name in reads)
     said = (
         "The loss of the network above, one value a sample, of layers and of what they are compared with.\n\n"
         "The model takes the mean of it; penalties of weights are `model.losses`, which the model adds."
@@ -95,67 +103,84 @@ def own_loss(graph: Graph) -> OwnLoss:
 
 
 @record(frozen=False)
-class _Compared:
-    """A term, and what it compares by that name in code."""
+class _Read:
+    """A term, and what it reads by name."""
 
-    term: LossTerm
-    y: Expression
-    t: Expression
+    term: LossTerm | ExpressionTerm
+    names: dict[str, Expression]
 
 
-def _loss_body(graph: Graph, terms: Sequence[LossTerm]) -> tuple[Statement, ...]:
+def _is_coded(term: LossTerm | ExpressionTerm) -> TypeGuard[LossTerm]:
+    return isinstance(term, LossTerm) and term.loss.codes
+
+
+def _loss_body(graph: Graph, terms: Sequence[LossTerm | ExpressionTerm]) -> tuple[Statement, ...]:
     """The loss of one output, a value a sample, so that Keras can weight samples."""
-    scope, value = Scope(VOCABULARY, frozenset()), graph.value(terms[0].prediction)
-    codes = terms[0].loss.codes
+    scope, value, target = Scope(VOCABULARY, frozenset()), graph.value(terms[0].layers[0]), terms[0].data[0]
+    codes = _is_coded(terms[0])
     checks = scope.statements(
         "codes, logits = coded(output, y_pred, target, y_true, shape)"
         if codes
         else "check_compared(output, y_pred, target, y_true, shape)",
         output=value.name,
-        target=terms[0].target,
+        target=target,
         shape=value.shape,
     )
     y, t = map(scope.name, ("logits", "codes") if codes else ("y_pred", "y_true"))
-    return (*checks, *_by_sample(scope, graph, [_Compared(term, y, t) for term in terms]))
+    return (*checks, *_by_sample(scope, graph, [_Read(term, {value.name: y, target: t}) for term in terms]))
 
 
-def _coded(scope: Scope, graph: Graph, terms: Sequence[_Compared]) -> list[Statement]:
+def _coded(scope: Scope, graph: Graph, terms: Sequence[_Read]) -> list[Statement]:
     """Statements that check class codes, one for each pair that is compared; terms get what these give."""
-    lines, made = list[Statement](), dict[tuple[str, str], tuple[Name, Name]]()
+    lines, made = list[Statement](), dict[tuple[str, str], dict[str, Expression]]()
     for each in terms:
-        if not each.term.loss.codes:
+        if not _is_coded(each.term):
             continue
         y, t = pair = each.term.prediction, each.term.target
         if pair not in made:
-            made[pair] = scope.new(f"{y}_logits"), scope.new(f"{t}_codes")
+            logits, codes = scope.new(f"{y}_logits"), scope.new(f"{t}_codes")
+            made[pair] = {y: logits, t: codes}
             lines += scope.statements(
                 "codes, logits = coded(prediction, y, target, t, shape)",
-                codes=made[pair][1],
-                logits=made[pair][0],
+                codes=codes,
+                logits=logits,
                 prediction=y,
-                y=each.y,
+                y=each.names[y],
                 target=t,
-                t=each.t,
+                t=each.names[t],
                 shape=graph.value(y).shape,
             )
-        each.y, each.t = made[pair]
+        each.names = made[pair]
     return lines
 
 
-def _by_sample(scope: Scope, graph: Graph, terms: Sequence[_Compared]) -> list[Statement]:
+def _by_sample(scope: Scope, graph: Graph, terms: Sequence[_Read]) -> list[Statement]:
     """Statements that return the sum of terms, one value a sample."""
     lines, terms_by_sample = list[Statement](), list[Expression]()
-    for at, compared in enumerate(terms):
-        term = compared.term
-        rank = len(graph.value(term.prediction).shape) - term.loss.codes
-        each = spelled(scope, LOSSES, term.loss.name, y=compared.y, t=compared.t)
+    for at, read in enumerate(terms):
+        term = read.term
+        name, pool, rank, each = _by_unit(scope, graph, read)
         if rank:
-            pool = scope.expression("keras.ops").get(POOLED.get(term.loss.name, "mean"))
-            each = pool(each, axis=-1 if rank == 1 else tuple(range(-rank, 0)))
+            each = scope.expression("keras.ops").get(pool)(
+                each, axis=-1 if rank == 1 else tuple(range(-rank, 0))
+            )
         if len(terms) > 1 or term.coefficient != 1:
             # What functions of Keras return has no type, so that checkers would take it for None.
-            name = scope.new(f"{term.loss.name}_{at}") if len(terms) > 1 else scope.name("each")
-            lines.append(Assign(name, each, annotation=scope.name("Any")))
-            each = name
+            local = scope.new(f"{name}_{at}") if len(terms) > 1 else scope.name("each")
+            lines.append(Assign(local, each, annotation=scope.name("Any")))
+            each = local
         terms_by_sample.append(scaled(term.coefficient, each))
     return [*lines, *returned_sum(terms_by_sample, scope.name("total"))]
+
+
+def _by_unit(scope: Scope, graph: Graph, read: _Read) -> tuple[str, str, int, Expression]:
+    """A term's name, what it takes over units, of how many dimensions, and its value for each unit."""
+    term, names = read.term, read.names
+    if isinstance(term, ExpressionTerm):
+        each = Writer(scope, KERAS, names, tuple(names)).value(guarded(term.value))
+        return term.name.partition("(")[0] or term.pool, term.pool, len(term.shape), each
+    rank = len(graph.value(term.prediction).shape) - term.loss.codes
+    axes = tuple(range(-rank, 0))
+    holes = {"y": names[term.prediction], "t": names[term.target], "axes": axes, **dict(term.arguments)}
+    each, rank = spelled(scope, LOSSES, term.loss.name, **holes), rank * (term.loss.name not in OF_SAMPLES)
+    return term.loss.name, POOLED.get(term.loss.name, "mean"), rank, each

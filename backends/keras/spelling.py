@@ -43,6 +43,8 @@ PROJECTIONS: dict[KernelName, str] = {
 # A value per unit, or code, of a prediction `y` and a target `t`; the mean over what is left comes after.
 LOSSES: dict[str, str] = {
     "cross_entropy": "keras.ops.sparse_categorical_crossentropy(t, y, from_logits=True)",
+    "soft_cross_entropy": "soft_cross_entropy(t, y, smoothing, weights)",
+    "cosine": "cosine(y, t, axes)",
     "binary_cross_entropy": "keras.ops.binary_crossentropy(t, y, from_logits=True)",
     "mse": "keras.ops.square(y - t)",
     "squared_error": "keras.ops.square(y - t)",
@@ -51,6 +53,8 @@ LOSSES: dict[str, str] = {
 
 # How a loss by unit becomes one by sample; Keras takes the mean over samples.
 POOLED = {"squared_error": "sum"}
+# Losses that are by sample already.
+OF_SAMPLES = frozenset(["cosine"])
 
 # Keywords of `Penalty`.
 PENALTIES = {"l1": "l1", "l2": "l2"}

@@ -11,6 +11,9 @@ from dataclasses import field
 from typing import TypeAlias
 
 from ...compiler.edges.edge_set import Full
+from ...compiler.functions.derive import derivative
+from ...compiler.functions.guard import guarded
+from ...compiler.functions.tree import ZERO
 from ...compiler.graph.graph import (
     AddBias,
     Apply,
@@ -23,9 +26,11 @@ from ...compiler.graph.graph import (
     Project,
     Value,
 )
+from ...compiler.graph.model import ExpressionTerm
 from ...dsl.records import record
+from ..functions import NUMPY, Writer
 from ..parts import bias_index, stored_edges
-from ..source import Assign, Comment, Expression, Name, Statement, scaled, sum_of, times
+from ..source import Assign, Binary, Comment, Expression, Name, Statement, scaled, sum_of, times
 from ..target import is_identity, is_sparse
 from .module import Module, flattened, shaped, weight
 
@@ -89,10 +94,31 @@ def _sources(module: Module) -> dict[str, dict[str, None]]:
 def _losses(module: Module) -> Iterator[Share]:
     """What predictions get of the terms of the loss."""
     for term in module.graph.losses:
+        if isinstance(term, ExpressionTerm):
+            yield from _expression(module, term)
+            continue
         value = module.graph.value(term.prediction)
         y, target = module.step(value), module.target(term.target)
-        slope = module.scope.expression(term.loss.derivative, y=shaped(y, value), t=target)
+        slope = module.scope.expression(
+            term.loss.derivative, y=shaped(y, value), t=target, **dict(term.arguments)
+        )
         d = scaled(term.coefficient * term.loss.factor, slope)
+        yield value, d if len(value.shape) == 1 else d.get("reshape")(y.get("shape"))
+
+
+def _expression(module: Module, term: ExpressionTerm) -> Iterator[Share]:
+    """What the layers get of a term that is an expression: its derivative by each."""
+    layers = {name: module.graph.value(name) for name in term.layers}
+    names = {name: shaped(module.step(value), value) for name, value in layers.items()}
+    names |= {name: module.target(name) for name in term.data}
+    writer = Writer(module.scope, NUMPY, names, tuple(names))
+    for name, value in layers.items():
+        slope = derivative(term.value, name)
+        if slope == ZERO:
+            continue
+        y = module.step(value)
+        count = module.scope.expression("y.size" if term.pool == "mean" else "len(y)", y=y)
+        d = Binary(scaled(term.coefficient, writer.value(guarded(slope))), "/", count)
         yield value, d if len(value.shape) == 1 else d.get("reshape")(y.get("shape"))
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
+from ...compiler.functions.guard import guarded
+from ...compiler.graph.model import ExpressionTerm
+from ..functions import NUMPY, Writer
 from ..parts import loading
 from ..source import (
     Assign,
@@ -85,8 +88,17 @@ def loss(module: Module) -> tuple[Function, ...]:
     graph, scope = module.graph, module.scope
     parameters, terms = scope.name("parameters"), list[Expression]()
     for term in graph.losses:
+        if isinstance(term, ExpressionTerm):
+            names = {name: module.local[name] for name in (*term.layers, *term.data)}
+            each = Writer(scope, NUMPY, names, tuple(names)).value(guarded(term.value))
+            text = "np.mean(each)" if term.pool == "mean" else "np.sum(each) / len(y)"
+            pooled = scope.expression(text, each=each, y=names[term.layers[0]])
+            terms.append(scaled(term.coefficient, pooled))
+            continue
         y, t = module.local[term.prediction], module.local[term.target]
-        terms.append(scaled(term.coefficient, scope.expression(term.loss.formula, y=y, t=t)))
+        terms.append(
+            scaled(term.coefficient, scope.expression(term.loss.formula, y=y, t=t, **dict(term.arguments)))
+        )
     for each in graph.penalties:
         w = parameters.at(each.parameter)
         terms.append(scaled(each.coefficient, scope.expression(each.penalty.formula, w=w)))

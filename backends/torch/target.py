@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from ...compiler.edges.edge_set import Full
+from ...compiler.functions.guard import guarded
 from ...compiler.graph.graph import (
     Add,
     AddBias,
@@ -19,11 +20,12 @@ from ...compiler.graph.graph import (
     Project,
     Value,
 )
+from ...compiler.graph.model import ExpressionTerm
 from ...compiler.plan.layouts import FREE, Layout
 from ...compiler.plan.plan import Plan
 from .. import parts
 from ..definitions import Definitions, native
-from ..functions import TORCH
+from ..functions import TORCH, Writer
 from ..source import (
     Assign,
     Attribute,
@@ -89,6 +91,9 @@ NATIVE = {
 # Holes are `y`, the prediction, and `t`, the target, as (batch, ...).
 LOSSES: dict[str, str] = {
     "cross_entropy": "F.cross_entropy(y, t)",
+    # PyTorch divides by the sum of weights unless it takes no mean.
+    "soft_cross_entropy": "soft_cross_entropy(y, t, smoothing, weights)",
+    "cosine": "(1 - F.cosine_similarity(y.flatten(1), t.flatten(1))).mean()",
     "binary_cross_entropy": "F.binary_cross_entropy_with_logits(y, t)",
     "mse": "F.mse_loss(y, t)",
     "squared_error": "(y - t).square().sum() / len(y)",
@@ -504,15 +509,16 @@ def _loss_checks(scope: Scope, graph: Graph) -> list[Statement]:
     """What holds what the loss reads to its shapes: nothing is broadcast, and no code left out."""
     if not graph.losses:
         return []
-    first, checks = graph.losses[0].prediction, dict[str, tuple[Statement, ...]]()
+    first, checks = graph.compared[0], dict[str, tuple[Statement, ...]]()
+    for y in graph.compared:
+        checks[y] = _flat(scope, y, graph.value(y).shape)
     for term in graph.losses:
-        y, shape = term.prediction, graph.value(term.prediction).shape
-        checks[y] = _flat(scope, y, shape)
-    for term in graph.losses:
-        y, t, shape = term.prediction, term.target, graph.value(term.prediction).shape
-        if not term.loss.codes:
-            checks.setdefault(t, _flat(scope, t, shape, scope.user(y).get("dtype")))
+        y, shape = term.layers[0], graph.value(term.layers[0]).shape
+        if isinstance(term, ExpressionTerm) or not term.loss.codes:
+            for t in term.data:
+                checks.setdefault(t, _flat(scope, t, shape, scope.user(y).get("dtype")))
             continue
+        t = term.target
         codes = scope.statements(
             "t = class_codes(name, t, batch, shape, classes)",
             t=scope.user(t),
@@ -529,11 +535,19 @@ def _terms(scope: Scope, graph: Graph) -> list[Expression]:
     """The terms of the loss."""
     terms: list[Expression] = []
     for term in graph.losses:
+        if isinstance(term, ExpressionTerm):
+            names = {name: scope.user(name) for name in (*term.layers, *term.data)}
+            each = Writer(scope, TORCH, names, tuple(names)).value(guarded(term.value))
+            text = "each.mean()" if term.pool == "mean" else "each.sum() / len(y)"
+            pooled = scope.expression(text, each=each, y=names[term.layers[0]])
+            terms.append(scaled(term.coefficient, pooled))
+            continue
         y, shape = term.prediction, graph.value(term.prediction).shape
         prediction: Expression = scope.user(y)
         if term.loss.codes and len(shape) > 1:
             prediction = scope.expression("y.reshape(-1, classes)", y=prediction, classes=shape[-1])
-        spelled = parts.spelled(scope, LOSSES, term.loss.name, y=prediction, t=scope.user(term.target))
+        given = {"y": prediction, "t": scope.user(term.target), **dict(term.arguments)}
+        spelled = parts.spelled(scope, LOSSES, term.loss.name, **given)
         terms.append(scaled(term.coefficient, spelled))
     for penalty in graph.penalties:
         weight = scope.name("self").get(graph.weighted[penalty.parameter].connection).get("weight")

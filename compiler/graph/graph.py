@@ -19,7 +19,7 @@ from ..catalogue.losses import Penalty
 from ..catalogue.norms import Norm
 from ..edges.edge_set import EdgeSet, Indices, Shape
 from ..functions.function import Function, Numbers
-from .model import Data, DataFile, LossTerm, Start, UnitNames
+from .model import Data, DataFile, ExpressionTerm, LossTerm, Start, UnitNames
 from .statement import Statements
 
 
@@ -209,7 +209,7 @@ class Graph:
     operations: tuple[Operation, ...]
     layers: tuple[Value, ...]
     outputs: tuple[str, ...]
-    losses: tuple[LossTerm, ...]
+    losses: tuple[LossTerm | ExpressionTerm, ...]
     penalties: tuple[WeightPenalty, ...]
     unit_names: tuple[UnitNames, ...]
     files: tuple[DataFile, ...]

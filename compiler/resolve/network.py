@@ -15,7 +15,7 @@ from .. import codes
 from ..data.axis import Axis
 from ..edges.degrees import End, unreached
 from ..edges.edge_set import EdgeSet
-from ..graph.model import Connection, Data, Layer, LossTerm, PenaltyTerm
+from ..graph.model import Connection, Data, ExpressionTerm, Layer, LossTerm, PenaltyTerm
 from ..names.sides import Side, unit_text
 
 
@@ -30,7 +30,7 @@ class Network:
     layers: dict[str, Layer] = field(default_factory=dict[str, Layer])
     connections: dict[str, Connection] = field(default_factory=dict[str, Connection])
     outputs: dict[str, None] = field(default_factory=dict[str, None])
-    losses: list[LossTerm] = field(default_factory=list[LossTerm])
+    losses: list[LossTerm | ExpressionTerm] = field(default_factory=list["LossTerm | ExpressionTerm"])
     penalties: list[PenaltyTerm] = field(default_factory=list[PenaltyTerm])
 
 
