@@ -197,10 +197,11 @@ def soft_cross_entropy(
 
 
 def cosine(y: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Mean over the batch of 1 - cos(y, t), all units of a sample a vector."""
+    """Mean over the batch of 1 - cos(y, t), all units of a sample a vector; a length is 1e-8 at least."""
     y, t = y.reshape(len(y), -1), t.reshape(len(t), -1)
-    lengths = np.sqrt((y * y).sum(axis=1)) * np.sqrt((t * t).sum(axis=1))
-    return (1 - (y * t).sum(axis=1) / lengths).mean()
+    lengths = [np.sqrt((x * x).sum(axis=1)) for x in (y, t)]
+    one, other = (np.where(length.real > 1e-8, length, 1e-8) for length in lengths)
+    return (1 - (y * t).sum(axis=1) / (one * other)).mean()
 
 
 def l1(w: np.ndarray) -> np.ndarray:
