@@ -150,8 +150,10 @@ KERAS: Spellings = {
 
 # The reference of the generated tests, of numbers that may be complex; its kernels are in `plain.py`.
 REFERENCE: Spellings = {
-    **{word: f"{word}(a)" for word in ("expm1", "log1p", "erf", "sigmoid", "softplus", "log_sigmoid")},
-    **{word: NUMPY[word] for word in ("exp", "log", "sqrt", "sin", "cos", "sinh", "cosh", "tanh", "tan")},
+    **{
+        word: f"{word}(a)" for word in ("expm1", "log1p", "erf", "sigmoid", "softplus", "log_sigmoid", "tanh")
+    },
+    **{word: NUMPY[word] for word in ("exp", "log", "sqrt", "sin", "cos", "sinh", "cosh", "tan")},
     **{word: NUMPY[word] for word in ("atan", "atanh", "where", "choice", "truth", "constant")},
     **{word: NUMPY[word] for word in ("and", "or", "not")},
     "abs": "magnitude(a)",

@@ -354,7 +354,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('adam', 51, 78, ('Any', 'Expected', '_', 'adam_direction', 'arrays', 'data', 'dict', 'expected', 'first', 'float', 'gradient', 'gradients', 'int', 'largest', 'max', 'model', 'name', 'noise', 'np', 'p', 'range', 'rate', 'second', 'start', 'step', 'steps', 'str'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
         ('adam_direction', 81, 90, ('corrected', 'first', 'framework', 'int', 'np', 'root', 'second', 'step', 'str'), (), (('np', 'import numpy as np'),)),
     )),
-    'tests/kernels/plain.py': (2180658086, (
+    'tests/kernels/plain.py': (608746891, (
         ('weighted_sum', 19, 35, ('around', 'carried', 'int', 'len', 'list', 'np', 'row', 'rows', 'sample', 'source', 'target', 'targets', 'total', 'weight', 'x'), (), (('np', 'import numpy as np'),)),
         ('biases', 38, 40, ('bias', 'index', 'len', 'np'), (), (('np', 'import numpy as np'),)),
         ('normalised', 46, 55, ('around', 'axis', 'centred', 'eps', 'float', 'int', 'np', 'variance', 'x'), (), (('np', 'import numpy as np'),)),
@@ -377,10 +377,10 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('squared_error', 177, 179, ('len', 'np', 't', 'y'), (), (('np', 'import numpy as np'),)),
         ('mae', 182, 184, ('magnitude', 'np', 't', 'y'), (), (('np', 'import numpy as np'),)),
         ('soft_cross_entropy', 187, 196, ('Sequence', 'classes', 'float', 'logarithms', 'np', 'q', 'shifted', 'smoothing', 't', 'weights', 'y'), (), (('Sequence', 'from collections.abc import Sequence'), ('np', 'import numpy as np'))),
-        ('cosine', 199, 203, ('len', 'lengths', 'np', 't', 'y'), (), (('np', 'import numpy as np'),)),
-        ('l1', 206, 208, ('magnitude', 'np', 'w'), (), (('np', 'import numpy as np'),)),
-        ('l2', 211, 213, ('np', 'w'), (), (('np', 'import numpy as np'),)),
-        ('magnitude', 216, 218, ('np', 'x'), (), (('np', 'import numpy as np'),)),
+        ('cosine', 199, 204, ('len', 'length', 'lengths', 'np', 'one', 'other', 't', 'x', 'y'), (), (('np', 'import numpy as np'),)),
+        ('l1', 207, 209, ('magnitude', 'np', 'w'), (), (('np', 'import numpy as np'),)),
+        ('l2', 212, 214, ('np', 'w'), (), (('np', 'import numpy as np'),)),
+        ('magnitude', 217, 219, ('np', 'x'), (), (('np', 'import numpy as np'),)),
     )),
     'tests/kernels/points.py': (1866579190, (
         ('Outcome', 17, 30, ('along', 'dataclass', 'dict', 'float', 'kinks', 'list', 'loss', 'np', 'running', 'slopes', 'str', 'values'), (), (('dataclass', 'from dataclasses import dataclass'), ('np', 'import numpy as np'))),

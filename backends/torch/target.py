@@ -61,14 +61,14 @@ from .names import VOCABULARY, class_name
 # network by its modules (captum, shap) sees nothing else. Holes are the activation's parameters.
 ACTIVATIONS: dict[str, str] = {"softmax": "nn.Softmax(dim=-1)"}
 
-# PyTorch's own for functions of the catalogue, which `tests/functions` holds to their definitions.
+# PyTorch's own for functions of the catalogue, which `tests/functions` holds to their definitions. Not
+# `nn.Hardsigmoid`, whose derivative is 1/6 in single precision whatever the input's is.
 NATIVE = {
     "celu": "nn.CELU(alpha=alpha)",
     "elu": "nn.ELU(alpha=alpha)",
     "gelu": 'nn.GELU(approximate="none")',
     "gelu_tanh": 'nn.GELU(approximate="tanh")',
     "hard_shrink": "nn.Hardshrink(lambd=bound)",
-    "hard_sigmoid": "nn.Hardsigmoid()",
     "hard_silu": "nn.Hardswish()",
     "hard_tanh": "nn.Hardtanh(min_val=low, max_val=high)",
     "leaky_relu": "nn.LeakyReLU(negative_slope=slope)",
