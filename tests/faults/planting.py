@@ -251,6 +251,23 @@ FAULTS: tuple[Fault, ...] = (
     InText("loss reduction changed", "keras", r"ops\.mean\((keras\.ops\.abs\()", r"ops.sum(\1"),
     InText("loss reduction changed", "keras", r"ops\.sum\((keras\.ops\.square\()", r"ops.mean(\1"),
     InText("loss reduction changed", "keras", r"return keras\.ops\.sparse", "return 2 * keras.ops.sparse"),
+    InText("mask of a loss ignored", "torch", r"torch\.where\(z > 0\.3, (\(q - z\) \*\* 2), 0\)", r"(\1)"),
+    InText("mask of a loss ignored", "numpy", r"np\.where\(z > 0\.3, (\(q - z\) \*\* 2), 0\)", r"(\1)"),
+    InText("mask of a loss ignored", "numpy", r"np\.where\(z > 0\.3, (2 \* \(v\.q - z\)), 0\)", r"(\1)"),
+    InText(
+        "mask of a loss ignored", "keras", r"keras\.ops\.where\(z > 0\.3, (\(q - z\) \*\* 2), 0\)", r"(\1)"
+    ),
+    InText("smoothing of a loss lost", "torch", r"(soft_cross_entropy\(.*?), 0\.2,", r"\1, 0.0,"),
+    InText("smoothing of a loss lost", "numpy", r"(soft_cross_entropy\(.*?), 0\.2,", r"\1, 0.0,"),
+    InText("smoothing of a loss lost", "keras", r"(soft_cross_entropy\(.*?), 0\.2,", r"\1, 0.0,"),
+    InText("weights of classes lost", "torch", r"0\.2, \(1\.0, 0\.5, 2\.0\)\)", "0.2, None)"),
+    InText("weights of classes lost", "numpy", r"0\.2, \(1\.0, 0\.5, 2\.0\)\)", "0.2, None)"),
+    InText("weights of classes lost", "keras", r"0\.2, \(1\.0, 0\.5, 2\.0\)\)", "0.2, None)"),
+    InText(
+        "loss averaged over units", "torch", r"(\w+\.abs\(\) \* \w+\)\.)sum\(\) / len\(\w+\)", r"\1mean()"
+    ),
+    InText("loss averaged over units", "numpy", r"np\.sum\((np\.abs\(h\) \* h)\) / len\(h\)", r"np.mean(\1)"),
+    InText("loss averaged over units", "keras", r"ops\.sum\((keras\.ops\.abs\(h\) \* h)", r"ops.mean(\1"),
     InText("term of a loss dropped", "keras", r"(return \(?\s*\w+_0) \+ [\d.]* ?\*? ?\w+_1", r"\1"),
     InText("term of a loss dropped", "keras", r" \+ 0\.5 \* (mse_\d+)", ""),
     InText("weight of a term lost", "keras", r"0\.25 \* (mse_\d+)", r"\1"),
