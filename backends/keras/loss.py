@@ -54,9 +54,11 @@ def is_own_loss(graph: Graph) -> bool:
     """Whether the loss is more than each output of some beside a target of its own."""
     compared: dict[str, set[str]] = {}
     for term in graph.losses:
-        if len(term.layers) > 1 or len(term.data) != 1:
-            return True
-        compared.setdefault(term.layers[0], set()).add(term.data[0])
+        match term.layers, term.data:
+            case (output,), (target,):
+                compared.setdefault(output, set()).add(target)
+            case _:
+                return True
     return any(output not in graph.outputs or len(targets) > 1 for output, targets in compared.items())
 
 

@@ -28,7 +28,7 @@ from ...compiler.graph.graph import (
 )
 from ...compiler.graph.model import ExpressionTerm
 from ...dsl.records import record
-from ..functions import NUMPY, Writer
+from ..functions import NUMPY, Writer, apart
 from ..parts import bias_index, stored_edges
 from ..source import Assign, Binary, Comment, Expression, Name, Statement, scaled, sum_of, times
 from ..target import is_identity, is_sparse
@@ -63,7 +63,9 @@ def backward_steps(module: Module) -> list[Statement]:
     """Statements from the loss, or from the gradients of the outputs, back to parameters and inputs."""
     graph, gradients = module.graph, Gradients(module)
     if graph.losses:
-        statements = gradients.add(_losses(module))
+        before = list[Statement]()
+        shares = [*_losses(module, before)]
+        statements = [*before, *gradients.add(shares)]
     else:
         statements = _given(module)
         gradients.begun |= {*graph.outputs}
@@ -91,11 +93,11 @@ def _sources(module: Module) -> dict[str, dict[str, None]]:
 # --------------------------------------------------------------------------------- where it begins and ends
 
 
-def _losses(module: Module) -> Iterator[Share]:
-    """What predictions get of the terms of the loss."""
+def _losses(module: Module, before: list[Statement]) -> Iterator[Share]:
+    """What predictions get of the terms of the loss, behind statements for what is long."""
     for term in module.graph.losses:
         if isinstance(term, ExpressionTerm):
-            yield from _expression(module, term)
+            yield from _expression(module, term, before)
             continue
         value = module.graph.value(term.prediction)
         y, target = module.step(value), module.target(term.target)
@@ -106,7 +108,7 @@ def _losses(module: Module) -> Iterator[Share]:
         yield value, d if len(value.shape) == 1 else d.get("reshape")(y.get("shape"))
 
 
-def _expression(module: Module, term: ExpressionTerm) -> Iterator[Share]:
+def _expression(module: Module, term: ExpressionTerm, before: list[Statement]) -> Iterator[Share]:
     """What the layers get of a term that is an expression: its derivative by each."""
     layers = {name: module.graph.value(name) for name in term.layers}
     names = {name: shaped(module.step(value), value) for name, value in layers.items()}
@@ -118,7 +120,9 @@ def _expression(module: Module, term: ExpressionTerm) -> Iterator[Share]:
             continue
         y = module.step(value)
         count = module.scope.expression("y.size" if term.pool == "mean" else "len(y)", y=y)
-        d = Binary(scaled(term.coefficient, writer.value(guarded(slope))), "/", count)
+        written = writer.value(guarded(slope))
+        written = apart(before, lambda name=name: module.scope.new(f"{name}_slope"), written)
+        d = Binary(scaled(term.coefficient, written), "/", count)
         yield value, d if len(value.shape) == 1 else d.get("reshape")(y.get("shape"))
 
 

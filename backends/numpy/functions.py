@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from ...compiler.functions.guard import guarded
 from ...compiler.graph.model import ExpressionTerm
-from ..functions import NUMPY, Writer
+from ..functions import NUMPY, Writer, apart
 from ..parts import loading
 from ..source import (
     Assign,
@@ -86,11 +86,12 @@ def _output(module: Module, name: str) -> Expression:
 def loss(module: Module) -> tuple[Function, ...]:
     """`loss`, of what its terms compare, and of the parameters that are penalised; none without terms."""
     graph, scope = module.graph, module.scope
-    parameters, terms = scope.name("parameters"), list[Expression]()
+    parameters, terms, lines = scope.name("parameters"), list[Expression](), list[Statement]()
     for term in graph.losses:
         if isinstance(term, ExpressionTerm):
             names = {name: module.local[name] for name in (*term.layers, *term.data)}
             each = Writer(scope, NUMPY, names, tuple(names)).value(guarded(term.value))
+            each = apart(lines, lambda term=term: scope.new(f"{term.layers[0]}_costs"), each)
             text = "np.mean(each)" if term.pool == "mean" else "np.sum(each) / len(y)"
             pooled = scope.expression(text, each=each, y=names[term.layers[0]])
             terms.append(scaled(term.coefficient, pooled))
@@ -107,6 +108,7 @@ def loss(module: Module) -> tuple[Function, ...]:
     compared = [*_predictions(module), *_targets(module)]
     body = [
         *([_batched(module, compared, samples_alone=True)] if compared else ()),
+        *lines,
         *returned_sum(terms, scope.name("total")),
     ]
     arguments = (Parameter(parameters, ARRAYS), *_arrays(compared))

@@ -27,7 +27,7 @@ from ...compiler.graph.model import Data, ExpressionTerm
 from ...compiler.plan.plan import Plan, Stored, compact
 from ..common.kernels.array_hash import array_hash
 from ..definitions import Definitions
-from ..functions import REFERENCE
+from ..functions import REFERENCE, apart
 from ..parts import (
     bias_index,
     loaded,
@@ -328,7 +328,7 @@ def _losses(scope: Scope, plan: Plan, functions: Definitions) -> list[Statement]
     for term in plan.graph.losses:
         if isinstance(term, ExpressionTerm):
             lines += _kinks_of_loss(scope, term, functions)
-            add(scaled(term.coefficient, _expression(scope, term, functions)))
+            add(scaled(term.coefficient, _expression(scope, term, functions, lines)))
             continue
         shape = plan.graph.value(term.prediction).shape
         lines += scope.statements(
@@ -379,12 +379,15 @@ def _kinks_of_loss(scope: Scope, term: ExpressionTerm, functions: Definitions) -
     return lines
 
 
-def _expression(scope: Scope, term: ExpressionTerm, functions: Definitions) -> Expression:
-    """The mean over the batch of what a term takes of its units."""
+def _expression(
+    scope: Scope, term: ExpressionTerm, functions: Definitions, lines: list[Statement]
+) -> Expression:
+    """The mean over the batch of what a term takes of its units, behind a line for what is long."""
     names, around = _read_by_loss(scope, term), _granted(scope)
     each = functions.written(guarded(term.value), names)
     for name in term.layers:
         each = around(term.value, each, names[name])
+    each = apart(lines, lambda: scope.name("x"), each)
     if term.pool == "sum":
         return scope.expression("np.sum(each) / len(y)", each=each, y=names[term.layers[0]])
     return scope.expression("np.mean(each)", each=each)

@@ -25,7 +25,7 @@ from ...compiler.plan.layouts import FREE, Layout
 from ...compiler.plan.plan import Plan
 from .. import parts
 from ..definitions import Definitions, native
-from ..functions import TORCH, Writer
+from ..functions import TORCH, Writer, apart
 from ..source import (
     Assign,
     Attribute,
@@ -497,10 +497,11 @@ def _returned(scope: Scope, values: Expression, layer: Value, plan: Plan) -> Exp
 
 def _loss(scope: Scope, graph: Graph) -> list[Function]:
     """The method `loss`, if there is a term for it."""
-    terms = _terms(scope, graph)
+    lines = list[Statement]()
+    terms = _terms(scope, graph, lines)
     if not terms:
         return []
-    body = [*_loss_checks(scope, graph), *returned_sum(terms, scope.name("total"))]
+    body = [*_loss_checks(scope, graph), *lines, *returned_sum(terms, scope.name("total"))]
     said, arguments = "The loss of the network above, a mean over the batch.", [*loss_arguments(graph)]
     return [_method(scope, "loss", arguments, body, scope.name("Tensor"), said)]
 
@@ -531,13 +532,14 @@ def _loss_checks(scope: Scope, graph: Graph) -> list[Statement]:
     return [*batch, *(line for lines in checks.values() for line in lines)]
 
 
-def _terms(scope: Scope, graph: Graph) -> list[Expression]:
-    """The terms of the loss."""
+def _terms(scope: Scope, graph: Graph, lines: list[Statement]) -> list[Expression]:
+    """The terms of the loss, behind `lines` for what is long."""
     terms: list[Expression] = []
     for term in graph.losses:
         if isinstance(term, ExpressionTerm):
             names = {name: scope.user(name) for name in (*term.layers, *term.data)}
             each = Writer(scope, TORCH, names, tuple(names)).value(guarded(term.value))
+            each = apart(lines, lambda term=term: scope.new(f"{term.layers[0]}_costs"), each)
             text = "each.mean()" if term.pool == "mean" else "each.sum() / len(y)"
             pooled = scope.expression(text, each=each, y=names[term.layers[0]])
             terms.append(scaled(term.coefficient, pooled))
