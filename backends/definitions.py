@@ -33,6 +33,7 @@ from ..compiler.functions.tree import (
 from ..dsl.records import record
 from .functions import Spellings, Writer
 from .source import (
+    WIDTH,
     Assign,
     Binary,
     Call,
@@ -59,7 +60,7 @@ class Definitions:
 
     `scope` is that of code in which names of the spec are locals, `outer` that of the definitions themselves.
     `array` is the type of arrays, as text, and `decorators` stand before each function. `around`, if given,
-    is applied to what a function returns and to its first argument.
+    is applied to what a function returns and to its first argument. All is `inline` where nothing is defined.
     """
 
     scope: Scope
@@ -68,6 +69,7 @@ class Definitions:
     array: str
     decorators: tuple[Expression, ...] = ()
     around: Callable[[Tree, Expression, Expression], Expression] | None = None
+    inline: bool = False
     made: dict[tuple[str, Tree], tuple[Name, tuple[Name, ...]]] = field(
         default_factory=dict[tuple[str, Tree], "tuple[Name, tuple[Name, ...]]"]
     )
@@ -76,7 +78,7 @@ class Definitions:
     def value(self, function: Stated, numbers: Numbers, x: Expression) -> Expression:
         """The value of a function, written out or as a call."""
         tree = guarded(simplified(substituted(value_of(function), dict(numbers))))
-        if is_short(tree):
+        if self.inline or is_short(tree):
             written = self.written(tree, {function.first: x})
             return written if self.around is None else self.around(tree, written, x)
         name, parameters = self.defined(function, numbers)
@@ -90,7 +92,7 @@ class Definitions:
         known, y_name = dict(numbers), _other_name("y", function)
         value = simplified(substituted(function.value, known))
         tree = guarded(reusing(simplified(substituted(function.slope, known)), value, y_name))
-        if is_short(tree):
+        if self.inline or is_short(tree):
             return self._short_slope(tree, {function.first: x, y_name: y})
         tree = guarded(reusing(function.slope, function.value, y_name), known)
         arrays = [function.first, *([y_name] if y_name in arguments_in(tree) else [])]
@@ -112,6 +114,8 @@ class Definitions:
         """The name of a function that is defined, and those of its parameters."""
         tree = guarded(value_of(function), dict(numbers))
         said = f"{flat(spoken(function.value))}."
+        if len(said) > WIDTH - 10:
+            said = f"The function `{function.name}` of `{function.first}`."
         return self._defined(function.name, tree, [function.first], function, said)
 
     def written(self, tree: Tree, names: Mapping[str, Expression]) -> Expression:
@@ -182,6 +186,12 @@ def shared(tree: Tree) -> list[Tree]:
     return [each for each in often if each not in within]
 
 
+def _repeated(tree: Tree) -> list[Tree]:
+    """The parts that repeat in a tree, and those that repeat within these."""
+    parts = shared(tree)
+    return [*parts, *(inner for part in parts for inner in _repeated(part))]
+
+
 def _body(
     writer: Writer,
     tree: Tree,
@@ -191,8 +201,8 @@ def _body(
 ) -> Iterator[Statement]:
     """The statements that return a tree, with a name for each part that is in it more than once."""
     whole, used = tree, {*taken, *(flat(name) for name in writer.names.values())}
-    while parts := shared(tree):
-        part = max(parts, key=size)
+    while parts := _repeated(tree):
+        part = min(parts, key=size)
         local = _free("u", used)
         used.add(local.text)
         yield Assign(local, writer.tree(part))
@@ -216,7 +226,7 @@ def _call(
 def _free(wish: str, taken: Collection[str]) -> Name:
     """A name for a local: the one wished for, the letter behind it, or one with underscores."""
     if wish == "u":
-        wish = next((letter for letter in "uvw" if letter not in taken), wish)
+        wish = next((letter for letter in "uvwabcdefg" if letter not in taken), wish)
     while wish in taken or hasattr(builtins, wish) or keyword.iskeyword(wish):
         wish += "_"
     return Name(wish)

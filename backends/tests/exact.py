@@ -25,7 +25,7 @@ from ...dsl.records import record
 from ..definitions import Definitions
 from ..functions import NUMPY
 from ..parts import bias_index
-from ..source import Expression, Pair, Scope, Statement, flat, node, printed, scaled, times
+from ..source import Expression, Pair, Scope, Statement, node, printed, scaled, times
 from ..target import chain_of, is_identity, is_sparse
 
 # Bits of the significand: integers up to two to this power are exact.
@@ -40,11 +40,12 @@ WORK = 2_000_000
 
 @record
 class Exact:
-    """What the template `exact.py.j2` places, the trees that are in it, and the kernels that it calls."""
+    """What the template `exact.py.j2` places and the trees that are in it; which tests there are, of what."""
 
     context: dict[str, object]
     trees: tuple[object, ...]
-    kernels: frozenset[str]
+    suites: frozenset[str]
+    facts: tuple[tuple[str, str], ...]
 
 
 def exact(scope: Scope, plan: Plan, targets: Sequence[str]) -> Exact:
@@ -65,24 +66,19 @@ def exact(scope: Scope, plan: Plan, targets: Sequence[str]) -> Exact:
     context: dict[str, object] = {
         "exact": bool(linear or layers),
         "exact_linear": bool(linear),
-        "exact_dtypes": _parameters(scope, "dtype", list(BITS)),
-        "exact_targets": _parameters(scope, "target", linear),
         "exact_draws": printed(scope.statements("DRAWS = {**drawn}", drawn=drawn)),
         "exact_bounds": tuple(_bound(dtype, *draw[1:]) for dtype, draw in draws.items()),
         "exact_connections": printed(connections),
         "exact_network": printed(network),
-        "exact_whole": whole,
-        "exact_some": bool(layers) and not whole,
     }
-    kernels = {"check_linear_parts"} if linear else set[str]()
-    kernels |= {"check_network_exactly"} if layers else set()
-    return Exact(context, network, frozenset(kernels))
-
-
-def _parameters(scope: Scope, name: str, values: Sequence[str]) -> str:
-    """The decorator of a test that is run for each of some values."""
-    text = "pytest.mark.parametrize(name, [*values])"
-    return flat(scope.expression(text, name=name, values=values))
+    suites, facts = set[str](), list[tuple[str, str]]()
+    if linear:
+        suites.add("LinearChecks")
+        facts += [("connections", "CONNECTIONS"), ("draws", "DRAWS")]
+    if layers:
+        suites.add("WholeExactChecks" if whole else "FirstExactChecks")
+        facts.append(("network", "NETWORK"))
+    return Exact(context, network, frozenset(suites), tuple(facts))
 
 
 def _kind(projection: Project) -> str:
@@ -189,7 +185,7 @@ def _step(scope: Scope, op: Operation) -> Expression | None:
                 index = scope.expression("lambda stored: index", index=bias_index(scope, op))
             return scope.expression("('bias', name, index)", name=op.bias.name, index=index)
         case Compute():
-            functions = Definitions(scope, scope, NUMPY, "np.ndarray")
+            functions = Definitions(scope, scope, NUMPY, "np.ndarray", inline=True)
             x, y = scope.name("x"), scope.name("y")
             return scope.expression(
                 "('function', lambda x: value, lambda d, x, y: back)",

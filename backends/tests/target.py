@@ -28,13 +28,13 @@ from ...compiler.plan.plan import Plan, Stored, compact
 from ..common.kernels.array_hash import array_hash
 from ..definitions import Definitions
 from ..functions import REFERENCE, apart
+from ..kernels import closure
 from ..parts import (
     bias_index,
     loaded,
     loading,
     start_function,
     stored_edges,
-    unit_name_functions,
     vocabulary,
     wiring,
 )
@@ -46,7 +46,6 @@ from ..source import (
     Pair,
     Scope,
     Statement,
-    flat,
     imports_in,
     kernels_in,
     node,
@@ -59,7 +58,6 @@ from ..target import (
     chain_of,
     is_sparse,
     loss_arguments,
-    summary,
     training_options,
     units_digests,
 )
@@ -67,26 +65,15 @@ from .exact import exact
 from .rules import rules, rules_context, rules_needs
 
 ADAPTERS = {"numpy": "NumpyModel", "torch": "TorchModel", "keras": "KerasModel"}
-# Whose adapters have `optimise`.
-OPTIMISED = ("keras", "torch")
-
-# What the frame of the module, its template, uses whatever the network is.
-FRAME = {
-    "Any": "from typing import Any",
-    "Callable": "from collections.abc import Callable",
-    "ModuleType": "from types import ModuleType",
-    "Path": "from pathlib import Path",
-    "cache": "from functools import cache",
-    "pytest": "import pytest",
-}
-# And where there are several targets.
-PAIRS = {"combinations": "from itertools import combinations"}
 
 VOCABULARY = vocabulary(
     "tests",
-    FRAME | PAIRS,
-    defined=["CONNECTIONS", "DRAWS", "EXPECTED", "MODELS", "NETWORK", "TARGETS", "reference", "start_values"],
-    local=["data", "inputs", "kinks", "loss", "moved_inputs", "running", "training", *"dptvwxy"],
+    {"Any": "from typing import Any"},
+    defined=[
+        *("CONNECTIONS", "DRAWS", "EXPECTED", "NETWORK", "TestModel"),
+        *("reference", "start_values"),
+    ],
+    local=["data", "inputs", "kinks", "loss", "moved_inputs", "running", "training", "adapters", *"dptvwxy"],
 )
 
 
@@ -94,96 +81,62 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     """What the template of the tests places; `targets` are the names of those that are built."""
     graph, scope = plan.graph, Scope(VOCABULARY, frozenset())
     functions = Definitions(scope, scope, REFERENCE, "np.ndarray", around=_granted(scope))
-    optimised = [target for target in targets if target in OPTIMISED]
-    if not any(p.trainable for p in graph.parameters):
-        optimised = []
-    robustness = _robustness(plan, targets)
     stating = rules(plan, {*VOCABULARY.imports, *VOCABULARY.defined})
+    exactly = exact(scope, plan, targets)
     trees = {
-        "targets": scope.statements("TARGETS = (*targets,)", targets=targets),
         "reference": _reference(scope, plan, functions),
         "start": start_function(scope, plan, "start_values", cached=True),
         "adapters": scope.statements(
-            "MODELS = {**adapters}",
-            adapters=[Pair(node(target), scope.name(ADAPTERS[target])) for target in targets],
+            "adapters = {**classes}",
+            classes=[Pair(node(target), scope.name(ADAPTERS[target])) for target in targets],
         ),
+        "wiring": wiring(scope, plan, cached=True),
         "expected": scope.statements("EXPECTED = Expected(**facts)", facts=_facts(scope, plan)),
     }
-    blocks = [
-        block
-        for block in (wiring(scope, plan, cached=True), *unit_name_functions(scope, plan, cached=True))
-        if block
-    ]
-    exactly = exact(scope, plan, targets)
-    blocks += [(function,) for function in functions.statements]
+    suites = _most_derived({*_suites(plan, targets), *exactly.suites, *stating.suites})
     stated_kernels, stated_imports = rules_needs(stating)
-    every = (*trees.values(), *blocks, exactly.trees)
-    kernels = kernels_in(*every) | stated_kernels | exactly.kernels | _checks(plan, targets)
-    kernels |= {"check_optimiser"} if optimised else set()
-    kernels |= {check for checks in robustness.values() for check in checks}
-    imports = imports_in(*every) | stated_imports | {*FRAME.values()}
-    imports |= {*PAIRS.values()} if len(targets) > 1 else set()
-    modes = training_options(graph)
+    every = (*trees.values(), exactly.trees, functions.statements)
     context = {
         **{name: printed(tree) for name, tree in trees.items()},
-        "blocks": [printed(block) for block in blocks],
         **rules_context(stating),
         **exactly.context,
+        "functions": [printed([function]) for function in functions.statements],
         "name": graph.name,
-        "summary": summary(plan),
-        "has_stored": bool(plan.stored or plan.restated),
-        "wiring": bool(plan.restated),
-        "sparse": bool(_sparse(plan)),
-        "dropout": "rng" in modes,
-        "dropped_gradients": "rng" in modes and "numpy" in targets,
-        "several": len(targets) > 1,
-        "keras": "keras" in targets,
-        "optimised": flat(scope.expression("[*names]", names=optimised)) if optimised else "",
-        **{flag: bool(checks) for flag, checks in robustness.items()},
+        "suites": sorted(suites),
+        "facts": [*exactly.facts, *stating.facts],
     }
-    return Rendering(context, frozenset(kernels), frozenset(imports))
+    kernels = kernels_in(*every) | stated_kernels | suites
+    return Rendering(context, frozenset(kernels), frozenset(imports_in(*every) | stated_imports))
 
 
-def _checks(plan: Plan, targets: Sequence[str]) -> set[str]:
-    """The kernels that `module.py.j2` calls, and the parts that it includes but for `robustness.py.j2`."""
-    drops = "rng" in training_options(plan.graph)
-    kernels = {"load_module", "check_parameters", "check_start", "check_outputs"}
-    kernels |= {"check_gradients", "check_training", "require", "installed"}
-    kernels |= {"check_stored"} if plan.stored or plan.restated else set()
-    kernels |= {"check_wiring"} if plan.restated else set()
-    kernels |= {"check_projections"} if _sparse(plan) else set()
-    kernels |= {"check_dropout"} if drops else set()
-    kernels |= {"check_dropped_gradients"} if drops and "numpy" in targets else set()
-    kernels |= {"check_agreement"} if len(targets) > 1 else set()
-    if "keras" in targets:
-        kernels |= {"check_variables", "check_copies", "check_saved", "check_compiled"}
-    return kernels
-
-
-def _robustness(plan: Plan, targets: Sequence[str]) -> dict[str, set[str]]:
-    """The checks that `robustness.py.j2` calls, by the flag under which it does."""
-    numpy = {f"check_numpy_{what}" for what in ("arrays", "forward", "refusals", "seeds")}
-    torch = (
-        "parameters",
-        "values",
-        "modules",
-        "derivatives",
-        "transforms",
-        "half",
-        "refusals",
-        "checkpoints",
-    )
-    always = {"check_evaluation", "check_batches", "check_large_values", "check_calls", "check_held_digests"}
-    return {
-        "always": always,
-        "running": {"check_repeated_samples"} if any(p.running for p in plan.graph.parameters) else set(),
-        "reads_file": {"check_other_stored"} if plan.stored else set(),
-        "names": {"check_names"} if plan.graph.unit_names else set(),
-        "numpy": numpy if "numpy" in targets else set(),
-        "torch_sparse": {"check_torch_layouts"} if "torch" in targets and _sparse(plan) else set(),
-        "segments": {"check_numpy_segments"} if "numpy" in targets and _sparse(plan) else set(),
-        "torch": {f"check_torch_{what}" for what in torch} if "torch" in targets else set(),
+def _suites(plan: Plan, targets: Sequence[str]) -> set[str]:
+    """The classes of tests that hold a network's modules, but for those that other facts decide."""
+    sparse, drops = bool(_sparse(plan)), "rng" in training_options(plan.graph)
+    numpy, torch, keras = (target in targets for target in ("numpy", "torch", "keras"))
+    held = {
+        "NetworkChecks": True,
+        "AgreementChecks": len(targets) > 1,
+        "StoredChecks": bool(plan.stored or plan.restated),
+        "RestatedChecks": bool(plan.restated),
+        "FileChecks": bool(plan.stored),
+        "UnitNamesChecks": bool(plan.graph.unit_names),
+        "SparseChecks": sparse,
+        "DropoutChecks": drops,
+        "RunningChecks": any(p.running for p in plan.graph.parameters),
+        "OptimiserChecks": (torch or keras) and any(p.trainable for p in plan.graph.parameters),
+        "NumpyChecks": numpy,
+        "NumpySparseChecks": numpy and sparse,
+        "NumpyDropoutChecks": numpy and drops,
+        "TorchChecks": torch,
+        "TorchSparseChecks": torch and sparse,
+        "KerasChecks": keras,
     }
+    return {name for name, applies in held.items() if applies}
+
+
+def _most_derived(suites: set[str]) -> set[str]:
+    """Classes that bring with them all the others."""
+    return suites - {base for kernel in closure("tests", suites) for base in kernel.bases}
 
 
 def _sparse(plan: Plan) -> list[Project]:

@@ -21,8 +21,9 @@ from ..names.arguments import Bound, bind
 from ..names.axes import file_name
 from ..names.evaluate import FLOAT32_MAX
 from ..names.sides import Side
+from ..sets.loading.call import UNIT_PARAMETERS
+from ..sets.loading.numbers import numbers_by_unit
 from ..sets.resolver import SetResolver
-from ..sets.rules.rule import Sides
 from .functions import function_names, function_of
 from .known import Known
 
@@ -151,7 +152,7 @@ def _bias_start(bound: Bound, side: Side, sets: SetResolver, variables: Mapping[
     parts = call_parts(node)
     if parts is None or parts[0] != "load":
         return _number("start", bound, sets, variables)
-    values = sets.loader(node, Sides(side, side, side.name), variables).unit_values()
+    values = numbers_by_unit(sets.load_call(node, variables, UNIT_PARAMETERS), side)
     if np.any(np.abs(values) > FLOAT32_MAX):
         raise fail(sets.names.report, codes.BEYOND_FLOAT32, node.span, what="a bias")
     return Given(values.astype(np.float32))

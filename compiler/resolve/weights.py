@@ -24,6 +24,8 @@ from ..names.axes import file_name
 from ..names.by_name import is_placed, placed
 from ..names.evaluate import FLOAT32_MAX, Evaluator, Value
 from ..sets import builders
+from ..sets.loading.edges import loaded_edges
+from ..sets.loading.numbers import numbers_by_edge
 from ..sets.resolver import SetResolver
 from ..sets.rules.rule import Sides
 
@@ -199,9 +201,10 @@ class _Start:
             raise fail(
                 self.sets.names.report, codes.COLUMN_WITHOUT_TABLE, node.span, others=others, help=help
             )
-        values = self.sets.loader(loaded, sides, variables).numbers(node, self.variables)
+        call = self.sets.load_call(loaded, variables)
+        values = numbers_by_edge(call, sides, node, self.variables)
         if is_placed(sides.both, self.sides.both):
-            edges = self.sets.loader(loaded, sides, variables).edges()
+            edges = loaded_edges(call, sides)
             return values[placed(edges, sides.both, self.sides.both).origin]
         return values
 

@@ -296,7 +296,7 @@ FAULTS: tuple[Fault, ...] = (
     InText("bias dropped", "numpy", r' \+ spread\(p\["\w+\.bias"\], [^\n]*\)\n', "\n"),
     InText("activation swapped", "numpy", r"= np\.tanh\(", "= np.arctan("),
     InText("activation swapped", "numpy", r"= sigmoid\(", "= np.tanh("),
-    InText("activation swapped", "numpy", r"= gelu\(", "= np.tanh("),
+    InText("activation swapped", "numpy", r"\(1 \+ erf\(", "(1 + np.tanh("),
     InText("activation swapped", "numpy", r"np\.maximum\((\w+), 0\)", r"np.logaddexp(\1, 0)"),
     InText("activation's number changed", "numpy", r"0\.2 \* (\w+)\)", r"0.1 * \1)"),
     InText("factor changed", "numpy", r"= 0\.7 \* (?!d_)", "= 0.8 * "),
