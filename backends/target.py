@@ -186,10 +186,13 @@ def summary(plan: Plan) -> tuple[str, ...]:
 def _loss_text(term: LossTerm | ExpressionTerm) -> str:
     """A term of the loss, without its coefficient."""
     if isinstance(term, LossTerm):
-        given = [("smoothing", 0.0), ("weights", None)]
-        numbers = "".join(f", {n} = {_numbers_text(v)}" for n, v in term.arguments if (n, v) not in given)
-        return f"{term.loss.called or term.loss.name}({term.prediction}, {term.target}{numbers})"
-    return term.name or f"{term.pool}({flat(_in_words(term.value))})"
+        name, given = term.loss.called or term.loss.name, [each for each in term.arguments if each[1]]
+    elif term.name:
+        name, given = term.name, term.numbers
+    else:
+        return f"{term.pool}({flat(_in_words(term.value))})"
+    numbers = [f"{key} = {_numbers_text(value)}" for key, value in given]
+    return f"{name}({', '.join([*term.layers, *term.data, *numbers])})"
 
 
 def _numbers_text(value: float | tuple[float, ...] | None) -> str:

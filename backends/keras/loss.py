@@ -180,7 +180,7 @@ def _by_unit(scope: Scope, graph: Graph, read: _Read) -> tuple[str, str, int, Ex
     term, names = read.term, read.names
     if isinstance(term, ExpressionTerm):
         each = Writer(scope, KERAS, names, tuple(names)).value(guarded(term.value))
-        return term.name.partition("(")[0] or term.pool, term.pool, len(term.shape), each
+        return term.name or term.pool, term.pool, len(term.shape), each
     rank = len(graph.value(term.prediction).shape) - term.loss.codes
     axes = tuple(range(-rank, 0))
     holes = {"y": names[term.prediction], "t": names[term.target], "axes": axes, **dict(term.arguments)}

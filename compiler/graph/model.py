@@ -187,7 +187,7 @@ class ExpressionTerm:
     """`coefficient` times the mean over the batch of a `pool` over the units, of what a tree makes of each.
 
     The arguments of the tree are `layers`, and inputs and targets, the `data`, all of one `shape`. A term
-    that is a named loss of its own has a `name`, for people to read.
+    that is a named loss of its own has a `name`, and the `numbers` it was given, for people to read.
     """
 
     coefficient: float
@@ -197,6 +197,7 @@ class ExpressionTerm:
     data: tuple[str, ...]
     shape: Shape
     name: str
+    numbers: Numbers
     span: Span
 
 

@@ -169,7 +169,7 @@ def _expression(
                 others=(Label(first.span, "declared here"), Label(other.span, "declared here")),
             )
     data = tuple(name for name in taken if name not in layers)
-    return ExpressionTerm(coefficient, pool, tree, layers, data, first.shape, "", node.span)
+    return ExpressionTerm(coefficient, pool, tree, layers, data, first.shape, "", (), node.span)
 
 
 def _read_by_loss(name: str, reference: syntax.Reference, known: Known) -> Layer | Data:
@@ -206,10 +206,9 @@ def _function(
             numbers[name] = float(known.names.evaluator(variables).number(argument.value))
             _refuse_number(name, numbers[name], argument, known)
     tree = simplified(substituted(function.value, {**values, **numbers}))
-    given = "".join(f", {name} = {numbers[name]:g}" for name in bound if name in numbers)
-    name = f"{function.name}({layer.name}, {data.name}{given})"
+    name, given = function.name, tuple((each, numbers[each]) for each in bound if each in numbers)
     read = (layer.name,), (data.name,)
-    return ExpressionTerm(coefficient, pool_of(function.name), tree, *read, layer.shape, name, node.span)
+    return ExpressionTerm(coefficient, pool_of(name), tree, *read, layer.shape, name, given, node.span)
 
 
 def _refuse_number(name: str, value: float, argument: syntax.Argument, known: Known) -> None:
