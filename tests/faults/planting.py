@@ -268,7 +268,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     InText("loss averaged over units", "numpy", r"np\.sum\((np\.abs\(h\) \* h)\) / len\(h\)", r"np.mean(\1)"),
     InText("loss averaged over units", "keras", r"ops\.sum\((keras\.ops\.abs\(h\) \* h)", r"ops.mean(\1"),
-    InText("term of a loss dropped", "keras", r"(return \(?\s*\w+_0) \+ [\d.]* ?\*? ?\w+_1", r"\1"),
+    InText("term of a loss dropped", "keras", r"(return \(?\s*\w+_0)\s+\+ [\d.]* ?\*? ?\w+_1", r"\1"),
     InText("term of a loss dropped", "keras", r" \+ 0\.5 \* (mse_\d+)", ""),
     InText("weight of a term lost", "keras", r"0\.25 \* (mse_\d+)", r"\1"),
     InText("weights of samples ignored", "keras", r"one_weight\(sample_weight\)\)", "None)"),
