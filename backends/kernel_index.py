@@ -123,6 +123,9 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
     'torch/kernels/masked.py': (1192580272, (
         ('MaskedProjection', 12, 80, ('EdgeWeights', 'Tensor', 'bool', 'check_edges', 'dtype', 'empty', 'int', 'matrix', 'np', 'onto', 'place', 'product_onto', 'self', 'shape', 'source', 'sums', 'super', 'target', 'torch', 'trainable', 'tuple', 'units_first', 'weight', 'weighted', 'x'), ('EdgeWeights',), (('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
     )),
+    'torch/kernels/soft_cross_entropy.py': (1538311449, (
+        ('soft_cross_entropy', 11, 20, ('F', 'Sequence', 'Tensor', 'codes', 'float', 'logits', 'losses', 'smoothing', 'weight', 'weights'), (), (('F', 'import torch.nn.functional as F'), ('Sequence', 'from collections.abc import Sequence'), ('Tensor', 'from torch import Tensor'))),
+    )),
     'torch/kernels/units.py': (1738089802, (
         ('hold_units', 14, 27, ('Any', 'Mapping', 'dict', 'digest', 'digest_of', 'digests', 'getattr', 'hasattr', 'model', 'name', 'nn', 'refuse_other_units', 'save_units', 'str', 'torch'), (), (('Any', 'from typing import Any'), ('Mapping', 'from collections.abc import Mapping'), ('nn', 'from torch import nn'), ('torch', 'import torch'))),
         ('save_units', 30, 33, ('Any', 'Tensor', 'dict', 'getattr', 'module', 'name', 'object', 'prefix', 'state_dict', 'str'), (), (('Any', 'from typing import Any'), ('Tensor', 'from torch import Tensor'))),
@@ -212,9 +215,19 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('Gelu', 14, 24, ('Any', 'error_function', 'input_shape', 'keras', 'math', 'x'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('math', 'import math'))),
         ('GeluTanh', 27, 37, ('Any', 'input_shape', 'keras', 'math', 'share', 'x'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('math', 'import math'))),
     )),
+    'keras/kernels/losses.py': (1172890570, (
+        ('soft_cross_entropy', 8, 19, ('Any', 'classes', 'codes', 'keras', 'logits', 'q', 'smoothing', 'weights'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('cosine', 22, 29, ('Any', 'axes', 'direction', 'keras', 'square', 't', 'x', 'y'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+    )),
     'keras/kernels/masked.py': (1225655308, (
         ('MatrixPlaces', 15, 39, ('Any', 'flat', 'keras', 'matrix', 'n_source', 'n_target', 'np', 'places', 'self', 'shape', 'source', 'target', 'weight'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
         ('MaskedProjection', 42, 90, ('ClassVar', 'ListedEdges', 'MatrixPlaces', 'ValueError', 'dtype', 'gradients', 'keras', 'living', 'matrix', 'of_weight', 'of_x', 'places', 'self', 'source', 'target', 'upstream', 'weakref', 'weight', 'x'), ('ListedEdges',), (('ClassVar', 'from typing import ClassVar'), ('keras', 'import keras'), ('weakref', 'import weakref'))),
+    )),
+    'keras/kernels/model_with_loss.py': (376456184, (
+        ('KeptForLoss', 12, 40, ('SimpleNamespace', 'dict', 'inputs', 'keras', 'kwargs', 'list', 'names', 'others', 'output', 'self', 'super', 'tuple', 'zip'), (), (('SimpleNamespace', 'from types import SimpleNamespace'), ('keras', 'import keras'))),
+        ('ModelWithLoss', 43, 127, ('Any', 'BatchedModel', 'KeptForLoss', 'MeanOfSamples', 'ValueError', '_', 'arguments', 'arrays', 'batch', 'before', 'dict', 'dtype', 'each', 'given', 'inputs', 'isinstance', 'keras', 'kwargs', 'layer', 'len', 'list', 'loss_by_sample', 'mask', 'missing', 'name', 'names', 'one_weight', 'outputs', 'reads', 'sample_weight', 'self', 'step', 'str', 'super', 'targets', 'tensor', 'total', 'training', 'tuple', 'value', 'values', 'wanted', 'x', 'y', 'y_pred', 'zip'), ('BatchedModel',), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('one_weight', 130, 148, ('Any', 'NotImplementedError', 'RuntimeError', 'TypeError', 'ValueError', 'first', 'float', 'keras', 'known', 'np', 'other', 'others', 'same', 'sample_weight'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
+        ('MeanOfSamples', 151, 156, ('keras', 'y_pred'), (), (('keras', 'import keras'),)),
     )),
     'keras/kernels/penalty.py': (800335236, (
         ('Penalty', 13, 33, ('Any', 'float', 'keras', 'l1', 'l2', 'penalty', 'self', 'size', 'squares', 'w'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
@@ -247,10 +260,17 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('project_back', 39, 45, ('d', 'int', 'np', 'order', 'project', 'source', 'sources', 'target', 'turned', 'weight'), (), (('np', 'import numpy as np'),)),
         ('project_weight', 48, 55, ('d', 'd_first', 'first', 'gradient', 'last', 'len', 'max', 'np', 'pairs', 'segments', 'source', 'target', 'x', 'x_first'), (), (('np', 'import numpy as np'),)),
     )),
-    'numpy/kernels/losses.py': (730102337, (
-        ('log_softmax', 8, 11, ('np', 'shifted', 'x'), (), (('np', 'import numpy as np'),)),
-        ('cross_entropy', 14, 16, ('codes', 'log_softmax', 'logits', 'np'), (), (('np', 'import numpy as np'),)),
-        ('cross_entropy_gradient', 19, 24, ('codes', 'd', 'log_softmax', 'logits', 'np', 'picked'), (), (('np', 'import numpy as np'),)),
+    'numpy/kernels/losses.py': (3437921933, (
+        ('log_softmax', 10, 13, ('np', 'shifted', 'x'), (), (('np', 'import numpy as np'),)),
+        ('cross_entropy', 16, 18, ('codes', 'log_softmax', 'logits', 'np'), (), (('np', 'import numpy as np'),)),
+        ('cross_entropy_gradient', 21, 26, ('codes', 'd', 'log_softmax', 'logits', 'np', 'picked'), (), (('np', 'import numpy as np'),)),
+        ('soft_cross_entropy', 29, 37, ('Sequence', 'codes', 'float', 'log_softmax', 'logits', 'np', 'q', 'smoothing', 'soft_codes', 'weights'), (), (('Sequence', 'from collections.abc import Sequence'), ('np', 'import numpy as np'))),
+        ('soft_cross_entropy_gradient', 40, 45, ('Sequence', 'codes', 'float', 'log_softmax', 'logits', 'np', 'q', 'smoothing', 'soft_codes', 'weights'), (), (('Sequence', 'from collections.abc import Sequence'), ('np', 'import numpy as np'))),
+        ('soft_codes', 48, 54, ('Sequence', 'codes', 'float', 'logits', 'np', 'q', 'smoothing', 'weights'), (), (('Sequence', 'from collections.abc import Sequence'), ('np', 'import numpy as np'))),
+        ('cosine', 57, 59, ('cosines', 'np', 't', 'y'), (), (('np', 'import numpy as np'),)),
+        ('cosines', 62, 64, ('direction', 'np', 't', 'y'), (), (('np', 'import numpy as np'),)),
+        ('direction', 67, 70, ('len', 'np', 'x'), (), (('np', 'import numpy as np'),)),
+        ('cosine_gradient', 73, 77, ('along', 'cosines', 'direction', 'len', 'norm', 'np', 't', 'y'), (), (('np', 'import numpy as np'),)),
     )),
     'numpy/kernels/norms.py': (1726527055, (
         ('batch_norm', 8, 35, ('ValueError', 'bool', 'dict', 'eps', 'float', 'len', 'mean', 'momentum', 'name', 'new_mean', 'new_var', 'np', 'parameters', 'running_mean', 'running_var', 'std', 'str', 'training', 'tuple', 'unbiased', 'var', 'x', 'x_hat'), (), (('np', 'import numpy as np'),)),
@@ -338,8 +358,8 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('differentiator_on_torch', 145, 155, ('Any', 'bool', 'called', 'data', 'dict', 'differentiate', 'inputs', 'list', 'model', 'objective', 'str', 'tensor', 'torch', 'training', 'tuple', 'value', 'variable', 'variables', 'wanted'), (), (('Any', 'from typing import Any'),)),
         ('pulled_back', 158, 184, ('Any', 'a', 'as_given', 'count', 'fixed', 'g', 'inputs', 'jax', 'keras', 'layer', 'len', 'list', 'pull', 'tape', 'tf', 'torch', 'trained', 'tuple', 'variable', 'x', 'y'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
     )),
-    'tests/kernels/keras_model.py': (2443937743, (
-        ('KerasModel', 20, 232, ('Any', 'Expected', 'Iterator', 'KerasModel', 'ModuleType', 'Path', '_', 'any', 'arguments', 'array', 'arrays', 'as_given', 'assign_all', 'batch', 'before', 'bias', 'biases', 'bool', 'called', 'connection', 'contextmanager', 'copy', 'cotangent', 'd', 'data', 'dict', 'differentiator', 'dropped', 'dtype', 'dtypes', 'everything', 'expected', 'file', 'float', 'found', 'function', 'g', 'getattr', 'given', 'gradient', 'gradients', 'held', 'holders', 'id', 'inputs', 'int', 'isinstance', 'iter', 'keras', 'keras_needs', 'layer', 'len', 'list', 'loaded', 'loss', 'losses', 'machine_code', 'map', 'module', 'n', 'name', 'needs', 'next', 'np', 'of', 'of_weight', 'of_x', 'ops', 'optimizer', 'options', 'outputs', 'part', 'parts', 'patch', 'precision', 'pulled_back', 'rate', 'rates', 'result', 'samples', 'seed', 'self', 'set', 'several', 'shape', 'steps', 'str', 'sum', 't', 'targets', 'tensor', 'tensors', 'times', 'trained', 'training', 'tuple', 'v', 'value', 'values', 'variable', 'variables', 'weight', 'weights', 'x', 'y', 'zip'), (), (('Any', 'from typing import Any'), ('Iterator', 'from collections.abc import Iterator'), ('ModuleType', 'from types import ModuleType'), ('Path', 'from pathlib import Path'), ('contextmanager', 'from contextlib import contextmanager'), ('copy', 'from copy import copy'), ('keras', 'import keras'), ('np', 'import numpy as np'), ('patch', 'from unittest.mock import patch'))),
+    'tests/kernels/keras_model.py': (640174057, (
+        ('KerasModel', 20, 244, ('Any', 'Expected', 'Iterator', 'KerasModel', 'ModuleType', 'Path', '_', 'any', 'arguments', 'array', 'arrays', 'as_given', 'assign_all', 'batch', 'before', 'bias', 'biases', 'bool', 'called', 'connection', 'constant', 'contextmanager', 'copy', 'cotangent', 'd', 'data', 'dict', 'differentiator', 'dropped', 'dtype', 'dtypes', 'everything', 'expected', 'file', 'float', 'found', 'function', 'g', 'getattr', 'given', 'gradient', 'gradients', 'hasattr', 'held', 'holders', 'id', 'inputs', 'int', 'isinstance', 'iter', 'keras', 'keras_needs', 'layer', 'len', 'list', 'loaded', 'loss', 'losses', 'machine_code', 'map', 'module', 'n', 'name', 'needs', 'next', 'np', 'of', 'of_weight', 'of_x', 'ops', 'optimizer', 'options', 'outputs', 'part', 'parts', 'patch', 'precision', 'pulled_back', 'rate', 'rates', 'read', 'result', 'samples', 'seed', 'self', 'set', 'several', 'shape', 'steps', 'str', 'sum', 't', 'targets', 'tensor', 'tensors', 'times', 'trained', 'training', 'tuple', 'v', 'value', 'values', 'variable', 'variables', 'weight', 'weights', 'x', 'y', 'zip'), (), (('Any', 'from typing import Any'), ('Iterator', 'from collections.abc import Iterator'), ('ModuleType', 'from types import ModuleType'), ('Path', 'from pathlib import Path'), ('contextmanager', 'from contextlib import contextmanager'), ('copy', 'from copy import copy'), ('keras', 'import keras'), ('np', 'import numpy as np'), ('patch', 'from unittest.mock import patch'))),
     )),
     'tests/kernels/numpy_checks.py': (2993948675, (
         ('refuses', 18, 24, ('Any', 'AssertionError', 'Callable', 'ValueError', 'call', 'str', 'what'), (), (('Any', 'from typing import Any'), ('Callable', 'from collections.abc import Callable'))),
@@ -358,7 +378,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('adam', 51, 78, ('Any', 'Expected', '_', 'adam_direction', 'arrays', 'data', 'dict', 'expected', 'first', 'float', 'gradient', 'gradients', 'int', 'largest', 'max', 'model', 'name', 'noise', 'np', 'p', 'range', 'rate', 'second', 'start', 'step', 'steps', 'str'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
         ('adam_direction', 81, 90, ('corrected', 'first', 'framework', 'int', 'np', 'root', 'second', 'step', 'str'), (), (('np', 'import numpy as np'),)),
     )),
-    'tests/kernels/plain.py': (1818950234, (
+    'tests/kernels/plain.py': (1443917417, (
         ('weighted_sum', 19, 35, ('around', 'carried', 'int', 'len', 'list', 'np', 'row', 'rows', 'sample', 'source', 'target', 'targets', 'total', 'weight', 'x'), (), (('np', 'import numpy as np'),)),
         ('entries_at', 38, 40, ('index', 'np', 'parameter'), (), (('np', 'import numpy as np'),)),
         ('biases', 43, 45, ('bias', 'index', 'len', 'np'), (), (('np', 'import numpy as np'),)),
@@ -381,9 +401,11 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('mse', 177, 179, ('np', 't', 'y'), (), (('np', 'import numpy as np'),)),
         ('squared_error', 182, 184, ('len', 'np', 't', 'y'), (), (('np', 'import numpy as np'),)),
         ('mae', 187, 189, ('magnitude', 'np', 't', 'y'), (), (('np', 'import numpy as np'),)),
-        ('l1', 192, 194, ('magnitude', 'np', 'w'), (), (('np', 'import numpy as np'),)),
-        ('l2', 197, 199, ('np', 'w'), (), (('np', 'import numpy as np'),)),
-        ('magnitude', 202, 204, ('np', 'x'), (), (('np', 'import numpy as np'),)),
+        ('soft_cross_entropy', 192, 201, ('Sequence', 'classes', 'float', 'logarithms', 'np', 'q', 'shifted', 'smoothing', 't', 'weights', 'y'), (), (('Sequence', 'from collections.abc import Sequence'), ('np', 'import numpy as np'))),
+        ('cosine', 204, 209, ('len', 'length', 'lengths', 'np', 'one', 'other', 't', 'x', 'y'), (), (('np', 'import numpy as np'),)),
+        ('l1', 212, 214, ('magnitude', 'np', 'w'), (), (('np', 'import numpy as np'),)),
+        ('l2', 217, 219, ('np', 'w'), (), (('np', 'import numpy as np'),)),
+        ('magnitude', 222, 224, ('np', 'x'), (), (('np', 'import numpy as np'),)),
     )),
     'tests/kernels/points.py': (1866579190, (
         ('Outcome', 17, 30, ('along', 'dataclass', 'dict', 'float', 'kinks', 'list', 'loss', 'np', 'running', 'slopes', 'str', 'values'), (), (('dataclass', 'from dataclasses import dataclass'), ('np', 'import numpy as np'))),
