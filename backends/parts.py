@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ..compiler.edges.edge_set import Diagonal, EdgeSet, Full, Listed, Product, Shape, Shifted
 from ..compiler.edges.restated import offset_runs
-from ..compiler.graph.graph import AddBias, Graph, Parameter
+from ..compiler.graph.graph import Graph, Parameter, Spread, Times, Turned, steps_of
 from ..compiler.graph.model import Drawn, DrawnByFanIn, Given
 from ..compiler.plan.kernels import blocks_of
 from ..compiler.plan.plan import FanIn, Plan, part_name
@@ -31,9 +31,10 @@ from .source import (
     Vocabulary,
     node,
 )
-from .target import Unsupported, kept, sides, units_digests
+from .target import kept, sides, units_digests
 
 _IMPORTS = {
+    "math": "import math",
     "np": "import numpy as np",
     "cache": "from functools import cache",
     "Mapping": "from collections.abc import Mapping",
@@ -58,15 +59,13 @@ def vocabulary(
 def names_of_spec(graph: Graph) -> frozenset[str]:
     """Every name of inputs, targets, layers, connections, and of the values between them."""
     data = {data.name for data in (*graph.inputs, *graph.targets)}
-    return frozenset(data | {*graph.values} | {op.connection for op in graph.projections})
+    shared = {parameter.name for parameter in graph.parameters if parameter.is_named}
+    return frozenset(data | {*graph.values} | {op.connection for op in graph.projections} | shared)
 
 
-def spelled(scope: Scope, table: Mapping[str, str | Unsupported], name: str, **holes: object) -> Expression:
-    """A catalogue entry in a target's own words. Raises `Unsupported` where the table says so."""
-    entry = table[name]
-    if isinstance(entry, Unsupported):
-        raise entry
-    return scope.expression(entry, **holes)  # pyright: ignore[reportArgumentType]
+def spelled(scope: Scope, table: Mapping[str, str], name: str, **holes: object) -> Expression:
+    """A catalogue entry in a target's own words."""
+    return scope.expression(table[name], **holes)  # pyright: ignore[reportArgumentType]
 
 
 # --------------------------------------------------------------------------------------- what is stored
@@ -102,17 +101,24 @@ def loading(scope: Scope, plan: Plan, *trees: object, cached: bool = False) -> t
     return scope.statements("stored = loaded", loaded=loaded(scope, plan, cached=cached))
 
 
-def bias_index(scope: Scope, operation: AddBias) -> Expression:
-    """The entry of every unit: restated for `per`, stored for `only`."""
-    if operation.per is None:
-        return stored(scope, f"{operation.bias.name}.index")
-    entries = kept(operation)
+def index_of(scope: Scope, spread: Spread) -> Expression:
+    """Which entry of a parameter stands where: restated for `per`, else stored."""
+    if spread.per is None:
+        return stored(scope, f"{spread.name}.index")
+    entries = kept(spread)
     return scope.expression(
         "np.broadcast_to(np.arange(count).reshape(*entries), shape).ravel()",
         count=math.prod(entries),
         entries=entries,
-        shape=operation.output.shape,
+        shape=spread.shape,
     )
+
+
+def factor_of(scope: Scope, times: Times) -> Expression:
+    """What entries are multiplied by, in their shape."""
+    if isinstance(times.factor, float):
+        return node(times.factor)
+    return in_shape(scope, stored(scope, f"{times.name}.times"), times.shape)
 
 
 def digest_pairs(scope: Scope, plan: Plan) -> list[Pair]:
@@ -292,7 +298,7 @@ def _start(scope: Scope, parameter: Parameter, plan: Plan, shared: Collection[st
             given = [
                 a
                 if isinstance(a, float)
-                else _in_shape(scope, stored(scope, f"{parameter.name}.start_{position}"), shape)
+                else in_shape(scope, stored(scope, f"{parameter.name}.start_{position}"), shape)
                 for position, a in enumerate(arguments)
             ]
             return scope.expression(
@@ -306,7 +312,7 @@ def _start(scope: Scope, parameter: Parameter, plan: Plan, shared: Collection[st
             return scope.expression("np.full(shape, value, np.float32)", shape=shape, value=value)
         case Given():
             array = scope.expression("np.array(given)", given=stored(scope, f"{parameter.name}.start"))
-            return _in_shape(scope, array, shape)
+            return in_shape(scope, array, shape)
         case 0:
             return scope.expression("np.zeros(length, np.float32)", length=length)
         case 1:
@@ -315,13 +321,15 @@ def _start(scope: Scope, parameter: Parameter, plan: Plan, shared: Collection[st
             return scope.expression("np.full(length, value, np.float32)", length=length, value=value)
 
 
-def _in_shape(scope: Scope, array: Expression, shape: tuple[int, ...]) -> Expression:
+def in_shape(scope: Scope, array: Expression, shape: tuple[int, ...]) -> Expression:
+    """An array that is held flat, in its shape."""
     return array if len(shape) == 1 else scope.expression("array.reshape(*shape)", array=array, shape=shape)
 
 
 def _fan_in(scope: Scope, parameter: Parameter, plan: Plan, shared: Collection[str]) -> Expression:
     """The fan-in of each weight's unit: one number where it is one."""
     projection = plan.graph.weighted[parameter.name]
+    assert projection.weight is not None
     fan_in = plan.fan_in(projection.layer)
     if not fan_in.counted:
         return Constant(fan_in.constant)
@@ -329,13 +337,25 @@ def _fan_in(scope: Scope, parameter: Parameter, plan: Plan, shared: Collection[s
         by_unit = scope.name("fan_in").at(projection.layer)
     else:
         by_unit = scope.expression("unit_fan_in(*given)", given=_counted(scope, fan_in))
-    match projection.edges:
-        case Full():
-            return scope.expression("by_unit[:, None]", by_unit=by_unit)
-        case Diagonal():
-            return by_unit
-        case Listed() | Shifted() | Product():
-            return Subscript(by_unit, stored(scope, f"{projection.connection}.target"))
+    spread = next((step for step in steps_of(projection.weight) if isinstance(step, Spread)), None)
+    if isinstance(projection.edges, Full):
+        if spread is not None:
+            sources = projection.input.units
+            by_edge = scope.expression("np.repeat(by_unit, sources)", by_unit=by_unit, sources=sources)
+            return _largest(scope, by_edge, spread)
+        turned = any(isinstance(step, Turned) for step in steps_of(projection.weight))
+        return by_unit if turned else scope.expression("by_unit[:, None]", by_unit=by_unit)
+    by_edge: Expression = by_unit
+    if not isinstance(projection.edges, Diagonal):
+        by_edge = Subscript(by_unit, stored(scope, f"{projection.connection}.target"))
+    return by_edge if spread is None else _largest(scope, by_edge, spread)
+
+
+def _largest(scope: Scope, by_edge: Expression, spread: Spread) -> Expression:
+    """The largest number of all edges that share an entry, in the shape of the parameter."""
+    shape = spread.of.shape
+    largest = scope.name("largest_of_entry")(by_edge, index_of(scope, spread), math.prod(shape))
+    return in_shape(scope, largest, shape)
 
 
 # ---------------------------------------------------------------------------------------- names of units

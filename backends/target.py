@@ -7,51 +7,48 @@ A target meets these rules, which `backends/emit.py` and the tests rely on:
   one with other arrays than it was compiled with;
 - parameters have the names of the graph, weights the canonical order, whatever the framework calls them;
 - the arrays that go in and come out have the declared shapes, batch first;
-- what the framework cannot do is an `Unsupported`, never an approximation.
+- what the framework has no way to do is written out in a kernel, never approximated.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from typing import TypeAlias, TypeGuard
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
 from ..compiler.edges.edge_set import Diagonal, Full, Listed, Product, Shape, Shifted
 from ..compiler.edges.structure import described
+from ..compiler.functions.tree import Apply as Word
+from ..compiler.functions.tree import Argument, Number, Tree
 from ..compiler.graph.graph import (
     Add,
     AddBias,
     Apply,
     ApplyNorm,
+    Compute,
     Drop,
     Graph,
+    Made,
     Multiply,
     Operation,
+    Parameter,
     Pool,
     Project,
+    Spread,
+    Through,
+    Times,
+    Turned,
     Value,
+    steps_of,
 )
+from ..compiler.graph.model import ExpressionTerm, LossTerm
 from ..compiler.plan.plan import Plan
 from ..dsl.records import record
-from ..dsl.source import Span
-from .source import Name, flat, scaled
-
-
-class Unsupported(Exception):
-    """A target cannot do what the spec asks. `span` is the place in the spec, if one place is to blame.
-
-    `target` is filled in by whoever asked the target.
-    """
-
-    def __init__(self, why: str, span: Span | None = None) -> None:
-        self.why = why
-        self.span = span
-        self.target = ""
-        super().__init__(why)
-
+from .source import Binary, Expression, Name, Unary, flat, node, scaled
 
 Context: TypeAlias = Mapping[str, object]
 
@@ -95,7 +92,13 @@ def units_digests(plan: Plan) -> dict[str, str]:
     for named in graph.unit_names:
         for side, dimension in named.bearers:
             names.setdefault(side, {})[dimension] = named.names
-    biases = {name: op for name, chain in graph.chains.items() for op in chain if _shares_biases(op)}
+    biases = {
+        name: bias for name, chain in graph.chains.items() for op in chain if (bias := _shared_bias(op))
+    }
+    shared: dict[str, list[list[str]]] = {}
+    for op in graph.projections:
+        if op.parameter and (how := _how_shared(op)):
+            shared.setdefault(op.layer, []).append([op.connection, op.parameter.name, how])
     ends = {
         end
         for op in graph.projections
@@ -103,23 +106,42 @@ def units_digests(plan: Plan) -> dict[str, str]:
         for end in (op.input.layer or op.input.name, op.layer)
     }
     return {
-        value.name: _units_digest(value, names.get(value.name, {}), biases.get(value.name))
+        value.name: _units_digest(
+            value, names.get(value.name, {}), biases.get(value.name), shared.get(value.name, [])
+        )
         for value in sides(graph)
-        if value.name in names or value.name in biases or (value.name in ends and len(value.shape) > 1)
+        if value.name in names.keys() | biases.keys() | shared.keys()
+        or (value.name in ends and len(value.shape) > 1)
     }
 
 
-def _shares_biases(op: Operation) -> TypeGuard[AddBias]:
-    """Whether units share biases, or some have none."""
-    if not isinstance(op, AddBias) or op.by_unit:
-        return False
-    if op.index is None:
-        return op.bias.shape != (op.output.units,)
-    return not np.array_equal(op.index, np.arange(op.output.units))
+def _shared_bias(op: Operation) -> Spread | None:
+    """The bias of a step, if units share it or some have none."""
+    if not isinstance(op, AddBias) or not isinstance(op.bias, Spread):
+        return None
+    bias, units = op.bias, op.output.units
+    if bias.index is None:
+        return bias if bias.of.shape != (units,) else None
+    return None if np.array_equal(bias.index, np.arange(units)) else bias
 
 
-def _units_digest(value: Value, names: Mapping[int, tuple[str, ...]], bias: AddBias | None) -> str:
-    """The SHA-256 of lines of JSON: the shape, then each dimension's names, then each unit's bias.
+def _how_shared(op: Project) -> str:
+    """Which entry of its parameter each edge of a connection has; empty where every one has its own."""
+    for step in steps_of(op.weight) if op.weight else ():
+        if isinstance(step, Turned):
+            return "turned"
+        if isinstance(step, Spread) and step.index is not None:
+            return hashlib.sha256(step.index.astype("<i8").tobytes()).hexdigest()
+    return ""
+
+
+def _units_digest(
+    value: Value,
+    names: Mapping[int, tuple[str, ...]],
+    bias: Spread | None,
+    shared: Sequence[Sequence[str]],
+) -> str:
+    """The SHA-256 of lines of JSON: the shape, each dimension's names, each unit's bias, and shared weights.
 
     Biases that are shared along dimensions are said by the shape that is left, with 1 for these dimensions:
     such a layer may have more units than could be written out.
@@ -131,6 +153,8 @@ def _units_digest(value: Value, names: Mapping[int, tuple[str, ...]], bias: AddB
     if bias is not None:
         entries = {"per": kept(bias)} if bias.index is None else bias.index.tolist()
     digest.update(b"\n" + json.dumps(entries).encode())
+    if shared:
+        digest.update(b"\n" + json.dumps(shared).encode())
     return digest.hexdigest()
 
 
@@ -153,8 +177,7 @@ def shapes_text(graph: Graph) -> str:
 
 def loss_arguments(graph: Graph) -> tuple[str, ...]:
     """What the loss reads: predictions in the order of their terms, then targets."""
-    names = [term.prediction for term in graph.losses] + [term.target for term in graph.losses]
-    return tuple(dict.fromkeys(names))
+    return (*graph.compared, *dict.fromkeys(name for term in graph.losses for name in term.data))
 
 
 def training_options(graph: Graph) -> tuple[str, ...]:
@@ -187,13 +210,48 @@ def summary(plan: Plan) -> tuple[str, ...]:
         if steps:
             lines[-1] += " : " + ", ".join(steps)
     lines.append("output " + ", ".join(graph.outputs))
-    terms = [(t.coefficient, f"{t.loss.name}({t.prediction}, {t.target})") for t in graph.losses]
+    terms = [(t.coefficient, _loss_text(t)) for t in graph.losses]
     terms += [(p.coefficient, f"{p.penalty.name}({p.parameter})") for p in graph.penalties]
     for at, (coefficient, term) in enumerate(terms):
         minus = coefficient < 0
         head = f"loss {'-' * minus}" if at == 0 else f"    {'-' if minus else '+'} "
         lines.append(head + flat(scaled(abs(coefficient), Name(term))))
     return tuple(lines)
+
+
+def _loss_text(term: LossTerm | ExpressionTerm) -> str:
+    """A term of the loss, without its coefficient."""
+    if isinstance(term, LossTerm):
+        name, given = term.loss.called or term.loss.name, [each for each in term.arguments if each[1]]
+    elif term.name:
+        name, given = term.name, term.numbers
+    else:
+        return f"{term.pool}({flat(_in_words(term.value))})"
+    numbers = [f"{key} = {_numbers_text(value)}" for key, value in given]
+    return f"{name}({', '.join([*term.layers, *term.data, *numbers])})"
+
+
+def _numbers_text(value: float | tuple[float, ...] | None) -> str:
+    return f"[{', '.join(f'{each:g}' for each in value)}]" if isinstance(value, tuple) else f"{value:g}"
+
+
+def _in_words(tree: Tree) -> Expression:
+    """A tree in the words of the language."""
+    match tree:
+        case Number(value):
+            return node(value)
+        case Argument(name):
+            return Name(name)
+        case Word("negative", (operand,)):
+            return Unary("-", _in_words(operand))
+        case Word("not", (operand,)):
+            return Unary("not ", _in_words(operand))
+        case Word(word, (a, b)) if not word.isalpha() or word in ("and", "or"):
+            return Binary(_in_words(a), word, _in_words(b))
+        case Word("declared", (_, value, _)):
+            return _in_words(value)
+        case Word(word, operands):
+            return Name(word)(*map(_in_words, operands))
 
 
 def chain_of(graph: Graph, layer: Value) -> tuple[Operation, ...]:
@@ -204,8 +262,10 @@ def chain_of(graph: Graph, layer: Value) -> tuple[Operation, ...]:
 def _connection_text(projection: Project) -> str:
     edges = projection.edges
     weight = "" if projection.weight else ", no weights"
-    if projection.weight and not projection.weight.trainable:
+    if projection.parameter and not projection.parameter.trainable:
         weight = ", frozen"
+    if projection.parameter and not projection.holds_weight:
+        weight += _made_text(projection.parameter, steps_of(projection.weight or projection.parameter))
     if isinstance(projection, Pool):
         weight += f", {projection.reduction.name}"
     match edges:
@@ -219,6 +279,24 @@ def _connection_text(projection: Project) -> str:
             return f"{projection.input.name} ({described(edges)}: {edges.count:,} edges{weight})"
 
 
+def _made_text(parameter: Parameter, steps: Sequence[Made]) -> str:
+    """How weights are made of a parameter, in a few words."""
+    words = [f"weights {parameter.name}"] if parameter.is_named else []
+    for step in steps:
+        match step:
+            case Spread() if not parameter.is_named:
+                words.append(f"{math.prod(parameter.shape):,} weights")
+            case Turned():
+                words.append("transposed")
+            case Through(function=function):
+                words.append("of given sign" if step.is_absolute else f"through {function.name}")
+            case Times(factor=float() as factor) if abs(factor) != 1:
+                words.append(f"times {factor:g}")
+            case _:
+                pass
+    return "".join(f", {word}" for word in words)
+
+
 def _step_text(operation: Operation) -> str:
     match operation:
         case AddBias():
@@ -226,6 +304,9 @@ def _step_text(operation: Operation) -> str:
         case Apply():
             given = ", ".join(f"{key}={value:g}" for key, value in operation.arguments)
             return operation.activation.name + (f"({given})" if given else "")
+        case Compute():
+            given = ", ".join(f"{key}={value:g}" for key, value in operation.numbers)
+            return operation.function.name + (f"({given})" if given else "")
         case ApplyNorm():
             return operation.norm.name
         case Drop():
@@ -236,7 +317,7 @@ def _step_text(operation: Operation) -> str:
             return ""
 
 
-def kept(operation: AddBias) -> tuple[int, ...]:
+def kept(spread: Spread) -> tuple[int, ...]:
     """The shape of the units with dimensions that share entries at length 1."""
-    per = operation.per or ()
-    return tuple(size if at in per else 1 for at, size in enumerate(operation.output.shape))
+    per = spread.per or ()
+    return tuple(size if at in per else 1 for at, size in enumerate(spread.shape))

@@ -2,9 +2,8 @@
 
 Each has an explanation, `explanations/E204.md` say, which `spec-compile --explain E204` shows.
 
-E2xx names and values, E3xx shapes, edges and the network, E4xx operations, weights and losses, E5xx targets,
-E6xx files, E9xx what the language has but this version does not; W.. warnings, numbered like the errors
-they sit beside.
+E2xx names and values, E3xx shapes, edges and the network, E4xx operations, weights and losses, E6xx files,
+E9xx what the language has but this version does not; W.. warnings, numbered like the errors they sit beside.
 """
 
 from __future__ import annotations
@@ -223,17 +222,51 @@ POOLS_NOTHING = Code(
 
 EMPTY_SUM = Code("E491", "`empty` goes with a `reduce` that is no sum: a sum of nothing is 0")
 
-NOTHING_TO_TRAIN = Code("E492", "`reduce = {reduction}` has no weights to train unless `weight` gives them")
+NOTHING_TO_TRAIN = Code("E492", "`reduce = {reduction}` alone has no weights to train")
+
+SHARED_STARTS = Code("E433", "edges that share a weight start as {first} and as {second}")
+
+SHARE_DIFFERS = Code("E434", "those that share `{name}` differ in {what}")
+
+NOT_A_SIGN = Code("E435", "a sign is 1 or -1, not {value}")
+
+AGAINST_SIGN = Code("E436", "a weight starts as {value}, against the sign that it has")
+
+NOT_DRAWN = Code("E437", "`{name}` is given with `=`, and not drawn")
+
+FUNCTION_CYCLE = Code("E451", "a function calls itself: {chain}")
+
+FUNCTION_TOO_LARGE = Code(
+    "E452", "with what it calls, this has more than {limit} parts, or {depth} within each other"
+)
+
+NOT_OF_VALUES = Code("E453", "{what} is nothing that is computed element by element")
+
+NUMBER_WANTED = Code(
+    "E454", "`{argument}` of `{name}` must be a number: its derivative is declared, by `{first}` alone"
+)
+
+FUNCTION_ATTRIBUTE = Code("E455", "a function has no attribute `{name}`, only `derivative = ...`")
+
+FIRST_ARGUMENT = Code("E456", "`{name}` is what the function is applied to, and cannot be a number already")
+
+ARGUMENT_ORDER = Code("E457", "`{name}` has no number, and stands behind an argument that has one")
+
+NOWHERE_FINITE = Code("E458", "with these numbers, `{name}` is finite nowhere between -1 and 1")
+
+LOSS_WITHOUT_LAYER = Code("E420", "`{name}` of what no layer computes is no loss")
+
+SHAPES_IN_LOSS = Code("E421", "`{one}` is {shape}, but `{other}` in the same expression is {others_shape}")
+
+CODES_IN_LOSS = Code("E422", "`{name}` holds class codes, and an expression is of numbers")
+
+CLASS_WEIGHTS = Code("E423", "`weights` must be a list of {classes} numbers, one a class of `{target}`")
 
 UNIT_VALUES = Code("E431", "{name} has the shape {shape}, but the units of `{side}` have {wanted}")
 
 UNIT_ROWS = Code("E432", "{name} does not have one value for every unit of `{side}`: {reason}")
 
 MERGED_VALUES = Code("E430", "the edge {source} -> {target} has two values in `{column}`: {first}, {second}")
-
-# ---------------------------------------------------------------------------------------------- E5xx: targets
-
-UNSUPPORTED = Code("E501", "the target {target} cannot do this: {why}")
 
 # ------------------------------------------------------------------------------------------------ E6xx: files
 

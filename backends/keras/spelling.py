@@ -5,20 +5,26 @@ from __future__ import annotations
 from ...compiler.plan.kernels import KernelName
 from ..parts import vocabulary
 from ..source import Scope
-from ..target import Unsupported
 
 # Activations that Keras knows by a name, and computes in every precision as the catalogue has them.
-NAMED_ACTIVATIONS = {
-    "tanh": "tanh",
-    "sigmoid": "sigmoid",
+NAMED_ACTIVATIONS = {"softmax": "softmax"}
+NAMED_FUNCTIONS = {
+    "log_sigmoid": "log_sigmoid",
     "relu": "relu",
+    "sigmoid": "sigmoid",
+    "silu": "silu",
     "softplus": "softplus",
-    "softmax": "softmax",
+    "softsign": "softsign",
+    "tanh": "tanh",
+    "tanh_shrink": "tanh_shrink",
 }
 
 # A layer in the words of Keras, with the catalogue's names of parameters.
-ACTIVATIONS: dict[str, str | Unsupported] = {
-    **{name: f'keras.layers.Activation("{known}", name=own)' for name, known in NAMED_ACTIVATIONS.items()},
+ACTIVATIONS: dict[str, str] = {
+    name: f'keras.layers.Activation("{known}", name=own)' for name, known in NAMED_ACTIVATIONS.items()
+}
+NATIVE = {
+    **{name: f'keras.layers.Activation("{known}", name=own)' for name, known in NAMED_FUNCTIONS.items()},
     "leaky_relu": "LeakyRectifier(slope, name=own)",
     "gelu": "Gelu(name=own)",
     "gelu_tanh": "GeluTanh(name=own)",
@@ -44,22 +50,37 @@ POOLS = {
     "logsumexp": "EdgeLogSumExp",
 }
 
-# A value per sample, (batch, ...), of y_true and y_pred; the mean over what is left comes after.
-LOSSES: dict[str, str | Unsupported] = {
-    "cross_entropy": "keras.ops.sparse_categorical_crossentropy(codes, logits, from_logits=True)",
-    "binary_cross_entropy": "keras.ops.binary_crossentropy(y_true, y_pred, from_logits=True)",
-    "mse": "keras.ops.square(y_pred - y_true)",
-    "squared_error": "keras.ops.square(y_pred - y_true)",
-    "mae": "keras.ops.abs(y_pred - y_true)",
+# The same where the weight is made elsewhere, and is given with what is read.
+GIVEN: dict[KernelName, str] = {
+    "dense": "DenseProduct(**last)",
+    "diagonal": "DiagonalProduct(**last)",
+    "band": "BandProjection((units, sources), *edges, weighted=False, given=True, **last)",
+    "blocks": "BlockProjection((units, sources), *edges, weighted=False, given=True, **last)",
+    "masked": "MaskedProjection((units, sources), *edges, weighted=False, given=True, **last)",
+    "edges": "EdgeProjection((units, sources), *edges, weighted=False, given=True, **last)",
+    "pool": "layer((units, sources), *edges, **empty, weighted=False, given=True, **last)",
+}
+
+# A value per unit, or code, of a prediction `y` and a target `t`; the mean over what is left comes after.
+LOSSES: dict[str, str] = {
+    "cross_entropy": "keras.ops.sparse_categorical_crossentropy(t, y, from_logits=True)",
+    "soft_cross_entropy": "soft_cross_entropy(t, y, smoothing, weights)",
+    "cosine": "cosine(y, t, axes)",
+    "binary_cross_entropy": "keras.ops.binary_crossentropy(t, y, from_logits=True)",
+    "mse": "keras.ops.square(y - t)",
+    "squared_error": "keras.ops.square(y - t)",
+    "mae": "keras.ops.abs(y - t)",
 }
 
 # How a loss by unit becomes one by sample; Keras takes the mean over samples.
 POOLED = {"squared_error": "sum"}
+# Losses that are by sample already.
+OF_SAMPLES = frozenset(["cosine"])
 
 # Keywords of `Penalty`.
 PENALTIES = {"l1": "l1", "l2": "l2"}
 
-NORMS: dict[str, str | Unsupported] = {
+NORMS: dict[str, str] = {
     "batch_norm": "BatchNorm(units, eps=eps, momentum=momentum, name=own)",
     "layer_norm": "keras.layers.LayerNormalization(epsilon=eps, name=own)",
 }
@@ -68,8 +89,18 @@ NORMS: dict[str, str | Unsupported] = {
 REGISTERED = frozenset(
     [
         *("BandProjection", "BatchNorm", "BatchedModel", "Bias", "BlockProjection", "DenseSum", "Diagonal"),
-        *("EdgeProjection", "Gelu", "GeluTanh", "LeakyRectifier", "MaskedProjection", "Penalty", "Scale"),
-        "Units",
+        *(
+            "EdgeProjection",
+            "Elementwise",
+            "Gelu",
+            "GeluTanh",
+            "KeptForLoss",
+            "LeakyRectifier",
+            "MaskedProjection",
+            "Penalty",
+        ),
+        *("AddShared", "Absolute", "DenseProduct", "DiagonalProduct", "Scale", "SharedWeight", "Spread"),
+        *("Times", "Turned", "Units"),
         *POOLS.values(),
     ]
 )
@@ -78,6 +109,7 @@ VOCABULARY = vocabulary(
     "keras",
     imports={"keras": "import keras", "random": "import random", "Any": "from typing import Any"},
     defined=[
+        "Network",
         "build_model",
         "digests",
         "load_arrays",
@@ -87,7 +119,10 @@ VOCABULARY = vocabulary(
         "to_arrays",
         "variables",
     ],
-    local=["codes", "digests", "each", "layer", "logits", "model", "seed", "total", "y_pred", "y_true"],
+    local=[
+        *("codes", "digests", "each", "layer", "logits", "model", "reads", "seed", "targets", "total"),
+        *("y_pred", "y_true"),
+    ],
 )
 # Names of the spec are nothing in code but locals of `build_model`.
 MODULE = Scope(VOCABULARY, frozenset())

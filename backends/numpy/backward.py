@@ -6,31 +6,57 @@ adds this to what they have from elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field
 from typing import TypeAlias
 
 from ...compiler.edges.edge_set import Full
+from ...compiler.functions.derive import derivative
+from ...compiler.functions.guard import guarded
+from ...compiler.functions.tree import ZERO
 from ...compiler.graph.graph import (
     AddBias,
     Apply,
     ApplyNorm,
+    Compute,
     Drop,
+    Made,
     Multiply,
     Operation,
     Parameter,
     Pool,
     Project,
+    Spread,
+    Through,
+    Times,
+    Turned,
     Value,
+    parameter_of,
+    steps_of,
 )
+from ...compiler.graph.model import ExpressionTerm
 from ...dsl.records import record
-from ..parts import bias_index, stored_edges
-from ..source import Assign, Comment, Expression, Name, Statement, scaled, sum_of, times
+from ..functions import NUMPY, Writer, apart
+from ..parts import factor_of, index_of, stored_edges
+from ..source import (
+    Assign,
+    Binary,
+    Comment,
+    Expression,
+    Name,
+    Statement,
+    names_in,
+    node,
+    scaled,
+    sum_of,
+    times,
+)
 from ..target import is_identity, is_sparse
-from .module import Module, flattened, shaped, weight
+from .forward import entries, weight_steps
+from .module import Module, flattened, key_of, shaped, weight
 
 # What a gradient is of, and a term of it.
-Share: TypeAlias = tuple[Value | Parameter, Expression]
+Share: TypeAlias = tuple[Value | Parameter | Made, Expression]
 
 
 @record(frozen=False)
@@ -44,12 +70,12 @@ class Gradients:
         """Statements that add terms to gradients."""
         return [self._add(of, term) for of, term in shares]
 
-    def _add(self, of: Value | Parameter, term: Expression) -> Statement:
-        variable = self.module.variable(of)
-        if of.name in self.begun:
+    def _add(self, of: Value | Parameter | Made, term: Expression) -> Statement:
+        variable, key = self.module.variable(of), key_of(of)
+        if key in self.begun:
             return Assign(variable, sum_of([variable, term]))
-        self.begun.add(of.name)
-        if isinstance(term, Name) and of.name in self.module.graph.values:
+        self.begun.add(key)
+        if isinstance(term, Name) and key in self.module.graph.values:
             term = term.get("copy")()  # what is returned is not what was given
         return Assign(variable, term)
 
@@ -58,7 +84,9 @@ def backward_steps(module: Module) -> list[Statement]:
     """Statements from the loss, or from the gradients of the outputs, back to parameters and inputs."""
     graph, gradients = module.graph, Gradients(module)
     if graph.losses:
-        statements = gradients.add(_losses(module))
+        before = list[Statement]()
+        shares = [*_losses(module, before)]
+        statements = [*before, *gradients.add(shares)]
     else:
         statements = _given(module)
         gradients.begun |= {*graph.outputs}
@@ -70,9 +98,16 @@ def backward_steps(module: Module) -> list[Statement]:
         if output.layer is not None:
             statements.append(Comment(f"{output.layer} <- {', '.join(sources[output.layer])}"))
         statements += gradients.add(_back(module, step, module.gradients[output.name]))
+    statements += gradients.add(_of_weights(module, gradients.begun))
     statements += gradients.add(_unreached(module, gradients.begun))
     statements += gradients.add(_penalties(module))
-    return [*statements, *_of_inputs(module, gradients.begun)]
+    return [*_weights_read(module, statements), *statements, *_of_inputs(module, gradients.begun)]
+
+
+def _weights_read(module: Module, statements: Sequence[Statement]) -> list[Statement]:
+    """Statements that make the weights again that the derivative reads."""
+    read = {name.text for name in names_in(statements)}
+    return [each for each in weight_steps(module) if {name.text for name in names_in(each.target)} & read]
 
 
 def _sources(module: Module) -> dict[str, dict[str, None]]:
@@ -86,13 +121,36 @@ def _sources(module: Module) -> dict[str, dict[str, None]]:
 # --------------------------------------------------------------------------------- where it begins and ends
 
 
-def _losses(module: Module) -> Iterator[Share]:
-    """What predictions get of the terms of the loss."""
+def _losses(module: Module, before: list[Statement]) -> Iterator[Share]:
+    """What predictions get of the terms of the loss, behind statements for what is long."""
     for term in module.graph.losses:
+        if isinstance(term, ExpressionTerm):
+            yield from _expression(module, term, before)
+            continue
         value = module.graph.value(term.prediction)
         y, target = module.step(value), module.target(term.target)
-        slope = module.scope.expression(term.loss.derivative, y=shaped(y, value), t=target)
+        slope = module.scope.expression(
+            term.loss.derivative, y=shaped(y, value), t=target, **dict(term.arguments)
+        )
         d = scaled(term.coefficient * term.loss.factor, slope)
+        yield value, d if len(value.shape) == 1 else d.get("reshape")(y.get("shape"))
+
+
+def _expression(module: Module, term: ExpressionTerm, before: list[Statement]) -> Iterator[Share]:
+    """What the layers get of a term that is an expression: its derivative by each."""
+    layers = {name: module.graph.value(name) for name in term.layers}
+    names = {name: shaped(module.step(value), value) for name, value in layers.items()}
+    names |= {name: module.target(name) for name in term.data}
+    writer = Writer(module.scope, NUMPY, names, tuple(names))
+    for name, value in layers.items():
+        slope = derivative(term.value, name)
+        if slope == ZERO:
+            continue
+        y = module.step(value)
+        count = module.scope.expression("y.size" if term.pool == "mean" else "len(y)", y=y)
+        written = writer.value(guarded(slope))
+        written = apart(before, lambda name=name: module.scope.new(f"{name}_slope"), written)
+        d = Binary(scaled(term.coefficient, written), "/", count)
         yield value, d if len(value.shape) == 1 else d.get("reshape")(y.get("shape"))
 
 
@@ -100,6 +158,33 @@ def _given(module: Module) -> list[Statement]:
     """Statements that flatten the gradients of outputs, where they are given."""
     outputs = [module.graph.value(name) for name in module.graph.outputs]
     return [flattened(module.gradients[y.name], y) for y in outputs if len(y.shape) > 1]
+
+
+def _of_weights(module: Module, reached: set[str]) -> Iterator[Share]:
+    """What parameters get of the gradients of the weights that are made of them."""
+    for made in module.graph.made.values():
+        if key_of(made) in reached:
+            d: Expression = module.variable(made)
+            for step in reversed(steps_of(made)):
+                d = _of_step(module, step, d)
+            yield parameter_of(made), d
+
+
+def _of_step(module: Module, step: Made, d: Expression) -> Expression:
+    """The gradient of what a step takes, from that of what it makes."""
+    scope = module.scope
+    match step:
+        case Spread():
+            flat = d if len(step.shape) == 1 else d.get("ravel")()
+            return scope.name("gathered")(flat, index_of(scope, step), node(step.of.shape))
+        case Turned():
+            return d.get("T")
+        case Through():
+            x = entries(module, step.of)
+            y = module.functions.value(step.function, step.numbers, x)
+            return times(d, module.functions.slope(step.function, step.numbers, x, y))
+        case Times():
+            return times(factor_of(scope, step), d)
 
 
 def _unreached(module: Module, reached: set[str]) -> list[Share]:
@@ -138,7 +223,10 @@ def _back(module: Module, step: tuple[Operation, ...], d: Name) -> Iterator[Shar
         return
     match step[-1]:
         case Apply() as op:
-            yield op.input, _activated(module, op, d)
+            yield op.input, _mixed(module, op, d)
+        case Compute() as op:
+            x, y = module.read(op.input), module.step(op.output)
+            yield op.input, times(d, module.functions.slope(op.function, op.numbers, x, y))
         case AddBias() as op:
             yield _bias(module, op, d)
             yield op.input, d
@@ -153,10 +241,12 @@ def _back(module: Module, step: tuple[Operation, ...], d: Name) -> Iterator[Shar
 
 
 def _bias(module: Module, op: AddBias, d: Name) -> Share:
-    if op.by_unit:
+    if isinstance(op.bias, Parameter):
         return op.bias, module.scope.expression("d.sum(axis=0)", d=d)
-    index, (size,) = bias_index(module.scope, op), op.bias.shape
-    return op.bias, module.scope.name("gathered")(d, index, size)
+    assert isinstance(op.bias, Spread)
+    total = module.scope.expression("d.sum(axis=0)", d=d)
+    index, shape = index_of(module.scope, op.bias), node(op.parameter.shape)
+    return op.parameter, module.scope.name("gathered")(total, index, shape)
 
 
 def _project(module: Module, op: Project, d: Name) -> Iterator[Share]:
@@ -166,7 +256,8 @@ def _project(module: Module, op: Project, d: Name) -> Iterator[Share]:
     if isinstance(op, Pool):
         yield from _pool(module, op, d)
         return
-    if op.weight is not None and op.weight.trainable:
+    if op.parameter is not None and op.parameter.trainable:
+        assert op.weight is not None
         yield op.weight, _weight(module, op, d)
     scope, w, n = module.scope, weight(op, module), op.input.units
     if is_sparse(op):
@@ -181,7 +272,8 @@ def _pool(module: Module, op: Pool, d: Name) -> Iterator[Share]:
     scope, w = module.scope, weight(op, module)
     ends, slopes = stored_edges(scope, op.connection), scope.name(f"{op.reduction.name}_slopes")
     given = module.read(op.input), d, w, ends, slopes
-    if op.weight is not None and op.weight.trainable:
+    if op.parameter is not None and op.parameter.trainable:
+        assert op.weight is not None
         yield op.weight, scope.name("pool_weight")(*given)
     yield op.input, scope.name("pool_back")(*given)
 
@@ -194,11 +286,8 @@ def _weight(module: Module, op: Project, d: Name) -> Expression:
     return scope.expression("d.T @ x" if isinstance(op.edges, Full) else "(d * x).sum(axis=0)", d=d, x=x)
 
 
-def _activated(module: Module, op: Apply, d: Name) -> Expression:
+def _mixed(module: Module, op: Apply, d: Name) -> Expression:
     scope, y = module.scope, module.step(op.output)
-    if op.activation.derivative is not None:
-        slope = scope.expression(op.activation.derivative, x=module.read(op.input), y=y, **dict(op.arguments))
-        return times(d, slope)
     mixed = scope.expression(
         op.activation.gradient, y=shaped(y, op.output), d=shaped(d, op.output), **dict(op.arguments)
     )

@@ -3,16 +3,45 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ...compiler.edges.edge_set import Diagonal, Full
-from ...compiler.graph.graph import Add, AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Pool, Project
-from ...compiler.graph.model import Data
+from ...compiler.functions.derive import kinks as kinks_of_tree
+from ...compiler.functions.function import Function as Stated
+from ...compiler.functions.function import Numbers, kinks
+from ...compiler.functions.guard import guarded
+from ...compiler.functions.simplify import simplified
+from ...compiler.functions.tree import Apply as TreeApply
+from ...compiler.functions.tree import Argument, Tree, arguments_in, substituted, walk
+from ...compiler.graph.graph import (
+    Add,
+    AddBias,
+    Apply,
+    ApplyNorm,
+    Compute,
+    Drop,
+    Entries,
+    Multiply,
+    Operation,
+    Pool,
+    Project,
+    Spread,
+    Through,
+    Times,
+    Turned,
+    steps_of,
+)
+from ...compiler.graph.graph import Parameter as GraphParameter
+from ...compiler.graph.model import Data, ExpressionTerm
 from ...compiler.plan.plan import Plan, Stored, compact
 from ..common.kernels.array_hash import array_hash
+from ..definitions import Definitions
+from ..functions import REFERENCE, apart
 from ..kernels import closure
 from ..parts import (
-    bias_index,
+    factor_of,
+    in_shape,
+    index_of,
     loaded,
     loading,
     start_function,
@@ -34,6 +63,7 @@ from ..source import (
     printed,
     scaled,
     sum_of,
+    times,
 )
 from ..target import (
     Rendering,
@@ -53,19 +83,23 @@ VOCABULARY = vocabulary(
     {"Any": "from typing import Any"},
     defined=[
         *("CONNECTIONS", "DRAWS", "EXPECTED", "NETWORK", "TestModel"),
-        *("reference", "start_values"),
+        *("made_weights", "reference", "start_values"),
     ],
-    local=["data", "inputs", "kinks", "loss", "moved_inputs", "running", "training", "adapters", *"dptvwxy"],
+    local=[
+        *("data", "inputs", "kinks", "loss", "made", "moved_inputs", "running", "training", "adapters"),
+        *"dptvwxy",
+    ],
 )
 
 
 def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     """What the template of the tests places; `targets` are the names of those that are built."""
     graph, scope = plan.graph, Scope(VOCABULARY, frozenset())
+    functions = Definitions(scope, scope, REFERENCE, "np.ndarray", around=_granted(scope))
     stating = rules(plan, {*VOCABULARY.imports, *VOCABULARY.defined})
     exactly = exact(scope, plan, targets)
     trees = {
-        "reference": _reference(scope, plan),
+        "reference": (*_made(scope, plan, functions), *_reference(scope, plan, functions)),
         "start": start_function(scope, plan, "start_values", cached=True),
         "adapters": scope.statements(
             "adapters = {**classes}",
@@ -76,11 +110,12 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     }
     suites = _most_derived({*_suites(plan, targets), *exactly.suites, *stating.suites})
     stated_kernels, stated_imports = rules_needs(stating)
-    every = (*trees.values(), exactly.trees)
+    every = (*trees.values(), exactly.trees, functions.statements)
     context = {
         **{name: printed(tree) for name, tree in trees.items()},
         **rules_context(stating),
         **exactly.context,
+        "functions": [printed([function]) for function in functions.statements],
         "name": graph.name,
         "suites": sorted(suites),
         "facts": [*exactly.facts, *stating.facts],
@@ -180,7 +215,9 @@ def _facts(scope: Scope, plan: Plan) -> dict[str, Given]:
         "outputs": _table({name: graph.value(name).shape for name in graph.outputs}),
         "dropout": _table(drops),
         "loss_reads": loss_arguments(graph),
-        "compared": tuple(dict.fromkeys((t.prediction, t.target) for t in graph.losses)),
+        "compared": tuple(
+            dict.fromkeys((y, t) for term in graph.losses for y in term.layers for t in term.data or ("",))
+        ),
         "cotangents": _table(_cotangents(plan)),
         "modes": training_options(graph),
         "digests": _table(units_digests(plan)),
@@ -188,8 +225,34 @@ def _facts(scope: Scope, plan: Plan) -> dict[str, Given]:
         "stored": loaded(scope, plan, cached=True) if reads else _table({}),
         "start": scope.name("start_values"),
         "reference": scope.name("reference"),
+        **({"made": scope.name("made_weights"), "shared": _shared(plan)} if made_of(plan) else {}),
+        **({"surrogate": True} if any(map(_is_surrogate, graph.operations)) else {}),
         **({"pooled": _table(pooled)} if pooled else {}),
     }
+
+
+def made_of(plan: Plan) -> list[Project]:
+    """The connections whose weight is made of a parameter, or one that has a name of its own."""
+    return [op for op in plan.graph.projections if op.weight is not None and not op.holds_weight]
+
+
+def _shared(plan: Plan) -> Display:
+    """For each of these its parameter, and how many edges enter a unit on average."""
+    return _table(
+        {
+            op.connection: (op.parameter.name, max(1, round(op.edges.count / op.output.units)))
+            for op in made_of(plan)
+            if op.parameter
+        }
+    )
+
+
+def _is_surrogate(op: Operation) -> bool:
+    """Whether the derivative of a step is another one than that of its value."""
+    if not isinstance(op, Compute):
+        return False
+    words = {each.word for each in walk(op.function.value) if isinstance(each, TreeApply)}
+    return op.function.declared is not None or bool(words & {"declared", "stop"})
 
 
 def _table(entries: Mapping[str, Given]) -> Display:
@@ -219,15 +282,76 @@ def reference(
 '''
 
 
-def _reference(scope: Scope, plan: Plan) -> tuple[Statement, ...]:
+def _reference(scope: Scope, plan: Plan, functions: Definitions) -> tuple[Statement, ...]:
     """The reference network, a function: `v` holds every layer's value, (batch, units)."""
-    layers = _layers(scope, plan)
+    layers = _layers(scope, plan, functions)
     reading = loading(scope, plan, layers, cached=True)
-    return scope.statements(_REFERENCE, reading=reading, layers=layers, losses=_losses(scope, plan))
+    return scope.statements(
+        _REFERENCE, reading=reading, layers=layers, losses=_losses(scope, plan, functions)
+    )
 
 
-def _layers(scope: Scope, plan: Plan) -> list[Statement]:
+_MADE = '''
+def made_weights(p: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The weight of every edge, by connection, of those whose weights are made of a parameter."""
+    reading
+    return {**pairs,}
+'''
+
+
+def _made(scope: Scope, plan: Plan, functions: Definitions) -> tuple[Statement, ...]:
+    """The function of weights that are made of parameters; none where there are none."""
+    pairs = [
+        Pair(node(op.connection), _entries(scope, op.weight, functions)) for op in made_of(plan) if op.weight
+    ]
+    if not pairs:
+        return ()
+    return scope.statements(_MADE, reading=loading(scope, plan, pairs, cached=True), pairs=pairs)
+
+
+def _entries(scope: Scope, entries: Entries, functions: Definitions) -> Expression:
+    """A weight in plain arithmetic on its parameter."""
+    match entries:
+        case GraphParameter():
+            return scope.name("p").at(entries.name)
+        case Spread():
+            spread = scope.name("entries_at")(
+                _entries(scope, entries.of, functions), index_of(scope, entries)
+            )
+            return in_shape(scope, spread, entries.shape)
+        case Turned():
+            return _entries(scope, entries.of, functions).get("T")
+        case Through(function=function, numbers=numbers):
+            return functions.value(function, numbers, _entries(scope, entries.of, functions))
+        case Times():
+            return times(factor_of(scope, entries), _entries(scope, entries.of, functions))
+
+
+def _kinks_of_weights(scope: Scope, plan: Plan, functions: Definitions) -> list[Statement]:
+    """Distances of parameters from where functions that weights go through, or their derivatives, jump."""
+    steps = [step for made in plan.graph.made.values() for step in steps_of(made)]
+    through = [step for step in steps if isinstance(step, Through)]
+    lines: list[Statement] = []
+    for step in {(step.of.name, step.function, step.numbers): step for step in through}.values():
+        read = _entries(scope, step.of, functions)
+        for distance in _distances(step.function, step.numbers, read, functions):
+            lines += scope.statements("kinks.append(distance.real)", distance=distance)
+    return lines
+
+
+def _distances(
+    function: Stated, numbers: Numbers, x: Expression, functions: Definitions
+) -> Iterator[Expression]:
+    """What is 0 where a function or its derivative jumps."""
+    for switch in kinks(function, numbers):
+        yield functions.written(simplified(substituted(switch, dict(numbers))), {function.first: x})
+
+
+def _layers(scope: Scope, plan: Plan, functions: Definitions) -> list[Statement]:
     graph, lines = plan.graph, list[Statement]()
+    if made_of(plan):
+        lines += scope.statements("made = made_weights(p)")
+    lines += _kinks_of_weights(scope, plan, functions)
     for d in graph.inputs:
         size = math.prod(d.shape)
         lines += scope.statements("v[name] = inputs[name].reshape(-1, size)", name=d.name, size=size)
@@ -238,12 +362,12 @@ def _layers(scope: Scope, plan: Plan) -> list[Statement]:
         for term in others:
             lines += scope.statements("x = x + term", term=term)
         for op in chain:
-            lines += _step(scope, op)
+            lines += _step(scope, op, functions)
         lines += scope.statements("v[layer] = x", layer=str(layer.layer))
     return lines
 
 
-def _losses(scope: Scope, plan: Plan) -> list[Statement]:
+def _losses(scope: Scope, plan: Plan, functions: Definitions) -> list[Statement]:
     """The terms of the loss, or what stands for it, and the penalties."""
     lines, loss = list[Statement](), scope.name("loss")
 
@@ -251,6 +375,10 @@ def _losses(scope: Scope, plan: Plan) -> list[Statement]:
         lines.append(Assign(loss, sum_of([loss, term])))
 
     for term in plan.graph.losses:
+        if isinstance(term, ExpressionTerm):
+            lines += _kinks_of_loss(scope, term, functions)
+            add(scaled(term.coefficient, _expression(scope, term, functions, lines)))
+            continue
         shape = plan.graph.value(term.prediction).shape
         lines += scope.statements(
             "y, t = v[prediction].reshape(-1, *shape), data[target]",
@@ -260,7 +388,14 @@ def _losses(scope: Scope, plan: Plan) -> list[Statement]:
         )
         if term.loss.kink_at_target:
             lines += scope.statements("kinks.append((y - t).real)")
-        add(scaled(term.coefficient, scope.expression("loss(y, t)", loss=scope.name(term.loss.name))))
+        add(
+            scaled(
+                term.coefficient,
+                scope.expression(
+                    "loss(y, t, **given)", loss=scope.name(term.loss.name), given=dict(term.arguments)
+                ),
+            )
+        )
     for output, cotangent in _cotangents(plan).items():
         text = "np.sum(v[output] * data[cotangent].reshape(v[output].shape))"
         add(scope.expression(text, output=output, cotangent=cotangent))
@@ -272,12 +407,47 @@ def _losses(scope: Scope, plan: Plan) -> list[Statement]:
     return lines
 
 
+def _read_by_loss(scope: Scope, term: ExpressionTerm) -> dict[str, Expression]:
+    """What the tree of a term reads, in its declared shape."""
+    v, data, shape = scope.name("v"), scope.name("data"), term.shape
+    layers = {name: v.at(name) for name in term.layers}
+    if len(shape) > 1:
+        layers = {
+            name: scope.expression("x.reshape(-1, *shape)", x=x, shape=shape) for name, x in layers.items()
+        }
+    return {**layers, **{name: data.at(name) for name in term.data}}
+
+
+def _kinks_of_loss(scope: Scope, term: ExpressionTerm, functions: Definitions) -> list[Statement]:
+    """Distances from where a term or its derivatives jump."""
+    names, lines = _read_by_loss(scope, term), list[Statement]()
+    for switch in kinks_of_tree(term.value, term.layers):
+        if {*arguments_in(switch)} & {*term.layers}:
+            distance = functions.written(switch, names)
+            lines += scope.statements("kinks.append(distance.real)", distance=distance)
+    return lines
+
+
+def _expression(
+    scope: Scope, term: ExpressionTerm, functions: Definitions, lines: list[Statement]
+) -> Expression:
+    """The mean over the batch of what a term takes of its units, behind a line for what is long."""
+    names, around = _read_by_loss(scope, term), _granted(scope)
+    each = functions.written(guarded(term.value), names)
+    for name in term.layers:
+        each = around(term.value, each, names[name])
+    each = apart(lines, lambda: scope.name("x"), each)
+    if term.pool == "sum":
+        return scope.expression("np.sum(each) / len(y)", each=each, y=names[term.layers[0]])
+    return scope.expression("np.mean(each)", each=each)
+
+
 def _term(scope: Scope, op: Project) -> Expression:
     """The sum that a connection adds to its layer."""
     x = scope.name("v").at(op.input.layer or op.input.name)
     if isinstance(op, Pool):
         return _pooled(scope, op, x)
-    weight = scope.name("p").at(op.weight.name) if op.weight else None
+    weight = _weight(scope, op)
     match op.edges:
         case Full():
             shape = (op.output.units, op.input.units)
@@ -295,12 +465,19 @@ def _term(scope: Scope, op: Project) -> Expression:
             )
 
 
+def _weight(scope: Scope, op: Project) -> Expression | None:
+    """The weights of a connection, if it has any."""
+    if op.parameter is None:
+        return None
+    return scope.name("p").at(op.parameter.name) if op.holds_weight else scope.name("made").at(op.connection)
+
+
 def _pooled(scope: Scope, op: Pool, x: Expression) -> Expression:
     """What a connection brings that pools otherwise than by a sum."""
     return scope.expression(
         "pooled(x, weight, *ends, units, pools, empty, kinks)",
         x=x,
-        weight=scope.name("p").at(op.weight.name) if op.weight else None,
+        weight=_weight(scope, op),
         ends=[stored_edges(scope, op.connection)],
         units=op.output.units,
         pools=scope.name(f"{op.reduction.name}_of_inputs"),
@@ -308,16 +485,18 @@ def _pooled(scope: Scope, op: Pool, x: Expression) -> Expression:
     )
 
 
-def _step(scope: Scope, op: Operation) -> tuple[Statement, ...]:
+def _step(scope: Scope, op: Operation, functions: Definitions) -> Sequence[Statement]:
     match op:
         case AddBias():
-            if op.by_unit:
+            if not isinstance(op.bias, Spread):
                 return scope.statements("x = x + p[bias]", bias=op.bias.name)
             return scope.statements(
-                "x = x + biases(p[bias], index)", bias=op.bias.name, index=bias_index(scope, op)
+                "x = x + biases(p[bias], index)", bias=op.parameter.name, index=index_of(scope, op.bias)
             )
         case Apply():
             return _applied(scope, op)
+        case Compute():
+            return _computed(scope, op, functions)
         case ApplyNorm():
             return _norm(scope, op)
         case Multiply():
@@ -333,23 +512,38 @@ def _step(scope: Scope, op: Operation) -> tuple[Statement, ...]:
 
 
 def _applied(scope: Scope, op: Apply) -> tuple[Statement, ...]:
-    """An activation, behind distances from its kinks; one that mixes units is given them in their shape."""
-    lines: list[Statement] = []
-    for kink in op.activation.kinks:
-        distance = scope.expression("x.real - kink" if kink else "x.real", kink=kink)
-        lines += scope.statements("kinks.append(distance)", distance=distance)
-    mixes = op.activation.derivative is None and len(op.output.shape) > 1
-    return (
-        *lines,
-        *scope.statements(
-            "x = function(x.reshape(-1, *shape), **numbers).reshape(x.shape)"
-            if mixes
-            else "x = function(x, **numbers)",
-            function=scope.name(op.activation.name),
-            shape=op.output.shape,
-            numbers=dict(op.arguments),
-        ),
+    """An activation that mixes units, which is given them in their shape."""
+    return scope.statements(
+        "x = function(x.reshape(-1, *shape), **numbers).reshape(x.shape)"
+        if len(op.output.shape) > 1
+        else "x = function(x, **numbers)",
+        function=scope.name(op.activation.name),
+        shape=op.output.shape,
+        numbers=dict(op.arguments),
     )
+
+
+def _computed(scope: Scope, op: Compute, functions: Definitions) -> list[Statement]:
+    """A function, behind distances from where it or its derivative jumps."""
+    x, lines = scope.name("x"), list[Statement]()
+    for distance in _distances(op.function, op.numbers, x, functions):
+        lines += scope.statements("kinks.append(distance.real)", distance=distance)
+    return [*lines, Assign(x, functions.value(op.function, op.numbers, x))]
+
+
+def _granted(scope: Scope) -> Callable[[Tree, Expression, Expression], Expression]:
+    """What grants the derivative of a function that rounds roundings of 1: see `smooth`."""
+
+    def around(tree: Tree, value: Expression, x: Expression) -> Expression:
+        rounds = any(isinstance(each, TreeApply) and each.word in _ROUNDING for each in walk(tree))
+        alone = isinstance(tree, TreeApply) and isinstance(tree.operands[0], Argument)
+        return scope.name("smooth")(value, x) if rounds and not alone else value
+
+    return around
+
+
+# Words whose derivatives are made of differences: 1 - y^2 and its like.
+_ROUNDING = frozenset(["erf", "log_sigmoid", "sigmoid", "softplus", "tan", "tanh"])
 
 
 def _norm(scope: Scope, op: ApplyNorm) -> tuple[Statement, ...]:

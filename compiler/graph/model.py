@@ -22,6 +22,9 @@ from ..catalogue.norms import Norm
 from ..catalogue.reductions import Reduction
 from ..data.axis import Axis
 from ..edges.edge_set import EdgeSet, Indices, Shape
+from ..functions.function import Function, Numbers
+from ..functions.losses import Pool
+from ..functions.tree import Tree
 from ..names.sides import Side
 from .statement import Statements
 
@@ -45,12 +48,14 @@ class Bias:
 
     With `per` in place of an index, units with equal indices along these dimensions share an entry; without
     either, every unit has one of its own. `start` is the number that all entries start as, or one for each.
+    The biases of layers with one `share` are one parameter, of that name.
     """
 
     size: int
     start: Given | float
     index: Indices | None
     per: tuple[int, ...] | None
+    share: str | None = None
 
 
 @record
@@ -59,6 +64,14 @@ class Activate:
 
     activation: Activation
     arguments: tuple[tuple[str, float], ...]
+
+
+@record
+class Compute:
+    """A function of each unit's value, with the numbers of its other arguments."""
+
+    function: Function
+    numbers: Numbers
 
 
 @record
@@ -83,7 +96,7 @@ class Scale:
     factor: float
 
 
-Operation: TypeAlias = Bias | Activate | Normalise | Dropout | Scale
+Operation: TypeAlias = Bias | Activate | Compute | Normalise | Dropout | Scale
 
 
 @record
@@ -127,12 +140,36 @@ class Given:
 Start: TypeAlias = Drawn | DrawnByFanIn | Given
 
 
-@record
+@record(eq=False)
+class Share:
+    """The parameter that weights are entries of, and the entry of each edge, in canonical order.
+
+    Without an `index` the entries are the edges in their order; a matrix that is `turned` is (sources,
+    targets). `keys` (entries, numbers) are what edges with one weight have in common, ascending; there are
+    none where a name stands for one weight an edge. `parameter` is the name in the spec, if it is `named`.
+    """
+
+    parameter: str
+    named: bool
+    shape: Shape
+    index: Indices | None
+    turned: bool
+    keys: NDArray[np.float64] | None
+
+
+@record(eq=False)
 class Weight:
-    """A weight on every edge: how it starts and whether training moves it."""
+    """A weight on every edge: how its parameter starts, and whether training moves it.
+
+    The weight is `factor`, if there is one, a number or one an edge, times the parameter, or what the
+    function `through` makes of that.
+    """
 
     start: Start
     trainable: bool
+    share: Share | None = None
+    through: Compute | None = None
+    factor: float | NDArray[np.float32] | None = None
 
 
 @record
@@ -161,12 +198,42 @@ class Connection:
 
 @record
 class LossTerm:
-    """`coefficient * loss(prediction, target)`."""
+    """`coefficient * loss(prediction, target)`, perhaps with numbers, the `arguments`."""
 
     coefficient: float
     loss: Loss
     prediction: str
     target: str
+    span: Span
+    arguments: tuple[tuple[str, float | tuple[float, ...] | None], ...] = ()
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers that are read."""
+        return (self.prediction,)
+
+    @property
+    def data(self) -> tuple[str, ...]:
+        """The targets and inputs that are read."""
+        return (self.target,)
+
+
+@record
+class ExpressionTerm:
+    """`coefficient` times the mean over the batch of a `pool` over the units, of what a tree makes of each.
+
+    The arguments of the tree are `layers`, and inputs and targets, the `data`, all of one `shape`. A term
+    that is a named loss of its own has a `name`, and the `numbers` it was given, for people to read.
+    """
+
+    coefficient: float
+    pool: Pool
+    value: Tree
+    layers: tuple[str, ...]
+    data: tuple[str, ...]
+    shape: Shape
+    name: str
+    numbers: Numbers
     span: Span
 
 
@@ -208,7 +275,7 @@ class Model:
     layers: tuple[Layer, ...]
     connections: tuple[Connection, ...]
     outputs: tuple[str, ...]
-    losses: tuple[LossTerm, ...]
+    losses: tuple[LossTerm | ExpressionTerm, ...]
     penalties: tuple[PenaltyTerm, ...]
     unit_names: tuple[UnitNames, ...]
     files: tuple[DataFile, ...]

@@ -67,7 +67,7 @@ def _candidate(kernel: Kernel, projection: Project, batch: int) -> Candidate:
     entries = pairs if kernel.has_matrix else count
     costs = kernel.costs(edges)
     cost = round(_time(costs, n_source + n_target, entries, blocks.count if blocks else 0, batch), 1)
-    weight = projection.weight
+    weight = projection.parameter
     if weight is None and kernel.name == "diagonal":
         return Candidate(kernel.name, 0, 0, cost)  # the value itself
     trained = weight is not None and weight.trainable

@@ -57,7 +57,7 @@ def read_connection(statement: syntax.ConnectStatement, placed: Placed, known: K
     if not edges.count:
         known.report.add(codes.NO_EDGES, statement.set.span, name=name)
     pooling = resolve_pooling(statement, sides, edges, known.names, placed.variables)
-    weight = resolve_weight(statement, sides, edges, known.sets, placed.variables, pooled=pooling is not None)
+    weight = resolve_weight(statement, sides, edges, known, placed, pooled=pooling is not None)
     network.connections[name] = Connection(
         name, source.name, target.name, edges, weight, statement.span, pooling
     )

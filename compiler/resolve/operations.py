@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -14,7 +15,8 @@ from .. import codes
 from ..catalogue.activations import ACTIVATIONS
 from ..catalogue.norms import NORMS
 from ..edges.edge_set import Shape
-from ..graph.model import Activate, Bias, Dropout, Given, Normalise, Operation, Scale
+from ..functions.function import Function, sampled
+from ..graph.model import Activate, Bias, Compute, Dropout, Given, Normalise, Operation, Scale
 from ..names.arguments import Bound, bind
 from ..names.axes import file_name
 from ..names.evaluate import FLOAT32_MAX
@@ -22,32 +24,21 @@ from ..names.sides import Side
 from ..sets.loading.call import UNIT_PARAMETERS
 from ..sets.loading.numbers import numbers_by_unit
 from ..sets.resolver import SetResolver
+from .functions import function_names, function_of
+from .known import Known
+from .sharing import SHARED
 
 # Operations of the language that this version does not have.
-LATER = frozenset(
-    [
-        "elu",
-        "selu",
-        "silu",
-        "mish",
-        "hard_sigmoid",
-        "hard_tanh",
-        "softsign",
-        "log_softmax",
-        "prelu",
-        "exp",
-        "rms_norm",
-    ]
-)
+LATER = frozenset(["log_softmax", "prelu", "rms_norm"])
 
 _ALSO = ("bias", "dropout", "scale")
 
 
 def resolve_operation(
-    node: syntax.Reference | syntax.Call, side: Side, sets: SetResolver, variables: Mapping[str, int]
+    node: syntax.Reference | syntax.Call, side: Side, known: Known, variables: Mapping[str, int]
 ) -> Operation | None:
     """One operation of a layer; None for `bias(off)`. Raises `Failed` after recording a diagnostic."""
-    report = sets.names.report
+    report, sets = known.report, known.sets
     name = name_of(report, node)
     if name == "bias":
         return _bias(node, side, sets, variables)
@@ -66,9 +57,11 @@ def resolve_operation(
         return Activate(entry, _numbers(node, dict(entry.parameters), sets, variables))
     if name in LATER:
         raise fail(report, codes.NOT_YET, node.span, what=f"the operation `{name}`")
-    known = [*_ALSO, *NORMS, *ACTIVATIONS]
-    guess = suggest(name, known)
-    help = f"did you mean `{guess}`?" if guess else "operations are " + ", ".join(f"`{n}`" for n in known)
+    if (function := function_of(name, known)) is not None:
+        return computed(function, node, sets, variables)
+    names = [*_ALSO, *NORMS, *ACTIVATIONS, *function_names(known)]
+    guess = suggest(name, names)
+    help = f"did you mean `{guess}`?" if guess else "operations are " + ", ".join(f"`{n}`" for n in names)
     raise fail(report, codes.UNKNOWN_OPERATION, node.span, name=name, help=help)
 
 
@@ -109,6 +102,24 @@ def _numbers(
     )
 
 
+def computed(
+    function: Function, node: syntax.Expression, sets: SetResolver, variables: Mapping[str, int]
+) -> Compute:
+    """A function of each unit's value, with numbers for all arguments but the first."""
+    report, defaults = sets.names.report, dict(function.defaults)
+    bound = bind(report, node, function.arguments[1:], later=("per",))
+    for argument in function.arguments[1:]:
+        if argument not in defaults:
+            _required(report, node, bound, argument)
+    numbers = tuple(
+        (key, _number(key, bound, sets, variables) if key in bound else defaults[key])
+        for key in function.arguments[1:]
+    )
+    if not any(map(math.isfinite, sampled(function, numbers))):
+        raise fail(report, codes.NOWHERE_FINITE, node.span, name=function.name)
+    return Compute(function, numbers)
+
+
 def _bias(
     node: syntax.Expression, side: Side, sets: SetResolver, variables: Mapping[str, int]
 ) -> Bias | None:
@@ -117,21 +128,27 @@ def _bias(
     arguments = parts[1] if parts else ()
     if len(arguments) == 1 and arguments[0].name is None and call_parts(arguments[0].value) == ("off", ()):
         return None
-    bound = bind(report, node, ("per", "start", "only"), 0, later=("share",))
+    bound = bind(report, node, ("per", "start", "only", "share"), 0)
+    share = None
+    if "share" in bound:
+        name = bound["share"].value
+        if not isinstance(name, syntax.Reference):
+            raise fail(report, codes.NOT_A_NAME, name.span, what="a shared bias")
+        share = sets.names.find(name.name, variables, SHARED).name
     if "per" in bound and "only" in bound:
         raise fail(report, codes.NOT_TOGETHER, node.span, first="per", second="only")
     if "per" in bound:
         per = _dimensions(bound["per"].value, shape, sets, variables)
         entries = side.along(per)
-        return Bias(entries.units, _bias_start(bound, entries, sets, variables), None, per)
+        return Bias(entries.units, _bias_start(bound, entries, sets, variables), None, per, share)
     start = _bias_start(bound, side, sets, variables)
     if "only" in bound:
         only = _units_with(bound["only"].value, units, sets, variables)
         index = np.where(only, np.cumsum(only) - 1, -1)
         if isinstance(start, Given):
             start = Given(np.asarray(start.value)[only])
-        return Bias(int(only.sum()), start, index, None)
-    return Bias(units, start, None, None)
+        return Bias(int(only.sum()), start, index, None, share)
+    return Bias(units, start, None, None, share)
 
 
 def _bias_start(bound: Bound, side: Side, sets: SetResolver, variables: Mapping[str, int]) -> Given | float:

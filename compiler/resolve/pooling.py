@@ -18,6 +18,7 @@ from ..names.evaluate import FLOAT32_MAX
 from ..names.names import Names
 from ..names.sides import unit_text
 from ..sets.rules.rule import Sides
+from .weights import GIVING
 
 CHOICES = ("sum", *REDUCTIONS)
 
@@ -36,7 +37,7 @@ def resolve_pooling(
         if "empty" in given:
             raise fail(names.report, codes.EMPTY_SUM, given["empty"].span)
         return None
-    if "trainable" in given and "weight" not in given:
+    if "trainable" in given and not given.keys() & {*GIVING}:
         raise fail(names.report, codes.NOTHING_TO_TRAIN, given["trainable"].span, reduction=reduction.name)
     if "empty" in given:
         return Pooling(reduction, _number(given["empty"], names, variables))

@@ -110,25 +110,31 @@ def check_linear_parts(
         weights = {
             f"{name}.weight": rng.integers(-most, most, expected.parameters[f"{name}.weight"], endpoint=True)
             for name in connections
-            if f"{name}.weight" in expected.parameters
+            if f"{name}.weight" in expected.parameters and name not in expected.shared
+        }
+        made = {
+            name: rng.integers(-most, most, each.shape, endpoint=True)
+            for name, each in maps.items()
+            if name in expected.shared
         }
         model.load(start | {name: array.astype(np.float64) for name, array in weights.items()})
         samples = max(1, (batch >> 2 * draw) - draw % 2) if draw < count - 1 else 1
         for name, each in maps.items():
-            weight = weights.get(f"{name}.weight")
+            weight = made.get(name, weights.get(f"{name}.weight"))
             if each.kind == "one to one" and weight is None:
                 continue  # it is the value itself, and nothing computes it
             ends = each.sources, each.targets
             x, g = (rng.integers(-most, most, (samples, units), endpoint=True) for units in ends)
             terms = max(each.longest, samples)
             assert terms * most**2 <= largest_whole(dtype), f"{name}: integers are too large for {dtype}"
-            found = model.differentiate_projection(name, x.astype(np.float64), g.astype(np.float64))
+            given = made[name].astype(np.float64) if name in made else None
+            found = model.differentiate_projection(name, x.astype(np.float64), g.astype(np.float64), given)
             if found is not None:  # else it is a part of the whole network alone
                 what = f"{model.name}, {dtype}: {name} of a batch of {samples}"
                 check_linear_part(what, each, dtype, found, x, g, weight)
                 trained = f"{name}.weight" in expected.trained
                 message = f"{what}: a gradient of frozen weights, or none of trained ones"
-                assert found[1] is None or (found[2] is not None) == trained, message
+                assert found[1] is None or name in made or (found[2] is not None) == trained, message
 
 
 def check_linear_part(
@@ -218,8 +224,27 @@ class ExactNetwork:
 
     def weight(self, p: dict[str, np.ndarray], connection: str) -> np.ndarray:
         """The weights of a connection; ones where there are none."""
+        if connection in self.expected.shared:
+            return self.made(p, connection)[0]
         weight = p.get(f"{connection}.weight")
         return np.ones(self.maps[connection].shape) if weight is None else weight
+
+    def made(self, p: dict[str, np.ndarray], connection: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Weights that are made of a parameter, their derivative by its entry, and which entry that is."""
+        name, *steps = self.facts["weights"][connection]
+        x, shape = p[name].ravel(), self.maps[connection].shape
+        slope, place = np.ones(x.shape), np.arange(x.size)
+        for kind, what, how in steps:
+            if kind == "function":
+                before, x = x, what(x)
+                slope = how(slope, before, x)
+            elif kind == "entries":
+                index = np.asarray(what(self.expected.stored), np.int64).ravel()
+                x, slope, place = x[index], slope[index], place[index]
+            else:
+                factor = np.ravel(what(self.expected.stored))
+                x, slope = x * factor, slope * factor
+        return x.reshape(shape), slope.reshape(shape), place.reshape(shape)
 
     def entries(self, index: Any, bias: np.ndarray) -> np.ndarray:
         """The entry of a bias that each unit has, -1 for none."""
@@ -281,11 +306,29 @@ class ExactNetwork:
                     d = self.held(how(d, x, y))
             for name, read in connections.items():
                 of_value[read].add(self.maps[name].backward, d, self.weight(p, name))
-                if f"{name}.weight" in of_parameter:
+                if name in self.expected.shared:
+                    parameter = self.facts["weights"][name][0]
+                    if parameter in of_parameter:
+                        of_parameter[parameter].add(*self.of_entries(p, name), v[read], d)
+                elif f"{name}.weight" in of_parameter:
                     of_parameter[f"{name}.weight"].add(self.maps[name].of_weight, v[read], d)
         gradients = {name: each.value for name, each in of_parameter.items()}
         gradients |= {name: of_value[name].value.reshape(data[name].shape) for name in self.expected.inputs}
         return float(loss.value), gradients
+
+    def of_entries(
+        self, p: dict[str, np.ndarray], connection: str
+    ) -> tuple[Callable[..., np.ndarray], np.ndarray]:
+        """The gradient of a parameter, linear in slopes of edges and in what they join, and the slopes."""
+        _, slope, place = self.made(p, connection)
+        shape, of_weight = p[self.facts["weights"][connection][0]].shape, self.maps[connection].of_weight
+
+        def summed(slope: np.ndarray, x: np.ndarray, d: np.ndarray) -> np.ndarray:
+            total = np.zeros(int(np.prod(shape)))
+            np.add.at(total, place.ravel(), (slope * of_weight(x, d)).ravel())
+            return total.reshape(shape)
+
+        return summed, slope
 
     def squared(self, *terms: np.ndarray) -> None:
         """See to it that the squares of a sum of arrays can be added up, and so can absolute values."""
@@ -321,8 +364,10 @@ def draw_exactly(
     p = {name: array.astype(np.float64) for name, array in expected.start(0).items()}
     for connections, steps in facts["layers"].values():
         for name in connections:
-            if (key := f"{name}.weight") in p:
-                share = arriving * facts["connections"][name][1] / max(1, p[key].size)
+            key, _ = expected.shared.get(name, (f"{name}.weight", 0))
+            if key in p:
+                edges = np.prod(network.maps[name].shape)
+                share = arriving * facts["connections"][name][1] / max(1, edges)
                 p[key] = drawn(p[key].shape) * (rng.random(p[key].shape) < share)
                 if key in facts["inexact"]:
                     half = np.random.default_rng(list(key.encode())).random(p[key].shape) < 0.5

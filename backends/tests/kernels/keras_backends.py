@@ -155,25 +155,30 @@ def differentiator_on_torch(model: Any, training: bool, objective: Any) -> Any:
     return differentiate
 
 
-def pulled_back(layer: Any, x: Any, g: Any) -> tuple[Any, list[Any]]:
-    """What a layer gives for x, and the gradients of its product with g: of x and of what is trained."""
+def pulled_back(layer: Any, inputs: list[Any], g: Any) -> tuple[Any, list[Any]]:
+    """What a layer gives, and the gradients of its product with g: of its inputs and of what is trained."""
+    count = len(inputs)
     trained = [variable.value for variable in layer.trainable_variables]
     match keras.backend.backend():
         case "jax":
             import jax
 
             fixed = [variable.value for variable in layer.non_trainable_variables]
-            y, pull = jax.vjp(lambda *a: layer.stateless_call(a[1:], fixed, a[0])[0], x, *trained)
+            y, pull = jax.vjp(
+                lambda *a: layer.stateless_call(a[count:], fixed, as_given([*a[:count]]))[0],
+                *inputs,
+                *trained,
+            )
             return y, list(pull(g))
         case "torch":
             import torch
 
-            y = layer(x.requires_grad_())
-            return y, list(torch.autograd.grad(y, [x, *trained], g))
+            y = layer(as_given([x.requires_grad_() for x in inputs]))
+            return y, list(torch.autograd.grad(y, [*inputs, *trained], g))
         case _:
             import tensorflow as tf
 
             with tf.GradientTape() as tape:
-                tape.watch(x)
-                y = layer(x)
-            return y, tape.gradient(y, [x, *trained], g)
+                tape.watch(inputs)
+                y = layer(as_given(inputs))
+            return y, tape.gradient(y, [*inputs, *trained], g)

@@ -105,14 +105,26 @@ class KerasModel:
         ops, several = keras.ops, getattr(self.module, "losses", None)
         values = dict(zip(self.expected.outputs, keras.tree.flatten(result), strict=True))
         loss = sum(losses) + sum(ops.sum(values[y] * tensors[d]) for y, d in self.expected.cotangents.items())
+        if hasattr(self.module, "Network"):
+            constant = {name: ops.stop_gradient(tensor) for name, tensor in tensors.items()}
+            read = self.model.read_by_loss(*self._given(constant), result)
+            return loss + ops.mean(self.model.loss_by_sample(*read))
         for y, t in self.expected.compared:
             function = several[y] if several else self.module.loss
             loss = loss + ops.mean(function(ops.stop_gradient(tensors[t]), values[y]))
         return loss
 
+    def _given(self, data: dict[str, Any]) -> tuple[Any, Any]:
+        """Inputs and targets, as a model that computes its own loss is given them."""
+        x = as_given([data[name] for name in self.expected.inputs])
+        return x, {name: data[name] for name in self.module.Network.targets} or None
+
     @contextmanager
     def _alone(self, connection: str) -> Iterator[Any]:
         """The layer of a connection, while what else a dense one has within is a bias of zeros."""
+        if connection in self.expected.shared:
+            yield self.model.get_layer(connection)
+            return
         weight = self.module.variables(self.model).get(f"{connection}.weight")
         holders = [part for part in self.model.layers if any(held is weight for held in part.weights)]
         part = holders[0] if holders else self.model.get_layer(connection)
@@ -129,7 +141,11 @@ class KerasModel:
     def project(self, connection: str, x: np.ndarray) -> np.ndarray:
         """One sparse connection by itself."""
         with precision(self.dtype), self._alone(connection) as part:
-            return keras.ops.convert_to_numpy(part(keras.ops.convert_to_tensor(x, self.dtype)))
+            given = [x]
+            if connection in self.expected.shared:
+                given.append(self.expected.weight(self.arrays(), connection))
+            tensors = [keras.ops.convert_to_tensor(array, self.dtype) for array in given]
+            return keras.ops.convert_to_numpy(part(as_given(tensors)))
 
     def dropped(self, layer: str, seed: int) -> np.ndarray:
         """What a layer's dropout makes of ones; it draws on from where it is, whatever the seed."""
@@ -144,14 +160,23 @@ class KerasModel:
         part.rate = 0.0
         return dropped
 
-    def differentiate_projection(self, connection: str, x: np.ndarray, g: np.ndarray) -> tuple[Any, Any, Any]:
-        """One connection by itself: its sums, the gradients of input and weights; None for frozen weights."""
+    def differentiate_projection(
+        self, connection: str, x: np.ndarray, g: np.ndarray, given: np.ndarray | None
+    ) -> tuple[Any, Any, Any]:
+        """One connection by itself: its sums, the gradients of input and weights; None for frozen weights.
+
+        Weights that are made of parameters are `given`.
+        """
+        inputs = [x] if given is None else [x, given]
         with precision(self.dtype), self._alone(connection) as part:
-            given = (keras.ops.convert_to_tensor(array, self.dtype) for array in (x, g))
-            y, gradients = pulled_back(part, *given)
+            *tensors, g = (keras.ops.convert_to_tensor(array, self.dtype) for array in (*inputs, g))
+            y, gradients = pulled_back(part, tensors, g)
             of_x, of_weight, *_ = *map(keras.ops.convert_to_numpy, gradients), None
-            # A dense kernel is (sources, targets).
-            return keras.ops.convert_to_numpy(y), of_x, None if of_weight is None else of_weight.T
+            if of_weight is not None and given is None:
+                of_weight = of_weight.T  # a dense kernel is (sources, targets)
+            elif not part.trainable:
+                of_weight = None  # the layer leaves it out
+            return keras.ops.convert_to_numpy(y), of_x, of_weight
 
     def variables(self) -> tuple[dict[str, Any], list[Any], list[Any]]:
         """The variables by the names of parameters, those that are trained, and all of them."""
@@ -198,6 +223,11 @@ class KerasModel:
             samples = keras.ops.sum(keras.ops.reshape(y * cotangent, (keras.ops.shape(y)[0], -1)), axis=1)
             return samples * keras.ops.cast(keras.ops.shape(y)[0], samples.dtype)  # Keras takes the mean
 
+        # On TensorFlow, compiling to machine code takes longer than all else here together.
+        machine_code = "auto" if keras.backend.backend() == "jax" else False
+        if hasattr(self.module, "Network"):
+            self.model.compile(optimizer, jit_compile=machine_code)
+            return self._given(data)
         losses = getattr(self.module, "losses", {})
         if not losses and self.expected.compared:
             losses = {self.expected.compared[0][0]: self.module.loss}
@@ -210,7 +240,5 @@ class KerasModel:
             for name, shape in self.expected.outputs.items()
         ]
         loss = [losses.get(name) for name in self.expected.outputs]
-        # On TensorFlow, compiling to machine code takes longer than all else here together.
-        machine_code = "auto" if keras.backend.backend() == "jax" else False
         self.model.compile(optimizer, loss=as_given(loss), jit_compile=machine_code)
         return as_given([data[name] for name in self.expected.inputs]), as_given(y)

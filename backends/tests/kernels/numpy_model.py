@@ -70,7 +70,8 @@ class NumpyModel:
 
     def project(self, connection: str, x: np.ndarray) -> np.ndarray:
         """One sparse connection by itself."""
-        weight = self.parameters.get(f"{connection}.weight")
+        weight = self.expected.weight(self.parameters, connection)
+        weight = None if weight is None else weight.astype(self.dtype)
         targets = self.expected.edges[connection][0]
         given = x.astype(self.dtype), weight, *edges_of(self.expected.stored, connection), targets
         if connection not in self.expected.pooled:
@@ -102,10 +103,11 @@ class NumpyModel:
         return self._masks(values)[self.expected.dropout[layer][0]]
 
     def differentiate_projection(
-        self, connection: str, x: np.ndarray, g: np.ndarray
+        self, connection: str, x: np.ndarray, g: np.ndarray, given: np.ndarray | None
     ) -> tuple[Any, Any, Any] | None:
         """One connection by itself: its sums, the gradients of input and weights; None for frozen weights.
 
+        Weights that are made of parameters are `given`.
         None alone for what has no function of its own: `all` and `one_to_one` are written into `layers`.
         Gradients are None where the module has no functions for them, because no loss reads what needs these.
         """
@@ -113,27 +115,33 @@ class NumpyModel:
             return None
         name, edges = f"{connection}.weight", edges_of(self.expected.stored, connection)
         if connection in self.expected.pooled:
-            return self._differentiate_pool(connection, x.astype(self.dtype), g.astype(self.dtype))
+            return self._differentiate_pool(connection, x.astype(self.dtype), g.astype(self.dtype), given)
         x, g, weight = x.astype(self.dtype), g.astype(self.dtype), self.parameters.get(name)
         functions = self.module.project.__globals__  # this module's, or of the one beside that has them
-        y = functions["project"](x, weight, *edges, g.shape[1])
         trained = name in self.expected.trained
+        if given is not None:
+            weight, trained = given.astype(self.dtype), "project_weight" in functions
+        y = functions["project"](x, weight, *edges, g.shape[1])
         needed = ["project_back"] + ["project_weight"] * trained
         if not functions.keys() >= {*needed}:
             return y, None, None
         of_x = functions["project_back"](g, weight, *edges, x.shape[1])
         return y, of_x, functions["project_weight"](x, g, *edges) if trained else None
 
-    def _differentiate_pool(self, connection: str, x: np.ndarray, g: np.ndarray) -> tuple[Any, Any, Any]:
+    def _differentiate_pool(
+        self, connection: str, x: np.ndarray, g: np.ndarray, given: np.ndarray | None
+    ) -> tuple[Any, Any, Any]:
         """What `differentiate_projection` gives, of a connection that pools otherwise than by a sum."""
         weight = self.parameters.get(f"{connection}.weight")
         edges = edges_of(self.expected.stored, connection)
         functions = self.module.pool.__globals__
         reduction, empty = self.expected.pooled[connection]
+        trained = f"{connection}.weight" in self.expected.trained
+        if given is not None:
+            weight, trained = given.astype(self.dtype), "pool_weight" in functions
         y = functions["pool"](x, weight, *edges, g.shape[1], functions[f"{reduction}_of"], empty)
         if "pool_back" not in functions:
             return y, None, None
-        given = x, g, weight, *edges, functions[f"{reduction}_slopes"]
-        trained = f"{connection}.weight" in self.expected.trained
-        of_weight = functions["pool_weight"](*given) if trained else None
-        return y, functions["pool_back"](*given), of_weight
+        read = x, g, weight, *edges, functions[f"{reduction}_slopes"]
+        of_weight = functions["pool_weight"](*read) if trained else None
+        return y, functions["pool_back"](*read), of_weight

@@ -103,26 +103,29 @@ def check_pool_exactly(expected: Expected, name: str, model: Any, dtype: str) ->
     reduction, empty = expected.pooled[name]
     targets, sources, _ = expected.edges[name]
     source, target = (end.astype(np.int64) for end in edges_of(expected.stored, name))
-    trained = f"{name}.weight" in expected.trained
+    made = name in expected.shared
+    trained, own = f"{name}.weight" in expected.trained, f"{name}.weight" in expected.parameters and not made
     for draw, samples in enumerate((1, 7, 64)):
         rng = np.random.default_rng(draw)
         x, g, weight = drawn_for(reduction, rng, samples, sources, source, target, targets)
-        weighted = f"{name}.weight" in expected.parameters
-        if not weighted:
+        if not (own or made):
             weight = np.ones(len(source), np.int64)
         y, of_x, of_weight, exact = in_integers(reduction, empty, x, g, weight, source, target)
         if max(np.abs(each).max(initial=0) for each in (y[:, exact], of_x, of_weight)) > largest_whole(dtype):
             continue
         start = {key: array.astype(np.float64) for key, array in expected.start(0).items()}
-        given = {f"{name}.weight": weight.astype(np.float64)} if weighted else {}
-        model.load(start | given)
-        found = model.differentiate_projection(name, x.astype(np.float64), (g * exact).astype(np.float64))
+        weights = weight.astype(np.float64)
+        model.load(start | ({f"{name}.weight": weights} if own else {}))
+        found = model.differentiate_projection(
+            name, x.astype(np.float64), (g * exact).astype(np.float64), weights if made else None
+        )
         what = f"{model.name}, {dtype}: {reduction} of {name} of a batch of {samples}"
         assert_exact(found[0][:, exact], y[:, exact].astype(dtype), dtype, f"{what}: value ")
         if found[1] is None:
             continue
         assert_exact(found[1], of_x, dtype, f"{what}: gradient of input ")
-        assert (found[2] is not None) == trained, f"{what}: a gradient of frozen weights, or none of trained"
+        message = f"{what}: a gradient of frozen weights, or none of trained"
+        assert made or (found[2] is not None) == trained, message
         if found[2] is not None:
             assert_exact(found[2], of_weight, dtype, f"{what}: gradient of weights ")
 

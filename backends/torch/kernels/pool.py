@@ -358,19 +358,20 @@ class EdgePool(EdgeWeights):
         tables = {name: table.astype(dtype) for name, table in tables.items()}
         self.hold_edges(source, target, shape, trainable, weighted, **tables)
 
-    def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, onto: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
         """Map (batch, sources) to (batch, targets); a target without edges gets `empty`.
 
         What is pooled is added to `onto`, if given: a bias (targets,) or what other layers give (batch,
-        targets). Computes in the dtype of autocast where that is on, else in the one that `x` and `weight`
-        promote to. Half precision is pooled in float32.
+        targets). A `weight` (edges,) that is given is one that is made elsewhere.
+        Computes in the dtype of autocast where that is on, else in the one that `x` and `weight` promote to.
+        Half precision is pooled in float32.
 
         Raises:
             ValueError: `x` is not a floating (batch, sources).
         """
-        dtype = self.computing_dtype(x)
-        rows = transposed_copy(x.to(dtype))
-        weight = None if self.weight is None else self.weight.to(dtype)
+        weight = self.weight if weight is None else weight
+        dtype = self.computing_dtype(x, weight)
+        rows, weight = transposed_copy(x.to(dtype)), None if weight is None else weight.to(dtype)
         traced = torch.compiler.is_exporting() or in_forward_mode()
         transformed = not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
         own, tables = type(self), (self.read, self.order, self.place)
