@@ -171,6 +171,11 @@ SKIPPED = Code(
 
 NO_EDGES = Code("W331", "the connection `{name}` has no edges")
 
+SHARED_AS_IT_IS = Code(
+    "W332",
+    "these edges share `{name}` as they are, and could do so turned round",
+)
+
 NO_NAMES_HERE = Code("E332", '"{name}" is no unit: {what} has no names')
 
 # -------------------------------------------------------------------------- E4xx: operations, weights, losses

@@ -218,6 +218,8 @@ def _batched(module: Module, taken: Sequence[Taken], *, samples_alone: bool = Fa
     facts = [(name, (local, shape) if n is None else (local, shape, n)) for name, local, shape, n in taken]
     call = Call(scope.name("batched"), tuple(Keyword(name, node(each)) for name, each in facts))
     bound = [local for _, local, _, _ in taken]
+    if samples_alone and len(bound) == 1:
+        return Assign(bound[0], scope.expression("call[1]", call=call))
     if samples_alone:
         return Assign(Display("()", tuple(bound), bare=True), scope.expression("call[1:]", call=call))
     return Assign(Display("()", (scope.name("batch"), *bound), bare=True), call)

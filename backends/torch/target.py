@@ -72,6 +72,10 @@ from .names import VOCABULARY, class_name
 # network by its modules (captum, shap) sees nothing else. Holes are the activation's parameters.
 ACTIVATIONS: dict[str, str] = {"softmax": "nn.Softmax(dim=-1)"}
 
+# What `Layer` and `LateBiasLayer` call their own, so that no part of a layer can be called so.
+OF_LAYERS = frozenset(
+    ["add_tables", "bias", "bias_behind", "bias_index", "parts", "table_names", "unit_bias"]
+)
 # PyTorch's own for functions of the catalogue, which `tests/functions` holds to their definitions. Not
 # `nn.Hardsigmoid`, whose derivative is 1/6 in single precision whatever the input's is.
 NATIVE = {
@@ -362,7 +366,7 @@ def _is_passed_on(chain: tuple[Operation, ...]) -> bool:
 def _add_part(made: dict[str, Expression], name: str, part: Expression) -> None:
     """Add a part of a layer under its name, numbered where there is one already: `tanh`, `tanh_2`."""
     number, free = 1, name
-    while free in made:
+    while free in made or free in OF_LAYERS:
         number += 1
         free = f"{name}_{number}"
     made[free] = part

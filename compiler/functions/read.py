@@ -31,6 +31,11 @@ DEPTH_LIMIT = 60
 SIZE_LIMIT = 500
 
 
+def as_held(number: int | float) -> int | float:
+    """A number as arrays can take it: what no integer of theirs holds is a float."""
+    return number if abs(number) < 2**53 else float(number)
+
+
 @record
 class Reader:
     """Reads expressions of values.
@@ -68,7 +73,7 @@ class Reader:
     def _tree(self, node: syntax.Expression) -> Tree:
         match node:
             case syntax.Number():
-                return Number(node.value)
+                return Number(as_held(node.value))
             case syntax.Reference():
                 return self.name(node)
             case syntax.Parenthesised():

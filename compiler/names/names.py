@@ -100,7 +100,8 @@ class Names:
         span = name.span if name else placed.statement.span
         text = self.text(name, placed.variables) if name else text
         variable = list(placed.variables)[-1] if placed.variables else ""
-        if text in self.declared and self.declared[text].placed is placed:
+        known = self.declared.get(text)
+        if known is not None and known.placed is placed and known.kind == kind:
             return text
         if text in self.declared:
             first = self.declared[text]

@@ -10,7 +10,7 @@ from ...dsl.diagnostics import Failed, fail
 from .. import codes
 from ..functions import catalogue
 from ..functions.function import Function
-from ..functions.read import Reader, read_function
+from ..functions.read import Reader, as_held, read_function
 from ..functions.tree import Number, Tree
 from ..names.evaluate import FLOAT32_MAX
 from ..names.names import Declaration, Placed
@@ -54,7 +54,7 @@ def _number(value: object, node: syntax.Expression, known: Known) -> Number:
     assert isinstance(value, int | float)
     if not math.isfinite(value) or abs(value) > FLOAT32_MAX:
         raise fail(known.report, codes.BEYOND_FLOAT32, node.span, what="this number")
-    return Number(value)
+    return Number(as_held(value))
 
 
 def _stated(declared: Declaration, known: Known) -> Function:

@@ -196,12 +196,16 @@ def _same_edges(
     """One weight an edge: of the same edges, or of the same turned round."""
     if isinstance(first, Full) and isinstance(edges, Full):
         if shape_of(first) == shape_of(edges):
+            if len({*shape_of(first)}) == 1:
+                _say_if_two_ways(own, edges, span, others, names)
             return own
         if shape_of(first) == shape_of(edges)[::-1]:
             return Share(own.parameter, True, own.shape, None, True, None)
     elif first.count == edges.count:
         ends, own_ends = first.edges(), edges.edges()
         if all(map(np.array_equal, ends, own_ends)):
+            if all(map(np.array_equal, ends, _turned(own_ends))):
+                _say_if_two_ways(own, edges, span, others, names)
             return (
                 own
                 if len(own.shape) == 1
@@ -219,6 +223,19 @@ def _same_edges(
         others=others,
         help=f"a key says which edges have one weight: `share = {own.parameter}(i, j)`",
     )
+
+
+def _turned(ends: tuple[Indices, Indices]) -> tuple[Indices, Indices]:
+    """The ends of edges that are turned round, in canonical order."""
+    source, target = ends
+    order = np.lexsort((target, source))
+    return target[order], source[order]
+
+
+def _say_if_two_ways(own: Share, edges: EdgeSet, span: Span, others: tuple[Label, ...], names: Names) -> None:
+    """Warn of edges that are the first connection's turned round as well, but of the turns of one loop."""
+    if edges.count > 1 and all(other.span != span for other in others):
+        names.report.add(codes.SHARED_AS_IT_IS, span, name=own.parameter, others=others)
 
 
 def _about_keys(given: Keys | None, first: Keys | None) -> str:
