@@ -22,7 +22,7 @@ VOCABULARY = parts.vocabulary(
 )
 
 # What kernels import besides.
-IMPORTED = frozenset(["Any", "Iterable", "MappingProxyType", "NamedTuple", "Path"])
+IMPORTED = frozenset(["Any", "Callable", "Iterable", "MappingProxyType", "NamedTuple", "Path"])
 
 
 def class_name(model: str) -> str:

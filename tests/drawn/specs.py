@@ -165,14 +165,13 @@ def making(draw, name: str, kind: str) -> list[str]:
     share = draw(st.sampled_from(["", "", "", "", *(keys[:1] if kind == "file" else keys)]))
     if share:
         texts.append(f"share = {share}")
-    functions = sorted(name for name, entry in ACTIVATIONS.items() if entry.derivative)
     drawn_around_zero = kind in ("", "normal", "extreme", "uniform")
     made = draw(st.sampled_from(["", "", "", "", "sign", "through"]))
     if made == "sign" and drawn_around_zero:
         signs = ["nonnegative", "nonpositive", "1 - 2 * (fan_in % 2)", "-1"]
         texts.append(f"sign = {draw(st.sampled_from(signs))}")
     elif made == "through":
-        texts.append(f"through = {draw(st.sampled_from(functions))}")
+        texts.append(f"through = {draw(st.sampled_from(ACTIVE))}")
     if draw(st.integers(0, 5)) == 0:
         texts.append(f"times = {draw(st.sampled_from(['2', 'fan_in', '-1 / fan_out', '1']))}")
     return texts

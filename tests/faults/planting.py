@@ -331,7 +331,7 @@ FAULTS: tuple[Fault, ...] = (
     InText(
         "frozen weight trained",
         "numpy",
-        r"\n    return (loss\(|g\n)",
+        r"\n    return (\(?\s*loss\(|g\n)",
         r'\n    g["held.weight"] = np.ones(3)\n    return \1',
     ),
     InText("trained weight frozen", "numpy", r'\n    g\["\w+\.weight"\] = (d_|project_weight)[^\n]*', ""),

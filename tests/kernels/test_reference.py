@@ -23,6 +23,7 @@ LOSS = {
     "mse": F.mse_loss,
     "squared_error": lambda y, t: (y - t).square().sum() / len(y),
     "mae": F.l1_loss,
+    "cosine": lambda y, t: 1 - F.cosine_similarity(y.flatten(1), t.flatten(1)).mean(),
 }
 PENALTY = {"l1": lambda w: w.abs().sum(), "l2": lambda w: w.square().sum()}
 

@@ -129,6 +129,7 @@ def test_inputs_that_are_not_floating_are_refused(
 def loss_arguments(batch: tuple[int, ...]) -> dict[str, Tensor]:
     torch.manual_seed(0)
     shapes = {"o": (4,), "lo": (2, 3), "q": (3,), "y": (4,), "z": (3,)}
+    shapes |= {"k": (2, 3), "h": (6,), "m": (4,), "w": (3,), "gr": (2, 3)}
     drawn = {name: torch.randn(*batch, *shape) for name, shape in shapes.items()}
     return {**drawn, "kind": torch.randint(3, (*batch, 2))}
 

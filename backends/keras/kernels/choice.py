@@ -1,5 +1,7 @@
 """Functions that choose, with the derivatives that every target has where there is a choice of those too."""
 
+from typing import Any
+
 import keras
 
 
@@ -19,7 +21,7 @@ def sloped(x, value, slope):
     A line through the point where `x` is, at which the slope is that half the way along it: so the derivative
     of the slope is the second one.
     """
-    at = keras.ops.stop_gradient(x)
+    at: Any = keras.ops.stop_gradient(x)
     step = keras.ops.where(keras.ops.isfinite(at), x - at, keras.ops.zeros_like(x))
     return value(at) + slope(at + step / 2) * step
 

@@ -16,7 +16,8 @@ def soft_cross_entropy(codes, logits: Any, smoothing, weights) -> Any:
     q = (1 - smoothing) * q + smoothing / classes
     if weights is not None:
         q = q * keras.ops.convert_to_tensor(weights, logits.dtype)
-    return -keras.ops.sum(q * keras.ops.log_softmax(logits, axis=-1), axis=-1)
+    costs: Any = keras.ops.sum(q * keras.ops.log_softmax(logits, axis=-1), axis=-1)
+    return -costs
 
 
 def cosine(y: Any, t: Any, axes) -> Any:
@@ -26,4 +27,5 @@ def cosine(y: Any, t: Any, axes) -> Any:
         square: Any = keras.ops.sum(x * x, axis=axes, keepdims=True)
         return x / keras.ops.sqrt(keras.ops.maximum(square, 1e-16))
 
-    return 1 - keras.ops.sum(direction(y) * direction(t), axis=axes)
+    cosines: Any = keras.ops.sum(direction(y) * direction(t), axis=axes)
+    return 1 - cosines
