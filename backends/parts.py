@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ..compiler.edges.edge_set import Diagonal, EdgeSet, Full, Listed, Product, Shape, Shifted
 from ..compiler.edges.restated import offset_runs
-from ..compiler.graph.graph import AddBias, Graph, Parameter
+from ..compiler.graph.graph import AddBias, ApplyNorm, Graph, Parameter, Rectify
 from ..compiler.graph.model import Drawn, DrawnByFanIn, Given
 from ..compiler.plan.kernels import blocks_of
 from ..compiler.plan.plan import FanIn, Plan, part_name
@@ -31,7 +31,7 @@ from .source import (
     Vocabulary,
     node,
 )
-from .target import Unsupported, kept, sides, units_digests
+from .target import Unsupported, sides, units_digests
 
 _IMPORTS = {
     "np": "import numpy as np",
@@ -102,16 +102,21 @@ def loading(scope: Scope, plan: Plan, *trees: object, cached: bool = False) -> t
     return scope.statements("stored = loaded", loaded=loaded(scope, plan, cached=cached))
 
 
-def bias_index(scope: Scope, operation: AddBias) -> Expression:
+def bias_index(scope: Scope, operation: AddBias | Rectify | ApplyNorm) -> Expression:
     """The entry of every unit: restated for `per`, stored for `only`."""
-    if operation.per is None:
+    if isinstance(operation, AddBias) and operation.per is None:
         return stored(scope, f"{operation.bias.name}.index")
-    entries = kept(operation)
+    return index_along(scope, operation.output.shape, operation.per or ())
+
+
+def index_along(scope: Scope, shape: Shape, per: Collection[int]) -> Expression:
+    """A number for every unit, equal for units with equal indices along some dimensions."""
+    entries = tuple(size if at in per else 1 for at, size in enumerate(shape))
     return scope.expression(
         "np.broadcast_to(np.arange(count).reshape(*entries), shape).ravel()",
         count=math.prod(entries),
         entries=entries,
-        shape=operation.output.shape,
+        shape=shape,
     )
 
 

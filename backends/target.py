@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeAlias, TypeGuard
 
 import numpy as np
@@ -31,7 +31,9 @@ from ..compiler.graph.graph import (
     Multiply,
     Operation,
     Project,
+    Rectify,
     Value,
+    parameters_of,
 )
 from ..compiler.plan.plan import Plan
 from ..dsl.records import record
@@ -85,16 +87,20 @@ def units_digests(plan: Plan) -> dict[str, str]:
     """A SHA-256 in hexadecimal by input and layer: what gives the entries of its units their meaning.
 
     It covers the shape, the names along every dimension, in order, and the entry of the bias that each unit
-    has. There is one where there are names, where units share or lack biases, and where an end of a sparse
-    connection has more than one dimension; else the number of units is all there is to know, and the arrays
-    themselves have it as their shape.
+    has. There is one where there are names, where units share or lack biases, or share slopes or statistics,
+    and where an end of a sparse connection has more than one dimension; else the number of units is all there
+    is to know, and the arrays themselves have it as their shape.
     """
     graph = plan.graph
     names: dict[str, dict[int, tuple[str, ...]]] = {}
     for named in graph.unit_names:
         for side, dimension in named.bearers:
             names.setdefault(side, {})[dimension] = named.names
-    biases = {name: op for name, chain in graph.chains.items() for op in chain if _shares_biases(op)}
+    shared: dict[str, list[AddBias | Rectify | ApplyNorm]] = {}
+    for name, chain in graph.chains.items():
+        for op in chain:
+            if _is_shared(op):
+                shared.setdefault(name, []).append(op)
     ends = {
         end
         for op in graph.projections
@@ -102,34 +108,44 @@ def units_digests(plan: Plan) -> dict[str, str]:
         for end in (op.input.layer or op.input.name, op.layer)
     }
     return {
-        value.name: _units_digest(value, names.get(value.name, {}), biases.get(value.name))
+        value.name: _units_digest(value, names.get(value.name, {}), shared.get(value.name, []))
         for value in sides(graph)
-        if value.name in names or value.name in biases or (value.name in ends and len(value.shape) > 1)
+        if value.name in names or value.name in shared or (value.name in ends and len(value.shape) > 1)
     }
 
 
-def _shares_biases(op: Operation) -> TypeGuard[AddBias]:
-    """Whether units share biases, or some have none."""
-    if not isinstance(op, AddBias) or op.by_unit:
-        return False
-    if op.index is None:
-        return op.bias.shape != (op.output.units,)
-    return not np.array_equal(op.index, np.arange(op.output.units))
+def _is_shared(op: Operation) -> TypeGuard[AddBias | Rectify | ApplyNorm]:
+    """Whether units share biases, or some have none, or they share what else a step of the layer holds."""
+    match op:
+        case AddBias(index=index) if index is not None:
+            return not np.array_equal(index, np.arange(op.output.units))
+        case AddBias() | Rectify() | ApplyNorm():
+            return any(parameter.shape != (op.output.units,) for parameter in parameters_of(op))
+        case _:
+            return False
 
 
-def _units_digest(value: Value, names: Mapping[int, tuple[str, ...]], bias: AddBias | None) -> str:
+def _units_digest(
+    value: Value, names: Mapping[int, tuple[str, ...]], shared: Sequence[AddBias | Rectify | ApplyNorm]
+) -> str:
     """The SHA-256 of lines of JSON: the shape, then each dimension's names, then each unit's bias.
 
     Biases that are shared along dimensions are said by the shape that is left, with 1 for these dimensions:
-    such a layer may have more units than could be written out.
+    such a layer may have more units than could be written out. So are other shared parameters, after these.
     """
     digest = hashlib.sha256(json.dumps(value.shape).encode())
     for dimension in range(len(value.shape)):
         digest.update(b"\n" + json.dumps(names.get(dimension)).encode())
     entries: object = None
-    if bias is not None:
-        entries = {"per": kept(bias)} if bias.index is None else bias.index.tolist()
+    others: dict[str, Shape] = {}
+    for op in shared:
+        if isinstance(op, AddBias):
+            entries = {"per": kept(op)} if op.index is None else op.index.tolist()
+        else:
+            others["prelu" if isinstance(op, Rectify) else op.norm.name] = kept(op)
     digest.update(b"\n" + json.dumps(entries).encode())
+    if others:
+        digest.update(b"\n" + json.dumps(others).encode())
     return digest.hexdigest()
 
 
@@ -222,18 +238,84 @@ def _step_text(operation: Operation) -> str:
             return "bias"
         case Apply():
             given = ", ".join(f"{key}={value:g}" for key, value in operation.arguments)
+            shape, over = operation.output.shape, operation.over
+            if over and over != (len(shape) - 1,):
+                given = _per_text(tuple(at for at in range(len(shape)) if at not in over))
             return operation.activation.name + (f"({given})" if given else "")
+        case Rectify():
+            return f"prelu({per})" if (per := _per_text(operation.per)) else "prelu"
         case ApplyNorm():
-            return operation.norm.name
+            return (
+                f"{operation.norm.name}({per})" if (per := _per_text(operation.per)) else operation.norm.name
+            )
         case Drop():
-            return f"dropout({operation.p:g})"
+            return f"dropout({', '.join(filter(None, [f'{operation.p:g}', _per_text(operation.per)]))})"
         case Multiply():
             return f"scale({operation.factor:g})"
         case Project() | Add():
             return ""
 
 
-def kept(operation: AddBias) -> tuple[int, ...]:
+def _per_text(per: tuple[int, ...] | None) -> str:
+    """An argument `per` as it is written, nothing without one."""
+    return "" if per is None else f"per={per[0] if len(per) == 1 else per}"
+
+
+def kept(operation: AddBias | Rectify | ApplyNorm) -> tuple[int, ...]:
     """The shape of the units with dimensions that share entries at length 1."""
     per = operation.per or ()
     return tuple(size if at in per else 1 for at, size in enumerate(operation.output.shape))
+
+
+@record
+class Grid:
+    """Units in as few dimensions as tell those apart that are taken together, `over`, and those that are not.
+
+    `shape` leaves the batch out, and the numbers in `over` count it as dimension 0.
+    """
+
+    shape: Shape
+    over: tuple[int, ...]
+
+    @property
+    def apart(self) -> tuple[int, ...]:
+        """The dimensions that are not `over`, counted as these are."""
+        return tuple(at for at in range(1, 1 + len(self.shape)) if at not in self.over)
+
+    @property
+    def entries(self) -> Shape:
+        """The shape with dimensions that are taken together at length 1."""
+        return tuple(1 if at in self.over else size for at, size in enumerate(self.shape, 1))
+
+
+def grid_over(shape: Shape, over: Collection[int]) -> Grid:
+    """A layer's units, with neighbouring dimensions that are alike made one, and no dimensions of length 1."""
+    sizes: list[int] = []
+    together: list[bool] = []
+    for at, size in enumerate(shape):
+        if size == 1:
+            continue
+        if together and together[-1] == (at in over):
+            sizes[-1] *= size
+        else:
+            sizes.append(size)
+            together.append(at in over)
+    if over and True not in together:
+        sizes.append(1)
+        together.append(True)
+    return Grid(tuple(sizes), tuple(at for at, each in enumerate(together, 1) if each))
+
+
+def grid_of(operation: Apply | Rectify | ApplyNorm | Drop) -> Grid | None:
+    """Units as an operation takes them together; None where that is what it does without `per`."""
+    shape = operation.output.shape
+    if isinstance(operation, Apply):
+        grid = grid_over(shape, operation.over)
+    elif operation.per is None:
+        return None
+    else:
+        grid = grid_over(shape, [at for at in range(len(shape)) if at not in operation.per])
+    by_sample = isinstance(operation, Apply) or (
+        isinstance(operation, ApplyNorm) and not operation.norm.running
+    )
+    return grid if grid.over and (grid.apart or not by_sample) else None

@@ -184,6 +184,14 @@ OPERATION_TWICE = Code("E403", "a layer can have `{name}` only once")
 
 NO_DIMENSION = Code("E404", "the layer has no dimension {dimension}, only {dimensions}")
 
+NO_PER = Code("E475", "`per` says nothing here: `{name}` {why}")
+
+NOTHING_POOLED = Code("E476", "`{name}` pools over the dimensions that `per` leaves, and it leaves none")
+
+AXIS_ELSEWHERE = Code("E477", "`{axis}` is no dimension of `{layer}`")
+
+AXIS_TWICE = Code("E478", "`{axis}` is more than one dimension here: {dimensions}")
+
 NOT_A_VECTOR = Code("E405", "a 0/1 vector from a file is needed here")
 
 VECTOR_LENGTH = Code("E406", "{name} is a vector of {length}, but the layer has {units}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 
 from ...compiler.edges.edge_set import Full
@@ -17,6 +17,7 @@ from ...compiler.graph.graph import (
     Operation,
     Parameter,
     Project,
+    Rectify,
     Value,
     WeightPenalty,
 )
@@ -25,8 +26,18 @@ from ...compiler.plan.plan import Plan
 from ...dsl.records import record
 from ..parts import band_arguments, bias_index, block_arguments, loading, spelled, stored_edges
 from ..source import Assign, Constant, Expression, Given, Name, Pair, Scope, Statement, node, power_of_ten
-from ..target import chain_of, is_identity, is_sparse, units_digests
-from .spelling import ACTIVATIONS, MODULE, NAMED_ACTIVATIONS, NORMS, PENALTIES, PROJECTIONS, VOCABULARY
+from ..target import Grid, Unsupported, chain_of, grid_of, is_identity, is_sparse, units_digests
+from .spelling import (
+    ACTIVATIONS,
+    GROUPED_NORMS,
+    MIXING,
+    MODULE,
+    NAMED_ACTIVATIONS,
+    NORMS,
+    PENALTIES,
+    PROJECTIONS,
+    VOCABULARY,
+)
 
 
 @record(frozen=False)
@@ -228,8 +239,16 @@ class Network:
                 self._held(op.bias, own, "bias")
             case Apply():
                 return self._apply(op, variable, x, own)
+            case Rectify():
+                grid = grid_of(op)
+                given = [grid.shape, grid.over] if grid else [(op.output.units,)]
+                layer = scope.expression("Prelu(*given, name=own)", given=given, own=own)
+                self._held(op.slope, own, "weight")
             case ApplyNorm():
                 layer = self._norm(op, own)
+            case Drop() if grid := grid_of(op):
+                text = "GroupedDropout(p, shape, over, name=own)"
+                layer = scope.expression(text, p=op.p, shape=grid.shape, over=grid.over, own=own)
             case Drop():
                 layer = scope.expression("keras.layers.Dropout(p, name=own)", p=op.p, own=own)
             case Multiply():
@@ -239,24 +258,33 @@ class Network:
         return self._make(variable, layer, x)
 
     def _norm(self, op: ApplyNorm, own: str) -> Expression:
-        attributes = ("weight", "bias") if op.norm.running else ("gamma", "beta")
-        for parameter, attribute in zip((op.weight, op.bias), attributes, strict=True):
-            self._held(parameter, own, attribute)
+        grid = grid_of(op)
+        native = op.norm.name == "layer_norm" and grid is None
+        self._held(op.weight, own, "gamma" if native else "weight")
+        if op.bias:
+            self._held(op.bias, own, "beta" if native else "bias")
         if op.running_mean and op.running_var:
             self._held(op.running_mean, own, "running_mean")
             self._held(op.running_var, own, "running_var")
-        return spelled(self.scope, NORMS, op.norm.name, units=op.output.units, **dict(op.arguments), own=own)
+        holes: dict[str, object] = {**dict(op.arguments), "units": op.output.units, "own": own}
+        if grid:
+            holes |= {"entries": op.weight.shape[0], "shape": grid.shape, "over": grid.over}
+        return spelled(self.scope, GROUPED_NORMS if grid else NORMS, op.norm.name, **holes)
 
     def _apply(self, op: Apply, variable: Name, x: Expression, own: str) -> Name:
         """An activation; one that mixes units sees them in their shape."""
 
-        def named(name: str) -> Expression:
-            return spelled(self.scope, ACTIVATIONS, op.activation.name, **dict(op.arguments), own=name)
+        def named(name: str, table: Mapping[str, str | Unsupported], **axis: object) -> Expression:
+            return spelled(self.scope, table, op.activation.name, **dict(op.arguments), own=name, **axis)
 
-        if not _on_grid(op):
-            return self._make(variable, named(own), x)
-        grid, inner = self._free(f"{own}_grid"), self._free(f"{own}_{op.activation.name}")
-        x = self._make(variable, named(inner), self._reshape(variable, op.output.shape, grid, x))
+        grid = _grid(op)
+        if grid is None:
+            return self._make(variable, named(own, ACTIVATIONS), x)
+        shaped, inner = self._free(f"{own}_grid"), self._free(f"{own}_{op.activation.name}")
+        layer = named(inner, ACTIVATIONS)
+        if grid.over != (len(grid.shape),):
+            layer = named(inner, MIXING, axis=grid.over[0] if len(grid.over) == 1 else grid.over)
+        x = self._make(variable, layer, self._reshape(variable, grid.shape, shaped, x))
         return self._reshape(variable, (op.output.units,), own, x)
 
     def _output(self, value: Value) -> Name:
@@ -293,7 +321,7 @@ def _within_dense(chain: Sequence[Operation]) -> tuple[AddBias | Apply, ...]:
                 not within and step.by_unit and bias.trainable == first.weight.trainable
             ):
                 within.append(step)
-            case Apply() if step.activation.name in NAMED_ACTIVATIONS and not _on_grid(step):
+            case Apply() if step.activation.name in NAMED_ACTIVATIONS and not _grid(step):
                 return (*within, step)
             case _:
                 break
@@ -307,9 +335,9 @@ def _arguments_of(within: Sequence[AddBias | Apply]) -> dict[str, Given]:
     return arguments if len(known) < len(within) else {**arguments, "use_bias": False}
 
 
-def _on_grid(op: Apply) -> bool:
-    """Whether an activation mixes units along dimensions, so that it has to see them."""
-    return op.activation.derivative is None and len(op.output.shape) > 1
+def _grid(op: Apply) -> Grid | None:
+    """Units as an activation has to see them that mixes some of them; None if it mixes all, or none."""
+    return grid_of(op) if op.activation.derivative is None else None
 
 
 def _locals(graph: Graph) -> set[str]:

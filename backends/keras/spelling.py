@@ -14,6 +14,7 @@ NAMED_ACTIVATIONS = {
     "relu": "relu",
     "softplus": "softplus",
     "softmax": "softmax",
+    "log_softmax": "log_softmax",
 }
 
 # A layer in the words of Keras, with the catalogue's names of parameters.
@@ -22,6 +23,12 @@ ACTIVATIONS: dict[str, str | Unsupported] = {
     "leaky_relu": "LeakyRectifier(slope, name=own)",
     "gelu": "Gelu(name=own)",
     "gelu_tanh": "GeluTanh(name=own)",
+}
+
+# Those that mix units along other axes than the last.
+MIXING: dict[str, str | Unsupported] = {
+    "softmax": "keras.layers.Softmax(axis, name=own)",
+    "log_softmax": "LogSoftmax(axis, name=own)",
 }
 
 # The layer that computes a connection, by the kernel that is planned for it.
@@ -52,14 +59,23 @@ PENALTIES = {"l1": "l1", "l2": "l2"}
 NORMS: dict[str, str | Unsupported] = {
     "batch_norm": "BatchNorm(units, eps=eps, momentum=momentum, name=own)",
     "layer_norm": "keras.layers.LayerNormalization(epsilon=eps, name=own)",
+    # `keras.layers.RMSNormalization` is not in every version that this code runs with.
+    "rms_norm": "GroupedNorm((units,), (1,), eps=eps, centred=False, name=own)",
+}
+
+# Norms of units that are taken together by their place in the layer.
+GROUPED_NORMS: dict[str, str | Unsupported] = {
+    "batch_norm": "GroupedBatchNorm(entries, shape, over, eps=eps, momentum=momentum, name=own)",
+    "layer_norm": "GroupedNorm(shape, over, eps=eps, name=own)",
+    "rms_norm": "GroupedNorm(shape, over, eps=eps, centred=False, name=own)",
 }
 
 # The kernels that a saved model looks up by their registered names, as it does the loss functions.
 REGISTERED = frozenset(
     [
         *("BandProjection", "BatchNorm", "BatchedModel", "Bias", "BlockProjection", "DenseSum", "Diagonal"),
-        *("EdgeProjection", "Gelu", "GeluTanh", "LeakyRectifier", "MaskedProjection", "Penalty", "Scale"),
-        "Units",
+        *("EdgeProjection", "Gelu", "GeluTanh", "GroupedBatchNorm", "GroupedDropout", "GroupedNorm"),
+        *("LeakyRectifier", "LogSoftmax", "MaskedProjection", "Penalty", "Prelu", "Scale", "Units"),
     ]
 )
 

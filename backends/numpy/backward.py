@@ -20,13 +20,14 @@ from ...compiler.graph.graph import (
     Operation,
     Parameter,
     Project,
+    Rectify,
     Value,
 )
 from ...dsl.records import record
 from ..parts import bias_index, stored_edges
 from ..source import Assign, Comment, Expression, Name, Statement, scaled, sum_of, times
 from ..target import is_identity, is_sparse
-from .module import Module, flattened, shaped, weight
+from .module import Module, flattened, mixed, shaped, slopes, together, weight
 
 # What a gradient is of, and a term of it.
 Share: TypeAlias = tuple[Value | Parameter, Expression]
@@ -145,6 +146,8 @@ def _back(module: Module, step: tuple[Operation, ...], d: Name) -> Iterator[Shar
             yield op.input, module.scope.expression("factor * d", factor=op.factor, d=d)
         case Drop() as op:
             yield op.input, times(d, module.extra(op.output, "keep"))
+        case Rectify() as op:
+            yield from _rectified(module, op, d)
         case ApplyNorm() as op:
             yield from _norm(module, op, d)
         case op:
@@ -186,17 +189,34 @@ def _activated(module: Module, op: Apply, d: Name) -> Expression:
     if op.activation.derivative is not None:
         slope = scope.expression(op.activation.derivative, x=module.read(op.input), y=y, **dict(op.arguments))
         return times(d, slope)
-    mixed = scope.expression(
-        op.activation.gradient, y=shaped(y, op.output), d=shaped(d, op.output), **dict(op.arguments)
-    )
-    return mixed if len(op.output.shape) == 1 else mixed.get("reshape")(d.get("shape"))
+    return mixed(scope, op, op.activation.gradient, d=d, y=y)
 
 
 def _norm(module: Module, op: ApplyNorm, d: Name) -> Iterator[Share]:
     scope, hat, std = module.scope, module.extra(op.output, "hat"), module.extra(op.output, "std")
-    yield op.weight, scope.expression("(d * hat).sum(axis=0)", d=d, hat=hat)
-    yield op.bias, scope.expression("d.sum(axis=0)", d=d)
-    given = [times(d, module.p(op.weight.name)), hat, std]
+    weight = module.p(op.weight.name)
+    if op.norm.running and op.per is not None:
+        index, (size,) = bias_index(scope, op), op.weight.shape
+        gathered = scope.name("gathered")
+        yield op.weight, gathered(times(d, hat), index, size)
+        if op.bias:
+            yield op.bias, gathered(d, index, size)
+        weight = weight.at(index)
+    else:
+        yield op.weight, scope.expression("(d * hat).sum(axis=0)", d=d, hat=hat)
+        if op.bias:
+            yield op.bias, scope.expression("d.sum(axis=0)", d=d)
+    given = [times(d, weight), hat, std]
     if op.running_mean is not None:
         given.append(scope.name("training"))
-    yield op.input, scope.name(f"{op.norm.name}_gradient")(*given)
+    yield op.input, scope.name(f"{op.norm.name}_gradient")(*given, **together(op))
+
+
+def _rectified(module: Module, op: Rectify, d: Name) -> Iterator[Share]:
+    scope, x = module.scope, module.read(op.input)
+    if op.per is None:
+        yield op.slope, scope.expression("np.where(x > 0, 0, d * x).sum(axis=0)", x=x, d=d)
+    else:
+        at_zero, (size,) = scope.expression("np.where(x > 0, 0, d * x)", x=x, d=d), op.slope.shape
+        yield op.slope, scope.name("gathered")(at_zero, bias_index(scope, op), size)
+    yield op.input, scope.expression("np.where(x > 0, d, slope * d)", x=x, d=d, slope=slopes(module, op))

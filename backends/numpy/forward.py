@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...compiler.edges.edge_set import Diagonal, Full
-from ...compiler.graph.graph import AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Project
+from ...compiler.graph.graph import AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Project, Rectify
 from ..parts import bias_index, stored_edges
 from ..source import Assign, Call, Constant, Display, Expression, Name, Statement, summed
 from ..target import is_identity
-from .module import EXTRAS, Module, shaped, weight
+from .module import EXTRAS, Module, mixed, slopes, together, weight
 
 
 def forward_steps(module: Module) -> list[Statement]:
@@ -37,6 +37,9 @@ def _step(module: Module, step: tuple[Operation, ...]) -> list[Statement]:
             return [Assign(output, _activated(module, op, x))]
         case AddBias():
             return summed(output, [x, _bias(module, op)])
+        case Rectify():
+            text = "y = np.where(x > 0, x, slope * x)"
+            return [*module.scope.statements(text, y=output, x=x, slope=slopes(module, op))]
         case Multiply():
             return [*module.scope.statements("y = factor * x", y=output, factor=op.factor, x=x)]
         case Drop():
@@ -81,28 +84,28 @@ def _bias(module: Module, op: AddBias) -> Expression:
 
 
 def _activated(module: Module, op: Apply, x: Expression) -> Expression:
-    quote, given = module.scope.expression, dict(op.arguments)
-    if op.activation.derivative is not None or len(op.output.shape) == 1:
-        return quote(op.activation.formula, x=x, **given)
-    mixed = quote(op.activation.formula, x=shaped(x, op.output), **given)
-    return mixed.get("reshape")(x.get("shape"))
+    if op.activation.derivative is None:
+        return mixed(module.scope, op, op.activation.formula, x=x)
+    return module.scope.expression(op.activation.formula, x=x, **dict(op.arguments))
 
 
 def _dropped(module: Module, op: Drop, x: Expression) -> list[Statement]:
     keep = module.extras[op.output.name, "keep"]
     text = (
-        "keep = dropout_mask(x.shape, probability, rng) if training and rng is not None else 1\ny = x * keep"
+        "keep = dropout_mask(x.shape, probability, rng, **grid) if training and rng is not None else 1\n"
+        "y = x * keep"
     )
-    output = module.local[op.output.name]
-    return [*module.scope.statements(text, keep=keep, x=x, probability=op.p, y=output)]
+    output, grid = module.local[op.output.name], together(op, "grid")
+    return [*module.scope.statements(text, keep=keep, x=x, probability=op.p, grid=grid, y=output)]
 
 
 def _normalised(module: Module, op: ApplyNorm, x: Expression) -> Statement:
     scope, numbers = module.scope, {name: Constant(value) for name, value in op.arguments}
     norm = scope.name(op.norm.name)
     if op.running_mean is None:
-        call: Call = norm(x, module.p(op.weight.name), module.p(op.bias.name), **numbers)
+        held = [module.p(parameter.name) for parameter in (op.weight, op.bias) if parameter]
+        call: Call = norm(x, *held, **numbers, **together(op))
     else:
-        call = norm(x, scope.name("p"), op.name, **numbers, training=scope.name("training"))
+        call = norm(x, scope.name("p"), op.name, **numbers, training=scope.name("training"), **together(op))
     extras = [module.extras[op.output.name, what] for what in EXTRAS[ApplyNorm]]
     return Assign(Display("()", (module.local[op.output.name], *extras), bare=True), call)

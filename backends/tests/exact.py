@@ -14,6 +14,7 @@ from ...compiler.graph.graph import (
     Multiply,
     Operation,
     Project,
+    Rectify,
     Value,
     WeightPenalty,
 )
@@ -140,7 +141,7 @@ def _is_exact(op: Operation) -> bool:
             return op.activation.exact and all(_dyadic(number) for _, number in op.arguments)
         case Multiply():
             return _dyadic(op.factor)
-        case ApplyNorm():
+        case ApplyNorm() | Rectify():
             return False
         case _:
             return True

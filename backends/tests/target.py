@@ -6,12 +6,23 @@ import math
 from collections.abc import Mapping, Sequence
 
 from ...compiler.edges.edge_set import Diagonal, Full
-from ...compiler.graph.graph import Add, AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Project
+from ...compiler.graph.graph import (
+    Add,
+    AddBias,
+    Apply,
+    ApplyNorm,
+    Drop,
+    Multiply,
+    Operation,
+    Project,
+    Rectify,
+)
 from ...compiler.graph.model import Data
 from ...compiler.plan.plan import Plan, Stored, compact
 from ..common.kernels.array_hash import array_hash
 from ..parts import (
     bias_index,
+    index_along,
     loaded,
     loading,
     start_function,
@@ -68,7 +79,18 @@ VOCABULARY = vocabulary(
     "tests",
     FRAME | PAIRS,
     defined=["CONNECTIONS", "DRAWS", "EXPECTED", "MODELS", "NETWORK", "TARGETS", "reference", "start_values"],
-    local=["data", "inputs", "kinks", "loss", "moved_inputs", "running", "training", *"dptvwxy"],
+    local=[
+        "data",
+        "groups",
+        "inputs",
+        "kinks",
+        "loss",
+        "moved_inputs",
+        "pooled",
+        "running",
+        "training",
+        *"dptvwxy",
+    ],
 )
 
 
@@ -222,6 +244,7 @@ def _facts(scope: Scope, plan: Plan) -> dict[str, Given]:
         "layers": tuple(str(layer.layer) for layer in graph.layers),
         "outputs": _table({name: graph.value(name).shape for name in graph.outputs}),
         "dropout": _table(drops),
+        "dropped_together": _table(_dropped_together(scope, plan)),
         "loss_reads": loss_arguments(graph),
         "compared": tuple(dict.fromkeys((t.prediction, t.target) for t in graph.losses)),
         "cotangents": _table(_cotangents(plan)),
@@ -231,6 +254,16 @@ def _facts(scope: Scope, plan: Plan) -> dict[str, Given]:
         "stored": loaded(scope, plan, cached=True) if reads else _table({}),
         "start": scope.name("start_values"),
         "reference": scope.name("reference"),
+    }
+
+
+def _dropped_together(scope: Scope, plan: Plan) -> dict[str, Given]:
+    """The group of every unit by layer, where units are dropped in groups."""
+    return {
+        str(layer.layer): _groups(scope, op)
+        for layer in plan.graph.layers
+        for op in chain_of(plan.graph, layer)
+        if isinstance(op, Drop) and op.per is not None
     }
 
 
@@ -347,6 +380,12 @@ def _step(scope: Scope, op: Operation) -> tuple[Statement, ...]:
             return _applied(scope, op)
         case ApplyNorm():
             return _norm(scope, op)
+        case Rectify():
+            index = None if op.per is None else _groups(scope, op)
+            slope = scope.expression(
+                "p[slope]" if index is None else "p[slope][index]", slope=op.slope.name, index=index
+            )
+            return scope.statements("kinks.append(x.real)\nx = prelu(x, slope)", slope=slope)
         case Multiply():
             return scope.statements("x = factor * x", factor=op.factor)
         case Drop():
@@ -366,6 +405,10 @@ def _applied(scope: Scope, op: Apply) -> tuple[Statement, ...]:
         distance = scope.expression("x.real - kink" if kink else "x.real", kink=kink)
         lines += scope.statements("kinks.append(distance)", distance=distance)
     mixes = op.activation.derivative is None and len(op.output.shape) > 1
+    if mixes and op.over != (len(op.output.shape) - 1,):
+        text = "groups = index\nx = as_units(function(in_groups(x, groups), **numbers), groups)"
+        function, numbers = scope.name(op.activation.name), dict(op.arguments)
+        return scope.statements(text, function=function, numbers=numbers, index=_groups(scope, op))
     return (
         *lines,
         *scope.statements(
@@ -379,18 +422,42 @@ def _applied(scope: Scope, op: Apply) -> tuple[Statement, ...]:
     )
 
 
+# A norm of (batch, units), or (batch, groups, units).
+_BY_SAMPLE = {"layer_norm": "normalised(x, -1, eps)", "rms_norm": "rms_normalised(x, eps)"}
+
+
+def _groups(scope: Scope, op: Apply | ApplyNorm | Drop | Rectify) -> Expression:
+    """The group of every unit: those of one have equal indices along the dimensions that stay apart."""
+    shape = op.output.shape
+    apart = [at for at in range(len(shape)) if at not in op.over] if isinstance(op, Apply) else op.per or ()
+    return index_along(scope, shape, apart)
+
+
 def _norm(scope: Scope, op: ApplyNorm) -> tuple[Statement, ...]:
     numbers, p = dict(op.arguments), scope.name("p")
-    last = scope.statements("x = x * p[weight] + p[bias]", weight=op.weight.name, bias=op.bias.name)
+    last = scope.statements("x = x * p[weight]", weight=op.weight.name)
+    if op.bias:
+        last = scope.statements("x = x * p[weight] + p[bias]", weight=op.weight.name, bias=op.bias.name)
     if op.running_mean is None or op.running_var is None:
-        return (*scope.statements("x = normalised(x, 1, eps)", eps=numbers["eps"]), *last)
+        norm = _BY_SAMPLE[op.norm.name]
+        text = f"x = {norm}"
+        if op.per is not None:
+            text = f"groups = index\nx = in_groups(x, groups)\nx = {norm}\nx = as_units(x, groups)"
+        return (*scope.statements(text, index=_groups(scope, op), eps=numbers["eps"]), *last)
+    apart = together = ""
+    if op.per is not None:  # what is pooled counts as more samples
+        apart = "groups = index\nx = np.moveaxis(in_groups(x, groups), 1, 2)\n"
+        apart += "pooled = x.shape\nx = x.reshape(-1, pooled[-1])\n"
+        together = "\nx = as_units(np.moveaxis(x.reshape(pooled), 2, 1), groups)"
     return scope.statements(
+        f"{apart}"
         "running |= moved(p, name, x, momentum)\n"
         "if training:\n"
         "    x = normalised(x, 0, eps)\n"
         "else:\n"
         "    x = (x - mean) / np.sqrt(var + eps)\n"
-        "last",
+        f"last{together}",
+        index=_groups(scope, op),
         name=op.name,
         momentum=numbers["momentum"],
         eps=numbers["eps"],

@@ -16,6 +16,7 @@ from ...compiler.graph.graph import (
     Multiply,
     Operation,
     Project,
+    Rectify,
     Value,
 )
 from ...compiler.plan.layouts import FREE, Layout
@@ -45,6 +46,7 @@ from ..target import (
     Target,
     Unsupported,
     chain_of,
+    grid_of,
     is_identity,
     loss_arguments,
     shapes_text,
@@ -64,7 +66,8 @@ ACTIVATIONS: dict[str, str | Unsupported] = {
     "gelu_tanh": 'nn.GELU(approximate="tanh")',
     # It turns linear above 20 unless told otherwise, which float64 would notice.
     "softplus": "nn.Softplus(threshold=50)",
-    "softmax": "nn.Softmax(dim=-1)",
+    "softmax": "nn.Softmax(dim=dim)",
+    "log_softmax": "nn.LogSoftmax(dim=dim)",
 }
 
 # Holes are `y`, the prediction, and `t`, the target, as (batch, ...).
@@ -81,15 +84,30 @@ PENALTIES: dict[str, str | Unsupported] = {
     "l2": "w.square().sum()",
 }
 
+# Where units are units first, or several dimensions are taken together that are no neighbours.
+MIXING: dict[str, str | Unsupported] = {
+    "softmax": "Softmax(shape, over)",
+    "log_softmax": "LogSoftmax(shape, over)",
+}
+
 NORMS: dict[Layout, dict[str, str | Unsupported]] = {
     "batch first": {
         "batch_norm": "nn.BatchNorm1d(units, eps=eps, momentum=momentum)",
         "layer_norm": "nn.LayerNorm(units, eps=eps)",
+        "rms_norm": "nn.RMSNorm(units, eps=eps)",
     },
     "units first": {
         "batch_norm": "UnitsFirstBatchNorm1d(units, eps=eps, momentum=momentum)",
         "layer_norm": "UnitsFirstLayerNorm(units, eps=eps)",
+        "rms_norm": "GroupedRMSNorm((units,), (1,), eps=eps)",
     },
+}
+
+# Norms of units that are taken together by their place in the layer.
+GROUPED_NORMS: dict[str, str | Unsupported] = {
+    "batch_norm": "GroupedBatchNorm(entries, shape, over, eps=eps, momentum=momentum, **units_first)",
+    "layer_norm": "GroupedLayerNorm(shape, over, eps=eps)",
+    "rms_norm": "GroupedRMSNorm(shape, over, eps=eps)",
 }
 
 # What turns a value into a layout, and what a copy in it is called behind the value's name.
@@ -195,8 +213,8 @@ def _construct(layer: Value, chain: tuple[Operation, ...], plan: Plan) -> list[S
                 bias["bias"] = operation.bias.shape[0]
                 if not operation.by_unit:
                     bias["bias_index"] = parts.bias_index(PLAIN, operation)
-            case Apply() | ApplyNorm() | Drop() | Multiply():
-                if isinstance(operation, Apply) and not own:
+            case Apply() | Rectify() | ApplyNorm() | Drop() | Multiply():
+                if isinstance(operation, Apply | Rectify) and not own:
                     _add_part(made, "view", PLAIN.expression("View()"))
                 _add_part(made, *_part(operation, layout))
                 own = isinstance(operation, ApplyNorm | Multiply) or (own and isinstance(operation, Drop))
@@ -237,36 +255,60 @@ def _add_part(made: dict[str, Expression], name: str, part: Expression) -> None:
     made[free] = part
 
 
-def _part(operation: Apply | ApplyNorm | Drop | Multiply, layout: Layout) -> tuple[str, Expression]:
+def _part(operation: Apply | Rectify | ApplyNorm | Drop | Multiply, layout: Layout) -> tuple[str, Expression]:
     """What a step of a layer is called in its module, and that part."""
     match operation:
         case Apply():
             return operation.activation.name, _activation(operation, layout)
+        case Rectify():
+            text = "GroupedPReLU(**grid)" if (grid := _grid(operation)) else "nn.PReLU(units)"
+            return "prelu", PLAIN.expression(text, grid=grid, units=operation.output.units)
         case ApplyNorm():
-            numbers = dict(operation.arguments)
-            units = operation.output.units
-            return operation.norm.name, parts.spelled(
-                PLAIN, NORMS[layout], operation.norm.name, units=units, **numbers
-            )
+            return operation.norm.name, _norm(operation, layout)
         case Drop():
-            return "dropout", PLAIN.expression("nn.Dropout(p)", p=operation.p)
+            text = "GroupedDropout(p, **grid)" if (grid := _grid(operation)) else "nn.Dropout(p)"
+            return "dropout", PLAIN.expression(text, p=operation.p, grid=grid)
         case Multiply():
             return "scale", PLAIN.expression("Scale(factor)", factor=operation.factor)
 
 
+def _grid(operation: Rectify | Drop) -> dict[str, Given]:
+    """Where units are taken together, by the names that kernels have for that."""
+    grid = grid_of(operation)
+    return {"shape": grid.shape, "over": grid.over} if grid else {}
+
+
+def _norm(operation: ApplyNorm, layout: Layout) -> Expression:
+    name, numbers = operation.norm.name, dict(operation.arguments)
+    if grid := grid_of(operation):
+        return parts.spelled(
+            PLAIN,
+            GROUPED_NORMS,
+            name,
+            entries=operation.weight.shape[0],
+            shape=grid.shape,
+            over=grid.over,
+            **numbers,
+            units_first={"units_first": True} if layout == "units first" else {},
+        )
+    return parts.spelled(PLAIN, NORMS[layout], name, units=operation.output.units, **numbers)
+
+
 def _activation(operation: Apply, layout: Layout) -> Expression:
-    """An activation; what mixes units goes along the last dimension of the layer's shape."""
-    shape = operation.output.shape
-    plain = parts.spelled(PLAIN, ACTIVATIONS, operation.activation.name, **dict(operation.arguments))
+    """An activation; what mixes units sees them in the layer's shape."""
+    name, numbers = operation.activation.name, dict(operation.arguments)
     if operation.activation.derivative is not None:
+        return parts.spelled(PLAIN, ACTIVATIONS, name, **numbers)
+    grid = grid_of(operation)
+    shape, over = (grid.shape, grid.over) if grid else ((operation.output.units,), (1,))
+    if layout == "units first" or len(over) > 1:
+        return parts.spelled(PLAIN, MIXING, name, **numbers, shape=shape, over=over)
+    dim = -1 if over[0] == len(shape) else over[0]
+    plain = parts.spelled(PLAIN, ACTIVATIONS, name, **numbers, dim=dim)
+    if grid is None:
         return plain
-    if layout == "units first":
-        return PLAIN.expression("Softmax(shape)", shape=shape)
-    if len(shape) == 1:
-        return plain
-    return PLAIN.expression(
-        "nn.Sequential(nn.Unflatten(1, shape), plain, nn.Flatten())", shape=shape, plain=plain
-    )
+    text = "nn.Sequential(nn.Unflatten(1, shape), plain, nn.Flatten())"
+    return PLAIN.expression(text, shape=shape, plain=plain)
 
 
 def _projection(operation: Project, layer: Value, plan: Plan) -> list[Statement]:

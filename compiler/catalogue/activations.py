@@ -17,7 +17,8 @@ class Activation:
     """An activation y = f(x).
 
     `derivative` is None where dy/dx is no factor: softmax mixes units. Then `gradient` is that of x, from `y`
-    and the gradient `d` of y, with the units along the last dimension.
+    and the gradient `d` of y, and it and `formula` are told `along` which dimensions; that is the last one if
+    nothing is said.
     """
 
     name: str
@@ -47,6 +48,13 @@ ACTIVATIONS = {
         Activation("gelu", (), "gelu(x)", "gelu_derivative(x)"),
         Activation("gelu_tanh", (), "gelu_tanh(x)", "gelu_tanh_derivative(x)"),
         Activation("softplus", (), "np.logaddexp(x, 0)", "sigmoid(x)"),
-        Activation("softmax", (), "softmax(x)", None, gradient="softmax_gradient(y, d)"),
+        Activation("softmax", (), "softmax(x, **along)", None, gradient="softmax_gradient(y, d, **along)"),
+        Activation(
+            "log_softmax",
+            (),
+            "log_softmax(x, **along)",
+            None,
+            gradient="log_softmax_gradient(y, d, **along)",
+        ),
     )
 }

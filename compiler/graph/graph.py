@@ -105,12 +105,28 @@ class AddBias:
 
 @record
 class Apply:
-    """output = activation(input)."""
+    """output = activation(input), which mixes units `over` some dimensions of the layer, or over none."""
 
     output: Value
     input: Value
     activation: Activation
     arguments: tuple[tuple[str, float], ...]
+    over: tuple[int, ...]
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """The values that are read."""
+        return (self.input,)
+
+
+@record
+class Rectify:
+    """output = input where that is above 0, else slope * input; `per` as in `AddBias`."""
+
+    output: Value
+    input: Value
+    slope: Parameter
+    per: tuple[int, ...] | None
 
     @property
     def inputs(self) -> tuple[Value, ...]:
@@ -120,14 +136,18 @@ class Apply:
 
 @record
 class ApplyNorm:
-    """output = norm(input) * weight + bias; a norm with running statistics uses them outside training."""
+    """output = norm(input) * weight + bias; a norm with running statistics uses them outside training.
+
+    `per` is that of `model.Normalise`.
+    """
 
     output: Value
     input: Value
     norm: Norm
     arguments: tuple[tuple[str, float], ...]
+    per: tuple[int, ...] | None
     weight: Parameter
-    bias: Parameter
+    bias: Parameter | None
     running_mean: Parameter | None
     running_var: Parameter | None
 
@@ -144,11 +164,15 @@ class ApplyNorm:
 
 @record
 class Drop:
-    """output = input with units zeroed with probability p in training, the rest scaled by 1 / (1 - p)."""
+    """output = input with units zeroed with probability p in training, the rest scaled by 1 / (1 - p).
+
+    Units with equal indices along the dimensions `per` are zeroed together.
+    """
 
     output: Value
     input: Value
     p: float
+    per: tuple[int, ...] | None
 
     @property
     def inputs(self) -> tuple[Value, ...]:
@@ -170,7 +194,7 @@ class Multiply:
         return (self.input,)
 
 
-Operation: TypeAlias = Project | Add | AddBias | Apply | ApplyNorm | Drop | Multiply
+Operation: TypeAlias = Project | Add | AddBias | Apply | Rectify | ApplyNorm | Drop | Multiply
 
 
 @record
@@ -239,6 +263,8 @@ def parameters_of(operation: Operation) -> tuple[Parameter, ...]:
             return () if operation.weight is None else (operation.weight,)
         case AddBias():
             return (operation.bias,)
+        case Rectify():
+            return (operation.slope,)
         case ApplyNorm():
             held = (operation.weight, operation.bias, operation.running_mean, operation.running_var)
             return tuple(parameter for parameter in held if parameter is not None)

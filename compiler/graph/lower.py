@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 from ..edges.edge_set import Full, Shape
 from ..names.reserved import RESERVED
@@ -17,11 +18,12 @@ from .graph import (
     Operation,
     Parameter,
     Project,
+    Rectify,
     Value,
     WeightPenalty,
     parameters_of,
 )
-from .model import Activate, Bias, Connection, Dropout, Layer, Model, Normalise, Scale
+from .model import Activate, Bias, Connection, Dropout, Layer, Model, Normalise, Prelu, Scale
 from .model import Operation as LayerOperation
 
 
@@ -112,6 +114,8 @@ def _step_name(operation: LayerOperation) -> str:
             return "sum"
         case Activate():
             return operation.activation.name
+        case Prelu():
+            return "prelu"
         case Normalise():
             return operation.norm.name
         case Dropout():
@@ -137,25 +141,33 @@ def _operation(operation: LayerOperation, layer: Layer, value: Value, output: Va
             bias = Parameter(f"{layer.name}.bias", (operation.size,), operation.start, trainable=True)
             return AddBias(output, value, bias, operation.index, operation.per)
         case Activate():
-            return Apply(output, value, operation.activation, operation.arguments)
+            return Apply(output, value, operation.activation, operation.arguments, operation.over)
+        case Prelu():
+            slope = Parameter(
+                f"{layer.name}.prelu.weight", (operation.size,), operation.start, trainable=True
+            )
+            return Rectify(output, value, slope, operation.per)
         case Normalise():
             return _norm(operation, layer, value, output)
         case Dropout():
-            return Drop(output, value, operation.p)
+            return Drop(output, value, operation.p, operation.per)
         case Scale():
             return Multiply(output, value, operation.factor)
 
 
 def _norm(operation: Normalise, layer: Layer, value: Value, output: Value) -> ApplyNorm:
-    name, units = f"{layer.name}.{operation.norm.name}", (layer.units,)
+    name, units, per = f"{layer.name}.{operation.norm.name}", (layer.units,), operation.per
     running = operation.norm.running
+    if running and per is not None:
+        units = (prod(layer.shape[at] for at in per),)
     return ApplyNorm(
         output,
         value,
         operation.norm,
         operation.arguments,
+        per,
         weight=Parameter(f"{name}.weight", units, 1.0, trainable=True),
-        bias=Parameter(f"{name}.bias", units, 0.0, trainable=True),
+        bias=Parameter(f"{name}.bias", units, 0.0, trainable=True) if operation.norm.shifts else None,
         running_mean=Parameter(f"{name}.running_mean", units, 0.0, False, running=True) if running else None,
         running_var=Parameter(f"{name}.running_var", units, 1.0, False, running=True) if running else None,
     )

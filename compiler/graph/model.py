@@ -54,25 +54,43 @@ class Bias:
 
 @record
 class Activate:
-    """An activation with the values of its parameters."""
+    """An activation with the values of its parameters, and the dimensions that it mixes units `over`."""
 
     activation: Activation
     arguments: tuple[tuple[str, float], ...]
+    over: tuple[int, ...] = ()
 
 
 @record
 class Normalise:
-    """A norm with its numbers."""
+    """A norm with its numbers. Units with different indices along the dimensions `per` are not pooled.
+
+    Without `per`, a norm with running statistics has one of each a unit, and others pool over all units.
+    """
 
     norm: Norm
     arguments: tuple[tuple[str, float], ...]
+    per: tuple[int, ...] | None = None
 
 
 @record
 class Dropout:
-    """Zeroes a unit with probability `p` in training and scales the rest by 1 / (1 - p)."""
+    """Zeroes a unit with probability `p` in training and scales the rest by 1 / (1 - p).
+
+    Units with equal indices along the dimensions `per` are zeroed together, without it each by itself.
+    """
 
     p: float
+    per: tuple[int, ...] | None = None
+
+
+@record(eq=False)
+class Prelu:
+    """x where x > 0, else a trained slope times x: `size` slopes, `per` and `start` as those of `Bias`."""
+
+    size: int
+    start: Given | float
+    per: tuple[int, ...] | None
 
 
 @record
@@ -82,7 +100,7 @@ class Scale:
     factor: float
 
 
-Operation: TypeAlias = Bias | Activate | Normalise | Dropout | Scale
+Operation: TypeAlias = Bias | Activate | Prelu | Normalise | Dropout | Scale
 
 
 @record

@@ -156,6 +156,18 @@ def activation(draw) -> str:
 
 
 @st.composite
+def taking_together(draw, layer: Value) -> str:
+    """An operation with `per`, or one that has slopes, of a layer of any shape."""
+    rank = len(layer.shape)
+    apart = draw(st.lists(st.integers(0, rank - 1), min_size=1, max_size=rank, unique=True))
+    per = f"per = {apart[0] if len(apart) == 1 else tuple(apart)}"
+    some = [f"batch_norm({per})", f"dropout(0.25, {per})", f"prelu({per})", "prelu(start = -0.5)", "rms_norm"]
+    if prod(layer.shape[at] for at in apart) < prod(layer.shape):
+        some += [f"{name}({per})" for name in ("softmax", "log_softmax", "layer_norm", "rms_norm")]
+    return draw(st.sampled_from(some))
+
+
+@st.composite
 def bias(draw, made: Drawn, layer: Value) -> str:
     """A bias with what it may be given."""
     kind = draw(st.sampled_from(["bias", "bias(off)", "start", "per", "per", "only"]))
@@ -182,6 +194,10 @@ def operations(draw, made: Drawn, layer: Value) -> list[str]:
     norm = draw(st.sampled_from(["", "", "", "batch_norm", "batch_norm(momentum = 0.25)", "layer_norm"]))
     if norm:
         some.append(norm)
+    if draw(st.integers(0, 2)) == 0:
+        more = draw(taking_together(layer))
+        if more.partition("(")[0] not in {each.partition("(")[0] for each in some}:
+            some.append(more)
     if draw(st.booleans()):
         some.append(draw(bias(made, layer)))
     return list(draw(st.permutations(some)))

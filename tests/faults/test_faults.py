@@ -17,6 +17,7 @@ EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("*.nnspec"))
 TARGETS = ("numpy", "torch", "keras")
 # What another test plants in much the same way is left to the long ones for Keras, which takes longest.
 MOSTLY = ("numpy", "torch", pytest.param("keras", marks=pytest.mark.slow))
+GROUPED_SPEC = ROOT / "tests" / "specs" / "grouped.nnspec"
 NAMED = ROOT / "tests" / "specs" / "named.nnspec"
 # Kinds that there is nothing to plant for in `zoo`: it has no names.
 NAMES = {
@@ -24,6 +25,14 @@ NAMES = {
     "in_order takes what is double",
     "names in another order",
     "names shared",
+}
+# Those of operations that take units together, which are in a spec of their own.
+GROUPED = {
+    "units taken together otherwise",
+    "units dropped together otherwise",
+    "slopes shared otherwise",
+    "slope's derivative changed",
+    "norm's derivative changed",
 }
 DERIVATIVES = [kind for kind in KINDS if kind.startswith(("derivative's", "dropout's"))]
 
@@ -60,7 +69,7 @@ def test_every_kind_of_fault_in_a_network_of_everything_is_caught(
     target: str, tmp_path: Path, preferring: Preferring
 ) -> None:
     """A kind in one target that has it; the long tests plant all of them in all targets."""
-    kinds = shared_out(target) - NAMES
+    kinds = shared_out(target) - NAMES - GROUPED
     with preferring("edges"):  # so small a network would be planned with `masked`
         outcomes = plant_all(ZOO, target, tmp_path, kinds, one_of_each=True)
     assert not missed(outcomes)
@@ -75,7 +84,7 @@ def test_every_kind_of_fault_of_a_target_is_caught(
     with preferring("edges"):
         outcomes = plant_all(ZOO, target, tmp_path, one_of_each=True)
     assert not missed(outcomes)
-    assert caught(outcomes) == kinds_in(target) - NAMES, "these kinds were not planted"
+    assert caught(outcomes) == kinds_in(target) - NAMES - GROUPED, "these kinds were not planted"
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -83,6 +92,13 @@ def test_every_fault_in_names_is_caught(target: str, tmp_path: Path) -> None:
     outcomes = plant_all(NAMED, target, tmp_path, NAMES)
     assert not missed(outcomes)
     assert caught(outcomes) == NAMES & kinds_in(target)
+
+
+@pytest.mark.parametrize("target", MOSTLY)
+def test_every_fault_in_what_takes_units_together_is_caught(target: str, tmp_path: Path) -> None:
+    outcomes = plant_all(GROUPED_SPEC, target, tmp_path, GROUPED)
+    assert not missed(outcomes)
+    assert caught(outcomes) == GROUPED & kinds_in(target)
 
 
 @pytest.mark.slow

@@ -20,8 +20,9 @@ class Expected:
     `parameters` maps names to shapes; `trained` and `running` are names among them. `edges` maps sparse
     connections to (targets, sources, edges), `hashes` stored arrays to their sha256, `inputs` names to
     shapes, `targets` names to shapes and the number of classes or None, `dropout` layers to the step that
-    drops and its probability. `loss_reads` are the arguments of `loss`, `compared` the pairs of prediction
-    and target in it; `modes` are the options of the NumPy functions, where training is otherwise.
+    drops and its probability, and `dropped_together` those whose units it drops in groups to the group of
+    each. `loss_reads` are the arguments of `loss`, `compared` the pairs of prediction and target in it;
+    `modes` are the options of the NumPy functions, where training is otherwise.
 
     Where nothing is compared, the tests have a loss of their own: the sum of all entries of the outputs, each
     times a number drawn, and the spec's penalties. `cotangents` are the names of these numbers by output.
@@ -40,6 +41,7 @@ class Expected:
     layers: tuple[str, ...]
     outputs: dict[str, tuple[int, ...]]
     dropout: dict[str, tuple[str, float]]
+    dropped_together: dict[str, np.ndarray]
     loss_reads: tuple[str, ...]
     compared: tuple[tuple[str, str], ...]
     cotangents: dict[str, str]

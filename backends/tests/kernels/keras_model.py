@@ -139,8 +139,9 @@ class KerasModel:
                 self.model.get_layer(n) for n in self.rates if self.model.get_layer(n).output is part.input
             )
         part.rate = self.rates[part.name]
+        units = len(self.expected.dropped_together.get(layer, range(50)))
         with precision(self.dtype):
-            dropped = keras.ops.convert_to_numpy(part(keras.ops.ones((500, 50)), training=True))
+            dropped = keras.ops.convert_to_numpy(part(keras.ops.ones((500, units)), training=True))
         part.rate = 0.0
         return dropped
 

@@ -2,7 +2,7 @@
 
 All take complex numbers as well as real ones, and are then what they are for real numbers, continued: with
 x + ih, h small, the imaginary part of what comes out is h times the derivative (`stepped`). What is
-not smooth chooses by the real part: `relu` and `leaky_relu` are at 0 what they are below it, and the
+not smooth chooses by the real part: `relu`, `leaky_relu` and `prelu` are at 0 what they are below it, and the
 derivative of an absolute value at 0 is 0.
 """
 
@@ -42,6 +42,16 @@ def biases(bias: np.ndarray, index: np.ndarray) -> np.ndarray:
 # ------------------------------------------------------------------------------------------------- norms
 
 
+def in_groups(x: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Units (batch, units) by the group that each is of: (batch, groups, units of a group)."""
+    return x[:, np.argsort(groups, kind="stable")].reshape(len(x), groups.max() + 1, -1)
+
+
+def as_units(x: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """What `in_groups` gave, as it was before."""
+    return x.reshape(len(x), -1)[:, np.argsort(np.argsort(groups, kind="stable"))]
+
+
 def normalised(x: np.ndarray, axis: int, eps: float) -> np.ndarray:
     """x less its mean, over the root of its biased variance plus eps, along `axis`.
 
@@ -52,6 +62,11 @@ def normalised(x: np.ndarray, axis: int, eps: float) -> np.ndarray:
     variance = around(variance, (x * x).mean(axis=axis, keepdims=True))
     variance = np.where(variance.real < 0, variance - variance.real, variance)
     return centred / np.sqrt(variance + eps)
+
+
+def rms_normalised(x: np.ndarray, eps: float) -> np.ndarray:
+    """x over the root of its mean square plus eps, along the last dimension."""
+    return x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + eps)
 
 
 def moved(
@@ -127,6 +142,17 @@ def softmax(x: np.ndarray) -> np.ndarray:
     """exp(x) over its sum along the last dimension."""
     e = np.exp(x - x.real.max(axis=-1, keepdims=True))
     return smooth(e / e.sum(axis=-1, keepdims=True), x)
+
+
+def log_softmax(x: np.ndarray) -> np.ndarray:
+    """x less the logarithm of the sum of exp(x) along the last dimension."""
+    shifted = x - x.real.max(axis=-1, keepdims=True)
+    return smooth(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)), x)
+
+
+def prelu(x: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """x above 0, and each unit's slope times x elsewhere."""
+    return np.where(x.real > 0, x, slope * x)
 
 
 def smooth(y: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -116,7 +116,8 @@ class TorchModel:
         part = getattr(self.model, layer).dropout
         part.p = self.rates[part]
         torch.manual_seed(seed)
-        dropped = part.train()(torch.ones(500, 50)).numpy()
+        units = len(self.expected.dropped_together.get(layer, range(50)))
+        dropped = part.train()(torch.ones(500, units)).numpy()
         part.p = 0.0
         return dropped
 
