@@ -33,8 +33,10 @@ from ..compiler.graph.graph import (
     Project,
     Rectify,
     Value,
+    input_value,
     parameters_of,
 )
+from ..compiler.graph.model import Data
 from ..compiler.plan.plan import Plan
 from ..dsl.records import record
 from ..dsl.source import Span
@@ -88,7 +90,7 @@ def units_digests(plan: Plan) -> dict[str, str]:
 
     It covers the shape, the names along every dimension, in order, and the entry of the bias that each unit
     has. There is one where there are names, where units share or lack biases, or share slopes or statistics,
-    and where an end of a sparse connection has more than one dimension; else the number of units is all there
+    where several class codes go in, and where an end of a sparse connection has more than one dimension; else the number of units is all there
     is to know, and the arrays themselves have it as their shape.
     """
     graph = plan.graph
@@ -110,7 +112,10 @@ def units_digests(plan: Plan) -> dict[str, str]:
     return {
         value.name: _units_digest(value, names.get(value.name, {}), shared.get(value.name, []))
         for value in sides(graph)
-        if value.name in names or value.name in shared or (value.name in ends and len(value.shape) > 1)
+        if value.name in names
+        or value.name in shared
+        or (value.classes and value.positions > 1)
+        or (value.name in ends and len(value.shape) > 1)
     }
 
 
@@ -151,7 +156,7 @@ def _units_digest(
 
 def sides(graph: Graph) -> tuple[Value, ...]:
     """What connections start from and lead to: inputs and layers."""
-    return (*(Value(data.name, data.shape) for data in graph.inputs), *graph.layers)
+    return (*(input_value(data) for data in graph.inputs), *graph.layers)
 
 
 def batch_text(shape: Shape) -> str:
@@ -192,7 +197,7 @@ def is_sparse(projection: Project) -> bool:
 def summary(plan: Plan) -> tuple[str, ...]:
     """The network in a few lines, for a generated file's docstring."""
     graph = plan.graph
-    lines = [f"input {data.name} {list(data.shape)}" for data in graph.inputs]
+    lines = [_input_text(data) for data in graph.inputs]
     for layer in graph.layers:
         chain = chain_of(graph, layer)
         projections = [op for op in chain if isinstance(op, Project)]
@@ -211,6 +216,11 @@ def summary(plan: Plan) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def _input_text(data: Data) -> str:
+    shape = f" {list(data.shape)}" if data.shape or data.classes is None else ""
+    return f"input {data.name}{shape}" + (f": class[{data.classes:,}]" if data.classes else "")
+
+
 def chain_of(graph: Graph, layer: Value) -> tuple[Operation, ...]:
     """The operations that make one layer's value."""
     return graph.chains[layer.name]
@@ -222,6 +232,8 @@ def _connection_text(projection: Project) -> str:
     if projection.weight and not projection.weight.trainable:
         weight = ", frozen"
     match edges:
+        case Full() if projection.input.classes:
+            return f"{projection.input.name} (embedding{weight})"
         case Full():
             return f"{projection.input.name} (all{weight})"
         case Diagonal():

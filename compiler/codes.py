@@ -196,6 +196,10 @@ NOT_A_VECTOR = Code("E405", "a 0/1 vector from a file is needed here")
 
 VECTOR_LENGTH = Code("E406", "{name} is a vector of {length}, but the layer has {units}")
 
+CODES_READ = Code("E479", "`{name}` holds class codes, which only `all` with weights reads")
+
+CODES_COMPARED = Code("E502", "`{name}` is an input of class codes, of which some can be none")
+
 UNKNOWN_ATTRIBUTE = Code("E407", "a connection has no attribute `{name}`")
 
 UNKNOWN_DISTRIBUTION = Code("E408", "no distribution is called `{name}`")

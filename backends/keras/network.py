@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
+from math import prod
 
 from ...compiler.edges.edge_set import Full
 from ...compiler.graph.graph import (
@@ -21,6 +22,7 @@ from ...compiler.graph.graph import (
     Value,
     WeightPenalty,
 )
+from ...compiler.graph.model import Data
 from ...compiler.plan.kernels import KernelName
 from ...compiler.plan.plan import Plan
 from ...dsl.records import record
@@ -66,7 +68,7 @@ class Network:
         """The body of `build_model`."""
         graph, scope = self.plan.graph, self.scope
         for data in graph.inputs:
-            self._input(Value(data.name, data.shape))
+            self._input(data)
         self._units()
         for layer in graph.layers:
             self._layer(layer, chain_of(graph, layer))
@@ -109,16 +111,17 @@ class Network:
         reshape = self.scope.expression("keras.layers.Reshape(shape, name=name)", shape=shape, name=name)
         return self._make(variable, reshape, x)
 
-    def _input(self, value: Value) -> None:
-        variable = self.scope.user(value.name)
-        given = self.scope.expression("keras.Input(shape, name=name)", shape=value.shape, name=value.name)
+    def _input(self, value: Data) -> None:
+        variable, units = self.scope.user(value.name), prod(value.shape)
+        dtype = {} if value.classes is None else {"dtype": "int32"}
+        given = self.scope.expression(
+            "keras.Input(shape, **dtype, name=name)", shape=value.shape, dtype=dtype, name=value.name
+        )
         self.lines.append(Assign(variable, given))
         read = any(op.input.name == value.name for op in self.plan.graph.projections)
-        if read and len(value.shape) > 1:
+        if read and len(value.shape) != 1:
             name = f"{value.name}_flat"
-            self.read[value.name] = self._reshape(
-                self.scope.new(name), (value.units,), self._free(name), variable
-            )
+            self.read[value.name] = self._reshape(self.scope.new(name), (units,), self._free(name), variable)
 
     def _units(self) -> None:
         """Tell units apart, if anything does: on the way from the first input that is read."""
@@ -170,7 +173,7 @@ class Network:
         if within or (value.layer and _is_dense(op)):
             name = self._own_name(value)
         if op.weight is not None:
-            self._held(op.weight, name, "kernel" if isinstance(op.edges, Full) else "weight")
+            self._held(op.weight, name, "kernel" if _is_dense(op) else "weight")
         for step in within:
             if isinstance(step, AddBias):
                 self._held(step.bias, name, "bias")
@@ -193,6 +196,8 @@ class Network:
             units=op.output.units,
             sources=op.input.units,
             edges=self._edges(op, kernel),
+            classes=op.input.classes,
+            source=op.input.name,
             weighted={} if op.weight else {"weighted": False},
             within=_arguments_of(within),
             penalty=penalty,
@@ -202,7 +207,7 @@ class Network:
     def _edges(self, op: Project, kernel: KernelName) -> Sequence[Expression]:
         """The edges of a connection as arguments of its layer."""
         match kernel:
-            case "dense" | "diagonal":
+            case "dense" | "diagonal" | "embedding":
                 return ()
             case "band":
                 return band_arguments(self.scope, op.edges)
@@ -303,7 +308,7 @@ class Network:
 
 def _is_dense(op: Project) -> bool:
     """Whether a connection is a layer `Dense` of Keras."""
-    return isinstance(op.edges, Full) and op.weight is not None
+    return isinstance(op.edges, Full) and op.weight is not None and not op.input.classes
 
 
 def _within_dense(chain: Sequence[Operation]) -> tuple[AddBias | Apply, ...]:

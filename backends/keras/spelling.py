@@ -35,6 +35,7 @@ MIXING: dict[str, str | Unsupported] = {
 PROJECTIONS: dict[KernelName, str] = {
     "dense": "keras.layers.Dense(units, **within, **penalty, **last)",
     "diagonal": "Diagonal(units, **penalty, **last)",
+    "embedding": "CodeEmbedding((units, sources), classes, source, **penalty, **last)",
     "band": "BandProjection((units, sources), *edges, **weighted, **penalty, **last)",
     "blocks": "BlockProjection((units, sources), *edges, **weighted, **penalty, **last)",
     "masked": "MaskedProjection((units, sources), *edges, **weighted, **penalty, **last)",
@@ -73,7 +74,16 @@ GROUPED_NORMS: dict[str, str | Unsupported] = {
 # The kernels that a saved model looks up by their registered names, as it does the loss functions.
 REGISTERED = frozenset(
     [
-        *("BandProjection", "BatchNorm", "BatchedModel", "Bias", "BlockProjection", "DenseSum", "Diagonal"),
+        *(
+            "BandProjection",
+            "BatchNorm",
+            "BatchedModel",
+            "Bias",
+            "BlockProjection",
+            "CodeEmbedding",
+            "DenseSum",
+        ),
+        "Diagonal",
         *("EdgeProjection", "Gelu", "GeluTanh", "GroupedBatchNorm", "GroupedDropout", "GroupedNorm"),
         *("LeakyRectifier", "LogSoftmax", "MaskedProjection", "Penalty", "Prelu", "Scale", "Units"),
     ]

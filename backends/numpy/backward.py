@@ -118,6 +118,8 @@ def _penalties(module: Module) -> Iterator[Share]:
 def _of_inputs(module: Module, reached: set[str]) -> Iterator[Statement]:
     """Statements for the gradients of inputs, in the shapes that were given."""
     for data in module.graph.inputs:
+        if data.classes is not None:
+            continue
         d: Expression = module.gradients[data.name]
         if data.name not in reached:
             d = module.scope.expression("np.zeros_like(x)", x=module.local[data.name])
@@ -167,6 +169,8 @@ def _project(module: Module, op: Project, d: Name) -> Iterator[Share]:
         return
     if op.weight is not None and op.weight.trainable:
         yield op.weight, _weight(module, op, d)
+    if op.input.classes:
+        return
     scope, w, n = module.scope, weight(op, module), op.input.units
     if is_sparse(op):
         yield op.input, scope.name("project_back")(d, w, stored_edges(scope, op.connection), n)
@@ -179,6 +183,9 @@ def _project(module: Module, op: Project, d: Name) -> Iterator[Share]:
 def _weight(module: Module, op: Project, d: Name) -> Expression:
     """The gradient of the weights of a projection."""
     scope, x = module.scope, module.read(op.input)
+    if op.input.classes:
+        shape = (op.output.units, op.input.units)
+        return scope.name("looked_up_weight")(x, d, shape, op.input.classes)
     if is_sparse(op):
         return scope.name("project_weight")(x, d, stored_edges(scope, op.connection))
     return scope.expression("d.T @ x" if isinstance(op.edges, Full) else "(d * x).sum(axis=0)", d=d, x=x)

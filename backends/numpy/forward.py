@@ -65,6 +65,8 @@ def _projected(module: Module, op: Project) -> Expression:
         return x
     quote, w = module.scope.expression, weight(op, module)
     match op.edges:
+        case Full() if op.input.classes:
+            return module.scope.name("looked_up")(x, w, op.input.classes)
         case Full() if op.weight is None:
             return quote("np.repeat(x.sum(axis=1, keepdims=True), n, axis=1)", x=x, n=op.output.units)
         case Full():

@@ -54,7 +54,8 @@ def exact(scope: Scope, plan: Plan, targets: Sequence[str]) -> Exact:
     layers = _exact_layers(plan)
     whole = len(layers) == len(plan.graph.layers) and _losses_are_exact(plan)
     kinds = [
-        Pair(node(op.connection), node((_kind(op), op.output.units, op.input.units))) for op in projections
+        Pair(node(op.connection), node((_kind(op), op.output.units, op.input.units, *_classes(op))))
+        for op in projections
     ]
     connections = scope.statements("CONNECTIONS = {**kinds}", kinds=kinds)
     drawn = [Pair(node(dtype), node(draw)) for dtype, draw in draws.items()]
@@ -82,8 +83,14 @@ def _parameters(scope: Scope, name: str, values: Sequence[str]) -> str:
     return flat(scope.expression(text, name=name, values=values))
 
 
+def _classes(projection: Project) -> tuple[int, ...]:
+    return (projection.input.classes,) if projection.input.classes else ()
+
+
 def _kind(projection: Project) -> str:
     match projection.edges:
+        case Full() if projection.input.classes:
+            return "codes"
         case Full():
             return "all"
         case Diagonal():

@@ -240,6 +240,7 @@ def _facts(scope: Scope, plan: Plan) -> dict[str, Given]:
         "edges": _table(edges),
         "hashes": _table({stored.name: array_hash(stored.array) for stored in _held(plan)}),
         "inputs": _table({d.name: d.shape for d in graph.inputs}),
+        "classes": _table({d.name: d.classes for d in graph.inputs if d.classes}),
         "targets": _table({d.name: (d.shape, d.classes) for d in _compared(plan)}),
         "layers": tuple(str(layer.layer) for layer in graph.layers),
         "outputs": _table({name: graph.value(name).shape for name in graph.outputs}),
@@ -352,6 +353,8 @@ def _term(scope: Scope, op: Project) -> Expression:
     x = scope.name("v").at(op.input.layer or op.input.name)
     weight = scope.name("p").at(op.weight.name) if op.weight else None
     match op.edges:
+        case Full() if op.input.classes:
+            return scope.expression("looked_up(x, weight, n)", x=x, weight=weight, n=op.input.classes)
         case Full():
             shape = (op.output.units, op.input.units)
             matrix = weight or scope.expression("np.ones(shape)", shape=shape)

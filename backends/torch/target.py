@@ -19,6 +19,7 @@ from ...compiler.graph.graph import (
     Rectify,
     Value,
 )
+from ...compiler.graph.model import Data
 from ...compiler.plan.layouts import FREE, Layout
 from ...compiler.plan.plan import Plan
 from .. import parts
@@ -177,7 +178,9 @@ def _linear(layer: Value, plan: Plan) -> Project | None:
     if len(projections) > 1 or plan.layouts.of(layer.name) != "batch first":
         return None
     only, shared = projections[0], any(isinstance(op, AddBias) and not op.by_unit for op in chain)
-    return only if isinstance(only.edges, Full) and only.weight is not None and not shared else None
+    if only.input.classes or only.weight is None or shared:
+        return None
+    return only if isinstance(only.edges, Full) else None
 
 
 def _own_bias(layer: Value, plan: Plan) -> AddBias | None:
@@ -327,6 +330,8 @@ def _projection(operation: Project, layer: Value, plan: Plan) -> list[Statement]
     if kernel in FREE and plan.layouts.of(operation.layer) == "units first":
         options["units_first"] = True
     match kernel:
+        case "embedding":
+            class_, arguments = "Embedding", [shape, operation.input.classes]
         case "dense" if weight is None:
             class_, arguments = "DenseSum", [shape[0]]
         case "dense":
@@ -373,7 +378,7 @@ def _layers(scope: Scope, plan: Plan) -> Function:
     body = [*_batch(scope, first.name, first.shape)]
     for data in graph.inputs:
         x = scope.user(data.name)
-        body += _flat(scope, data.name, data.shape)
+        body += _flat(scope, data.name, data.shape) if data.classes is None else _coded(scope, data)
         if layouts.of(data.name) == "units first":
             body += scope.statements("x = to_units_first(x)", x=x)
         body += _copy(scope, data.name, plan, copies)
@@ -387,8 +392,17 @@ def _layers(scope: Scope, plan: Plan) -> Function:
     return _method(scope, "layers", inputs, body, scope.expression("dict[str, Tensor]"), said)
 
 
+def _coded(scope: Scope, data: Data) -> tuple[Statement, ...]:
+    """Class codes as (batch, positions)."""
+    text = "x = input_codes(name, x, batch, shape, classes)"
+    x = scope.user(data.name)
+    return scope.statements(text, x=x, name=data.name, shape=data.shape, classes=data.classes)
+
+
 def _batch(scope: Scope, name: str, shape: tuple[int, ...]) -> tuple[Statement, ...]:
     """Dimensions before an array's declared shape are those of the batch."""
+    if not shape:
+        return scope.statements("batch = x.shape", x=scope.user(name))
     return scope.statements("batch = x.shape[:end]", x=scope.user(name), end=-len(shape))
 
 

@@ -17,18 +17,28 @@ from ...dsl.records import record
 from ..catalogue.activations import Activation
 from ..catalogue.losses import Penalty
 from ..catalogue.norms import Norm
-from ..edges.edge_set import EdgeSet, Indices, Shape
+from ..edges.edge_set import EdgeSet, Full, Indices, Shape
 from .model import Data, DataFile, LossTerm, Start, UnitNames
 from .statement import Statements
 
 
 @record
 class Value:
-    """A named array; `layer` is the layer whose result it is, None for a step on the way to one."""
+    """A named array; `layer` is the layer whose result it is, None for a step on the way to one.
+
+    With `classes`, the last dimension of `shape`, it stands for units of which few are 1 and the others 0, and
+    holds the codes of those that are 1: an array of the other dimensions, -1 where none is.
+    """
 
     name: str
     shape: Shape
     layer: str | None = None
+    classes: int | None = None
+
+    @property
+    def positions(self) -> int:
+        """Number of codes per sample."""
+        return self.units // (self.classes or 1)
 
     @property
     def units(self) -> int:
@@ -230,7 +240,7 @@ class Graph:
     @cached_property
     def values(self) -> Mapping[str, Value]:
         """The values of inputs and layers, by name."""
-        values = {data.name: Value(data.name, data.shape) for data in self.inputs}
+        values = {data.name: input_value(data) for data in self.inputs}
         return values | {str(layer.layer): layer for layer in self.layers}
 
     @cached_property
@@ -256,6 +266,11 @@ class Graph:
         return chains
 
 
+def input_value(data: Data) -> Value:
+    """The value of an input, as edges read it."""
+    return Value(data.name, data.units, classes=data.classes)
+
+
 def parameters_of(operation: Operation) -> tuple[Parameter, ...]:
     """The parameters that an operation holds."""
     match operation:
@@ -278,7 +293,7 @@ class GraphError(AssertionError):
 
 def check(graph: Graph) -> Graph:
     """The graph itself, if it keeps the rules: values made once and before use, shapes and names fit."""
-    shapes = {data.name: data.shape for data in graph.inputs}
+    shapes = {data.name: data.units for data in graph.inputs}
     for operation in graph.operations:
         for value in operation.inputs:
             if shapes.get(value.name) != value.shape:
@@ -315,5 +330,7 @@ def _check_shapes(operation: Operation) -> None:
             raise GraphError(f"the edges of `{operation.connection}` do not fit its sides")
         if operation.weight is not None and prod(operation.weight.shape) != operation.edges.count:
             raise GraphError(f"the weight of `{operation.connection}` does not fit its edges")
+        if operation.input.classes and not (isinstance(operation.edges, Full) and operation.weight):
+            raise GraphError(f"`{operation.connection}` reads class codes otherwise than by `all`")
     elif any(value.units != operation.output.units for value in operation.inputs):
         raise GraphError(f"`{operation.output.name}` changes the number of units")

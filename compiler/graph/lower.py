@@ -21,6 +21,7 @@ from .graph import (
     Rectify,
     Value,
     WeightPenalty,
+    input_value,
     parameters_of,
 )
 from .model import Activate, Bias, Connection, Dropout, Layer, Model, Normalise, Prelu, Scale
@@ -32,7 +33,7 @@ def lower(model: Model) -> Graph:
     taken = dict.fromkeys(RESERVED, 0)
     for named in (*model.inputs, *model.targets, *model.layers, *model.connections):
         taken[named.name] = 0
-    values = {data.name: Value(data.name, data.shape) for data in model.inputs}
+    values = {data.name: input_value(data) for data in model.inputs}
     operations: list[Operation] = []
     for layer in model.layers:
         chain = list(_layer(layer, model, values, taken))

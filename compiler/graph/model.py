@@ -27,12 +27,20 @@ from .statement import Statements
 
 @record
 class Data:
-    """An input or a target: real values of `shape`, or, with `classes`, integer codes below it."""
+    """An input or a target: real values of `shape`, or, with `classes`, integer codes below it.
+
+    A code of an input can be -1, which is none.
+    """
 
     name: str
     shape: Shape
     classes: int | None
     span: Span
+
+    @property
+    def units(self) -> Shape:
+        """The shape of what edges start from: of class codes, one unit for every class of each."""
+        return self.shape if self.classes is None else (*self.shape, self.classes)
 
 
 # --------------------------------------------------------------------------------- operations of layers
@@ -239,7 +247,8 @@ class Model:
 
     @cached_property
     def _shapes(self) -> Mapping[str, Shape]:
-        return {side.name: side.shape for side in (*self.layers, *self.inputs)}
+        shapes = {layer.name: layer.shape for layer in self.layers}
+        return shapes | {data.name: data.units for data in self.inputs}
 
     @cached_property
     def _into(self) -> Mapping[str, list[Connection]]:

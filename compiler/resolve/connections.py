@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...dsl import syntax
-from ...dsl.diagnostics import Failed
+from ...dsl.diagnostics import Failed, fail
+from ...dsl.findings import Label
 from .. import codes
+from ..edges.edge_set import Full
 from ..graph.model import Bias, Connection
 from ..names.names import Names, Placed
 from ..sets.resolver import NamedSet
@@ -55,7 +57,14 @@ def read_connection(statement: syntax.ConnectStatement, placed: Placed, known: K
     edges = known.sets.resolve(statement.set, sides, placed.variables)
     if not edges.count:
         known.report.add(codes.NO_EDGES, statement.set.span, name=name)
-    weight = resolve_weight(statement, sides, edges, known.sets, placed.variables)
+    data = network.inputs.get(source.name)
+    classes = data.classes if data and data.classes else 1
+    weight = resolve_weight(statement, sides, edges, known.sets, placed.variables, classes)
+    if data is not None and data.classes is not None and not (isinstance(edges, Full) and weight is not None):
+        help = f"write `connect {data.name} -> {target.name} : all`: each code has a row of weights"
+        at = statement.set.span if not isinstance(edges, Full) else statement.span
+        others = (Label(data.span, "declared here"),)
+        raise fail(known.report, codes.CODES_READ, at, name=data.name, help=help, others=others)
     network.connections[name] = Connection(name, source.name, target.name, edges, weight, statement.span)
     known.connecting[name] = Connecting(sides, statement.set, placed.variables)
     layer = network.layers.get(target.name)

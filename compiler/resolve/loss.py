@@ -127,6 +127,11 @@ def _loss(
     data = known.network.targets.get(target.name) or known.network.inputs.get(target.name)
     if layer is None or data is None:
         raise Failed  # its own statement has an error, which is recorded
+    if data.classes is not None and target.name in known.network.inputs:
+        help = (
+            f"declare a target of the same codes beside it: `target {data.name}_again: class[{data.classes}]`"
+        )
+        raise fail(report, codes.CODES_COMPARED, bound["target"].span, name=data.name, help=help)
     entry = LOSSES[name]
     if entry.codes != (data.classes is not None):
         raise fail(

@@ -42,8 +42,12 @@ def resolve_weight(
     edges: EdgeSet,
     sets: SetResolver,
     variables: Mapping[str, int],
+    classes: int = 1,
 ) -> Weight | None:
-    """The weight of a connection, or None for `weight = none`."""
+    """The weight of a connection, or None for `weight = none`.
+
+    Of `classes` units that stand for a code of the source one at most is not 0, and they count as one.
+    """
     report = sets.names.report
     seen: dict[str, syntax.Attribution] = {}
     for attribution in statement.attributes:
@@ -67,7 +71,7 @@ def resolve_weight(
                 report, codes.NOT_TOGETHER, seen["trainable"].span, first="weight = none", second="trainable"
             )
         return None
-    start = _Start(statement, sides, edges, sets, variables)
+    start = _Start(statement, sides, edges, sets, variables, classes)
     value = attribution.value
     try:
         return Weight(start.drawn(value) if attribution.operator == "~" else start.given(value), trainable)
@@ -105,7 +109,9 @@ class _Start:
         edges: EdgeSet,
         sets: SetResolver,
         variables: Mapping[str, int],
+        classes: int,
     ) -> None:
+        self.classes = classes
         self.statement = statement
         self.sides = sides
         self.edges = edges
@@ -263,7 +269,10 @@ class _Start:
         if isinstance(self.edges, Listed) or not self.edges.count:
             return {}
         ends = {"fan_in": degrees(self.edges, "target"), "fan_out": degrees(self.edges, "source")}
-        return {name: fans.low for name, fans in ends.items() if fans.low == fans.high}
+        fans = {name: fans.low for name, fans in ends.items() if fans.low == fans.high}
+        if "fan_in" in fans:
+            fans["fan_in"] //= self.classes
+        return fans
 
     @cached_property
     def _index_columns(self) -> dict[str, Indices]:

@@ -348,6 +348,35 @@ FAULTS: tuple[Fault, ...] = (
         r"SimpleNamespace\(\*\*(layers\([^\n]*\))\)",
         r"SimpleNamespace(**(\1, \1)[1])",
     ),
+    # --- class codes
+    InText(
+        "code's row moved", "numpy", r"position \* classes \+ column\[there\]", "position + column[there]"
+    ),
+    InText(
+        "code's row moved",
+        "torch",
+        r"torch\.arange\(0, sources, self\.classes,",
+        "torch.arange(sources // self.classes,",
+    ),
+    InText(
+        "code's row moved",
+        "keras",
+        r"arange\(0, self\.shape\[1\], self\.classes, dtype\)",
+        "arange(self.positions, dtype=dtype)",
+    ),
+    InText("code of none counts", "numpy", r"column >= 0", "column >= -1"),
+    InText("code of none counts", "torch", r"torch\.where\(there, found, 0\)", "found"),
+    InText(
+        "code of none counts",
+        "keras",
+        r"keras\.ops\.where\(there\[\.\.\., None\], found, [^\n]*\), axis=1\)",
+        "found, axis=1)",
+    ),
+    InText(
+        "code's derivative changed", "numpy", r"row = position \* classes \+ codes", "row = position + codes"
+    ),
+    InText("code out of range taken", "numpy", r"\(codes < least\) \| \(codes >= classes\)", "codes < least"),
+    InText("code out of range taken", "torch", r"low < least or high >= classes", "low < least"),
     # --- units that are taken together
     InText("units taken together otherwise", "numpy", r"axis=\(1, 3\)\)", "axis=(1, 2))"),
     InText(

@@ -17,6 +17,14 @@ EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("*.nnspec"))
 TARGETS = ("numpy", "torch", "keras")
 # What another test plants in much the same way is left to the long ones for Keras, which takes longest.
 MOSTLY = ("numpy", "torch", pytest.param("keras", marks=pytest.mark.slow))
+# Those of class codes, too.
+CODES = {
+    "code's row moved",
+    "code of none counts",
+    "code's derivative changed",
+    "code out of range taken",
+}
+CODES_SPEC = ROOT / "tests" / "specs" / "codes.nnspec"
 GROUPED_SPEC = ROOT / "tests" / "specs" / "grouped.nnspec"
 NAMED = ROOT / "tests" / "specs" / "named.nnspec"
 # Kinds that there is nothing to plant for in `zoo`: it has no names.
@@ -69,7 +77,7 @@ def test_every_kind_of_fault_in_a_network_of_everything_is_caught(
     target: str, tmp_path: Path, preferring: Preferring
 ) -> None:
     """A kind in one target that has it; the long tests plant all of them in all targets."""
-    kinds = shared_out(target) - NAMES - GROUPED
+    kinds = shared_out(target) - NAMES - GROUPED - CODES
     with preferring("edges"):  # so small a network would be planned with `masked`
         outcomes = plant_all(ZOO, target, tmp_path, kinds, one_of_each=True)
     assert not missed(outcomes)
@@ -84,7 +92,7 @@ def test_every_kind_of_fault_of_a_target_is_caught(
     with preferring("edges"):
         outcomes = plant_all(ZOO, target, tmp_path, one_of_each=True)
     assert not missed(outcomes)
-    assert caught(outcomes) == kinds_in(target) - NAMES - GROUPED, "these kinds were not planted"
+    assert caught(outcomes) == kinds_in(target) - NAMES - GROUPED - CODES, "these kinds were not planted"
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -94,11 +102,16 @@ def test_every_fault_in_names_is_caught(target: str, tmp_path: Path) -> None:
     assert caught(outcomes) == NAMES & kinds_in(target)
 
 
+@pytest.mark.parametrize(
+    ("spec", "kinds"), [(GROUPED_SPEC, GROUPED), (CODES_SPEC, CODES)], ids=["units", "codes"]
+)
 @pytest.mark.parametrize("target", MOSTLY)
-def test_every_fault_in_what_takes_units_together_is_caught(target: str, tmp_path: Path) -> None:
-    outcomes = plant_all(GROUPED_SPEC, target, tmp_path, GROUPED)
+def test_every_fault_in_units_taken_together_and_in_codes_is_caught(
+    spec: Path, kinds: set[str], target: str, tmp_path: Path
+) -> None:
+    outcomes = plant_all(spec, target, tmp_path, kinds)
     assert not missed(outcomes)
-    assert caught(outcomes) == GROUPED & kinds_in(target)
+    assert caught(outcomes) == kinds & kinds_in(target)
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ class Expected:
 
     `parameters` maps names to shapes; `trained` and `running` are names among them. `edges` maps sparse
     connections to (targets, sources, edges), `hashes` stored arrays to their sha256, `inputs` names to
-    shapes, `targets` names to shapes and the number of classes or None, `dropout` layers to the step that
+    shapes, `classes` those of them that hold class codes to the number of classes, `targets` names to shapes and the number of classes or None, `dropout` layers to the step that
     drops and its probability, and `dropped_together` those whose units it drops in groups to the group of
     each. `loss_reads` are the arguments of `loss`, `compared` the pairs of prediction and target in it;
     `modes` are the options of the NumPy functions, where training is otherwise.
@@ -37,6 +37,7 @@ class Expected:
     edges: dict[str, tuple[int, int, int]]
     hashes: dict[str, str]
     inputs: dict[str, tuple[int, ...]]
+    classes: dict[str, int]
     targets: dict[str, tuple[tuple[int, ...], int | None]]
     layers: tuple[str, ...]
     outputs: dict[str, tuple[int, ...]]
@@ -51,6 +52,11 @@ class Expected:
     stored: dict[str, np.ndarray]
     start: Callable[[int], dict[str, np.ndarray]]
     reference: Callable[..., Any]
+
+    @property
+    def moved(self) -> tuple[str, ...]:
+        """The inputs that hold numbers, and have derivatives."""
+        return tuple(name for name in self.inputs if name not in self.classes)
 
     @property
     def size(self) -> int:
@@ -73,7 +79,12 @@ def load_module(path: Path, package: str | None = None) -> ModuleType:
 def draw_data(expected: Expected, seed: int, batch: int = 6) -> dict[str, np.ndarray]:
     """Inputs, targets and cotangents, float64 or integer codes, by name."""
     rng = np.random.default_rng(seed)
-    data = {name: rng.normal(size=(batch, *shape)) for name, shape in expected.inputs.items()}
+    data = {
+        name: rng.integers(-1, expected.classes[name], (batch, *shape))
+        if name in expected.classes
+        else rng.normal(size=(batch, *shape))
+        for name, shape in expected.inputs.items()
+    }
     for name, (shape, classes) in expected.targets.items():
         if classes is None:
             data.setdefault(name, rng.uniform(0.05, 0.95, size=(batch, *shape)))

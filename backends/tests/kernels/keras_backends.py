@@ -91,7 +91,8 @@ def differentiator(
     """A function from a model's inputs, and the data of an objective, to its value and its gradients.
 
     The objective is a scalar of what the model returns, of the model's losses and of the data. Gradients are
-    those of some variables and of the inputs, lists in this order, None for what it does not depend on.
+    those of some variables and of the inputs, lists in this order, None for what it does not depend on, and
+    nothing that means anything for inputs of codes.
     """
     ways = {
         "tensorflow": differentiator_on_tensorflow,
@@ -109,10 +110,14 @@ def differentiator_on_tensorflow(model: Any, training: bool, objective: Any) -> 
     import tensorflow as tf
 
     def differentiate(variables: list[Any], inputs: list[Any], data: dict[str, Any]) -> tuple[Any, list[Any]]:
+        moved = [tensor for tensor in inputs if tensor.dtype.is_floating]
         with tf.GradientTape() as tape:
-            tape.watch(inputs)
+            tape.watch(moved)
             value = objective(called(model, inputs, training), model.losses, data)
-        return value, tape.gradient(value, [*(variable.value for variable in variables), *inputs])
+        found = tape.gradient(value, [*(variable.value for variable in variables), *moved])
+        rest = iter(found[len(variables) :])
+        of_inputs = [next(rest) if tensor.dtype.is_floating else None for tensor in inputs]
+        return value, [*found[: len(variables)], *of_inputs]
 
     return differentiate
 
@@ -130,7 +135,7 @@ def differentiator_on_jax(model: Any, training: bool, objective: Any) -> Any:
         result, moved, losses = model.stateless_call(of, state, as_given(inputs), **options)
         return objective(result, losses, data), moved
 
-    compiled = jax.jit(jax.value_and_grad(state_and_value, argnums=(0, 1), has_aux=True))
+    compiled = jax.jit(jax.value_and_grad(state_and_value, argnums=(0, 1), has_aux=True, allow_int=True))
 
     def differentiate(variables: list[Any], inputs: list[Any], data: dict[str, Any]) -> tuple[Any, list[Any]]:
         state = [variable.value for variable in others]
@@ -147,16 +152,22 @@ def differentiator_on_torch(model: Any, training: bool, objective: Any) -> Any:
     import torch
 
     def differentiate(variables: list[Any], inputs: list[Any], data: dict[str, Any]) -> tuple[Any, list[Any]]:
-        inputs = [tensor.detach().requires_grad_() for tensor in inputs]
+        inputs = [tensor.detach().requires_grad_(tensor.is_floating_point()) for tensor in inputs]
         value = objective(called(model, inputs, training), model.losses, data)
-        wanted = [*(variable.value for variable in variables), *inputs]
-        return value, list(torch.autograd.grad(value, wanted, allow_unused=True))
+        wanted = [*(variable.value for variable in variables), *(x for x in inputs if x.requires_grad)]
+        found = iter(torch.autograd.grad(value, wanted, allow_unused=True))
+        of_variables = [next(found) for _ in variables]
+        return value, [*of_variables, *(next(found) if x.requires_grad else None for x in inputs)]
 
     return differentiate
 
 
 def pulled_back(layer: Any, x: Any, g: Any) -> tuple[Any, list[Any]]:
-    """What a layer gives for x, and the gradients of its product with g: of x and of what is trained."""
+    """What a layer gives for x, and the gradients of its product with g: of x and of what is trained.
+
+    There is none of x, None, where it holds codes.
+    """
+    codes = "int" in keras.backend.standardize_dtype(x.dtype)
     trained = [variable.value for variable in layer.trainable_variables]
     match keras.backend.backend():
         case "jax":
@@ -164,16 +175,18 @@ def pulled_back(layer: Any, x: Any, g: Any) -> tuple[Any, list[Any]]:
 
             fixed = [variable.value for variable in layer.non_trainable_variables]
             y, pull = jax.vjp(lambda *a: layer.stateless_call(a[1:], fixed, a[0])[0], x, *trained)
-            return y, list(pull(g))
+            of_x, *rest = pull(g)
+            return y, [None if codes else of_x, *rest]
         case "torch":
             import torch
 
-            y = layer(x.requires_grad_())
-            return y, list(torch.autograd.grad(y, [x, *trained], g))
+            y = layer(x.requires_grad_(not codes))
+            leaves = trained if codes else [x, *trained]
+            return y, [*[None] * codes, *(torch.autograd.grad(y, leaves, g) if leaves else ())]
         case _:
             import tensorflow as tf
 
             with tf.GradientTape() as tape:
-                tape.watch(x)
+                tape.watch([] if codes else x)
                 y = layer(x)
-            return y, tape.gradient(y, [x, *trained], g)
+            return y, [*[None] * codes, *tape.gradient(y, trained if codes else [x, *trained], g)]

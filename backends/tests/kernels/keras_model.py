@@ -94,6 +94,8 @@ class KerasModel:
         loss, found = self.differentiators[training](*arguments)
         gradients: dict[str, np.ndarray] = {}
         for (name, of), gradient in zip((variables | inputs).items(), found, strict=True):
+            if name in self.expected.classes:
+                continue
             array = (
                 np.zeros(of.shape, self.dtype) if gradient is None else keras.ops.convert_to_numpy(gradient)
             )
@@ -148,9 +150,11 @@ class KerasModel:
     def differentiate_projection(self, connection: str, x: np.ndarray, g: np.ndarray) -> tuple[Any, Any, Any]:
         """One connection by itself: its sums, the gradients of input and weights; None for frozen weights."""
         with precision(self.dtype), self._alone(connection) as part:
-            given = (keras.ops.convert_to_tensor(array, self.dtype) for array in (x, g))
+            dtypes = "int32" if x.dtype.kind == "i" else self.dtype, self.dtype
+            given = (keras.ops.convert_to_tensor(a, dtype) for a, dtype in zip((x, g), dtypes, strict=True))
             y, gradients = pulled_back(part, *given)
-            of_x, of_weight, *_ = *map(keras.ops.convert_to_numpy, gradients), None
+            found = (None if d is None else keras.ops.convert_to_numpy(d) for d in gradients)
+            of_x, of_weight, *_ = *found, None
             # A dense kernel is (sources, targets).
             return keras.ops.convert_to_numpy(y), of_x, None if of_weight is None else of_weight.T
 

@@ -34,6 +34,12 @@ def weighted_sum(
     return around(total, total)
 
 
+def looked_up(codes: np.ndarray, weight: np.ndarray, classes: int) -> np.ndarray:
+    """Class codes (batch, positions) as sums of columns of weight (targets, positions * classes); -1 is none."""
+    column = codes + classes * np.arange(codes.shape[1])
+    return np.stack([weight[:, mine[own >= 0]].sum(axis=1) for own, mine in zip(codes, column, strict=True)])
+
+
 def biases(bias: np.ndarray, index: np.ndarray) -> np.ndarray:
     """The bias of every unit; -1 is none."""
     return np.where(index < 0, 0.0, bias[np.maximum(index, 0)] if len(bias) else 0.0)
