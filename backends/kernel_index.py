@@ -94,7 +94,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('check_edges', 244, 266, ('ValueError', 'ascends', 'edge', 'int', 'len', 'name', 'np', 'shape', 'size', 'source', 'target', 'tuple', 'units'), (), (('np', 'import numpy as np'),)),
         ('EdgeProjection', 269, 354, ('EdgeSum', 'EdgeWeights', 'Tensor', 'added_onto', 'bool', 'check_edges', 'dtype', 'edges', 'in_forward_mode', 'int', 'len', 'max', 'name', 'np', 'offsets', 'onto', 'plain_edge_sum', 'reverse', 'reverse_edge', 'reverse_offsets', 'reverse_target', 'rows', 'self', 'shape', 'source', 'summed_rows', 'super', 'table', 'tables', 'target', 'target_offsets', 'torch', 'trainable', 'transposed_copy', 'tuple', 'weight', 'weighted', 'x', 'y'), ('EdgeWeights',), (('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
     )),
-    'torch/kernels/embedding.py': (3827893991, (
+    'torch/kernels/embedding.py': (2017181889, (
         ('Embedding', 10, 49, ('F', 'Tensor', 'bool', 'classes', 'codes', 'found', 'int', 'nn', 'onto', 'rows', 'self', 'shape', 'sources', 'str', 'super', 'targets', 'there', 'torch', 'trainable', 'tuple', 'weight', 'y'), (), (('F', 'import torch.nn.functional as F'), ('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'), ('torch', 'import torch'))),
     )),
     'torch/kernels/grouped.py': (339773876, (
@@ -180,7 +180,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('batch_first', 235, 240, ('Any', 'dtype', 'keras', 'plan', 'shape', 'sums', 'values', 'weight'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
         ('EdgeProjection', 243, 289, ('ClassVar', 'EdgeTables', 'ListedEdges', 'batch_first', 'dtype', 'gradients', 'living', 'of_weight', 'of_x', 'self', 'source', 'tables', 'target', 'units_first', 'upstream', 'values', 'weakref', 'weight', 'x'), ('ListedEdges',), (('ClassVar', 'from typing import ClassVar'), ('weakref', 'import weakref'))),
     )),
-    'keras/kernels/embedding.py': (852603928, (
+    'keras/kernels/embedding.py': (3848952637, (
         ('CodeEmbedding', 9, 78, ('Any', 'NotImplementedError', 'RuntimeError', 'TypeError', 'ValueError', 'all_right', 'classes', 'codes', 'dtype', 'first', 'float', 'found', 'int', 'keras', 'known', 'kwargs', 'mark', 'np', 'regularizer', 'right', 'rows', 'self', 'shape', 'source', 'super', 'table', 'there', 'tuple', 'wanted', 'y'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
     )),
     'keras/kernels/factor.py': (642867860, (
@@ -223,15 +223,15 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('log_softmax', 55, 58, ('axis', 'int', 'np', 'shifted', 'tuple', 'x'), (), (('np', 'import numpy as np'),)),
         ('log_softmax_gradient', 61, 63, ('axis', 'd', 'int', 'np', 'tuple', 'y'), (), (('np', 'import numpy as np'),)),
     )),
-    'numpy/kernels/arrays.py': (1346429568, (
-        ('batched', 14, 42, ('Any', 'ValueError', 'array', 'arrays', 'batch', 'before', 'check_codes', 'codes', 'first', 'given', 'len', 'list', 'map', 'max', 'name', 'np', 'shape', 'str', 'wanted', 'why'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
-        ('check_codes', 45, 52, ('ValueError', 'classes', 'codes', 'int', 'least', 'name', 'np', 'str', 'wanted', 'wrong'), (), (('np', 'import numpy as np'),)),
-        ('unbatched', 55, 61, ('Any', 'batch', 'dict', 'int', 'len', 'math', 'name', 'np', 'samples', 'str', 'tuple', 'value', 'values'), (), (('Any', 'from typing import Any'), ('math', 'import math'), ('np', 'import numpy as np'))),
-        ('rebatched', 64, 71, ('Any', 'ValueError', 'batch', 'dict', 'int', 'len', 'lengths', 'math', 'name', 'np', 'rows', 'samples', 'str', 'tuple', 'v', 'value', 'values'), (), (('Any', 'from typing import Any'), ('math', 'import math'), ('np', 'import numpy as np'))),
-        ('in_shape', 74, 76, ('int', 'np', 'shape', 'tuple', 'value'), (), (('np', 'import numpy as np'),)),
-        ('checked', 79, 100, ('Mapping', 'ValueError', 'array', 'arrays', 'check_digests', 'dict', 'digests', 'held', 'missing', 'name', 'np', 'sorted', 'str', 'unknown'), (), (('Mapping', 'from collections.abc import Mapping'), ('np', 'import numpy as np'))),
-        ('spread', 103, 105, ('bias', 'index', 'np'), (), (('np', 'import numpy as np'),)),
-        ('gathered', 108, 110, ('d', 'index', 'int', 'np', 'size'), (), (('np', 'import numpy as np'),)),
+    'numpy/kernels/arrays.py': (30359920, (
+        ('batched', 14, 43, ('Any', 'ValueError', 'array', 'arrays', 'batch', 'before', 'check_codes', 'codes', 'first', 'given', 'len', 'list', 'map', 'max', 'name', 'np', 'shape', 'str', 'wanted', 'why'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
+        ('check_codes', 46, 53, ('ValueError', 'classes', 'codes', 'int', 'least', 'name', 'np', 'str', 'wanted', 'wrong'), (), (('np', 'import numpy as np'),)),
+        ('unbatched', 56, 62, ('Any', 'batch', 'dict', 'int', 'len', 'math', 'name', 'np', 'samples', 'str', 'tuple', 'value', 'values'), (), (('Any', 'from typing import Any'), ('math', 'import math'), ('np', 'import numpy as np'))),
+        ('rebatched', 65, 72, ('Any', 'ValueError', 'batch', 'dict', 'int', 'len', 'lengths', 'math', 'name', 'np', 'rows', 'samples', 'str', 'tuple', 'v', 'value', 'values'), (), (('Any', 'from typing import Any'), ('math', 'import math'), ('np', 'import numpy as np'))),
+        ('in_shape', 75, 77, ('int', 'np', 'shape', 'tuple', 'value'), (), (('np', 'import numpy as np'),)),
+        ('checked', 80, 101, ('Mapping', 'ValueError', 'array', 'arrays', 'check_digests', 'dict', 'digests', 'held', 'missing', 'name', 'np', 'sorted', 'str', 'unknown'), (), (('Mapping', 'from collections.abc import Mapping'), ('np', 'import numpy as np'))),
+        ('spread', 104, 106, ('bias', 'index', 'np'), (), (('np', 'import numpy as np'),)),
+        ('gathered', 109, 111, ('d', 'index', 'int', 'np', 'size'), (), (('np', 'import numpy as np'),)),
     )),
     'numpy/kernels/edges.py': (626833246, (
         ('project', 8, 31, ('first', 'gathered', 'int', 'last', 'len', 'max', 'np', 'segments', 'source', 'starts', 'target', 'targets', 'units_first', 'weight', 'x', 'y'), (), (('np', 'import numpy as np'),)),
@@ -290,7 +290,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('divergence', 51, 54, ('a', 'b', 'float', 'np', 'p', 'parts', 'share', 'sum'), (), (('np', 'import numpy as np'),)),
         ('check_dropped_gradients', 57, 76, ('Any', 'Expected', 'assert_close', 'assert_within', 'check_direction', 'check_running', 'data', 'dict', 'direction', 'direction_through', 'draw_data', 'draw_parameters', 'error', 'evaluated', 'expected', 'gradients', 'kept', 'layer', 'layers', 'loss', 'masks', 'model', 'name', 'np', 'p', 'parameters', 'point', 'step', 'str', 'wanted'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
     )),
-    'tests/kernels/exact.py': (2446168412, (
+    'tests/kernels/exact.py': (803005680, (
         ('assert_exact', 18, 26, ('Any', 'AssertionError', 'at', 'dtype', 'got', 'len', 'list', 'message', 'np', 'str', 'tuple', 'wanted', 'what', 'wrong'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
         ('largest_whole', 29, 31, ('dtype', 'int', 'np', 'str'), (), (('np', 'import numpy as np'),)),
         ('carried', 34, 44, ('int', 'len', 'np', 'sample', 'source', 'sums', 'target', 'targets', 'weight', 'x', 'y', 'zip'), (), (('np', 'import numpy as np'),)),
@@ -307,7 +307,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('draw_exactly', 336, 373, ('Any', 'ExactNetwork', '_', 'array', 'arriving', 'batch', 'connections', 'data', 'dict', 'drawn', 'expected', 'facts', 'float', 'half', 'int', 'key', 'kind', 'list', 'max', 'most', 'name', 'network', 'np', 'p', 'passed', 'rng', 'seed', 'shape', 'share', 'steps', 'str', 't', 'tuple', 'v', 'what', 'y'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
         ('check_network_exactly', 376, 410, ('Any', 'ExactNetwork', 'Expected', 'Inexact', 'all', 'assert_exact', 'batch', 'bool', 'check_stored', 'data', 'dict', 'draw_exactly', 'dtype', 'each', 'exact', 'expected', 'facts', 'float', 'got', 'gradient', 'gradients', 'largest_whole', 'layers', 'loss', 'model', 'name', 'network', 'np', 'p', 'range', 'ranges', 'seed', 'str', 'sum', 'suppress', 'v', 'wanted', 'warnings', 'what', 'whole', 'why'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'), ('suppress', 'from contextlib import suppress'), ('warnings', 'import warnings'))),
     )),
-    'tests/kernels/expected.py': (2251022870, (
+    'tests/kernels/expected.py': (1980361524, (
         ('Expected', 16, 64, ('Any', 'Callable', 'batch', 'classes', 'compared', 'cotangents', 'dataclass', 'dict', 'digests', 'dropout', 'dropped_together', 'edges', 'float', 'hashes', 'inputs', 'int', 'layers', 'loss_reads', 'modes', 'name', 'np', 'outputs', 'parameters', 'property', 'reference', 'running', 'self', 'shape', 'start', 'stored', 'str', 'sum', 'targets', 'trained', 'tuple'), (), (('Any', 'from typing import Any'), ('Callable', 'from collections.abc import Callable'), ('dataclass', 'from dataclasses import dataclass'), ('np', 'import numpy as np'))),
         ('load_module', 67, 76, ('ModuleType', 'Path', 'importlib', 'module', 'name', 'package', 'path', 'spec', 'str', 'sys'), (), (('ModuleType', 'from types import ModuleType'), ('Path', 'from pathlib import Path'), ('importlib', 'import importlib.util'), ('sys', 'import sys'))),
         ('draw_data', 79, 95, ('Expected', 'batch', 'classes', 'data', 'dict', 'expected', 'int', 'name', 'np', 'output', 'rng', 'seed', 'shape', 'str'), (), (('np', 'import numpy as np'),)),
@@ -357,7 +357,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('adam', 51, 78, ('Any', 'Expected', '_', 'adam_direction', 'arrays', 'data', 'dict', 'expected', 'first', 'float', 'gradient', 'gradients', 'int', 'largest', 'max', 'model', 'name', 'noise', 'np', 'p', 'range', 'rate', 'second', 'start', 'step', 'steps', 'str'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
         ('adam_direction', 81, 90, ('corrected', 'first', 'framework', 'int', 'np', 'root', 'second', 'step', 'str'), (), (('np', 'import numpy as np'),)),
     )),
-    'tests/kernels/plain.py': (4083437290, (
+    'tests/kernels/plain.py': (1439627296, (
         ('weighted_sum', 18, 34, ('around', 'carried', 'int', 'len', 'list', 'np', 'row', 'rows', 'sample', 'source', 'target', 'targets', 'total', 'weight', 'x'), (), (('np', 'import numpy as np'),)),
         ('looked_up', 37, 40, ('classes', 'codes', 'column', 'int', 'mine', 'np', 'own', 'weight', 'zip'), (), (('np', 'import numpy as np'),)),
         ('biases', 43, 45, ('bias', 'index', 'len', 'np'), (), (('np', 'import numpy as np'),)),

@@ -90,8 +90,8 @@ def units_digests(plan: Plan) -> dict[str, str]:
 
     It covers the shape, the names along every dimension, in order, and the entry of the bias that each unit
     has. There is one where there are names, where units share or lack biases, or share slopes or statistics,
-    where several class codes go in, and where an end of a sparse connection has more than one dimension; else the number of units is all there
-    is to know, and the arrays themselves have it as their shape.
+    where several class codes go in, and where an end of a sparse connection has more than one dimension; else
+    the number of units is all there is to know, and the arrays themselves have it as their shape.
     """
     graph = plan.graph
     names: dict[str, dict[int, tuple[str, ...]]] = {}
@@ -301,7 +301,7 @@ class Grid:
 
 
 def grid_over(shape: Shape, over: Collection[int]) -> Grid:
-    """A layer's units, with neighbouring dimensions that are alike made one, and no dimensions of length 1."""
+    """A layer's units, with neighbouring dimensions that are alike made one, and none of length 1."""
     sizes: list[int] = []
     together: list[bool] = []
     for at, size in enumerate(shape):

@@ -30,8 +30,8 @@ from .module import OUTER, Module, shaped
 ARRAY = OUTER.expression("np.ndarray")
 ARRAYS = OUTER.expression("dict[str, np.ndarray]")
 
-# An array that a function takes: what people call it, its name in code, its shape, and of codes how many classes
-# there are, and the least code if it is not 0.
+# An array that a function takes: what people call it, its name in code, its shape, and of codes how many
+# classes there are, and the least code if it is not 0.
 Taken: TypeAlias = tuple[str, Name, tuple[int, ...], tuple[int, ...]]
 
 

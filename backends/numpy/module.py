@@ -146,7 +146,7 @@ def shaped(tree: Expression, value: Value) -> Expression:
 
 
 def together(op: ApplyNorm | Drop, shape: str = "shape") -> dict[str, Given]:
-    """What the kernel of a norm or of dropout is told of units taken together; `shape` is a name of its own."""
+    """What the kernel of a norm or of dropout is told of units taken together; `shape` is its own name."""
     grid = grid_of(op)
     return {} if grid is None else {shape: grid.shape, "over": grid.over}
 

@@ -26,8 +26,8 @@ from .statement import Statements
 class Value:
     """A named array; `layer` is the layer whose result it is, None for a step on the way to one.
 
-    With `classes`, the last dimension of `shape`, it stands for units of which few are 1 and the others 0, and
-    holds the codes of those that are 1: an array of the other dimensions, -1 where none is.
+    With `classes`, the last dimension of `shape`, it stands for units of which few are 1 and the others 0,
+    and holds the codes of those that are 1: an array of the other dimensions, -1 where none is.
     """
 
     name: str

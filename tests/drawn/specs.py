@@ -286,6 +286,23 @@ def layer(draw, made: Drawn, number: int) -> None:
     made.values.append(target)
 
 
+@st.composite
+def codes(draw, made: Drawn) -> None:
+    """An input of class codes, and a connection from it."""
+    shape, classes = draw(st.sampled_from([(), (1,), (3,), (2, 2)])), draw(st.integers(2, 5))
+    target = draw(st.sampled_from([value for value in made.values if value.name in made.layers]))
+    made.statements.append(f"input word{list(shape) if shape else ''}: class[{classes}]")
+    sources = prod(shape) * classes
+    edges = {(s, t) for s in range(sources) for t in range(prod(target.shape))}
+    weight = draw(
+        st.sampled_from(["", " with trainable = false", " with weight ~ normal(0, 1 / sqrt(fan_in))"])
+    )
+    made.inside.append(f"connect word -> {target.name} : all{weight}")
+    made.edges[f"word_{target.name}"] = edges
+    if "false" not in weight:
+        made.trained.setdefault(target.name, []).append(f"word_{target.name}")
+
+
 # ----------------------------------------------------------------------------------------------- losses
 
 
@@ -329,6 +346,8 @@ def specs(draw) -> Spec:
         made.statements.append(f"input {data.name}{data.declared}")
     for number in range(draw(st.sampled_from([1, 2, 3, 4, 1, 2, 3, 4, 12]))):
         draw(layer(made, number))
+    if draw(st.integers(0, 3)) == 0:
+        draw(codes(made))
     draw(losses(made))
     outputs = [v.name for v in made.values if v.name in made.layers and v.name not in made.read]
     made.statements.append(f"output {', '.join(outputs)}")

@@ -48,8 +48,8 @@ class CodeEmbedding(keras.layers.Layer):
         dtype = "int32" if self.shape[1] < 2**31 else "int64"
         first: Any = keras.ops.arange(0, self.shape[1], self.classes, dtype)
         rows: Any = keras.ops.where(there, keras.ops.cast(codes, dtype) + first, 0)
-        # On TensorFlow the gradient of `take` is a list of rows, a code's several times, and optimisers of Keras
-        # would square each by itself; that of `reshape` is an array.
+        # On TensorFlow the gradient of `take` is a list of rows, a code's several times, and optimisers would
+        # square each by itself; that of `reshape` is an array.
         table: Any = keras.ops.reshape(self.weight, self.shape[::-1])
         found: Any = keras.ops.take(table, rows, axis=0)
         y: Any = keras.ops.sum(keras.ops.where(there[..., None], found, keras.ops.zeros_like(found)), axis=1)

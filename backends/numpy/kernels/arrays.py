@@ -16,7 +16,8 @@ def batched(**given: Any) -> list[Any]:
 
     Args:
         given: by the name of an array, the array (*batch, *shape), `shape`, and where it holds codes, the
-            number of classes, and the least code if it is not 0. The batch has any number of dimensions, none too, the same in all arrays.
+            number of classes, and the least code if it is not 0. The batch has any number of dimensions,
+            none too, the same in all arrays.
 
     Returns:
         The batch's dimensions, then every array as (samples, *shape).

@@ -114,8 +114,8 @@ def check_linear_parts(
 ) -> None:
     """The sums and both gradients of every connection are those of integer arithmetic over its edges.
 
-    `connections` are their kinds, targets, sources, and of codes the number of classes; `draws` the largest batch, the largest integer drawn,
-    and how many draws there are, of batches of several sizes down to one sample.
+    `connections` are their kinds, targets, sources, and of codes the number of classes; `draws` the largest
+    batch, the largest integer drawn, and how many draws there are, of batches of several sizes down to one.
     """
     check_stored(expected)
     batch, most, count = draws

@@ -35,7 +35,7 @@ def weighted_sum(
 
 
 def looked_up(codes: np.ndarray, weight: np.ndarray, classes: int) -> np.ndarray:
-    """Class codes (batch, positions) as sums of columns of weight (targets, positions * classes); -1 is none."""
+    """Class codes (batch, positions) as sums of columns of the weight, (targets, sources); -1 is none."""
     column = codes + classes * np.arange(codes.shape[1])
     return np.stack([weight[:, mine[own >= 0]].sum(axis=1) for own, mine in zip(codes, column, strict=True)])
 

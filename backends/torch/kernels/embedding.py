@@ -11,7 +11,7 @@ class Embedding(nn.Module):
     """y[b, t] = sum over positions p of weight[t, p * classes + codes[b, p]]; a code of -1 adds nothing.
 
     It is what `nn.Linear` would make of zeros and ones, without these. The weight is (targets, positions *
-    classes), as that of `nn.Linear`, and lies in memory such that the numbers of a code are next to each other.
+    classes), as there, and lies in memory such that the numbers of a code are next to each other.
 
     Args:
         shape: (targets, positions * classes).
