@@ -43,6 +43,7 @@ from ..source import (
     scaled,
 )
 from ..target import (
+    Grid,
     Rendering,
     Target,
     Unsupported,
@@ -302,12 +303,12 @@ def _activation(operation: Apply, layout: Layout) -> Expression:
     name, numbers = operation.activation.name, dict(operation.arguments)
     if operation.activation.derivative is not None:
         return parts.spelled(PLAIN, ACTIVATIONS, name, **numbers)
-    grid = grid_of(operation)
-    shape, over = (grid.shape, grid.over) if grid else ((operation.output.units,), (1,))
+    grid, every = grid_of(operation), Grid((operation.output.units,), (1,))
+    shape, over = (grid or every).shape, list((grid or every).over)
     if layout == "units first" or len(over) > 1:
-        return parts.spelled(PLAIN, MIXING, name, **numbers, shape=shape, over=over)
-    dim = -1 if over[0] == len(shape) else over[0]
-    plain = parts.spelled(PLAIN, ACTIVATIONS, name, **numbers, dim=dim)
+        return parts.spelled(PLAIN, MIXING, name, **numbers, shape=shape, over=tuple(over))
+    axis = over[-1]
+    plain = parts.spelled(PLAIN, ACTIVATIONS, name, **numbers, dim=-1 if axis == len(shape) else axis)
     if grid is None:
         return plain
     text = "nn.Sequential(nn.Unflatten(1, shape), plain, nn.Flatten())"

@@ -203,7 +203,7 @@ def is_rule(row: list[str], after: list[str]) -> bool:
 def test_unsupported_forms_are_refused_as_the_page_says(tmp_path: Path) -> None:
     """If this fails because something works now, take it out of the table and describe it."""
     rows = table_cells(section(LANGUAGE, "In the grammar, not yet supported"))
-    assert len(rows) > 20
+    assert rows
     (tmp_path / "f.csv").write_text("source,target,w\n0,1,0.5\n")
     for what, form, code in rows:
         spec = tmp_path / "later.nnspec"

@@ -118,7 +118,8 @@ class GroupedDropout(keras.layers.Dropout):
             return inputs
         entries = [1 if at in self.over else size for at, size in enumerate(self.shape, 1)]
         grid: Any = keras.ops.reshape(inputs, (-1, *self.shape))
-        ones: Any = keras.ops.ones((keras.ops.shape(inputs)[0], *entries), inputs.dtype)
+        given: Any = keras.ops.shape(inputs)
+        ones: Any = keras.ops.ones((given[0], *entries), inputs.dtype)
         mask: Any = keras.random.dropout(ones, self.rate, seed=self.seed_generator)
         return keras.ops.reshape(grid * mask, (-1, math.prod(self.shape)))
 

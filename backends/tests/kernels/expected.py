@@ -21,8 +21,9 @@ class Expected:
     connections to (targets, sources, edges), `hashes` stored arrays to their sha256, `inputs` names to
     shapes, `classes` those of them that hold class codes to the number of classes, `targets` names to shapes
     and the number of classes or None, `dropout` layers to the step that drops and its probability, and
-    `dropped_together` those whose units it drops in groups to the group of each. `loss_reads` are the arguments of `loss`, `compared` the pairs of prediction and target in it;
-    `modes` are the options of the NumPy functions, where training is otherwise.
+    `dropped_together` those whose units it drops in groups to the group of each. `loss_reads` are the
+    arguments of `loss`, `compared` the pairs of prediction and target in it; `modes` are the options of the
+    NumPy functions, where training is otherwise.
 
     Where nothing is compared, the tests have a loss of their own: the sum of all entries of the outputs, each
     times a number drawn, and the spec's penalties. `cotangents` are the names of these numbers by output.

@@ -89,7 +89,8 @@ class GroupedRMSNorm(nn.RMSNorm):
         with torch.autocast(x.device.type, enabled=False):
             grid = x.to(single).unflatten(1, self.shape)
             square = grid.square().mean(self.over, keepdim=True)
-            return ((grid * torch.rsqrt(square + self.eps)).flatten(1) * self.weight).to(dtype)
+            root = torch.sqrt(square + (self.eps or 0.0))
+            return ((grid / root).flatten(1) * self.weight).to(dtype)
 
 
 class GroupedDropout(nn.Dropout):
