@@ -22,7 +22,17 @@ from ..compiler.plan.plan import Plan
 from ..dsl.records import record
 from .archive import archived
 from .headers import Made, Origin, origin_of, with_header, with_kernels_header, with_stamp, without_stamp
-from .kernels import FRAMEWORKS, Definition, closure, import_block, imports_of, module_of, names_of
+from .kernels import (
+    COMMON,
+    FRAMEWORKS,
+    Definition,
+    closure,
+    import_block,
+    imports_from_beside,
+    imports_of,
+    module_of,
+    names_of,
+)
 from .registry import TARGETS
 from .target import Rendering, Target, Unsupported
 from .templates import filled
@@ -37,13 +47,18 @@ MODULE = "module.py.j2"
 class Kernels(Enum):
     """Where generated modules have their kernels.
 
-    Copied into each of them, or in modules `nnspec_<target>.py` beside, imported as such or, from within a
-    package, relatively.
+    Copied into each of them, or in modules beside, imported as such or, from within a package, relatively:
+    `nnspec_<target>.py`, and `nnspec_common.py` with what all targets have.
     """
 
     INSIDE = "inside"
     BESIDE = "beside"
     PACKAGE = "package"
+
+    @property
+    def dot(self) -> str:
+        """What stands before the name of a module beside, where it is imported."""
+        return "." if self is Kernels.PACKAGE else ""
 
 
 def emit(
@@ -71,8 +86,9 @@ def emit(
     files[f"test_{plan.graph.name}.py"] = with_header(module(tests, tests.render(plan), kernels), made)
     if kernels is not Kernels.INSIDE:
         for each in (*targets, tests):
-            body = _kernels_of(each.name, each.registered, each.guarded)
+            body = _kernels_of(each.name, each.registered, each.guarded, kernels.dot)
             files[f"{module_of(each.name)}.py"] = with_kernels_header(body, each.name, made.version)
+        files[f"{module_of(COMMON)}.py"] = with_kernels_header(_common_kernels(), COMMON, made.version)
     if plan.stored:
         files[f"{plan.graph.name}.npz"] = with_stamp(archived(plan.stored)[0], made)
     return files
@@ -82,8 +98,7 @@ def module(target: Target, rendering: Rendering, kernels: Kernels = Kernels.INSI
     """The text of a module: the template with kernels copied in or imported, and imports merged."""
     imports = set(rendering.imports)
     if kernels is not Kernels.INSIDE:
-        place = "." * (kernels is Kernels.PACKAGE) + module_of(target.name)
-        imports |= {f"from {place} import {name}" for name in rendering.kernels}
+        imports |= imports_from_beside(target.name, rendering.kernels, within=kernels.dot)
         block = import_block(imports, target.guarded)
         return filled(
             target.name, MODULE, {**rendering.context, "imports": block, "kernels": "", "registered": ()}
@@ -98,16 +113,31 @@ def module(target: Target, rendering: Rendering, kernels: Kernels = Kernels.INSI
 
 
 @cache
-def _kernels_of(target: str, registered: frozenset[str], guarded: frozenset[str]) -> str:
-    """The text of the module that holds all kernels of a target, for models beside it to import."""
-    copied = closure(target, set(names_of(target)))
+def _kernels_of(target: str, registered: frozenset[str], guarded: frozenset[str], dot: str) -> str:
+    """The text of the module that holds a target's kernels, for models beside it to import."""
+    common = names_of(COMMON)
+    own = [kernel for kernel in closure(target, set(names_of(target))) if kernel.name not in common]
+    shared = {name for kernel in own for name in kernel.uses & common}
+    imports = imports_of(own) | imports_from_beside(target, shared, within=dot)
     values = {
         "said": f"What generated modules for {target} are made of, whichever model they are.",
-        "imports": import_block(imports_of(copied), guarded),
-        "kernels": _sources(copied),
+        "imports": import_block(imports, guarded),
+        "kernels": _sources(own),
         "registered": sorted(registered),
     }
     return filled(target, "kernels.py.j2", values)
+
+
+@cache
+def _common_kernels() -> str:
+    """The text of the module that holds the kernels of all targets."""
+    kernels = closure(COMMON, set(names_of(COMMON)))
+    values = {
+        "said": "What generated modules for all targets are made of, whichever model they are.",
+        "imports": import_block(imports_of(kernels)),
+        "kernels": _sources(kernels),
+    }
+    return filled(COMMON, "kernels.py.j2", values)
 
 
 def _sources(definitions: Iterable[Definition]) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .kernels import TARGETS_WITH_KERNELS, digest_of, modules_of, outlines, place_of, read
+from .kernels import COMMON, TARGETS_WITH_KERNELS, digest_of, modules_of, outlines, place_of, read
 
 PLACE = Path(__file__).with_name("kernel_index.py")
 _HEAD = '''"""Where kernels stand in their modules, and what they name; `nnspec.backends.index` makes it."""
@@ -23,7 +23,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
 def index() -> str:
     """The module of the index, for all kernels as they are."""
     lines = [_HEAD]
-    for path in modules_of("common", *TARGETS_WITH_KERNELS):
+    for path in modules_of(COMMON, *TARGETS_WITH_KERNELS):
         text = read(path)
         lines.append(f"    {place_of(path)!r}: ({digest_of(text)}, (\n")
         lines += [f"        {tuple(outline)!r},\n" for outline in outlines(text)]

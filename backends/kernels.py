@@ -26,13 +26,14 @@ HERE = os.path.dirname(__file__)
 
 FRAMEWORKS = frozenset({"keras", "torch"})
 
-# The folders of kernels that modules copy or import.
+# The folders of kernels that modules copy or import, beside `COMMON`, which all targets have.
 TARGETS_WITH_KERNELS = ("torch", "keras", "numpy", "tests")
+COMMON = "common"
 
 
-def module_of(target: str) -> str:
-    """The module that holds a target's kernels where they are not copied into every module."""
-    return f"nnspec_{target}"
+def module_of(folder: str) -> str:
+    """The module that holds a folder's kernels where they are not copied into every module."""
+    return f"nnspec_{folder}"
 
 
 @record
@@ -147,12 +148,21 @@ def read(path: str) -> str:
 @cache
 def _places(target: str) -> dict[str, str]:
     """The kernel module that defines each name, those of all targets first, in the order of copying."""
-    return {name: path for path in modules_of("common", target) for name in _definitions(path)}
+    return {name: path for path in modules_of(COMMON, target) for name in _definitions(path)}
 
 
 def names_of(target: str) -> frozenset[str]:
-    """What the kernels of a target define."""
+    """What the kernels of a target define, and those of all targets."""
     return frozenset(_places(target))
+
+
+def imports_from_beside(target: str, names: Iterable[str], *, within: str = "") -> set[str]:
+    """The import lines that bring kernels, for a target's module, from the modules that hold them.
+
+    `within` is the dot of modules that are in one package.
+    """
+    common = names_of(COMMON)
+    return {f"from {within}{module_of(COMMON if n in common else target)} import {n}" for n in names}
 
 
 def closure(target: str, wanted: set[str]) -> list[Definition]:
@@ -235,6 +245,6 @@ def _import_key(name: str) -> tuple[int, str, str]:
 def _group(line: str) -> int:
     """Imports come from the standard library, from packages, and from modules beside this one."""
     package = _package(line)
-    if not package or package in {module_of(target) for target in TARGETS_WITH_KERNELS}:
+    if not package or package in {module_of(folder) for folder in (COMMON, *TARGETS_WITH_KERNELS)}:
         return 2
     return int(package in {"numpy", "pytest", *FRAMEWORKS})

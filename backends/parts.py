@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ..compiler.edges.edge_set import Diagonal, EdgeSet, Full, Listed, Product, Shape, Shifted
 from ..compiler.edges.restated import offset_runs
-from ..compiler.graph.graph import AddBias, ApplyNorm, Graph, Parameter, Rectify
+from ..compiler.graph.graph import Graph, Parameter, Spread, Times, Turned, steps_of
 from ..compiler.graph.model import Drawn, DrawnByFanIn, Given
 from ..compiler.plan.kernels import blocks_of
 from ..compiler.plan.plan import FanIn, Plan, part_name
@@ -31,9 +31,10 @@ from .source import (
     Vocabulary,
     node,
 )
-from .target import Unsupported, sides, units_digests
+from .target import Unsupported, kept, sides, units_digests
 
 _IMPORTS = {
+    "math": "import math",
     "np": "import numpy as np",
     "cache": "from functools import cache",
     "Mapping": "from collections.abc import Mapping",
@@ -58,7 +59,8 @@ def vocabulary(
 def names_of_spec(graph: Graph) -> frozenset[str]:
     """Every name of inputs, targets, layers, connections, and of the values between them."""
     data = {data.name for data in (*graph.inputs, *graph.targets)}
-    return frozenset(data | {*graph.values} | {op.connection for op in graph.projections})
+    shared = {parameter.name for parameter in graph.parameters if parameter.is_named}
+    return frozenset(data | {*graph.values} | {op.connection for op in graph.projections} | shared)
 
 
 def spelled(scope: Scope, table: Mapping[str, str | Unsupported], name: str, **holes: object) -> Expression:
@@ -102,22 +104,29 @@ def loading(scope: Scope, plan: Plan, *trees: object, cached: bool = False) -> t
     return scope.statements("stored = loaded", loaded=loaded(scope, plan, cached=cached))
 
 
-def bias_index(scope: Scope, operation: AddBias | Rectify | ApplyNorm) -> Expression:
-    """The entry of every unit: restated for `per`, stored for `only`."""
-    if isinstance(operation, AddBias) and operation.per is None:
-        return stored(scope, f"{operation.bias.name}.index")
-    return index_along(scope, operation.output.shape, operation.per or ())
+def index_of(scope: Scope, spread: Spread) -> Expression:
+    """Which entry of a parameter stands where: restated for `per`, else stored."""
+    if spread.per is None:
+        return stored(scope, f"{spread.name}.index")
+    return index_along(scope, spread.shape, spread.per)
 
 
 def index_along(scope: Scope, shape: Shape, per: Collection[int]) -> Expression:
     """A number for every unit, equal for units with equal indices along some dimensions."""
-    entries = tuple(size if at in per else 1 for at, size in enumerate(shape))
+    entries = kept(shape, per)
     return scope.expression(
         "np.broadcast_to(np.arange(count).reshape(*entries), shape).ravel()",
         count=math.prod(entries),
         entries=entries,
         shape=shape,
     )
+
+
+def factor_of(scope: Scope, times: Times) -> Expression:
+    """What entries are multiplied by, in their shape."""
+    if isinstance(times.factor, float):
+        return node(times.factor)
+    return in_shape(scope, stored(scope, f"{times.name}.times"), times.shape)
 
 
 def digest_pairs(scope: Scope, plan: Plan) -> list[Pair]:
@@ -297,7 +306,7 @@ def _start(scope: Scope, parameter: Parameter, plan: Plan, shared: Collection[st
             given = [
                 a
                 if isinstance(a, float)
-                else _in_shape(scope, stored(scope, f"{parameter.name}.start_{position}"), shape)
+                else in_shape(scope, stored(scope, f"{parameter.name}.start_{position}"), shape)
                 for position, a in enumerate(arguments)
             ]
             return scope.expression(
@@ -311,7 +320,7 @@ def _start(scope: Scope, parameter: Parameter, plan: Plan, shared: Collection[st
             return scope.expression("np.full(shape, value, np.float32)", shape=shape, value=value)
         case Given():
             array = scope.expression("np.array(given)", given=stored(scope, f"{parameter.name}.start"))
-            return _in_shape(scope, array, shape)
+            return in_shape(scope, array, shape)
         case 0:
             return scope.expression("np.zeros(length, np.float32)", length=length)
         case 1:
@@ -320,13 +329,15 @@ def _start(scope: Scope, parameter: Parameter, plan: Plan, shared: Collection[st
             return scope.expression("np.full(length, value, np.float32)", length=length, value=value)
 
 
-def _in_shape(scope: Scope, array: Expression, shape: tuple[int, ...]) -> Expression:
+def in_shape(scope: Scope, array: Expression, shape: tuple[int, ...]) -> Expression:
+    """An array that is held flat, in its shape."""
     return array if len(shape) == 1 else scope.expression("array.reshape(*shape)", array=array, shape=shape)
 
 
 def _fan_in(scope: Scope, parameter: Parameter, plan: Plan, shared: Collection[str]) -> Expression:
     """The fan-in of each weight's unit: one number where it is one."""
     projection = plan.graph.weighted[parameter.name]
+    assert projection.weight is not None
     fan_in = plan.fan_in(projection.layer)
     if not fan_in.counted:
         return Constant(fan_in.constant)
@@ -334,13 +345,25 @@ def _fan_in(scope: Scope, parameter: Parameter, plan: Plan, shared: Collection[s
         by_unit = scope.name("fan_in").at(projection.layer)
     else:
         by_unit = scope.expression("unit_fan_in(*given)", given=_counted(scope, fan_in))
-    match projection.edges:
-        case Full():
-            return scope.expression("by_unit[:, None]", by_unit=by_unit)
-        case Diagonal():
-            return by_unit
-        case Listed() | Shifted() | Product():
-            return Subscript(by_unit, stored(scope, f"{projection.connection}.target"))
+    spread = next((step for step in steps_of(projection.weight) if isinstance(step, Spread)), None)
+    if isinstance(projection.edges, Full):
+        if spread is not None:
+            sources = projection.input.units
+            by_edge = scope.expression("np.repeat(by_unit, sources)", by_unit=by_unit, sources=sources)
+            return _largest(scope, by_edge, spread)
+        turned = any(isinstance(step, Turned) for step in steps_of(projection.weight))
+        return by_unit if turned else scope.expression("by_unit[:, None]", by_unit=by_unit)
+    by_edge: Expression = by_unit
+    if not isinstance(projection.edges, Diagonal):
+        by_edge = Subscript(by_unit, stored(scope, f"{projection.connection}.target"))
+    return by_edge if spread is None else _largest(scope, by_edge, spread)
+
+
+def _largest(scope: Scope, by_edge: Expression, spread: Spread) -> Expression:
+    """The largest number of all edges that share an entry, in the shape of the parameter."""
+    shape = spread.of.shape
+    largest = scope.name("largest_of_entry")(by_edge, index_of(scope, spread), math.prod(shape))
+    return in_shape(scope, largest, shape)
 
 
 # ---------------------------------------------------------------------------------------- names of units

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeAlias, TypeGuard
 
@@ -26,15 +27,23 @@ from ..compiler.graph.graph import (
     AddBias,
     Apply,
     ApplyNorm,
+    Compute,
     Drop,
     Graph,
+    Made,
     Multiply,
     Operation,
+    Parameter,
     Project,
     Rectify,
+    Spread,
+    Through,
+    Times,
+    Turned,
     Value,
     input_value,
     parameters_of,
+    steps_of,
 )
 from ..compiler.graph.model import Data
 from ..compiler.plan.plan import Plan
@@ -98,11 +107,18 @@ def units_digests(plan: Plan) -> dict[str, str]:
     for named in graph.unit_names:
         for side, dimension in named.bearers:
             names.setdefault(side, {})[dimension] = named.names
-    shared: dict[str, list[AddBias | Rectify | ApplyNorm]] = {}
+    biases = {
+        name: bias for name, chain in graph.chains.items() for op in chain if (bias := _shared_bias(op))
+    }
+    grouped: dict[str, list[Rectify | ApplyNorm]] = {}
     for name, chain in graph.chains.items():
         for op in chain:
-            if _is_shared(op):
-                shared.setdefault(name, []).append(op)
+            if _is_grouped(op):
+                grouped.setdefault(name, []).append(op)
+    shared: dict[str, list[list[str]]] = {}
+    for op in graph.projections:
+        if op.parameter and (how := _how_shared(op)):
+            shared.setdefault(op.layer, []).append([op.connection, op.parameter.name, how])
     ends = {
         end
         for op in graph.projections
@@ -110,30 +126,55 @@ def units_digests(plan: Plan) -> dict[str, str]:
         for end in (op.input.layer or op.input.name, op.layer)
     }
     return {
-        value.name: _units_digest(value, names.get(value.name, {}), shared.get(value.name, []))
+        value.name: _units_digest(
+            value,
+            names.get(value.name, {}),
+            biases.get(value.name),
+            grouped.get(value.name, []),
+            shared.get(value.name, []),
+        )
         for value in sides(graph)
-        if value.name in names
-        or value.name in shared
+        if value.name in names.keys() | biases.keys() | grouped.keys() | shared.keys()
         or (value.classes and value.positions > 1)
         or (value.name in ends and len(value.shape) > 1)
     }
 
 
-def _is_shared(op: Operation) -> TypeGuard[AddBias | Rectify | ApplyNorm]:
-    """Whether units share biases, or some have none, or they share what else a step of the layer holds."""
-    match op:
-        case AddBias(index=index) if index is not None:
-            return not np.array_equal(index, np.arange(op.output.units))
-        case AddBias() | Rectify() | ApplyNorm():
-            return any(parameter.shape != (op.output.units,) for parameter in parameters_of(op))
-        case _:
-            return False
+def _shared_bias(op: Operation) -> Spread | None:
+    """The bias of a step, if units share it or some have none."""
+    if not isinstance(op, AddBias) or not isinstance(op.bias, Spread):
+        return None
+    bias, units = op.bias, op.output.units
+    if bias.index is None:
+        return bias if bias.of.shape != (units,) else None
+    return None if np.array_equal(bias.index, np.arange(units)) else bias
+
+
+def _is_grouped(op: Operation) -> TypeGuard[Rectify | ApplyNorm]:
+    """Whether units share what a step holds besides biases."""
+    if not isinstance(op, Rectify | ApplyNorm):
+        return False
+    return any(parameter.shape != (op.output.units,) for parameter in parameters_of(op))
+
+
+def _how_shared(op: Project) -> str:
+    """Which entry of its parameter each edge of a connection has; empty where every one has its own."""
+    for step in steps_of(op.weight) if op.weight else ():
+        if isinstance(step, Turned):
+            return "turned"
+        if isinstance(step, Spread) and step.index is not None:
+            return hashlib.sha256(step.index.astype("<i8").tobytes()).hexdigest()
+    return ""
 
 
 def _units_digest(
-    value: Value, names: Mapping[int, tuple[str, ...]], shared: Sequence[AddBias | Rectify | ApplyNorm]
+    value: Value,
+    names: Mapping[int, tuple[str, ...]],
+    bias: Spread | None,
+    grouped: Sequence[Rectify | ApplyNorm],
+    shared: Sequence[Sequence[str]],
 ) -> str:
-    """The SHA-256 of lines of JSON: the shape, then each dimension's names, then each unit's bias.
+    """The SHA-256 of lines of JSON: the shape, each dimension's names, each unit's bias, and shared weights.
 
     Biases that are shared along dimensions are said by the shape that is left, with 1 for these dimensions:
     such a layer may have more units than could be written out. So are other shared parameters, after these.
@@ -142,15 +183,17 @@ def _units_digest(
     for dimension in range(len(value.shape)):
         digest.update(b"\n" + json.dumps(names.get(dimension)).encode())
     entries: object = None
-    others: dict[str, Shape] = {}
-    for op in shared:
-        if isinstance(op, AddBias):
-            entries = {"per": kept(op)} if op.index is None else op.index.tolist()
-        else:
-            others["prelu" if isinstance(op, Rectify) else op.norm.name] = kept(op)
+    if bias is not None:
+        entries = {"per": kept(bias.shape, bias.per or ())} if bias.index is None else bias.index.tolist()
     digest.update(b"\n" + json.dumps(entries).encode())
+    others = {
+        "prelu" if isinstance(op, Rectify) else op.norm.name: kept(op.output.shape, op.per or ())
+        for op in grouped
+    }
     if others:
         digest.update(b"\n" + json.dumps(others).encode())
+    if shared:
+        digest.update(b"\n" + json.dumps(shared).encode())
     return digest.hexdigest()
 
 
@@ -229,8 +272,10 @@ def chain_of(graph: Graph, layer: Value) -> tuple[Operation, ...]:
 def _connection_text(projection: Project) -> str:
     edges = projection.edges
     weight = "" if projection.weight else ", no weights"
-    if projection.weight and not projection.weight.trainable:
+    if projection.parameter and not projection.parameter.trainable:
         weight = ", frozen"
+    if projection.parameter and not projection.holds_weight:
+        weight += _made_text(projection.parameter, steps_of(projection.weight or projection.parameter))
     match edges:
         case Full() if projection.input.classes:
             return f"{projection.input.name} (embedding{weight})"
@@ -242,6 +287,24 @@ def _connection_text(projection: Project) -> str:
             return f"{projection.input.name} ({edges.count:,} edges{weight})"
         case Shifted() | Product():
             return f"{projection.input.name} ({described(edges)}: {edges.count:,} edges{weight})"
+
+
+def _made_text(parameter: Parameter, steps: Sequence[Made]) -> str:
+    """How weights are made of a parameter, in a few words."""
+    words = [f"weights {parameter.name}"] if parameter.is_named else []
+    for step in steps:
+        match step:
+            case Spread() if not parameter.is_named:
+                words.append(f"{math.prod(parameter.shape):,} weights")
+            case Turned():
+                words.append("transposed")
+            case Through(function=function):
+                words.append("of given sign" if step.is_absolute else f"through {function.name}")
+            case Times(factor=float() as factor) if abs(factor) != 1:
+                words.append(f"times {factor:g}")
+            case _:
+                pass
+    return "".join(f", {word}" for word in words)
 
 
 def _step_text(operation: Operation) -> str:
@@ -256,6 +319,9 @@ def _step_text(operation: Operation) -> str:
             return operation.activation.name + (f"({given})" if given else "")
         case Rectify():
             return f"prelu({per})" if (per := _per_text(operation.per)) else "prelu"
+        case Compute():
+            given = ", ".join(f"{key}={value:g}" for key, value in operation.numbers)
+            return operation.function.name + (f"({given})" if given else "")
         case ApplyNorm():
             return (
                 f"{operation.norm.name}({per})" if (per := _per_text(operation.per)) else operation.norm.name
@@ -273,10 +339,9 @@ def _per_text(per: tuple[int, ...] | None) -> str:
     return "" if per is None else f"per={per[0] if len(per) == 1 else per}"
 
 
-def kept(operation: AddBias | Rectify | ApplyNorm) -> tuple[int, ...]:
+def kept(shape: Shape, per: Collection[int]) -> tuple[int, ...]:
     """The shape of the units with dimensions that share entries at length 1."""
-    per = operation.per or ()
-    return tuple(size if at in per else 1 for at, size in enumerate(operation.output.shape))
+    return tuple(size if at in per else 1 for at, size in enumerate(shape))
 
 
 @record

@@ -228,6 +228,36 @@ NO_WEIGHTS = Code("E418", "`{name}` has no weights that are trained")
 
 BEYOND_FLOAT32 = Code("E419", "{what} does not fit a 32-bit float")
 
+SHARED_STARTS = Code("E433", "edges that share a weight start as {first} and as {second}")
+
+SHARE_DIFFERS = Code("E434", "those that share `{name}` differ in {what}")
+
+NOT_A_SIGN = Code("E435", "a sign is 1 or -1, not {value}")
+
+AGAINST_SIGN = Code("E436", "a weight starts as {value}, against the sign that it has")
+
+NOT_DRAWN = Code("E437", "`{name}` is given with `=`, and not drawn")
+
+FUNCTION_CYCLE = Code("E451", "a function calls itself: {chain}")
+
+FUNCTION_TOO_LARGE = Code(
+    "E452", "with what it calls, this has more than {limit} parts, or {depth} within each other"
+)
+
+NOT_OF_VALUES = Code("E453", "{what} is nothing that is computed element by element")
+
+NUMBER_WANTED = Code(
+    "E454", "`{argument}` of `{name}` must be a number: its derivative is declared, by `{first}` alone"
+)
+
+FUNCTION_ATTRIBUTE = Code("E455", "a function has no attribute `{name}`, only `derivative = ...`")
+
+FIRST_ARGUMENT = Code("E456", "`{name}` is what the function is applied to, and cannot be a number already")
+
+ARGUMENT_ORDER = Code("E457", "`{name}` has no number, and stands behind an argument that has one")
+
+NOWHERE_FINITE = Code("E458", "with these numbers, `{name}` is finite nowhere between -1 and 1")
+
 UNIT_VALUES = Code("E431", "{name} has the shape {shape}, but the units of `{side}` have {wanted}")
 
 UNIT_ROWS = Code("E432", "{name} does not have one value for every unit of `{side}`: {reason}")

@@ -34,6 +34,8 @@ _CONTINUATIONS = frozenset(
 _NEEDED = {
     ("param", "EQUAL"): "`=` and a value",
     ("axis", "EQUAL"): "`=` and a size or `names(...)`",
+    ("function", "LPAR"): "`(` and the function's arguments, as in `(x, slope = 0.1)`",
+    ("function", "EQUAL"): "`=` and the function's value",
     ("edges", "COLON"): "`:` and two sides, as in `a -> b`",
     ("edges", "ARROW"): "`->` and the side that the edges lead to",
     ("edges", "EQUAL"): "`=` and a set of edges",
@@ -48,6 +50,7 @@ _NEEDED = {
 _AFTER = {
     ("connect", ":"): "a set of edges",
     ("edges", "="): "a set of edges",
+    ("function", "="): "the function's value",
     ("for", "in"): "a range or a list",
     ("loss", "loss"): "a loss",
     ("axis", "="): "a size or `names(...)`",
@@ -83,6 +86,8 @@ def _value(keyword: str, previous: str, depth: int) -> str:
 def _name(keyword: str, previous: str, accepted: set[str]) -> str:
     if previous == ".":
         return "the name of a field"
+    if keyword == "function" and previous in {"(", ","}:
+        return "the name of an argument"
     if previous in {"with", ";"} or (previous == "," and keyword == "connect"):
         return "`name = value`"
     if keyword == "layer" and previous in {":", ","}:

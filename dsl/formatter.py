@@ -27,6 +27,7 @@ from .syntax import (
     EdgesStatement,
     Expression,
     ForStatement,
+    FunctionStatement,
     LayerStatement,
     List,
     LossStatement,
@@ -164,6 +165,14 @@ def _line(statement: Statement, text: str, *, broken: bool) -> str:
             return f"param {name(statement.name)} = {value(statement.value)}"
         case AxisStatement():
             return f"axis {name(statement.name)} = {value(statement.value)}"
+        case FunctionStatement():
+            given = ", ".join(
+                each.name if each.default is None else f"{each.name} = {value(each.default)}"
+                for each in statement.parameters
+            )
+            attributes = ", ".join(_attribution(attribute, text) for attribute in statement.attributes)
+            ending = f" with {attributes}" if attributes else ""
+            return f"function {name(statement.name)}({given}) = {value(statement.value)}{ending}"
         case DataStatement():
             classes = f": class[{value(statement.classes)}]" if statement.classes is not None else ""
             return f"{statement.keyword} {name(statement.name)}{_shape(statement.shape, text)}{classes}"

@@ -232,6 +232,26 @@ class AxisStatement:
 
 
 @record(slots=True)
+class Parameter:
+    """`name` or `name = value` in the head of a function."""
+
+    span: Span
+    name: str
+    default: Expression | None
+
+
+@record(slots=True)
+class FunctionStatement:
+    """`function NAME(parameters) = expression with attributes`."""
+
+    span: Span
+    name: Name
+    parameters: tuple[Parameter, ...]
+    value: Expression
+    attributes: tuple[Attribution, ...]
+
+
+@record(slots=True)
 class DataStatement:
     """`input NAME[shape]` or `target NAME[shape]`, real values or, with `classes`, integer codes."""
 
@@ -306,6 +326,7 @@ Statement: TypeAlias = (
     ModelStatement
     | ParamStatement
     | AxisStatement
+    | FunctionStatement
     | DataStatement
     | LayerStatement
     | EdgesStatement

@@ -17,7 +17,10 @@ from .source import Span
 from .syntax import Comment
 
 STATEMENT_KEYWORDS = frozenset(
-    ["MODEL", "PARAM", "AXIS", "INPUT", "TARGET", "LAYER", "EDGES", "CONNECT", "OUTPUT", "LOSS", "FOR"]
+    [
+        *("MODEL", "PARAM", "AXIS", "FUNCTION", "INPUT", "TARGET", "LAYER", "EDGES", "CONNECT", "OUTPUT"),
+        *("LOSS", "FOR"),
+    ]
 )
 KEYWORDS = STATEMENT_KEYWORDS | {"AS", "WITH", "CLASS", "IN", "AND", "OR", "NOT"}
 

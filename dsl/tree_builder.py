@@ -27,7 +27,16 @@ class ForHeader:
 
 
 Node: TypeAlias = (
-    syntax.Statement | ForHeader | Expression | Name | Shape | Argument | Arrow | Membership | Attribution
+    syntax.Statement
+    | syntax.Parameter
+    | ForHeader
+    | Expression
+    | Name
+    | Shape
+    | Argument
+    | Arrow
+    | Membership
+    | Attribution
 )
 Child: TypeAlias = Token | Node
 T = TypeVar("T")
@@ -84,6 +93,21 @@ class TreeBuilder:
     def axis(self, children: list[Child]) -> syntax.AxisStatement:
         """`axis NAME = expression`."""
         return syntax.AxisStatement(_span(children), cast(Name, children[1]), cast(Expression, children[3]))
+
+    def function(self, children: list[Child]) -> syntax.FunctionStatement:
+        """`function NAME(parameters) = expression with derivative = expression`."""
+        return syntax.FunctionStatement(
+            _span(children),
+            cast(Name, children[1]),
+            _all(children, syntax.Parameter),
+            next(e for e in _expressions(children) if not isinstance(e, Attribution | syntax.Parameter)),
+            _all(children, Attribution),
+        )
+
+    def parameter(self, children: list[Child]) -> syntax.Parameter:
+        """`name` or `name = value`."""
+        default = cast(Expression, children[2]) if len(children) > 1 else None
+        return syntax.Parameter(_span(children), str(children[0]), default)
 
     def data(self, children: list[Child]) -> syntax.DataStatement:
         """`input` and `target`."""

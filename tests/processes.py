@@ -103,11 +103,14 @@ def _call(
 
 def _serve(address: str, *imported: str) -> None:
     """Fork for each call, until the input ends."""
+    import gc
     import select
     from importlib import import_module
 
     for name in imported:
         import_module(name)
+    gc.collect()
+    gc.freeze()  # else each fork would look through all that is imported, and have a copy of it
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(address)
         listening.listen()

@@ -7,34 +7,51 @@ from dataclasses import field
 from math import prod
 
 from ...compiler.edges.edge_set import Full
+from ...compiler.functions.function import Function as Stated
+from ...compiler.functions.function import Numbers
 from ...compiler.graph.graph import (
     Add,
     AddBias,
     Apply,
     ApplyNorm,
+    Compute,
     Drop,
+    Entries,
     Graph,
+    Made,
     Multiply,
     Operation,
     Parameter,
     Project,
     Rectify,
+    Spread,
+    Through,
+    Times,
+    Turned,
     Value,
     WeightPenalty,
+    identifier,
+    parameter_of,
+    steps_of,
 )
 from ...compiler.graph.model import Data
 from ...compiler.plan.kernels import KernelName
 from ...compiler.plan.plan import Plan
 from ...dsl.records import record
-from ..parts import band_arguments, bias_index, block_arguments, loading, spelled, stored_edges
+from ..definitions import Definitions, native
+from ..functions import KERAS
+from ..parts import band_arguments, block_arguments, index_of, loading, spelled, stored, stored_edges
 from ..source import Assign, Constant, Expression, Given, Name, Pair, Scope, Statement, node, power_of_ten
-from ..target import Grid, Unsupported, chain_of, grid_of, is_identity, is_sparse, units_digests
+from ..target import Unsupported, chain_of, grid_of, is_identity, is_sparse, units_digests
 from .spelling import (
     ACTIVATIONS,
+    GIVEN,
     GROUPED_NORMS,
     MIXING,
     MODULE,
     NAMED_ACTIVATIONS,
+    NAMED_FUNCTIONS,
+    NATIVE,
     NORMS,
     PENALTIES,
     PROJECTIONS,
@@ -48,6 +65,7 @@ class Network:
 
     plan: Plan
     scope: Scope = field(init=False)
+    functions: Definitions = field(init=False)
     lines: list[Statement] = field(default_factory=list[Statement])
     variables: dict[str, Expression] = field(default_factory=dict[str, Expression])
     digests: list[Pair] = field(default_factory=list[Pair])
@@ -55,10 +73,15 @@ class Network:
     taken: set[str] = field(default_factory=set[str])
     read: dict[str, Name] = field(default_factory=dict[str, Name])
     penalties: dict[str, list[WeightPenalty]] = field(default_factory=dict[str, list[WeightPenalty]])
+    # Tensors of shared variables and of what is made of them, and those that connections and biases read.
+    made: dict[str, Name] = field(default_factory=dict[str, Name])
+    weights: dict[str, Name] = field(default_factory=dict[str, Name])
 
     def __post_init__(self) -> None:
         graph = self.plan.graph
         self.scope = Scope(VOCABULARY, frozenset(_locals(graph)))
+        registered = MODULE.expression("keras.saving.register_keras_serializable(name)", name=graph.name)
+        self.functions = Definitions(self.scope, MODULE, KERAS, "Any", (registered,))
         self.taken |= {data.name for data in graph.inputs} | {op.output.name for op in graph.operations}
         self.taken |= {op.connection for op in graph.projections}
         for penalty in graph.penalties:
@@ -70,6 +93,7 @@ class Network:
         for data in graph.inputs:
             self._input(data)
         self._units()
+        self._weights()
         for layer in graph.layers:
             self._layer(layer, chain_of(graph, layer))
         outputs = [self._output(graph.value(name)) for name in graph.outputs]
@@ -141,6 +165,74 @@ class Network:
         """The Keras tensor (batch, units) of a value."""
         return self.read.get(value.name) or self.scope.user(value.name)
 
+    # ---------------------------------------------------------------- weights that are made of parameters
+
+    def _weights(self) -> None:
+        """The variables that layers share, and what is made of them before any layer reads it."""
+        graph = self.plan.graph
+        used: dict[str, Entries] = {
+            op.connection: op.weight for op in graph.projections if op.weight is not None and _is_given(op)
+        }
+        used |= {
+            op.output.name: op.bias
+            for op in graph.operations
+            if isinstance(op, AddBias) and not op.holds_bias
+        }
+        for reader, entries in used.items():
+            self.weights[reader] = self._entries(entries)
+
+    def _shared(self, parameter: Parameter) -> Name:
+        """The tensor of a parameter that is a variable of its own."""
+        if parameter.name not in self.made:
+            name = self._free(identifier(parameter.name))
+            self._held(parameter, name, "weight")
+            last = {**({} if parameter.trainable else {"trainable": False}), "name": name}
+            layer = self.scope.expression(
+                "SharedWeight(shape, **penalty, **last)",
+                shape=parameter.shape,
+                penalty=self._penalty(parameter),
+                last=last,
+            )
+            first = self.scope.user(self.plan.graph.inputs[0].name)
+            self.made[parameter.name] = self._make(self._variable(parameter.name), layer, first)
+        return self.made[parameter.name]
+
+    def _variable(self, name: str) -> Name:
+        """A local for a parameter, or for what is made of one; a name of the spec stays as it is."""
+        text = identifier(name)
+        return self.scope.user(text) if text in self.scope.given else self.scope.new(text)
+
+    def _entries(self, entries: Entries) -> Name:
+        """The tensor of a weight or a bias, made of its parameter."""
+        x = self._shared(parameter_of(entries))
+        steps = steps_of(entries)
+        key = f"{entries.name} made"
+        if steps and key not in self.made:
+            variable = self._variable(f"{entries.name}_entries")
+            for step in steps:
+                x = self._make(variable, self._maker(step), x)
+            self.made[key] = variable
+        return self.made[key] if steps else x
+
+    def _maker(self, step: Made) -> Expression:
+        """The layer of one step from a parameter to a weight."""
+        scope, own = self.scope, self._free(identifier(step.name) + "_" + type(step).__name__.lower())
+        match step:
+            case Spread():
+                arguments = index_of(scope, step), node(step.of.shape), node(step.shape)
+                return scope.expression("Spread(*arguments, name=own)", arguments=arguments, own=own)
+            case Turned():
+                return scope.expression("Turned(name=own)", own=own)
+            case Through():
+                if step.is_absolute:
+                    return scope.expression("Absolute(name=own)", own=own)
+                return self._computed(step.function, step.numbers, own)
+            case Times(factor=float() as factor):
+                return scope.expression("Scale(factor, name=own)", factor=factor, own=own)
+            case Times():
+                factor = stored(scope, f"{step.name}.times")
+                return scope.expression("Times(factor, name=own)", factor=factor, own=own)
+
     # ----------------------------------------------------------------------------------------- layers
 
     def _layer(self, layer: Value, chain: Sequence[Operation]) -> None:
@@ -162,7 +254,7 @@ class Network:
             own = self._own_name(layer)
             self._make(variable, self.scope.expression("keras.layers.Identity(name=own)", own=own), x)
 
-    def _project(self, op: Project, variable: Name, within: Sequence[AddBias | Apply] = ()) -> Name:
+    def _project(self, op: Project, variable: Name, within: Sequence[AddBias | Apply | Compute] = ()) -> Name:
         """The tensor of what a connection brings: a new one, or what it reads if that is the same.
 
         The steps `within` are done by the same layer, which has the name of the value that it makes.
@@ -172,23 +264,37 @@ class Network:
         value, name = (op, *within)[-1].output, op.connection
         if within or (value.layer and _is_dense(op)):
             name = self._own_name(value)
-        if op.weight is not None:
-            self._held(op.weight, name, "kernel" if _is_dense(op) else "weight")
+        if op.holds_weight and op.parameter is not None:
+            self._held(op.parameter, name, "kernel" if _is_dense(op) else "weight")
         for step in within:
             if isinstance(step, AddBias):
-                self._held(step.bias, name, "bias")
+                self._held(step.parameter, name, "bias")
         if is_sparse(op):
             digest = MODULE.expression("model.get_layer(name).digest", name=name)
             self.digests.append(Pair(node(f"{op.connection}.digest"), digest))
-        return self._make(variable, self._projection(op, within, name), self._read(op.input))
+        x: Expression = self._read(op.input)
+        if op.connection in self.weights:
+            x = self.scope.expression("[x, weight]", x=x, weight=self.weights[op.connection])
+        return self._make(variable, self._projection(op, within, name), x)
 
-    def _projection(self, op: Project, within: Sequence[AddBias | Apply], name: str) -> Expression:
+    def _projection(self, op: Project, within: Sequence[AddBias | Apply | Compute], name: str) -> Expression:
         """The layer of a connection."""
-        kernel, penalty = self.plan.choice(op.connection).kernel, self._penalty(op)
-        frozen = op.weight is not None and not op.weight.trainable
+        kernel = self.plan.choice(op.connection).kernel
+        penalty = self._penalty(op.parameter) if op.holds_weight and op.parameter else {}
+        frozen = op.parameter is not None and not op.parameter.trainable
         last: dict[str, Given] = {**({"trainable": False} if frozen else {}), "name": name}
         if kernel == "dense" and op.weight is None:
             return self.scope.expression("DenseSum(units, **last)", units=op.output.units, last=last)
+        if _is_given(op):
+            return self.scope.expression(
+                GIVEN[kernel],
+                units=op.output.units,
+                sources=op.input.units,
+                edges=self._edges(op, kernel),
+                classes=op.input.classes,
+                source=op.input.name,
+                last=last,
+            )
         if kernel == "dense":
             penalty = {f"kernel_{key}": value for key, value in penalty.items()}
         return self.scope.expression(
@@ -216,10 +322,10 @@ class Network:
             case "masked" | "edges":
                 return [stored_edges(self.scope, op.connection)]
 
-    def _penalty(self, op: Project) -> dict[str, Expression]:
+    def _penalty(self, parameter: Parameter) -> dict[str, Expression]:
         """The regularizer of a weight: the sum of its penalties."""
         sums: dict[str, float] = {}
-        for penalty in self.penalties.get(op.weight.name, ()) if op.weight is not None else ():
+        for penalty in self.penalties.get(parameter.name, ()):
             key = PENALTIES[penalty.penalty.name]
             sums[key] = sums.get(key, 0.0) + penalty.coefficient
         if not sums:
@@ -236,14 +342,19 @@ class Network:
         match op:
             case Add():
                 layer = scope.expression("keras.layers.Add(name=own)", own=own)
+            case AddBias() if not op.holds_bias:
+                layer = scope.expression("AddShared(name=own)", own=own)
+                x = scope.expression("[x, bias]", x=x, bias=self.weights[op.output.name])
             case AddBias():
-                index = [] if op.by_unit else [bias_index(scope, op)]
+                index = [index_of(scope, op.bias)] if isinstance(op.bias, Spread) else []
                 layer = scope.expression(
-                    "Bias(size, *index, name=own)", size=op.bias.shape[0], index=index, own=own
+                    "Bias(size, *index, name=own)", size=op.parameter.shape[0], index=index, own=own
                 )
-                self._held(op.bias, own, "bias")
+                self._held(op.parameter, own, "bias")
             case Apply():
                 return self._apply(op, variable, x, own)
+            case Compute():
+                layer = self._computed(op.function, op.numbers, own)
             case Rectify():
                 grid = grid_of(op)
                 given = [grid.shape, grid.over] if grid else [(op.output.units,)]
@@ -261,6 +372,19 @@ class Network:
             case Project():
                 raise AssertionError("a projection comes before all steps")
         return self._make(variable, layer, x)
+
+    def _computed(self, function: Stated, numbers: Numbers, own: str) -> Expression:
+        """A function as a layer: Keras' own, or one that calls what the module defines."""
+        if (text := native(NATIVE, function, numbers)) is not None:
+            return self.scope.expression(text, **dict(numbers), own=own)
+        name, (_, *parameters) = self.functions.defined(function, numbers)
+        given = {each.text: value for each, (_, value) in zip(parameters, numbers, strict=True)}
+        return self.scope.expression(
+            "Elementwise(function, **numbers, name=own)",
+            function=name,
+            numbers={"numbers": self.scope.expression("dict(**given)", given=given)} if given else {},
+            own=own,
+        )
 
     def _norm(self, op: ApplyNorm, own: str) -> Expression:
         grid = grid_of(op)
@@ -282,7 +406,7 @@ class Network:
         def named(name: str, table: Mapping[str, str | Unsupported], **axis: object) -> Expression:
             return spelled(self.scope, table, op.activation.name, **dict(op.arguments), own=name, **axis)
 
-        grid = _grid(op)
+        grid = grid_of(op)
         if grid is None:
             return self._make(variable, named(own, ACTIVATIONS), x)
         shaped, inner = self._free(f"{own}_grid"), self._free(f"{own}_{op.activation.name}")
@@ -308,41 +432,47 @@ class Network:
 
 def _is_dense(op: Project) -> bool:
     """Whether a connection is a layer `Dense` of Keras."""
-    return isinstance(op.edges, Full) and op.weight is not None and not op.input.classes
+    return isinstance(op.edges, Full) and op.holds_weight and not op.input.classes
 
 
-def _within_dense(chain: Sequence[Operation]) -> tuple[AddBias | Apply, ...]:
+def _is_given(op: Project) -> bool:
+    """Whether a connection reads a weight that is no variable of its own."""
+    return op.weight is not None and not op.holds_weight
+
+
+def _within_dense(chain: Sequence[Operation]) -> tuple[AddBias | Apply | Compute, ...]:
     """The bias and the activation that are within `Dense`, where that is all that enters a layer.
 
     A bias is if each unit has its own, and it is trained as the weights are; an activation, if Keras has it.
     """
     first, *steps = chain
-    if not (isinstance(first, Project) and _is_dense(first) and first.weight):
+    if not (isinstance(first, Project) and _is_dense(first) and first.parameter):
         return ()
-    within: list[AddBias | Apply] = []
+    within: list[AddBias | Apply | Compute] = []
     for step in steps:
         match step:
-            case AddBias(bias=bias) if (
-                not within and step.by_unit and bias.trainable == first.weight.trainable
+            case AddBias() if (
+                not within
+                and step.by_unit
+                and step.holds_bias
+                and step.parameter.trainable == first.parameter.trainable
             ):
                 within.append(step)
-            case Apply() if step.activation.name in NAMED_ACTIVATIONS and not _grid(step):
+            case Apply() if step.activation.name in NAMED_ACTIVATIONS and not grid_of(step):
+                return (*within, step)
+            case Compute() if native(NAMED_FUNCTIONS, step.function, step.numbers):
                 return (*within, step)
             case _:
                 break
     return tuple(within)
 
 
-def _arguments_of(within: Sequence[AddBias | Apply]) -> dict[str, Given]:
+def _arguments_of(within: Sequence[AddBias | Apply | Compute]) -> dict[str, Given]:
     """What `Dense` takes for the steps that it does beside its product."""
     known = [NAMED_ACTIVATIONS[step.activation.name] for step in within if isinstance(step, Apply)]
+    known += [NAMED_FUNCTIONS[step.function.name] for step in within if isinstance(step, Compute)]
     arguments: dict[str, Given] = {"activation": known[0]} if known else {}
     return arguments if len(known) < len(within) else {**arguments, "use_bias": False}
-
-
-def _grid(op: Apply) -> Grid | None:
-    """Units as an activation has to see them that mixes some of them; None if it mixes all, or none."""
-    return grid_of(op) if op.activation.derivative is None else None
 
 
 def _locals(graph: Graph) -> set[str]:
@@ -352,4 +482,4 @@ def _locals(graph: Graph) -> set[str]:
         entering = [op for op in chain_of(graph, layer) if isinstance(op, Project)]
         if len(entering) > 1:
             names |= {op.connection for op in entering}
-    return names
+    return names | {parameter.name for parameter in graph.parameters if parameter.is_named}

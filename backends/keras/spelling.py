@@ -8,18 +8,24 @@ from ..source import Scope
 from ..target import Unsupported
 
 # Activations that Keras knows by a name, and computes in every precision as the catalogue has them.
-NAMED_ACTIVATIONS = {
-    "tanh": "tanh",
-    "sigmoid": "sigmoid",
+NAMED_ACTIVATIONS = {"softmax": "softmax", "log_softmax": "log_softmax"}
+NAMED_FUNCTIONS = {
+    "log_sigmoid": "log_sigmoid",
     "relu": "relu",
+    "sigmoid": "sigmoid",
+    "silu": "silu",
     "softplus": "softplus",
-    "softmax": "softmax",
-    "log_softmax": "log_softmax",
+    "softsign": "softsign",
+    "tanh": "tanh",
+    "tanh_shrink": "tanh_shrink",
 }
 
 # A layer in the words of Keras, with the catalogue's names of parameters.
 ACTIVATIONS: dict[str, str | Unsupported] = {
-    **{name: f'keras.layers.Activation("{known}", name=own)' for name, known in NAMED_ACTIVATIONS.items()},
+    name: f'keras.layers.Activation("{known}", name=own)' for name, known in NAMED_ACTIVATIONS.items()
+}
+NATIVE = {
+    **{name: f'keras.layers.Activation("{known}", name=own)' for name, known in NAMED_FUNCTIONS.items()},
     "leaky_relu": "LeakyRectifier(slope, name=own)",
     "gelu": "Gelu(name=own)",
     "gelu_tanh": "GeluTanh(name=own)",
@@ -40,6 +46,17 @@ PROJECTIONS: dict[KernelName, str] = {
     "blocks": "BlockProjection((units, sources), *edges, **weighted, **penalty, **last)",
     "masked": "MaskedProjection((units, sources), *edges, **weighted, **penalty, **last)",
     "edges": "EdgeProjection((units, sources), *edges, **weighted, **penalty, **last)",
+}
+
+# The same where the weight is made elsewhere, and is given with what is read.
+GIVEN: dict[KernelName, str] = {
+    "dense": "DenseProduct(**last)",
+    "diagonal": "DiagonalProduct(**last)",
+    "embedding": "CodeEmbedding((units, sources), classes, source, given=True, **last)",
+    "band": "BandProjection((units, sources), *edges, weighted=False, given=True, **last)",
+    "blocks": "BlockProjection((units, sources), *edges, weighted=False, given=True, **last)",
+    "masked": "MaskedProjection((units, sources), *edges, weighted=False, given=True, **last)",
+    "edges": "EdgeProjection((units, sources), *edges, weighted=False, given=True, **last)",
 }
 
 # A value per sample, (batch, ...), of y_true and y_pred; the mean over what is left comes after.
@@ -74,18 +91,11 @@ GROUPED_NORMS: dict[str, str | Unsupported] = {
 # The kernels that a saved model looks up by their registered names, as it does the loss functions.
 REGISTERED = frozenset(
     [
-        *(
-            "BandProjection",
-            "BatchNorm",
-            "BatchedModel",
-            "Bias",
-            "BlockProjection",
-            "CodeEmbedding",
-            "DenseSum",
-        ),
-        "Diagonal",
-        *("EdgeProjection", "Gelu", "GeluTanh", "GroupedBatchNorm", "GroupedDropout", "GroupedNorm"),
-        *("LeakyRectifier", "LogSoftmax", "MaskedProjection", "Penalty", "Prelu", "Scale", "Units"),
+        *("Absolute", "AddShared", "BandProjection", "BatchNorm", "BatchedModel", "Bias", "BlockProjection"),
+        *("CodeEmbedding", "DenseProduct", "DenseSum", "Diagonal", "DiagonalProduct", "EdgeProjection"),
+        *("Elementwise", "Gelu", "GeluTanh", "GroupedBatchNorm", "GroupedDropout", "GroupedNorm"),
+        *("LeakyRectifier", "LogSoftmax", "MaskedProjection", "Penalty", "Prelu", "Scale", "SharedWeight"),
+        *("Spread", "Times", "Turned", "Units"),
     ]
 )
 

@@ -22,6 +22,7 @@ def render(plan: Plan) -> Rendering:
         start_function(scope, plan, "start_values"),
         wiring(scope, plan),
         *unit_name_functions(scope, plan),
+        *((function,) for function in network.functions.statements),
     ]
     variables = scope.statements(
         "layer = model.get_layer\nreturn {**pairs,}" if graph.parameters else "return {}",

@@ -6,7 +6,7 @@ adds this to what they have from elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field
 from typing import TypeAlias
 
@@ -15,22 +15,31 @@ from ...compiler.graph.graph import (
     AddBias,
     Apply,
     ApplyNorm,
+    Compute,
     Drop,
+    Made,
     Multiply,
     Operation,
     Parameter,
     Project,
     Rectify,
+    Spread,
+    Through,
+    Times,
+    Turned,
     Value,
+    parameter_of,
+    steps_of,
 )
 from ...dsl.records import record
-from ..parts import bias_index, stored_edges
-from ..source import Assign, Comment, Expression, Name, Statement, scaled, sum_of, times
+from ..parts import factor_of, index_along, index_of, stored_edges
+from ..source import Assign, Comment, Expression, Name, Statement, names_in, node, scaled, sum_of, times
 from ..target import is_identity, is_sparse
-from .module import Module, flattened, mixed, shaped, slopes, together, weight
+from .forward import entries, weight_steps
+from .module import Module, flattened, key_of, mixed, shaped, slopes, together, weight
 
 # What a gradient is of, and a term of it.
-Share: TypeAlias = tuple[Value | Parameter, Expression]
+Share: TypeAlias = tuple[Value | Parameter | Made, Expression]
 
 
 @record(frozen=False)
@@ -44,12 +53,12 @@ class Gradients:
         """Statements that add terms to gradients."""
         return [self._add(of, term) for of, term in shares]
 
-    def _add(self, of: Value | Parameter, term: Expression) -> Statement:
-        variable = self.module.variable(of)
-        if of.name in self.begun:
+    def _add(self, of: Value | Parameter | Made, term: Expression) -> Statement:
+        variable, key = self.module.variable(of), key_of(of)
+        if key in self.begun:
             return Assign(variable, sum_of([variable, term]))
-        self.begun.add(of.name)
-        if isinstance(term, Name) and of.name in self.module.graph.values:
+        self.begun.add(key)
+        if isinstance(term, Name) and key in self.module.graph.values:
             term = term.get("copy")()  # what is returned is not what was given
         return Assign(variable, term)
 
@@ -70,9 +79,16 @@ def backward_steps(module: Module) -> list[Statement]:
         if output.layer is not None:
             statements.append(Comment(f"{output.layer} <- {', '.join(sources[output.layer])}"))
         statements += gradients.add(_back(module, step, module.gradients[output.name]))
+    statements += gradients.add(_of_weights(module, gradients.begun))
     statements += gradients.add(_unreached(module, gradients.begun))
     statements += gradients.add(_penalties(module))
-    return [*statements, *_of_inputs(module, gradients.begun)]
+    return [*_weights_read(module, statements), *statements, *_of_inputs(module, gradients.begun)]
+
+
+def _weights_read(module: Module, statements: Sequence[Statement]) -> list[Statement]:
+    """Statements that make the weights again that the derivative reads."""
+    read = {name.text for name in names_in(statements)}
+    return [each for each in weight_steps(module) if {name.text for name in names_in(each.target)} & read]
 
 
 def _sources(module: Module) -> dict[str, dict[str, None]]:
@@ -100,6 +116,33 @@ def _given(module: Module) -> list[Statement]:
     """Statements that flatten the gradients of outputs, where they are given."""
     outputs = [module.graph.value(name) for name in module.graph.outputs]
     return [flattened(module.gradients[y.name], y) for y in outputs if len(y.shape) > 1]
+
+
+def _of_weights(module: Module, reached: set[str]) -> Iterator[Share]:
+    """What parameters get of the gradients of the weights that are made of them."""
+    for made in module.graph.made.values():
+        if key_of(made) in reached:
+            d: Expression = module.variable(made)
+            for step in reversed(steps_of(made)):
+                d = _of_step(module, step, d)
+            yield parameter_of(made), d
+
+
+def _of_step(module: Module, step: Made, d: Expression) -> Expression:
+    """The gradient of what a step takes, from that of what it makes."""
+    scope = module.scope
+    match step:
+        case Spread():
+            flat = d if len(step.shape) == 1 else d.get("ravel")()
+            return scope.name("gathered")(flat, index_of(scope, step), node(step.of.shape))
+        case Turned():
+            return d.get("T")
+        case Through():
+            x = entries(module, step.of)
+            y = module.functions.value(step.function, step.numbers, x)
+            return times(d, module.functions.slope(step.function, step.numbers, x, y))
+        case Times():
+            return times(factor_of(scope, step), d)
 
 
 def _unreached(module: Module, reached: set[str]) -> list[Share]:
@@ -140,7 +183,10 @@ def _back(module: Module, step: tuple[Operation, ...], d: Name) -> Iterator[Shar
         return
     match step[-1]:
         case Apply() as op:
-            yield op.input, _activated(module, op, d)
+            yield op.input, mixed(module.scope, op, op.activation.gradient, d=d, y=module.step(op.output))
+        case Compute() as op:
+            x, y = module.read(op.input), module.step(op.output)
+            yield op.input, times(d, module.functions.slope(op.function, op.numbers, x, y))
         case AddBias() as op:
             yield _bias(module, op, d)
             yield op.input, d
@@ -157,17 +203,20 @@ def _back(module: Module, step: tuple[Operation, ...], d: Name) -> Iterator[Shar
 
 
 def _bias(module: Module, op: AddBias, d: Name) -> Share:
-    if op.by_unit:
+    if isinstance(op.bias, Parameter):
         return op.bias, module.scope.expression("d.sum(axis=0)", d=d)
-    index, (size,) = bias_index(module.scope, op), op.bias.shape
-    return op.bias, module.scope.name("gathered")(d, index, size)
+    assert isinstance(op.bias, Spread)
+    total = module.scope.expression("d.sum(axis=0)", d=d)
+    index, shape = index_of(module.scope, op.bias), node(op.parameter.shape)
+    return op.parameter, module.scope.name("gathered")(total, index, shape)
 
 
 def _project(module: Module, op: Project, d: Name) -> Iterator[Share]:
     if is_identity(op):
         yield op.input, d
         return
-    if op.weight is not None and op.weight.trainable:
+    if op.parameter is not None and op.parameter.trainable:
+        assert op.weight is not None
         yield op.weight, _weight(module, op, d)
     if op.input.classes:
         return
@@ -191,23 +240,15 @@ def _weight(module: Module, op: Project, d: Name) -> Expression:
     return scope.expression("d.T @ x" if isinstance(op.edges, Full) else "(d * x).sum(axis=0)", d=d, x=x)
 
 
-def _activated(module: Module, op: Apply, d: Name) -> Expression:
-    scope, y = module.scope, module.step(op.output)
-    if op.activation.derivative is not None:
-        slope = scope.expression(op.activation.derivative, x=module.read(op.input), y=y, **dict(op.arguments))
-        return times(d, slope)
-    return mixed(scope, op, op.activation.gradient, d=d, y=y)
-
-
 def _norm(module: Module, op: ApplyNorm, d: Name) -> Iterator[Share]:
     scope, hat, std = module.scope, module.extra(op.output, "hat"), module.extra(op.output, "std")
     weight = module.p(op.weight.name)
     if op.norm.running and op.per is not None:
-        index, (size,) = bias_index(scope, op), op.weight.shape
+        index, shape = index_along(scope, op.output.shape, op.per), node(op.weight.shape)
         gathered = scope.name("gathered")
-        yield op.weight, gathered(times(d, hat), index, size)
+        yield op.weight, gathered(scope.expression("(d * hat).sum(axis=0)", d=d, hat=hat), index, shape)
         if op.bias:
-            yield op.bias, gathered(d, index, size)
+            yield op.bias, gathered(scope.expression("d.sum(axis=0)", d=d), index, shape)
         weight = weight.at(index)
     else:
         yield op.weight, scope.expression("(d * hat).sum(axis=0)", d=d, hat=hat)
@@ -221,9 +262,10 @@ def _norm(module: Module, op: ApplyNorm, d: Name) -> Iterator[Share]:
 
 def _rectified(module: Module, op: Rectify, d: Name) -> Iterator[Share]:
     scope, x = module.scope, module.read(op.input)
+    total = scope.expression("np.where(x > 0, 0, d * x).sum(axis=0)", x=x, d=d)
     if op.per is None:
-        yield op.slope, scope.expression("np.where(x > 0, 0, d * x).sum(axis=0)", x=x, d=d)
+        yield op.slope, total
     else:
-        at_zero, (size,) = scope.expression("np.where(x > 0, 0, d * x)", x=x, d=d), op.slope.shape
-        yield op.slope, scope.name("gathered")(at_zero, bias_index(scope, op), size)
+        index = index_along(scope, op.output.shape, op.per)
+        yield op.slope, scope.name("gathered")(total, index, node(op.slope.shape))
     yield op.input, scope.expression("np.where(x > 0, d, slope * d)", x=x, d=d, slope=slopes(module, op))

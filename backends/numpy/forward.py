@@ -5,16 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...compiler.edges.edge_set import Diagonal, Full
-from ...compiler.graph.graph import AddBias, Apply, ApplyNorm, Drop, Multiply, Operation, Project, Rectify
-from ..parts import bias_index, stored_edges
-from ..source import Assign, Call, Constant, Display, Expression, Name, Statement, summed
+from ...compiler.graph.graph import (
+    AddBias,
+    Apply,
+    ApplyNorm,
+    Compute,
+    Drop,
+    Entries,
+    Multiply,
+    Operation,
+    Parameter,
+    Project,
+    Rectify,
+    Spread,
+    Through,
+    Times,
+    Turned,
+)
+from ..parts import factor_of, in_shape, index_of, stored_edges
+from ..source import Assign, Call, Constant, Display, Expression, Name, Statement, summed, times
 from ..target import is_identity
 from .module import EXTRAS, Module, mixed, slopes, together, weight
 
 
 def forward_steps(module: Module) -> list[Statement]:
     """Statements that compute all values from the inputs, each (samples, units)."""
-    return [statement for step in module.steps for statement in _step(module, step)]
+    steps = [statement for step in module.steps for statement in _step(module, step)]
+    return [*weight_steps(module), *steps]
 
 
 def kept(module: Module) -> Iterator[tuple[str, Name]]:
@@ -34,9 +51,11 @@ def _step(module: Module, step: tuple[Operation, ...]) -> list[Statement]:
     x = module.local[step[0].inputs[0].name]
     match op:
         case Apply():
-            return [Assign(output, _activated(module, op, x))]
+            return [Assign(output, mixed(module.scope, op, op.activation.formula, x=x))]
+        case Compute():
+            return [Assign(output, module.functions.value(op.function, op.numbers, x))]
         case AddBias():
-            return summed(output, [x, _bias(module, op)])
+            return summed(output, [x, entries(module, op.bias)])
         case Rectify():
             text = "y = np.where(x > 0, x, slope * x)"
             return [*module.scope.statements(text, y=output, x=x, slope=slopes(module, op))]
@@ -53,7 +72,7 @@ def _step(module: Module, step: tuple[Operation, ...]) -> list[Statement]:
 def _terms(module: Module, step: tuple[Operation, ...]) -> list[Expression]:
     """The terms of a layer's sum: its projections, and its bias."""
     projections = [_projected(module, op) for op in step if isinstance(op, Project)]
-    terms = [*projections, *(_bias(module, op) for op in step if isinstance(op, AddBias))]
+    terms = [*projections, *(entries(module, op.bias) for op in step if isinstance(op, AddBias))]
     if len(terms) == 1 and isinstance(terms[0], Name):
         return [terms[0].get("copy")()]  # what is returned is not what was given
     return terms
@@ -78,17 +97,25 @@ def _projected(module: Module, op: Project) -> Expression:
             return module.scope.name("project")(x, w, ends, op.output.units)
 
 
-def _bias(module: Module, op: AddBias) -> Expression:
-    bias = module.p(op.bias.name)
-    if op.by_unit:
-        return bias
-    return module.scope.name("spread")(bias, bias_index(module.scope, op))
+def weight_steps(module: Module) -> list[Assign]:
+    """Statements that make weights of parameters."""
+    return [Assign(module.weights[name], entries(module, made)) for name, made in module.graph.made.items()]
 
 
-def _activated(module: Module, op: Apply, x: Expression) -> Expression:
-    if op.activation.derivative is None:
-        return mixed(module.scope, op, op.activation.formula, x=x)
-    return module.scope.expression(op.activation.formula, x=x, **dict(op.arguments))
+def entries(module: Module, of: Entries) -> Expression:
+    """A weight or a bias, made of its parameter."""
+    match of:
+        case Parameter():
+            return module.p(of.name)
+        case Spread():
+            flat = module.scope.name("spread")(entries(module, of.of), index_of(module.scope, of))
+            return flat if of.per is not None else in_shape(module.scope, flat, of.shape)
+        case Turned():
+            return entries(module, of.of).get("T")
+        case Through():
+            return module.functions.value(of.function, of.numbers, entries(module, of.of))
+        case Times():
+            return times(factor_of(module.scope, of), entries(module, of.of))
 
 
 def _dropped(module: Module, op: Drop, x: Expression) -> list[Statement]:

@@ -12,15 +12,19 @@ from ...compiler.graph.graph import (
     ApplyNorm,
     Drop,
     Graph,
+    Made,
     Operation,
     Parameter,
     Project,
     Rectify,
     Value,
+    identifier,
 )
 from ...compiler.plan.plan import Plan
 from ...dsl.records import record
-from ..parts import bias_index, vocabulary
+from ..definitions import Definitions
+from ..functions import NUMPY
+from ..parts import index_along, vocabulary
 from ..source import Expression, Given, Name, Scope, Statement, node
 from ..target import grid_of, training_options
 
@@ -50,7 +54,8 @@ class Module:
 
     Inputs, targets, layers and steps keep theirs, which `local` has; ours give way to them, but for
     `training` and `rng`, which callers write out. `gradients` are `d_` and the name of a value, and `extras`
-    what the forward pass keeps besides values, by a value's name and what of it.
+    what the forward pass keeps besides values, by a value's name and what of it. `weights` are those that are
+    made of parameters, by name.
     """
 
     plan: Plan
@@ -58,6 +63,8 @@ class Module:
     local: Mapping[str, Name]
     gradients: Mapping[str, Name]
     extras: Mapping[tuple[str, str], Name]
+    weights: Mapping[str, Name]
+    functions: Definitions
 
     @property
     def graph(self) -> Graph:
@@ -73,9 +80,9 @@ class Module:
         """A parameter, within `layers`, `gradients` and `backward`."""
         return self.scope.name("p").at(parameter)
 
-    def variable(self, of: Value | Parameter) -> Expression:
-        """What holds the gradient of a value or a parameter."""
-        return self.gradients[of.name] if isinstance(of, Value) else self.scope.name("g").at(of.name)
+    def variable(self, of: Value | Parameter | Made) -> Expression:
+        """What holds the gradient of a value, a parameter or a weight that is made of one."""
+        return self.scope.name("g").at(of.name) if isinstance(of, Parameter) else self.gradients[key_of(of)]
 
     def read(self, value: Value) -> Expression:
         """A value in the backward pass: inputs are at hand, steps are in `v`."""
@@ -137,7 +144,15 @@ def module_of(plan: Plan) -> Module:
         for what in EXTRAS.get(type(op), ())
     }
     gradients = {name: scope.new(f"d_{name}") for name in (*inputs, *steps)}
-    return Module(plan, scope, local, gradients, extras)
+    weights = {name: scope.new(identifier(name)) for name in graph.made}
+    gradients |= {key_of(made): scope.new(f"d_{weights[name].text}") for name, made in graph.made.items()}
+    functions = Definitions(scope, Scope(VOCABULARY, frozenset()), NUMPY, "np.ndarray")
+    return Module(plan, scope, local, gradients, extras, weights, functions)
+
+
+def key_of(of: Value | Parameter | Made) -> str:
+    """What tells a gradient from others: a weight may be called as the parameter that it is made of."""
+    return of.name if isinstance(of, Value | Parameter) else f"made {of.name}"
 
 
 def shaped(tree: Expression, value: Value) -> Expression:
@@ -166,7 +181,7 @@ def mixed(scope: Scope, op: Apply, text: str, **values: Expression) -> Expressio
 def slopes(module: Module, op: Rectify) -> Expression:
     """The slope of every unit."""
     slope = module.p(op.slope.name)
-    return slope if op.per is None else slope.at(bias_index(module.scope, op))
+    return slope if op.per is None else slope.at(index_along(module.scope, op.output.shape, op.per))
 
 
 def flattened(variable: Expression, value: Value) -> Statement:
@@ -177,4 +192,10 @@ def flattened(variable: Expression, value: Value) -> Statement:
 
 def weight(op: Project, module: Module) -> Expression:
     """The weights of a projection, or None."""
-    return node(None) if op.weight is None else module.p(op.weight.name)
+    match op.weight:
+        case None:
+            return node(None)
+        case Parameter():
+            return module.p(op.weight.name)
+        case made:
+            return module.weights[made.name]

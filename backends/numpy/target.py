@@ -30,6 +30,7 @@ def render(plan: Plan) -> Rendering:
         (gradients(module) if plan.graph.losses else backward(module),),
         *_exchange(plan),
     ]
+    blocks += [(function,) for function in module.functions.statements]
     context = {
         "name": plan.graph.name,
         "summary": summary(plan),

@@ -35,6 +35,8 @@ def times(factor: Expression, value: Expression) -> Expression:
     """`factor * value`. Of a product or quotient the first factor is multiplied."""
     if isinstance(value, Binary) and value.operator in ("*", "/"):
         return Binary(times(factor, value.left), value.operator, value.right)
+    if value == Constant(1):
+        return factor
     return Binary(factor, "*", value)
 
 

@@ -5,24 +5,38 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from ...compiler.edges.degrees import degrees
 from ...compiler.edges.edge_set import Diagonal, Full
+from ...compiler.functions.function import Function as Stated
+from ...compiler.functions.function import Numbers, is_dyadic, is_exact
 from ...compiler.graph.graph import (
     AddBias,
     Apply,
     ApplyNorm,
+    Compute,
+    Made,
     Multiply,
     Operation,
     Project,
     Rectify,
+    Spread,
+    Through,
+    Times,
+    Turned,
     Value,
     WeightPenalty,
+    parameter_of,
+    steps_of,
 )
 from ...compiler.graph.model import LossTerm
 from ...compiler.plan.plan import Plan
 from ...dsl.records import record
-from ..parts import bias_index
-from ..source import Expression, Pair, Scope, Statement, flat, node, printed, scaled, times
+from ..definitions import Definitions
+from ..functions import NUMPY
+from ..parts import factor_of, index_of
+from ..source import Display, Expression, Pair, Scope, Statement, node, printed, scaled, times
 from ..target import chain_of, is_identity, is_sparse
 
 # Bits of the significand: integers up to two to this power are exact.
@@ -37,11 +51,12 @@ WORK = 2_000_000
 
 @record
 class Exact:
-    """What the template `exact.py.j2` places, the trees that are in it, and the kernels that it calls."""
+    """What the template `exact.py.j2` places and the trees that are in it; which tests there are, of what."""
 
     context: dict[str, object]
     trees: tuple[object, ...]
-    kernels: frozenset[str]
+    suites: frozenset[str]
+    facts: tuple[tuple[str, str], ...]
 
 
 def exact(scope: Scope, plan: Plan, targets: Sequence[str]) -> Exact:
@@ -63,24 +78,19 @@ def exact(scope: Scope, plan: Plan, targets: Sequence[str]) -> Exact:
     context: dict[str, object] = {
         "exact": bool(linear or layers),
         "exact_linear": bool(linear),
-        "exact_dtypes": _parameters(scope, "dtype", list(BITS)),
-        "exact_targets": _parameters(scope, "target", linear),
         "exact_draws": printed(scope.statements("DRAWS = {**drawn}", drawn=drawn)),
         "exact_bounds": tuple(_bound(dtype, *draw[1:]) for dtype, draw in draws.items()),
         "exact_connections": printed(connections),
         "exact_network": printed(network),
-        "exact_whole": whole,
-        "exact_some": bool(layers) and not whole,
     }
-    kernels = {"check_linear_parts"} if linear else set[str]()
-    kernels |= {"check_network_exactly"} if layers else set()
-    return Exact(context, network, frozenset(kernels))
-
-
-def _parameters(scope: Scope, name: str, values: Sequence[str]) -> str:
-    """The decorator of a test that is run for each of some values."""
-    text = "pytest.mark.parametrize(name, [*values])"
-    return flat(scope.expression(text, name=name, values=values))
+    suites, facts = set[str](), list[tuple[str, str]]()
+    if linear:
+        suites.add("LinearChecks")
+        facts += [("connections", "CONNECTIONS"), ("draws", "DRAWS")]
+    if layers:
+        suites.add("WholeExactChecks" if whole else "FirstExactChecks")
+        facts.append(("network", "NETWORK"))
+    return Exact(context, network, frozenset(suites), tuple(facts))
 
 
 def _classes(projection: Project) -> tuple[int, ...]:
@@ -124,11 +134,6 @@ def _bound(dtype: str, most: int, count: int) -> str:
 # ------------------------------------------------------------------------------------------ the whole network
 
 
-def _dyadic(number: float) -> bool:
-    """Whether a number has few bits: it is a small multiple of 1/1024."""
-    return (1024 * number).is_integer() and abs(number) <= 1024
-
-
 def _exact_layers(plan: Plan) -> list[Value]:
     """The layers that nothing enters but inputs and such layers, and whose steps are all exact."""
     names = {data.name for data in plan.graph.inputs}
@@ -144,12 +149,14 @@ def _exact_layers(plan: Plan) -> list[Value]:
 
 def _is_exact(op: Operation) -> bool:
     match op:
-        case Apply():
-            return op.activation.exact and all(_dyadic(number) for _, number in op.arguments)
+        case Compute():
+            return is_exact(op.function, op.numbers)
         case Multiply():
-            return _dyadic(op.factor)
-        case ApplyNorm() | Rectify():
+            return is_dyadic(op.factor)
+        case Apply() | ApplyNorm() | Rectify():
             return False
+        case Project():
+            return _is_exactly_made(op)
         case _:
             return True
 
@@ -157,7 +164,7 @@ def _is_exact(op: Operation) -> bool:
 def _losses_are_exact(plan: Plan) -> bool:
     return all(
         term.loss.exact
-        and _dyadic(term.coefficient)
+        and is_dyadic(term.coefficient)
         and not (term.loss.averages_units and plan.graph.value(term.prediction).units.bit_count() > 1)
         for term in plan.graph.losses
     )
@@ -166,16 +173,75 @@ def _losses_are_exact(plan: Plan) -> bool:
 def _network(scope: Scope, plan: Plan, layers: list[Value], *, whole: bool) -> tuple[Statement, ...]:
     """The facts of `ExactNetwork`; without a loss where not the whole network is exact."""
     graph = plan.graph
-    penalties = [p for p in graph.penalties if _dyadic(p.coefficient)]
-    others = dict.fromkeys(p.parameter for p in graph.penalties if not _dyadic(p.coefficient))
+    penalties = [p for p in graph.penalties if is_dyadic(p.coefficient)]
+    others = dict.fromkeys(p.parameter for p in graph.penalties if not is_dyadic(p.coefficient))
     return scope.statements(
         "NETWORK: dict[str, Any] = {'connections': CONNECTIONS, 'layers': {**layers}, 'losses': [*losses], "
-        "'penalties': [*penalties], 'inexact': [*inexact], 'whole': whole}",
+        "'penalties': [*penalties], 'inexact': [*inexact], 'whole': whole, **weights}",
+        weights=[Pair(node("weights"), _weights(scope, plan, layers))] if _made_into(plan, layers) else [],
         layers=[Pair(node(str(layer.layer)), _layer(scope, plan, layer)) for layer in layers],
         losses=[_loss(scope, term) for term in graph.losses if whole],
         penalties=[_penalty(scope, term) for term in penalties if whole],
         inexact=list(others),
         whole=whole,
+    )
+
+
+def _made_into(plan: Plan, layers: list[Value]) -> list[Project]:
+    """The connections into some layers whose weights are made of parameters."""
+    names = {layer.layer for layer in layers}
+    return [
+        op
+        for op in plan.graph.projections
+        if op.weight is not None and not op.holds_weight and op.layer in names
+    ]
+
+
+def _weights(scope: Scope, plan: Plan, layers: list[Value]) -> Display:
+    """How weights are made: the parameter, and the steps from it."""
+    pairs: list[Pair] = []
+    for op in _made_into(plan, layers):
+        assert op.weight is not None
+        made = [_made(scope, step) for step in steps_of(op.weight)]
+        name = parameter_of(op.weight).name
+        pairs.append(Pair(node(op.connection), scope.expression("(name, *made)", name=name, made=made)))
+    return Display("{}", tuple(pairs))
+
+
+def _made(scope: Scope, step: Made) -> Expression:
+    match step:
+        case Spread():
+            index = index_of(scope, step)
+            return scope.expression("('entries', lambda stored: index, None)", index=index)
+        case Turned():
+            index = scope.expression(
+                "np.arange(count).reshape(*shape).T", count=math.prod(step.shape), shape=step.of.shape
+            )
+            return scope.expression("('entries', lambda stored: index, None)", index=index)
+        case Through():
+            return _function(scope, step.function, step.numbers)
+        case Times():
+            return scope.expression("('times', lambda stored: factor, None)", factor=factor_of(scope, step))
+
+
+def _is_exactly_made(op: Project) -> bool:
+    """Whether no step from a parameter to a weight rounds numbers with few bits."""
+    for step in steps_of(op.weight) if op.weight else ():
+        if isinstance(step, Through) and not is_exact(step.function, step.numbers):
+            return False
+        if isinstance(step, Times) and not all(map(is_dyadic, np.ravel(step.factor).tolist())):
+            return False
+    return True
+
+
+def _function(scope: Scope, function: Stated, numbers: Numbers) -> Expression:
+    """A step that is a function: its value, and the gradient of what it takes."""
+    functions = Definitions(scope, scope, NUMPY, "np.ndarray", inline=True)
+    x, y = scope.name("x"), scope.name("y")
+    return scope.expression(
+        "('function', lambda x: value, lambda d, x, y: back)",
+        value=functions.value(function, numbers, x),
+        back=times(scope.name("d"), functions.slope(function, numbers, x, y)),
     )
 
 
@@ -193,17 +259,11 @@ def _step(scope: Scope, op: Operation) -> Expression | None:
     match op:
         case AddBias():
             index = None
-            if not op.by_unit:
-                index = scope.expression("lambda stored: index", index=bias_index(scope, op))
-            return scope.expression("('bias', name, index)", name=op.bias.name, index=index)
-        case Apply():
-            assert op.activation.derivative is not None
-            numbers = dict(op.arguments)
-            return scope.expression(
-                "('function', lambda x: value, lambda d, x, y: back)",
-                value=scope.expression(op.activation.formula, **numbers),
-                back=times(scope.name("d"), scope.expression(op.activation.derivative, **numbers)),
-            )
+            if isinstance(op.bias, Spread):
+                index = scope.expression("lambda stored: index", index=index_of(scope, op.bias))
+            return scope.expression("('bias', name, index)", name=op.parameter.name, index=index)
+        case Compute():
+            return _function(scope, op.function, op.numbers)
         case Multiply():
             return scope.expression(
                 "('function', lambda x: factor * x, lambda d, x, y: factor * d)", factor=op.factor

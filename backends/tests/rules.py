@@ -35,11 +35,11 @@ VOCABULARY = Vocabulary(
         "Any": "from typing import Any",
         "Collection": "from collections.abc import Collection",
         "Iterator": "from collections.abc import Iterator",
+        "Path": "from pathlib import Path",
         "cache": "from functools import cache",
         "floor": "from math import floor",
         "np": "import numpy as np",
         "product": "from itertools import product",
-        "pytest": "import pytest",
     },
     kernels=names_of("tests"),
     defined=frozenset(["content", "rows", "EXPECTED", "STATEMENTS", "NOT_STATED", "NAMES", "FILES"]),
@@ -66,6 +66,18 @@ class Rules:
     def reads_rows(self) -> bool:
         """Whether a function reads the rows of a table."""
         return any(name.text == "rows" for name in names_in(self.functions))
+
+    @property
+    def suites(self) -> set[str]:
+        """The classes of tests that hold the modules to what is stated."""
+        held = {"StatementChecks": self.checks, "AxisNamesChecks": self.names}
+        return {name for name, stated in held.items() if stated}
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """What they are told."""
+        checks = [("statements", "STATEMENTS")] if self.checks else []
+        return [*checks, ("names", "NAMES")] if self.names else checks
 
 
 def rules(plan: Plan, beside: Collection[str]) -> Rules:
@@ -139,11 +151,9 @@ def rules_context(stating: Rules) -> dict[str, object]:
 def rules_needs(stating: Rules) -> tuple[set[str], set[str]]:
     """The kernels and the imports of statements and of their frame."""
     kernels, imports = kernels_in(*stating.trees), imports_in(*stating.trees)
-    kernels |= {"check_statement"} if stating.checks else set()
-    kernels |= {"check_axis_names"} if stating.names else set()
     if stating.files:
         kernels |= {"read_file"}
-        imports |= {VOCABULARY.imports["cache"]}
+        imports |= {VOCABULARY.imports["Path"], VOCABULARY.imports["cache"]}
     if stating.reads_rows:
         kernels |= {"rows_of"}
         imports |= {VOCABULARY.imports["Iterator"]}

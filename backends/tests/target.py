@@ -3,31 +3,48 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ...compiler.edges.edge_set import Diagonal, Full
+from ...compiler.functions.function import Function as Stated
+from ...compiler.functions.function import Numbers, kinks
+from ...compiler.functions.simplify import simplified
+from ...compiler.functions.tree import Apply as TreeApply
+from ...compiler.functions.tree import Argument, Tree, substituted, walk
 from ...compiler.graph.graph import (
     Add,
     AddBias,
     Apply,
     ApplyNorm,
+    Compute,
     Drop,
+    Entries,
     Multiply,
     Operation,
     Project,
     Rectify,
+    Spread,
+    Through,
+    Times,
+    Turned,
+    steps_of,
 )
+from ...compiler.graph.graph import Parameter as GraphParameter
 from ...compiler.graph.model import Data
 from ...compiler.plan.plan import Plan, Stored, compact
 from ..common.kernels.array_hash import array_hash
+from ..definitions import Definitions
+from ..functions import REFERENCE
+from ..kernels import closure
 from ..parts import (
-    bias_index,
+    factor_of,
+    in_shape,
     index_along,
+    index_of,
     loaded,
     loading,
     start_function,
     stored_edges,
-    unit_name_functions,
     vocabulary,
     wiring,
 )
@@ -39,20 +56,19 @@ from ..source import (
     Pair,
     Scope,
     Statement,
-    flat,
     imports_in,
     kernels_in,
     node,
     printed,
     scaled,
     sum_of,
+    times,
 )
 from ..target import (
     Rendering,
     chain_of,
     is_sparse,
     loss_arguments,
-    summary,
     training_options,
     units_digests,
 )
@@ -60,35 +76,28 @@ from .exact import exact
 from .rules import rules, rules_context, rules_needs
 
 ADAPTERS = {"numpy": "NumpyModel", "torch": "TorchModel", "keras": "KerasModel"}
-# Whose adapters have `optimise`.
-OPTIMISED = ("keras", "torch")
-
-# What the frame of the module, its template, uses whatever the network is.
-FRAME = {
-    "Any": "from typing import Any",
-    "Callable": "from collections.abc import Callable",
-    "ModuleType": "from types import ModuleType",
-    "Path": "from pathlib import Path",
-    "cache": "from functools import cache",
-    "pytest": "import pytest",
-}
-# And where there are several targets.
-PAIRS = {"combinations": "from itertools import combinations"}
 
 VOCABULARY = vocabulary(
     "tests",
-    FRAME | PAIRS,
-    defined=["CONNECTIONS", "DRAWS", "EXPECTED", "MODELS", "NETWORK", "TARGETS", "reference", "start_values"],
+    {"Any": "from typing import Any"},
+    defined=[
+        *("CONNECTIONS", "DRAWS", "EXPECTED", "NETWORK", "TestModel"),
+        *("made_weights", "reference", "start_values"),
+    ],
     local=[
-        "data",
-        "groups",
-        "inputs",
-        "kinks",
-        "loss",
-        "moved_inputs",
-        "pooled",
-        "running",
-        "training",
+        *(
+            "data",
+            "groups",
+            "inputs",
+            "kinks",
+            "loss",
+            "made",
+            "moved_inputs",
+            "pooled",
+            "running",
+            "training",
+            "adapters",
+        ),
         *"dptvwxy",
     ],
 )
@@ -97,95 +106,63 @@ VOCABULARY = vocabulary(
 def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     """What the template of the tests places; `targets` are the names of those that are built."""
     graph, scope = plan.graph, Scope(VOCABULARY, frozenset())
-    optimised = [target for target in targets if target in OPTIMISED]
-    if not any(p.trainable for p in graph.parameters):
-        optimised = []
-    robustness = _robustness(plan, targets)
+    functions = Definitions(scope, scope, REFERENCE, "np.ndarray", around=_granted(scope))
     stating = rules(plan, {*VOCABULARY.imports, *VOCABULARY.defined})
+    exactly = exact(scope, plan, targets)
     trees = {
-        "targets": scope.statements("TARGETS = (*targets,)", targets=targets),
-        "reference": _reference(scope, plan),
+        "reference": (*_made(scope, plan, functions), *_reference(scope, plan, functions)),
         "start": start_function(scope, plan, "start_values", cached=True),
         "adapters": scope.statements(
-            "MODELS = {**adapters}",
-            adapters=[Pair(node(target), scope.name(ADAPTERS[target])) for target in targets],
+            "adapters = {**classes}",
+            classes=[Pair(node(target), scope.name(ADAPTERS[target])) for target in targets],
         ),
+        "wiring": wiring(scope, plan, cached=True),
         "expected": scope.statements("EXPECTED = Expected(**facts)", facts=_facts(scope, plan)),
     }
-    blocks = [
-        block
-        for block in (wiring(scope, plan, cached=True), *unit_name_functions(scope, plan, cached=True))
-        if block
-    ]
-    exactly = exact(scope, plan, targets)
+    suites = _most_derived({*_suites(plan, targets), *exactly.suites, *stating.suites})
     stated_kernels, stated_imports = rules_needs(stating)
-    every = (*trees.values(), *blocks, exactly.trees)
-    kernels = kernels_in(*every) | stated_kernels | exactly.kernels | _checks(plan, targets)
-    kernels |= {"check_optimiser"} if optimised else set()
-    kernels |= {check for checks in robustness.values() for check in checks}
-    imports = imports_in(*every) | stated_imports | {*FRAME.values()}
-    imports |= {*PAIRS.values()} if len(targets) > 1 else set()
-    modes = training_options(graph)
+    every = (*trees.values(), exactly.trees, functions.statements)
     context = {
         **{name: printed(tree) for name, tree in trees.items()},
-        "blocks": [printed(block) for block in blocks],
         **rules_context(stating),
         **exactly.context,
+        "functions": [printed([function]) for function in functions.statements],
         "name": graph.name,
-        "summary": summary(plan),
-        "has_stored": bool(plan.stored or plan.restated),
-        "wiring": bool(plan.restated),
-        "sparse": bool(_sparse(plan)),
-        "dropout": "rng" in modes,
-        "dropped_gradients": "rng" in modes and "numpy" in targets,
-        "several": len(targets) > 1,
-        "keras": "keras" in targets,
-        "optimised": flat(scope.expression("[*names]", names=optimised)) if optimised else "",
-        **{flag: bool(checks) for flag, checks in robustness.items()},
+        "suites": sorted(suites),
+        "facts": [*exactly.facts, *stating.facts],
     }
-    return Rendering(context, frozenset(kernels), frozenset(imports))
+    kernels = kernels_in(*every) | stated_kernels | suites
+    return Rendering(context, frozenset(kernels), frozenset(imports_in(*every) | stated_imports))
 
 
-def _checks(plan: Plan, targets: Sequence[str]) -> set[str]:
-    """The kernels that `module.py.j2` calls, and the parts that it includes but for `robustness.py.j2`."""
-    drops = "rng" in training_options(plan.graph)
-    kernels = {"load_module", "check_parameters", "check_start", "check_outputs"}
-    kernels |= {"check_gradients", "check_training", "require", "installed"}
-    kernels |= {"check_stored"} if plan.stored or plan.restated else set()
-    kernels |= {"check_wiring"} if plan.restated else set()
-    kernels |= {"check_projections"} if _sparse(plan) else set()
-    kernels |= {"check_dropout"} if drops else set()
-    kernels |= {"check_dropped_gradients"} if drops and "numpy" in targets else set()
-    kernels |= {"check_agreement"} if len(targets) > 1 else set()
-    if "keras" in targets:
-        kernels |= {"check_variables", "check_copies", "check_saved", "check_compiled"}
-    return kernels
-
-
-def _robustness(plan: Plan, targets: Sequence[str]) -> dict[str, set[str]]:
-    """The checks that `robustness.py.j2` calls, by the flag under which it does."""
-    numpy = {f"check_numpy_{what}" for what in ("arrays", "forward", "refusals", "seeds")}
-    torch = (
-        "parameters",
-        "values",
-        "modules",
-        "derivatives",
-        "transforms",
-        "half",
-        "refusals",
-        "checkpoints",
-    )
-    always = {"check_evaluation", "check_batches", "check_large_values", "check_calls", "check_held_digests"}
-    return {
-        "always": always,
-        "running": {"check_repeated_samples"} if any(p.running for p in plan.graph.parameters) else set(),
-        "reads_file": {"check_other_stored"} if plan.stored else set(),
-        "names": {"check_names"} if plan.graph.unit_names else set(),
-        "numpy": numpy if "numpy" in targets else set(),
-        "torch_sparse": {"check_torch_layouts"} if "torch" in targets and _sparse(plan) else set(),
-        "segments": {"check_numpy_segments"} if "numpy" in targets and _sparse(plan) else set(),
-        "torch": {f"check_torch_{what}" for what in torch} if "torch" in targets else set(),
+def _suites(plan: Plan, targets: Sequence[str]) -> set[str]:
+    """The classes of tests that hold a network's modules, but for those that other facts decide."""
+    sparse, drops = bool(_sparse(plan)), "rng" in training_options(plan.graph)
+    numpy, torch, keras = (target in targets for target in ("numpy", "torch", "keras"))
+    held = {
+        "NetworkChecks": True,
+        "AgreementChecks": len(targets) > 1,
+        "StoredChecks": bool(plan.stored or plan.restated),
+        "RestatedChecks": bool(plan.restated),
+        "FileChecks": bool(plan.stored),
+        "UnitNamesChecks": bool(plan.graph.unit_names),
+        "SparseChecks": sparse,
+        "DropoutChecks": drops,
+        "RunningChecks": any(p.running for p in plan.graph.parameters),
+        "OptimiserChecks": (torch or keras) and any(p.trainable for p in plan.graph.parameters),
+        "NumpyChecks": numpy,
+        "NumpySparseChecks": numpy and sparse,
+        "NumpyDropoutChecks": numpy and drops,
+        "TorchChecks": torch,
+        "TorchSparseChecks": torch and sparse,
+        "KerasChecks": keras,
     }
+    return {name for name, applies in held.items() if applies}
+
+
+def _most_derived(suites: set[str]) -> set[str]:
+    """Classes that bring with them all the others."""
+    return suites - {base for kernel in closure("tests", suites) for base in kernel.bases}
 
 
 def _sparse(plan: Plan) -> list[Project]:
@@ -255,6 +232,8 @@ def _facts(scope: Scope, plan: Plan) -> dict[str, Given]:
         "stored": loaded(scope, plan, cached=True) if reads else _table({}),
         "start": scope.name("start_values"),
         "reference": scope.name("reference"),
+        **({"made": scope.name("made_weights"), "shared": _shared(plan)} if made_of(plan) else {}),
+        **({"surrogate": True} if any(map(_is_surrogate, graph.operations)) else {}),
     }
 
 
@@ -266,6 +245,30 @@ def _dropped_together(scope: Scope, plan: Plan) -> dict[str, Given]:
         for op in chain_of(plan.graph, layer)
         if isinstance(op, Drop) and op.per is not None
     }
+
+
+def made_of(plan: Plan) -> list[Project]:
+    """The connections whose weight is made of a parameter, or one that has a name of its own."""
+    return [op for op in plan.graph.projections if op.weight is not None and not op.holds_weight]
+
+
+def _shared(plan: Plan) -> Display:
+    """For each of these its parameter, and how many edges enter a unit on average."""
+    return _table(
+        {
+            op.connection: (op.parameter.name, max(1, round(op.edges.count / op.output.units)))
+            for op in made_of(plan)
+            if op.parameter
+        }
+    )
+
+
+def _is_surrogate(op: Operation) -> bool:
+    """Whether the derivative of a step is another one than that of its value."""
+    if not isinstance(op, Compute):
+        return False
+    words = {each.word for each in walk(op.function.value) if isinstance(each, TreeApply)}
+    return op.function.declared is not None or bool(words & {"declared", "stop"})
 
 
 def _table(entries: Mapping[str, Given]) -> Display:
@@ -295,15 +298,74 @@ def reference(
 '''
 
 
-def _reference(scope: Scope, plan: Plan) -> tuple[Statement, ...]:
+def _reference(scope: Scope, plan: Plan, functions: Definitions) -> tuple[Statement, ...]:
     """The reference network, a function: `v` holds every layer's value, (batch, units)."""
-    layers = _layers(scope, plan)
+    layers = _layers(scope, plan, functions)
     reading = loading(scope, plan, layers, cached=True)
     return scope.statements(_REFERENCE, reading=reading, layers=layers, losses=_losses(scope, plan))
 
 
-def _layers(scope: Scope, plan: Plan) -> list[Statement]:
+_MADE = '''
+def made_weights(p: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The weight of every edge, by connection, of those whose weights are made of a parameter."""
+    reading
+    return {**pairs,}
+'''
+
+
+def _made(scope: Scope, plan: Plan, functions: Definitions) -> tuple[Statement, ...]:
+    """The function of weights that are made of parameters; none where there are none."""
+    pairs = [
+        Pair(node(op.connection), _entries(scope, op.weight, functions)) for op in made_of(plan) if op.weight
+    ]
+    if not pairs:
+        return ()
+    return scope.statements(_MADE, reading=loading(scope, plan, pairs, cached=True), pairs=pairs)
+
+
+def _entries(scope: Scope, entries: Entries, functions: Definitions) -> Expression:
+    """A weight in plain arithmetic on its parameter."""
+    match entries:
+        case GraphParameter():
+            return scope.name("p").at(entries.name)
+        case Spread():
+            spread = scope.name("entries_at")(
+                _entries(scope, entries.of, functions), index_of(scope, entries)
+            )
+            return in_shape(scope, spread, entries.shape)
+        case Turned():
+            return _entries(scope, entries.of, functions).get("T")
+        case Through(function=function, numbers=numbers):
+            return functions.value(function, numbers, _entries(scope, entries.of, functions))
+        case Times():
+            return times(factor_of(scope, entries), _entries(scope, entries.of, functions))
+
+
+def _kinks_of_weights(scope: Scope, plan: Plan, functions: Definitions) -> list[Statement]:
+    """Distances of parameters from where functions that weights go through, or their derivatives, jump."""
+    steps = [step for made in plan.graph.made.values() for step in steps_of(made)]
+    through = [step for step in steps if isinstance(step, Through)]
+    lines: list[Statement] = []
+    for step in {(step.of.name, step.function, step.numbers): step for step in through}.values():
+        read = _entries(scope, step.of, functions)
+        for distance in _distances(step.function, step.numbers, read, functions):
+            lines += scope.statements("kinks.append(distance.real)", distance=distance)
+    return lines
+
+
+def _distances(
+    function: Stated, numbers: Numbers, x: Expression, functions: Definitions
+) -> Iterator[Expression]:
+    """What is 0 where a function or its derivative jumps."""
+    for switch in kinks(function, numbers):
+        yield functions.written(simplified(substituted(switch, dict(numbers))), {function.first: x})
+
+
+def _layers(scope: Scope, plan: Plan, functions: Definitions) -> list[Statement]:
     graph, lines = plan.graph, list[Statement]()
+    if made_of(plan):
+        lines += scope.statements("made = made_weights(p)")
+    lines += _kinks_of_weights(scope, plan, functions)
     for d in graph.inputs:
         size = math.prod(d.shape)
         lines += scope.statements("v[name] = inputs[name].reshape(-1, size)", name=d.name, size=size)
@@ -314,7 +376,7 @@ def _layers(scope: Scope, plan: Plan) -> list[Statement]:
         for term in others:
             lines += scope.statements("x = x + term", term=term)
         for op in chain:
-            lines += _step(scope, op)
+            lines += _step(scope, op, functions)
         lines += scope.statements("v[layer] = x", layer=str(layer.layer))
     return lines
 
@@ -351,7 +413,9 @@ def _losses(scope: Scope, plan: Plan) -> list[Statement]:
 def _term(scope: Scope, op: Project) -> Expression:
     """The sum that a connection adds to its layer."""
     x = scope.name("v").at(op.input.layer or op.input.name)
-    weight = scope.name("p").at(op.weight.name) if op.weight else None
+    weight = scope.name("p").at(op.parameter.name) if op.parameter else None
+    if weight is not None and not op.holds_weight:
+        weight = scope.name("made").at(op.connection)
     match op.edges:
         case Full() if op.input.classes:
             return scope.expression("looked_up(x, weight, n)", x=x, weight=weight, n=op.input.classes)
@@ -371,16 +435,18 @@ def _term(scope: Scope, op: Project) -> Expression:
             )
 
 
-def _step(scope: Scope, op: Operation) -> tuple[Statement, ...]:
+def _step(scope: Scope, op: Operation, functions: Definitions) -> Sequence[Statement]:
     match op:
         case AddBias():
-            if op.by_unit:
+            if not isinstance(op.bias, Spread):
                 return scope.statements("x = x + p[bias]", bias=op.bias.name)
             return scope.statements(
-                "x = x + biases(p[bias], index)", bias=op.bias.name, index=bias_index(scope, op)
+                "x = x + biases(p[bias], index)", bias=op.parameter.name, index=index_of(scope, op.bias)
             )
         case Apply():
             return _applied(scope, op)
+        case Compute():
+            return _computed(scope, op, functions)
         case ApplyNorm():
             return _norm(scope, op)
         case Rectify():
@@ -402,27 +468,42 @@ def _step(scope: Scope, op: Operation) -> tuple[Statement, ...]:
 
 
 def _applied(scope: Scope, op: Apply) -> tuple[Statement, ...]:
-    """An activation, behind distances from its kinks; one that mixes units is given them in their shape."""
-    lines: list[Statement] = []
-    for kink in op.activation.kinks:
-        distance = scope.expression("x.real - kink" if kink else "x.real", kink=kink)
-        lines += scope.statements("kinks.append(distance)", distance=distance)
-    mixes = op.activation.derivative is None and len(op.output.shape) > 1
-    if mixes and op.over != (len(op.output.shape) - 1,):
+    """An activation that mixes units, which is given them in their shape."""
+    function, numbers, shape = scope.name(op.activation.name), dict(op.arguments), op.output.shape
+    if op.over != (len(shape) - 1,):
         text = "groups = index\nx = as_units(function(in_groups(x, groups), **numbers), groups)"
-        function, numbers = scope.name(op.activation.name), dict(op.arguments)
         return scope.statements(text, function=function, numbers=numbers, index=_groups(scope, op))
-    return (
-        *lines,
-        *scope.statements(
-            "x = function(x.reshape(-1, *shape), **numbers).reshape(x.shape)"
-            if mixes
-            else "x = function(x, **numbers)",
-            function=scope.name(op.activation.name),
-            shape=op.output.shape,
-            numbers=dict(op.arguments),
-        ),
+    return scope.statements(
+        "x = function(x.reshape(-1, *shape), **numbers).reshape(x.shape)"
+        if len(shape) > 1
+        else "x = function(x, **numbers)",
+        function=function,
+        shape=shape,
+        numbers=numbers,
     )
+
+
+def _computed(scope: Scope, op: Compute, functions: Definitions) -> list[Statement]:
+    """A function, behind distances from where it or its derivative jumps."""
+    x, lines = scope.name("x"), list[Statement]()
+    for distance in _distances(op.function, op.numbers, x, functions):
+        lines += scope.statements("kinks.append(distance.real)", distance=distance)
+    return [*lines, Assign(x, functions.value(op.function, op.numbers, x))]
+
+
+def _granted(scope: Scope) -> Callable[[Tree, Expression, Expression], Expression]:
+    """What grants the derivative of a function that rounds roundings of 1: see `smooth`."""
+
+    def around(tree: Tree, value: Expression, x: Expression) -> Expression:
+        rounds = any(isinstance(each, TreeApply) and each.word in _ROUNDING for each in walk(tree))
+        alone = isinstance(tree, TreeApply) and isinstance(tree.operands[0], Argument)
+        return scope.name("smooth")(value, x) if rounds and not alone else value
+
+    return around
+
+
+# Words whose derivatives are made of differences: 1 - y^2 and its like.
+_ROUNDING = frozenset(["erf", "log_sigmoid", "sigmoid", "softplus", "tan", "tanh"])
 
 
 # A norm of (batch, units), or (batch, groups, units).

@@ -6,23 +6,37 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from ...compiler.edges.edge_set import Full
+from ...compiler.functions.function import Function as Stated
+from ...compiler.functions.function import Numbers
 from ...compiler.graph.graph import (
     Add,
     AddBias,
     Apply,
     ApplyNorm,
+    Compute,
     Drop,
     Graph,
+    Made,
     Multiply,
     Operation,
     Project,
     Rectify,
+    Spread,
+    Through,
+    Times,
+    Turned,
     Value,
+    identifier,
+    parameter_of,
+    steps_of,
 )
+from ...compiler.graph.graph import Parameter as GraphParameter
 from ...compiler.graph.model import Data
 from ...compiler.plan.layouts import FREE, Layout
 from ...compiler.plan.plan import Plan
 from .. import parts
+from ..definitions import Definitions, native
+from ..functions import TORCH
 from ..source import (
     Assign,
     Attribute,
@@ -30,7 +44,6 @@ from ..source import (
     Expression,
     Function,
     Given,
-    Name,
     Pair,
     Parameter,
     Scope,
@@ -60,16 +73,35 @@ from .names import VOCABULARY, class_name
 # Python's text with holes, everywhere in this module. Activations are modules, because what explains a
 # network by its modules (captum, shap) sees nothing else. Holes are the activation's parameters.
 ACTIVATIONS: dict[str, str | Unsupported] = {
-    "tanh": "nn.Tanh()",
-    "sigmoid": "nn.Sigmoid()",
-    "relu": "nn.ReLU()",
-    "leaky_relu": "nn.LeakyReLU(negative_slope=slope)",
-    "gelu": 'nn.GELU(approximate="none")',
-    "gelu_tanh": 'nn.GELU(approximate="tanh")',
-    # It turns linear above 20 unless told otherwise, which float64 would notice.
-    "softplus": "nn.Softplus(threshold=50)",
     "softmax": "nn.Softmax(dim=dim)",
     "log_softmax": "nn.LogSoftmax(dim=dim)",
+}
+
+# PyTorch's own for functions of the catalogue, which `tests/functions` holds to their definitions. Not
+# `nn.Hardsigmoid`, whose derivative is 1/6 in single precision whatever the input's is.
+NATIVE = {
+    "celu": "nn.CELU(alpha=alpha)",
+    "elu": "nn.ELU(alpha=alpha)",
+    "gelu": 'nn.GELU(approximate="none")',
+    "gelu_tanh": 'nn.GELU(approximate="tanh")',
+    "hard_shrink": "nn.Hardshrink(lambd=bound)",
+    "hard_silu": "nn.Hardswish()",
+    "hard_tanh": "nn.Hardtanh(min_val=low, max_val=high)",
+    "leaky_relu": "nn.LeakyReLU(negative_slope=slope)",
+    "log_sigmoid": "nn.LogSigmoid()",
+    "mish": "nn.Mish()",
+    "relu": "nn.ReLU()",
+    "relu6": "nn.ReLU6()",
+    "selu": "nn.SELU()",
+    "sigmoid": "nn.Sigmoid()",
+    "silu": "nn.SiLU()",
+    "soft_shrink": "nn.Softshrink(lambd=bound)",
+    # It turns linear above 20 unless told otherwise, which float64 would notice.
+    "softplus": "nn.Softplus(threshold=50)",
+    "softsign": "nn.Softsign()",
+    "tanh": "nn.Tanh()",
+    "tanh_shrink": "nn.Tanhshrink()",
+    "threshold": "nn.Threshold(threshold=bound, value=value)",
 }
 
 # Holes are `y`, the prediction, and `t`, the target, as (batch, ...).
@@ -121,18 +153,20 @@ ALONG_EDGES = frozenset(["BlockProjection", "EdgeProjection", "MaskedProjection"
 
 # The constructor has no names of the spec, but as attributes.
 PLAIN = Scope(VOCABULARY, frozenset())
-Copies: TypeAlias = Mapping[str, Name]
+Copies: TypeAlias = Mapping[str, Expression]
 
 
 def render(plan: Plan) -> Rendering:
     """What the PyTorch template places."""
     graph, scope = plan.graph, Scope(VOCABULARY, parts.names_of_spec(plan.graph))
-    constructor = _constructor(plan)
-    methods = [_layers(scope, plan), _forward(scope, plan), *_loss(scope, graph)]
+    made = _definitions(plan)
+    constructor = _constructor(plan, made)
+    methods = [_layers(scope, plan), _forward(scope, plan), *_loss(scope, plan)]
     functions = [
         parts.start_function(PLAIN, plan, "start_values"),
         parts.wiring(PLAIN, plan),
         *parts.unit_name_functions(PLAIN, plan),
+        *((function,) for function in made.statements),
     ]
     trees = constructor, methods, functions
     frame = PLAIN.expression("[np, torch, nn, Mapping, arrays_of, load_into]")
@@ -152,10 +186,19 @@ def render(plan: Plan) -> Rendering:
 # ------------------------------------------------------------------------------------------- constructor
 
 
-def _constructor(plan: Plan) -> list[Statement]:
+def _definitions(plan: Plan) -> Definitions:
+    """The functions that the module defines."""
+    scope = Scope(VOCABULARY, frozenset([class_name(plan.graph.name)]))
+    return Definitions(scope, PLAIN, TORCH, "Tensor")
+
+
+def _constructor(plan: Plan, made: Definitions) -> list[Statement]:
     """The statements of `__init__` that are the network's own."""
     graph = plan.graph
-    lines = [line for layer in graph.layers for line in _construct(layer, chain_of(graph, layer), plan)]
+    lines = _shared_parameters(plan, made)
+    lines += [
+        line for layer in graph.layers for line in _construct(layer, chain_of(graph, layer), plan, made)
+    ]
     if any(_linear(layer, plan) for layer in graph.layers):
         lines[:0] = PLAIN.statements("state = torch.get_rng_state()")
         lines += [Comment("Start values come by name: nothing is drawn from PyTorch's generator.")]
@@ -169,6 +212,42 @@ def _constructor(plan: Plan) -> list[Statement]:
     return lines
 
 
+def _shared_parameters(plan: Plan, functions: Definitions) -> list[Statement]:
+    """The parameters that are the model's own, and what makes weights of them."""
+    parameters = {parameter.name: parameter for parameter in plan.graph.parameters}
+    lines: list[Statement] = []
+    for name, attribute in _held_by_model(plan).items():
+        shape, own = parameters[name].shape, PLAIN.name("self")
+        zeros = PLAIN.expression("torch.zeros(*shape)", shape=shape)
+        if parameters[name].trainable:
+            lines.append(Assign(own.get(attribute), PLAIN.expression("nn.Parameter(zeros)", zeros=zeros)))
+        else:
+            lines += PLAIN.statements("self.register_buffer(name, zeros)", name=attribute, zeros=zeros)
+    for name, attribute in _makers(plan).items():
+        made = [_maker(step, functions) for step in steps_of(plan.graph.made[name])]
+        whole = made[0] if len(made) == 1 else PLAIN.expression("nn.Sequential(*made)", made=made)
+        lines.append(_attribute(attribute, whole))
+    return lines
+
+
+def _maker(step: Made, functions: Definitions) -> Expression:
+    """The module of one step from a parameter to a weight."""
+    match step:
+        case Spread():
+            index = parts.index_of(PLAIN, step)
+            return PLAIN.name("Spread")(index, node(step.of.shape), node(step.shape))
+        case Turned():
+            return PLAIN.name("Turned")()
+        case Through():
+            if step.is_absolute:
+                return PLAIN.name("Absolute")()
+            return _computed(step.function, step.numbers, functions)
+        case Times(factor=float() as factor):
+            return PLAIN.expression("Scale(factor)", factor=factor)
+        case Times():
+            return PLAIN.name("Times")(parts.factor_of(PLAIN, step))
+
+
 def _linear(layer: Value, plan: Plan) -> Project | None:
     """The connection that is all of a layer's sum, with a bias if there is one, where `nn.Linear` does that.
 
@@ -178,10 +257,36 @@ def _linear(layer: Value, plan: Plan) -> Project | None:
     projections = [op for op in chain if isinstance(op, Project)]
     if len(projections) > 1 or plan.layouts.of(layer.name) != "batch first":
         return None
-    only, shared = projections[0], any(isinstance(op, AddBias) and not op.by_unit for op in chain)
-    if only.input.classes or only.weight is None or shared:
+    only, biases = projections[0], [op for op in chain if isinstance(op, AddBias)]
+    shared = any(not (op.by_unit and op.holds_bias) for op in biases)
+    if only.input.classes or not only.holds_weight or shared:
         return None
     return only if isinstance(only.edges, Full) else None
+
+
+def _held_by_model(plan: Plan) -> dict[str, str]:
+    """The attributes of the model that are parameters, by the parameters' names: what weights are made of."""
+    graph = plan.graph
+    weights = [op.parameter for op in graph.projections if op.parameter and not op.holds_weight]
+    biases = [op.parameter for op in graph.operations if isinstance(op, AddBias) and not op.holds_bias]
+    return _attributes(plan, {parameter.name: parameter.name for parameter in (*weights, *biases)})
+
+
+def _makers(plan: Plan) -> dict[str, str]:
+    """The attributes of the model that make weights of parameters, by the weights' names."""
+    return _attributes(plan, {name: f"{name}.entries" for name in plan.graph.made})
+
+
+def _attributes(plan: Plan, wished: Mapping[str, str]) -> dict[str, str]:
+    """Names of attributes that nothing else of a model has; those of the spec stay as they are."""
+    names = parts.names_of_spec(plan.graph)
+    attributes: dict[str, str] = {}
+    for key, wish in wished.items():
+        name = identifier(wish)
+        while name in names and "." in wish:
+            name += "_"
+        attributes[key] = name
+    return attributes
 
 
 def _own_bias(layer: Value, plan: Plan) -> AddBias | None:
@@ -192,15 +297,29 @@ def _own_bias(layer: Value, plan: Plan) -> AddBias | None:
 
 def _array_names(plan: Plan) -> tuple[Statement, ...]:
     """What maps PyTorch's names of parameters to those in every target, where they differ."""
+    graph = plan.graph
     pairs = [
-        Pair(node(f"{linear.connection}.bias"), node(bias.bias.name))
-        for layer in plan.graph.layers
+        Pair(node(f"{linear.connection}.bias"), node(bias.parameter.name))
+        for layer in graph.layers
         if (linear := _linear(layer, plan)) and (bias := _own_bias(layer, plan))
+    ]
+    pairs += [
+        Pair(node(attribute), node(name))
+        for name, attribute in _held_by_model(plan).items()
+        if attribute != name
+    ]
+    pairs += [
+        Pair(node(f"{layer.layer}.bias"), node(op.parameter.name))
+        for layer in graph.layers
+        for op in chain_of(graph, layer)
+        if isinstance(op, AddBias) and not op.holds_bias
     ]
     return PLAIN.statements("_array_names = {**pairs}", pairs=pairs) if pairs else ()
 
 
-def _construct(layer: Value, chain: tuple[Operation, ...], plan: Plan) -> list[Statement]:
+def _construct(
+    layer: Value, chain: tuple[Operation, ...], plan: Plan, functions: Definitions
+) -> list[Statement]:
     """What makes one layer: its projections, then the module of the layer itself, if it needs one."""
     lines = [line for op in chain if isinstance(op, Project) for line in _projection(op, layer, plan)]
     own_bias, linear = _own_bias(layer, plan), _linear(layer, plan)
@@ -214,19 +333,21 @@ def _construct(layer: Value, chain: tuple[Operation, ...], plan: Plan) -> list[S
             case AddBias():
                 if made:
                     class_, bias["bias_behind"], own = "LateBiasLayer", len(made), True
-                bias["bias"] = operation.bias.shape[0]
-                if not operation.by_unit:
-                    bias["bias_index"] = parts.bias_index(PLAIN, operation)
-            case Apply() | Rectify() | ApplyNorm() | Drop() | Multiply():
-                if isinstance(operation, Apply | Rectify) and not own:
+                bias["bias"] = operation.parameter.shape[0]
+                if not operation.holds_bias:
+                    bias["bias"] = PLAIN.name("self").get(operation.parameter.name)
+                if isinstance(operation.bias, Spread):
+                    bias["bias_index"] = parts.index_of(PLAIN, operation.bias)
+            case Apply() | Compute() | Rectify() | ApplyNorm() | Drop() | Multiply():
+                if isinstance(operation, Apply | Compute | Rectify) and not own:
                     _add_part(made, "view", PLAIN.expression("View()"))
-                _add_part(made, *_part(operation, layout))
+                _add_part(made, *_part(operation, layout, functions))
                 own = isinstance(operation, ApplyNorm | Multiply) or (own and isinstance(operation, Drop))
             case Project() | Add():
                 pass
     if linear is None or bias:
         module = PLAIN.name(class_)(**bias, **made)
-    elif len(made) == 1 and isinstance(chain[-1], Apply):
+    elif len(made) == 1 and isinstance(chain[-1], Apply | Compute):
         (module,) = made.values()
     else:
         module = PLAIN.expression("nn.Sequential(OrderedDict(**made))", made=made)
@@ -259,11 +380,17 @@ def _add_part(made: dict[str, Expression], name: str, part: Expression) -> None:
     made[free] = part
 
 
-def _part(operation: Apply | Rectify | ApplyNorm | Drop | Multiply, layout: Layout) -> tuple[str, Expression]:
+def _part(
+    operation: Apply | Compute | Rectify | ApplyNorm | Drop | Multiply,
+    layout: Layout,
+    functions: Definitions,
+) -> tuple[str, Expression]:
     """What a step of a layer is called in its module, and that part."""
     match operation:
         case Apply():
             return operation.activation.name, _activation(operation, layout)
+        case Compute():
+            return operation.function.name, _computed(operation.function, operation.numbers, functions)
         case Rectify():
             text = "GroupedPReLU(**grid)" if (grid := _grid(operation)) else "nn.PReLU(units)"
             return "prelu", PLAIN.expression(text, grid=grid, units=operation.output.units)
@@ -274,6 +401,15 @@ def _part(operation: Apply | Rectify | ApplyNorm | Drop | Multiply, layout: Layo
             return "dropout", PLAIN.expression(text, p=operation.p, grid=grid)
         case Multiply():
             return "scale", PLAIN.expression("Scale(factor)", factor=operation.factor)
+
+
+def _computed(function: Stated, numbers: Numbers, functions: Definitions) -> Expression:
+    """A function as a module: PyTorch's own, or one that calls what the module defines."""
+    if (text := native(NATIVE, function, numbers)) is not None:
+        return PLAIN.expression(text, **dict(numbers))
+    name, (_, *parameters) = functions.defined(function, numbers)
+    given = {each.text: value for each, (_, value) in zip(parameters, numbers, strict=True)}
+    return PLAIN.expression("Elementwise(function, **given)", function=name, given=given)
 
 
 def _grid(operation: Rectify | Drop) -> dict[str, Given]:
@@ -299,10 +435,8 @@ def _norm(operation: ApplyNorm, layout: Layout) -> Expression:
 
 
 def _activation(operation: Apply, layout: Layout) -> Expression:
-    """An activation; what mixes units sees them in the layer's shape."""
+    """An activation that mixes units, which sees them in the layer's shape."""
     name, numbers = operation.activation.name, dict(operation.arguments)
-    if operation.activation.derivative is not None:
-        return parts.spelled(PLAIN, ACTIVATIONS, name, **numbers)
     grid, every = grid_of(operation), Grid((operation.output.units,), (1,))
     shape, over = (grid or every).shape, list((grid or every).over)
     if layout == "units first" or len(over) > 1:
@@ -324,9 +458,10 @@ def _projection(operation: Project, layer: Value, plan: Plan) -> list[Statement]
     kernel = plan.choice(name).kernel
     shape, weight = (operation.output.units, operation.input.units), operation.weight
     options = dict[str, Given]()
-    if weight is not None and not weight.trainable:
+    made = weight is not None and not operation.holds_weight
+    if operation.holds_weight and operation.parameter and not operation.parameter.trainable:
         options["trainable"] = False
-    if weight is None and kernel != "dense":
+    if not operation.holds_weight and kernel not in ("dense", "diagonal"):
         options["weighted"] = False
     if kernel in FREE and plan.layouts.of(operation.layer) == "units first":
         options["units_first"] = True
@@ -336,9 +471,9 @@ def _projection(operation: Project, layer: Value, plan: Plan) -> list[Statement]
         case "dense" if weight is None:
             class_, arguments = "DenseSum", [shape[0]]
         case "dense":
-            class_, arguments = "DenseProjection", [shape]
+            class_, arguments = ("DenseProduct", []) if made else ("DenseProjection", [shape])
         case "diagonal":
-            class_, arguments = "DiagonalProjection", [shape[1]]
+            class_, arguments = ("DiagonalProduct", []) if made else ("DiagonalProjection", [shape[1]])
         case "blocks":
             class_, arguments = "BlockProjection", [shape, *parts.block_arguments(PLAIN, edges, name)]
         case "edges" | "band":
@@ -356,8 +491,8 @@ def _plain_linear(operation: Project, layer: Value, plan: Plan) -> Expression:
         n_target=operation.output.units,
         bias=bias,
     )
-    assert operation.weight is not None
-    return made if operation.weight.trainable else PLAIN.expression("frozen(made)", made=made)
+    assert operation.parameter is not None
+    return made if operation.parameter.trainable else PLAIN.expression("frozen(made)", made=made)
 
 
 # ----------------------------------------------------------------------------------------------- methods
@@ -383,8 +518,10 @@ def _layers(scope: Scope, plan: Plan) -> Function:
         if layouts.of(data.name) == "units first":
             body += scope.statements("x = to_units_first(x)", x=x)
         body += _copy(scope, data.name, plan, copies)
+    weights, made = _weights(scope, plan)
+    body += made
     for layer in graph.layers:
-        body += _layer(scope, layer, chain_of(graph, layer), plan, copies)
+        body += _layer(scope, layer, chain_of(graph, layer), plan, copies | weights)
         body += _copy(scope, layer.name, plan, copies)
     pairs = [Pair(node(layer.name), _shaped(scope, layer)) for layer in graph.layers]
     body += scope.statements("values = {**pairs}\nreturn unflat(values, batch)", pairs=pairs)
@@ -398,6 +535,27 @@ def _coded(scope: Scope, data: Data) -> tuple[Statement, ...]:
     text = "x = input_codes(name, x, batch, shape, classes)"
     x = scope.user(data.name)
     return scope.statements(text, x=x, name=data.name, shape=data.shape, classes=data.classes)
+
+
+def _weights(scope: Scope, plan: Plan) -> tuple[dict[str, Expression], list[Statement]]:
+    """The weight of each connection that does not hold its own, under a key of its own, and what makes it."""
+    own, held, makers = scope.name("self"), _held_by_model(plan), _makers(plan)
+    variables = {name: scope.new(identifier(name)) for name in makers}
+    lines: list[Statement] = []
+    for name, maker in makers.items():
+        parameter = own.get(held[parameter_of(plan.graph.made[name]).name])
+        lines.append(Assign(variables[name], own.get(maker)(parameter)))
+    weights: dict[str, Expression] = {}
+    for op in plan.graph.projections:
+        if op.weight is not None and not op.holds_weight:
+            named = isinstance(op.weight, GraphParameter)
+            weights[weight_key(op)] = own.get(held[op.weight.name]) if named else variables[op.weight.name]
+    return weights, lines
+
+
+def weight_key(operation: Project) -> str:
+    """What a connection's weight is found by, beside copies of values, whose names have no dot."""
+    return f"{operation.connection}.weight"
 
 
 def _batch(scope: Scope, name: str, shape: tuple[int, ...]) -> tuple[Statement, ...]:
@@ -473,6 +631,8 @@ def _projected(
     y: Expression = x
     if not is_identity(operation):
         given: dict[str, Given] = {"onto": onto} if onto is not None and takes else {}
+        if weight_key(operation) in copies:
+            given["weight"] = copies[weight_key(operation)]
         y = scope.name("self").get(operation.connection)(x, **given)
     if after:
         y = _converted(scope, y, after)
@@ -506,9 +666,10 @@ def _returned(scope: Scope, values: Expression, layer: Value, plan: Plan) -> Exp
     return scope.expression("returned(value, units)", value=value, units=layer.units)
 
 
-def _loss(scope: Scope, graph: Graph) -> list[Function]:
+def _loss(scope: Scope, plan: Plan) -> list[Function]:
     """The method `loss`, if there is a term for it."""
-    terms = _terms(scope, graph)
+    graph = plan.graph
+    terms = _terms(scope, graph, _held_by_model(plan))
     if not terms:
         return []
     body = [*_loss_checks(scope, graph), *returned_sum(terms, scope.name("total"))]
@@ -541,8 +702,8 @@ def _loss_checks(scope: Scope, graph: Graph) -> list[Statement]:
     return [*batch, *(line for lines in checks.values() for line in lines)]
 
 
-def _terms(scope: Scope, graph: Graph) -> list[Expression]:
-    """The terms of the loss."""
+def _terms(scope: Scope, graph: Graph, held: Mapping[str, str]) -> list[Expression]:
+    """The terms of the loss; `held` are parameters that are the model's own."""
     terms: list[Expression] = []
     for term in graph.losses:
         y, shape = term.prediction, graph.value(term.prediction).shape
@@ -552,7 +713,10 @@ def _terms(scope: Scope, graph: Graph) -> list[Expression]:
         spelled = parts.spelled(scope, LOSSES, term.loss.name, y=prediction, t=scope.user(term.target))
         terms.append(scaled(term.coefficient, spelled))
     for penalty in graph.penalties:
-        weight = scope.name("self").get(graph.weighted[penalty.parameter].connection).get("weight")
+        own = scope.name("self")
+        weight: Expression = own.get(graph.weighted[penalty.parameter].connection).get("weight")
+        if penalty.parameter in held:
+            weight = own.get(held[penalty.parameter])
         spelled = parts.spelled(scope, PENALTIES, penalty.penalty.name, w=weight)
         terms.append(scaled(penalty.coefficient, spelled))
     return terms

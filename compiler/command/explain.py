@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from math import prod
 
 from ...dsl.records import record
 from ..edges.degrees import degrees
@@ -54,8 +55,8 @@ def _facts(op: Project, plan: Plan) -> ConnectionFacts:
     choice = plan.choice(op.connection)
     fan_in = degrees(op.edges, "target")
     n_source, n_target = op.input.units, op.output.units
-    parameters = op.edges.count if op.weight is not None and op.weight.trainable else 0
-    held = op.edges.count if op.weight is not None else 0
+    held = prod(op.parameter.shape) if op.parameter is not None else 0
+    parameters = held if op.parameter is not None and op.parameter.trainable else 0
     return ConnectionFacts(
         connection=op.connection,
         source=op.input.layer or op.input.name,

@@ -13,11 +13,15 @@ from functools import cached_property
 from math import prod
 from typing import TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...dsl.records import record
 from ..catalogue.activations import Activation
 from ..catalogue.losses import Penalty
 from ..catalogue.norms import Norm
 from ..edges.edge_set import EdgeSet, Full, Indices, Shape
+from ..functions.function import Function, Numbers
 from .model import Data, DataFile, LossTerm, Start, UnitNames
 from .statement import Statements
 
@@ -60,6 +64,94 @@ class Parameter:
     trainable: bool
     running: bool = False
 
+    @property
+    def is_named(self) -> bool:
+        """Whether the spec names it, so that several may share it: others are called after what has them."""
+        return "." not in self.name
+
+
+# ----------------------------------------------------------------- what weights and biases are made of
+
+
+@record(eq=False)
+class Spread:
+    """entry[e] = of[index[e]], and 0 where the index is -1; of a matrix it counts along the rows.
+
+    With `per` in place of an index, the entries are those of units of `shape`, and units with equal indices
+    along these dimensions have one. `name` is `<connection>.weight` or `<layer>.bias`. `keys` (of's entries,
+    numbers), if there are any, are what edges with one entry have in common.
+    """
+
+    name: str
+    of: Parameter | Through
+    index: Indices | None
+    per: tuple[int, ...] | None
+    shape: Shape
+    keys: NDArray[np.float64] | None = None
+
+
+@record
+class Turned:
+    """entry[t, s] = of[s, t]."""
+
+    name: str
+    of: Parameter | Through
+    shape: Shape
+
+
+@record
+class Through:
+    """entry[e] = function(of[e])."""
+
+    name: str
+    of: Parameter
+    function: Function
+    numbers: Numbers
+
+    @property
+    def is_absolute(self) -> bool:
+        """Whether it takes the absolute value, as for weights of a given sign."""
+        return self.function.name == "abs"
+
+    @property
+    def shape(self) -> Shape:
+        """That of the parameter."""
+        return self.of.shape
+
+
+@record(eq=False)
+class Times:
+    """entry[e] = factor * of[e], for a number or an array of the entries' shape, flattened."""
+
+    name: str
+    of: Parameter | Through | Spread | Turned
+    factor: float | NDArray[np.float32]
+
+    @property
+    def shape(self) -> Shape:
+        """That of what is multiplied."""
+        return self.of.shape
+
+
+# What a projection reads as its weight, and a layer as its bias.
+Made: TypeAlias = Spread | Turned | Through | Times
+Entries: TypeAlias = Parameter | Made
+
+
+def steps_of(entries: Entries) -> tuple[Made, ...]:
+    """How entries are made of their parameter, the first step first."""
+    return () if isinstance(entries, Parameter) else (*steps_of(entries.of), entries)
+
+
+def identifier(name: str) -> str:
+    """The name of a parameter, or of what is made of one, as a name in code: without dots."""
+    return name.replace(".", "_")
+
+
+def parameter_of(entries: Entries) -> Parameter:
+    """The parameter that entries are made of."""
+    return entries if isinstance(entries, Parameter) else parameter_of(entries.of)
+
 
 # --------------------------------------------------------------------------------------------- operations
 
@@ -76,7 +168,17 @@ class Project:
     connection: str
     layer: str
     edges: EdgeSet
-    weight: Parameter | None
+    weight: Entries | None
+
+    @property
+    def parameter(self) -> Parameter | None:
+        """The parameter that the weight is made of."""
+        return None if self.weight is None else parameter_of(self.weight)
+
+    @property
+    def holds_weight(self) -> bool:
+        """Whether the weight is a parameter of this connection alone."""
+        return isinstance(self.weight, Parameter) and not self.weight.is_named
 
     @property
     def inputs(self) -> tuple[Value, ...]:
@@ -92,20 +194,28 @@ class Add:
     inputs: tuple[Value, ...]
 
 
-@record(eq=False)
+@record
 class AddBias:
-    """output[u] = input[u] + bias[index[u]]; -1 adds nothing, as in `model.Bias`."""
+    """output[u] = input[u] + bias[u]."""
 
     output: Value
     input: Value
-    bias: Parameter
-    index: Indices | None
-    per: tuple[int, ...] | None
+    bias: Entries
+
+    @property
+    def parameter(self) -> Parameter:
+        """The parameter that the bias is made of."""
+        return parameter_of(self.bias)
+
+    @property
+    def holds_bias(self) -> bool:
+        """Whether the parameter is of this layer alone."""
+        return not self.parameter.is_named
 
     @property
     def by_unit(self) -> bool:
-        """Whether every unit has an entry of its own, and there is no index."""
-        return self.index is None and self.per is None
+        """Whether every unit has an entry of its own."""
+        return isinstance(self.bias, Parameter)
 
     @property
     def inputs(self) -> tuple[Value, ...]:
@@ -137,6 +247,21 @@ class Rectify:
     input: Value
     slope: Parameter
     per: tuple[int, ...] | None
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """The values that are read."""
+        return (self.input,)
+
+
+@record
+class Compute:
+    """output = function(input), element by element, with numbers for its other arguments."""
+
+    output: Value
+    input: Value
+    function: Function
+    numbers: Numbers
 
     @property
     def inputs(self) -> tuple[Value, ...]:
@@ -204,7 +329,7 @@ class Multiply:
         return (self.input,)
 
 
-Operation: TypeAlias = Project | Add | AddBias | Apply | Rectify | ApplyNorm | Drop | Multiply
+Operation: TypeAlias = Project | Add | AddBias | Apply | Compute | Rectify | ApplyNorm | Drop | Multiply
 
 
 @record
@@ -250,8 +375,19 @@ class Graph:
 
     @cached_property
     def weighted(self) -> Mapping[str, Project]:
-        """The projection that each weight belongs to, by the weight's name."""
-        return {op.weight.name: op for op in self.projections if op.weight}
+        """By its name, the projection that a parameter's start goes by: the first that has it as it is."""
+        first = {op.parameter.name: op for op in reversed(self.projections) if op.parameter}
+        whole = {op.weight.name: op for op in reversed(self.projections) if isinstance(op.weight, Parameter)}
+        return first | whole
+
+    @cached_property
+    def made(self) -> Mapping[str, Made]:
+        """The weights that are made of parameters, by name, in the order in which they are needed."""
+        return {
+            op.weight.name: op.weight
+            for op in self.projections
+            if not isinstance(op.weight, Parameter | None)
+        }
 
     @cached_property
     def chains(self) -> Mapping[str, tuple[Operation, ...]]:
@@ -275,9 +411,9 @@ def parameters_of(operation: Operation) -> tuple[Parameter, ...]:
     """The parameters that an operation holds."""
     match operation:
         case Project():
-            return () if operation.weight is None else (operation.weight,)
+            return () if operation.parameter is None else (operation.parameter,)
         case AddBias():
-            return (operation.bias,)
+            return (operation.parameter,)
         case Rectify():
             return (operation.slope,)
         case ApplyNorm():
@@ -306,7 +442,7 @@ def check(graph: Graph) -> Graph:
         shapes[operation.output.name] = operation.output.shape
     held = [parameter for operation in graph.operations for parameter in parameters_of(operation)]
     parameters = {parameter.name for parameter in graph.parameters}
-    if len(parameters) != len(graph.parameters):
+    if len(parameters) != len({id(parameter) for parameter in (*graph.parameters, *held)}):
         raise GraphError("two parameters have one name")
     if {p.name for p in held} != parameters:
         raise GraphError("parameters and operations do not fit")
@@ -334,3 +470,26 @@ def _check_shapes(operation: Operation) -> None:
             raise GraphError(f"`{operation.connection}` reads class codes otherwise than by `all`")
     elif any(value.units != operation.output.units for value in operation.inputs):
         raise GraphError(f"`{operation.output.name}` changes the number of units")
+    if isinstance(operation, AddBias) and prod(operation.bias.shape) != operation.output.units:
+        raise GraphError(f"the bias of `{operation.output.name}` does not fit its units")
+    made = operation.weight if isinstance(operation, Project) else None
+    made = operation.bias if isinstance(operation, AddBias) else made
+    for step in steps_of(made) if made else ():
+        _check_step(step)
+
+
+def _check_step(step: Made) -> None:
+    match step:
+        case Spread(index=np.ndarray() as index):
+            if len(index) != prod(step.shape):
+                raise GraphError(f"the index of `{step.name}` does not fit its entries")
+            if len(index) and not -1 <= index.min() <= index.max() < prod(step.of.shape):
+                raise GraphError(f"the index of `{step.name}` is outside its parameter")
+        case Turned():
+            if step.shape != step.of.shape[::-1]:
+                raise GraphError(f"`{step.name}` is not its parameter turned")
+        case Times(factor=np.ndarray() as factor):
+            if len(factor) != prod(step.shape):
+                raise GraphError(f"the factors of `{step.name}` do not fit its entries")
+        case _:
+            return

@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import field
+from hashlib import sha256
 from math import prod
 
+import numpy as np
+
+from ...dsl.records import record
 from ..edges.edge_set import Full, Shape
 from ..names.reserved import RESERVED
+from . import graph
 from .graph import (
     Add,
     AddBias,
     Apply,
     ApplyNorm,
     Drop,
+    Entries,
     Graph,
+    Made,
     Multiply,
     Operation,
     Parameter,
     Project,
     Rectify,
+    Spread,
+    Through,
+    Times,
+    Turned,
     Value,
     WeightPenalty,
     input_value,
+    parameter_of,
     parameters_of,
+    steps_of,
 )
-from .model import Activate, Bias, Connection, Dropout, Layer, Model, Normalise, Prelu, Scale
+from .model import Activate, Bias, Compute, Connection, Dropout, Layer, Model, Normalise, Prelu, Scale
 from .model import Operation as LayerOperation
 
 
@@ -35,22 +49,26 @@ def lower(model: Model) -> Graph:
         taken[named.name] = 0
     values = {data.name: input_value(data) for data in model.inputs}
     operations: list[Operation] = []
+    held = _Held()
     for layer in model.layers:
-        chain = list(_layer(layer, model, values, taken))
+        chain = list(_layer(layer, model, values, taken, held))
         operations.extend(chain)
         values[layer.name] = chain[-1].output
     parameters = [parameter for operation in operations for parameter in parameters_of(operation)]
+    weights = {
+        op.connection: op.parameter.name for op in operations if isinstance(op, Project) and op.parameter
+    }
     return Graph(
         name=model.name,
         inputs=model.inputs,
         targets=model.targets,
-        parameters=tuple(parameters),
+        parameters=tuple({parameter.name: parameter for parameter in parameters}.values()),
         operations=tuple(operations),
         layers=tuple(values[layer.name] for layer in model.layers),
         outputs=model.outputs,
         losses=model.losses,
         penalties=tuple(
-            WeightPenalty(term.coefficient, term.penalty, f"{term.connection}.weight")
+            WeightPenalty(term.coefficient, term.penalty, weights[term.connection])
             for term in model.penalties
         ),
         unit_names=model.unit_names,
@@ -60,7 +78,11 @@ def lower(model: Model) -> Graph:
 
 
 def _layer(
-    layer: Layer, model: Model, values: dict[str, Value], taken: dict[str, int]
+    layer: Layer,
+    model: Model,
+    values: dict[str, Value],
+    taken: dict[str, int],
+    held: _Held,
 ) -> Iterator[Operation]:
     """The sum of what enters a layer, then its operations; the last one makes the layer's own value."""
     incoming = model.into(layer.name)
@@ -83,7 +105,7 @@ def _layer(
             connection.name,
             layer.name,
             connection.edges,
-            _weight(connection),
+            _weight(connection, held),
         )
         sums.append(output)
     value = sums[0]
@@ -93,7 +115,8 @@ def _layer(
         yield Add(value, tuple(sums))
     for operation in layer.operations:
         remaining -= 1
-        step = _operation(operation, layer, value, result(f"{layer.name}_{_step_name(operation)}"))
+        output = result(f"{layer.name}_{_step_name(operation)}")
+        step = _operation(operation, layer, value, output, held)
         yield step
         value = step.output
 
@@ -115,6 +138,8 @@ def _step_name(operation: LayerOperation) -> str:
             return "sum"
         case Activate():
             return operation.activation.name
+        case Compute():
+            return operation.function.name
         case Prelu():
             return "prelu"
         case Normalise():
@@ -125,24 +150,80 @@ def _step_name(operation: LayerOperation) -> str:
             return "scale"
 
 
-def _weight(connection: Connection) -> Parameter | None:
-    if connection.weight is None:
+@record
+class _Held:
+    """The parameters so far, by name, and the weights that are made of them, each once."""
+
+    parameters: dict[str, Parameter] = field(default_factory=dict[str, Parameter])
+    made: dict[tuple[object, ...], Entries] = field(default_factory=dict[tuple[object, ...], Entries])
+
+    def once(self, entries: Entries) -> Entries:
+        """Entries, or those made in the same way of the same parameter before, as in the turns of a loop."""
+        way = tuple(map(_way, steps_of(entries)))
+        return self.made.setdefault((parameter_of(entries).name, entries.shape, *way), entries)
+
+
+def _way(step: Made) -> tuple[object, ...]:
+    """What tells a step from others."""
+    match step:
+        case Spread():
+            return "spread", None if step.index is None else sha256(step.index.tobytes()).digest(), step.per
+        case Turned():
+            return ("turned",)
+        case Through():
+            return "through", step.function.name
+        case Times():
+            return "times", sha256(np.asarray(step.factor).tobytes()).digest()
+
+
+def _weight(connection: Connection, held: _Held) -> Entries | None:
+    """The weight of a connection, made of a parameter that others may share."""
+    weight = connection.weight
+    if weight is None:
         return None
-    edges = connection.edges
+    name, share, edges = f"{connection.name}.weight", weight.share, connection.edges
     shape: Shape = (edges.count,)
     if isinstance(edges, Full):
-        sources, targets = Value("", edges.source_shape).units, Value("", edges.target_shape).units
-        shape = (targets, sources)
-    return Parameter(f"{connection.name}.weight", shape, connection.weight.start, connection.weight.trainable)
+        shape = Value("", edges.target_shape).units, Value("", edges.source_shape).units
+    own = Parameter(
+        name if share is None else share.parameter,
+        shape if share is None else share.shape,
+        weight.start,
+        weight.trainable,
+    )
+    made: Parameter | Through = held.parameters.setdefault(own.name, own)
+    if weight.through is not None:
+        made = Through(name, made, weight.through.function, weight.through.numbers)
+    entries: Entries = made
+    if share is not None and share.turned:
+        entries = Turned(name, made, shape)
+    elif share is not None and share.index is not None:
+        entries = Spread(name, made, share.index, None, shape, share.keys)
+    if weight.factor is not None:
+        entries = Times(name, entries, weight.factor)
+    return held.once(entries)
 
 
-def _operation(operation: LayerOperation, layer: Layer, value: Value, output: Value) -> Operation:
+def _operation(
+    operation: LayerOperation,
+    layer: Layer,
+    value: Value,
+    output: Value,
+    held: _Held,
+) -> Operation:
     match operation:
         case Bias():
-            bias = Parameter(f"{layer.name}.bias", (operation.size,), operation.start, trainable=True)
-            return AddBias(output, value, bias, operation.index, operation.per)
+            name = f"{layer.name}.bias"
+            bias = Parameter(operation.share or name, (operation.size,), operation.start, trainable=True)
+            bias = held.parameters.setdefault(bias.name, bias)
+            if operation.index is None and operation.per is None:
+                return AddBias(output, value, bias)
+            index, per = operation.index, operation.per
+            return AddBias(output, value, Spread(name, bias, index, per, layer.shape))
         case Activate():
             return Apply(output, value, operation.activation, operation.arguments, operation.over)
+        case Compute():
+            return graph.Compute(output, value, operation.function, operation.numbers)
         case Prelu():
             slope = Parameter(
                 f"{layer.name}.prelu.weight", (operation.size,), operation.start, trainable=True

@@ -21,6 +21,7 @@ from ..catalogue.losses import Loss, Penalty
 from ..catalogue.norms import Norm
 from ..data.axis import Axis
 from ..edges.edge_set import EdgeSet, Indices, Shape
+from ..functions.function import Function, Numbers
 from ..names.sides import Side
 from .statement import Statements
 
@@ -52,12 +53,14 @@ class Bias:
 
     With `per` in place of an index, units with equal indices along these dimensions share an entry; without
     either, every unit has one of its own. `start` is the number that all entries start as, or one for each.
+    The biases of layers with one `share` are one parameter, of that name.
     """
 
     size: int
     start: Given | float
     index: Indices | None
     per: tuple[int, ...] | None
+    share: str | None = None
 
 
 @record
@@ -67,6 +70,14 @@ class Activate:
     activation: Activation
     arguments: tuple[tuple[str, float], ...]
     over: tuple[int, ...] = ()
+
+
+@record
+class Compute:
+    """A function of each unit's value, with the numbers of its other arguments."""
+
+    function: Function
+    numbers: Numbers
 
 
 @record
@@ -108,7 +119,7 @@ class Scale:
     factor: float
 
 
-Operation: TypeAlias = Bias | Activate | Prelu | Normalise | Dropout | Scale
+Operation: TypeAlias = Bias | Activate | Compute | Prelu | Normalise | Dropout | Scale
 
 
 @record
@@ -152,12 +163,36 @@ class Given:
 Start: TypeAlias = Drawn | DrawnByFanIn | Given
 
 
-@record
+@record(eq=False)
+class Share:
+    """The parameter that weights are entries of, and the entry of each edge, in canonical order.
+
+    Without an `index` the entries are the edges in their order; a matrix that is `turned` is (sources,
+    targets). `keys` (entries, numbers) are what edges with one weight have in common, ascending; there are
+    none where a name stands for one weight an edge. `parameter` is the name in the spec, if it is `named`.
+    """
+
+    parameter: str
+    named: bool
+    shape: Shape
+    index: Indices | None
+    turned: bool
+    keys: NDArray[np.float64] | None
+
+
+@record(eq=False)
 class Weight:
-    """A weight on every edge: how it starts and whether training moves it."""
+    """A weight on every edge: how its parameter starts, and whether training moves it.
+
+    The weight is `factor`, if there is one, a number or one an edge, times the parameter, or what the
+    function `through` makes of that.
+    """
 
     start: Start
     trainable: bool
+    share: Share | None = None
+    through: Compute | None = None
+    factor: float | NDArray[np.float32] | None = None
 
 
 @record

@@ -311,6 +311,8 @@ def _declare_early(placed: Placed, names: Names) -> None:
             names.declare(name, "layer", placed)
         case syntax.EdgesStatement(name=name):
             names.declare(name, "edge set", placed)
+        case syntax.FunctionStatement(name=name):
+            names.declare(name, "function", placed)
         case _:
             return
 

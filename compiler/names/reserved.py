@@ -107,7 +107,21 @@ RESERVED = MODULE | OWN | BUILTINS
 # What stands for itself where a number could stand: `weight = none`, `bias(off)`, `weight = 1 / fan_in`.
 NUMBER_WORDS = frozenset(["none", "off", "true", "false", "fan_in", "fan_out"])
 
-_IN_CODE = frozenset(["input", "target", "layer", "connection"])
+_IN_CODE = frozenset(["input", "target", "layer", "connection", "function", "shared weight"])
+
+# What layers can have that is no function, and words that are in all expressions.
+OPERATIONS = frozenset(
+    [
+        *("batch_norm", "bias", "dropout", "layer_norm", "log_softmax", "prelu", "rms_norm", "scale"),
+        *("softmax", "view"),
+    ]
+)
+WORDS_OF_VALUES = frozenset(
+    [
+        *("abs", "atan", "atanh", "cos", "cosh", "erf", "exp", "expm1", "log", "log1p", "log_sigmoid", "max"),
+        *("min", "sigmoid", "sign", "sin", "sinh", "softplus", "sqrt", "stop", "tan", "tanh", "where"),
+    ]
+)
 
 
 def refusal(name: str, kind: str, rules: Collection[str]) -> str | None:
@@ -119,6 +133,10 @@ def refusal(name: str, kind: str, rules: Collection[str]) -> str | None:
         return "it is a rule for sets of edges" if name in rules else None
     if kind not in _IN_CODE:
         return "it is a word of the language" if name in NUMBER_WORDS else None
+    if kind == "function" and name in OPERATIONS:
+        return "it is an operation of layers"
+    if kind == "function" and name in WORDS_OF_VALUES:
+        return "it is a function of the language"
     if keyword.iskeyword(name):
         return "it is a keyword of Python"
     if name in MODULE:

@@ -52,7 +52,7 @@ def choose(projection: Project, batch: int) -> Choice:
 def _embedding(projection: Project, batch: int) -> Choice:
     """The one way to read class codes: the rows of weights of those that are there, added up."""
     positions, n_target = projection.input.positions, projection.output.units
-    passes = 1 + (projection.weight is not None and projection.weight.trainable)
+    passes = 1 + (projection.parameter is not None and projection.parameter.trainable)
     entries = positions * n_target
     cost = round(_time(KERNELS["dense"].costs(projection.edges), positions + n_target, entries, 0, batch), 1)
     numbers = passes * (positions + n_target + entries) * batch
@@ -81,7 +81,7 @@ def _candidate(kernel: Kernel, projection: Project, batch: int) -> Candidate:
     entries = pairs if kernel.has_matrix else count
     costs = kernel.costs(edges)
     cost = round(_time(costs, n_source + n_target, entries, blocks.count if blocks else 0, batch), 1)
-    weight = projection.weight
+    weight = projection.parameter
     if weight is None and kernel.name == "diagonal":
         return Candidate(kernel.name, 0, 0, cost)  # the value itself
     trained = weight is not None and weight.trainable

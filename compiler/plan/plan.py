@@ -12,7 +12,7 @@ from ...dsl.records import record
 from ..edges.degrees import degrees
 from ..edges.edge_set import EdgeSet, Listed, Product, Shifted
 from ..edges.restated import is_restated
-from ..graph.graph import AddBias, Graph, Project
+from ..graph.graph import AddBias, Entries, Graph, Project, Spread, Times, parameter_of, steps_of
 from ..graph.model import Drawn, DrawnByFanIn, Given, UnitNames
 from .choice import Choice, choose
 from .layouts import Layouts, assign
@@ -83,16 +83,18 @@ def plan(graph: Graph, batch: int) -> Plan:
         choices=choices,
         layouts=assign(graph, {choice.connection: choice.kernel for choice in choices}),
         restated=tuple(p.connection for p in projections if is_restated(p.edges)),
-        stored=tuple(stored for projection in projections for stored in _stored(projection))
-        + tuple(stored for named in graph.unit_names for stored in _names(named))
-        + tuple(
-            stored
-            for operation in graph.operations
-            if isinstance(operation, AddBias)
-            for stored in _of_bias(operation)
-        ),
+        stored=tuple(_all_stored(graph)),
         fan_ins=tuple(_fan_ins(projections)),
     )
+
+
+def _all_stored(graph: Graph) -> list[Stored]:
+    """What no rule restates, each array once."""
+    biases = [op.bias for op in graph.operations if isinstance(op, AddBias)]
+    stored = [stored for projection in graph.projections for stored in _stored(projection)]
+    stored += [stored for named in graph.unit_names for stored in _names(named)]
+    stored += [stored for bias in biases for stored in _of_entries(bias)]
+    return [*{each.name: each for each in stored}.values()]
 
 
 def compact(array: NDArray[np.int64]) -> NDArray[np.generic]:
@@ -115,25 +117,32 @@ def _stored(projection: Project) -> list[Stored]:
                 stored += _ends(part_name(name, at), factor)
     elif isinstance(edges, Listed | Shifted | Product) and not is_restated(edges):
         stored += _ends(name, edges)
-    start = projection.weight.start if projection.weight else None
-    if isinstance(start, Given) and isinstance(start.value, np.ndarray):
-        stored.append(Stored(f"{name}.weight.start", start.value))
-    if isinstance(start, Drawn):
-        stored += [
-            Stored(f"{name}.weight.start_{position}", argument)
-            for position, argument in enumerate(start.arguments)
-            if isinstance(argument, np.ndarray)
-        ]
-    return stored
+    return stored if projection.weight is None else [*stored, *_of_entries(projection.weight)]
 
 
-def _of_bias(operation: AddBias) -> list[Stored]:
+def _of_entries(entries: Entries) -> list[Stored]:
+    """What the parameter starts as, if that is an array, and which entry of it stands where."""
     stored: list[Stored] = []
-    name, start = operation.bias.name, operation.bias.start
-    if isinstance(start, Given) and isinstance(start.value, np.ndarray):
-        stored.append(Stored(f"{name}.start", start.value))
-    if operation.index is not None:
-        stored.append(Stored(f"{name}.index", compact(operation.index)))
+    parameter = parameter_of(entries)
+    match parameter.start:
+        case Given(value=np.ndarray() as start):
+            stored.append(Stored(f"{parameter.name}.start", start))
+        case Drawn(arguments=arguments):
+            stored += [
+                Stored(f"{parameter.name}.start_{position}", argument)
+                for position, argument in enumerate(arguments)
+                if isinstance(argument, np.ndarray)
+            ]
+        case _:
+            pass
+    for step in steps_of(entries):
+        match step:
+            case Spread(index=np.ndarray() as index):
+                stored.append(Stored(f"{step.name}.index", compact(index)))
+            case Times(factor=np.ndarray() as factor):
+                stored.append(Stored(f"{step.name}.times", factor))
+            case _:
+                pass
     return stored
 
 
@@ -159,7 +168,7 @@ def _fan_ins(projections: Iterable[Project]) -> list[tuple[str, FanIn]]:
             into.setdefault(projection.layer, []).append(projection)
     result: list[tuple[str, FanIn]] = []
     for layer, entering in into.items():
-        if not any(p.weight and isinstance(p.weight.start, DrawnByFanIn) for p in entering):
+        if not any(p.parameter and isinstance(p.parameter.start, DrawnByFanIn) for p in entering):
             continue
         constant = 0
         counted: list[str] = []

@@ -59,7 +59,7 @@ def read_connection(statement: syntax.ConnectStatement, placed: Placed, known: K
         known.report.add(codes.NO_EDGES, statement.set.span, name=name)
     data = network.inputs.get(source.name)
     classes = data.classes if data and data.classes else 1
-    weight = resolve_weight(statement, sides, edges, known.sets, placed.variables, classes)
+    weight = resolve_weight(statement, sides, edges, known, placed, classes)
     if data is not None and data.classes is not None and not (isinstance(edges, Full) and weight is not None):
         help = f"write `connect {data.name} -> {target.name} : all`: each code has a row of weights"
         at = statement.set.span if not isinstance(edges, Full) else statement.span

@@ -10,11 +10,14 @@ from ..names.names import Placed, refuse_long
 from ..names.reserved import model_refusal
 from .connections import connection_name
 from .known import Known
+from .sharing import declare_share, shares_of
 
 
 def declare(statement: syntax.Statement, placed: Placed, known: Known) -> None:
     """Enter the name of a statement."""
     names = known.names
+    for node, edges in shares_of(statement):
+        declare_share(node, edges, names, placed)
     match statement:
         case syntax.ModelStatement(name=name):
             known.network.name = known.network.name or names.text(name, placed.variables)
@@ -26,6 +29,8 @@ def declare(statement: syntax.Statement, placed: Placed, known: Known) -> None:
             names.declare(name, "layer", placed)
         case syntax.EdgesStatement(name=name):
             names.declare(name, "edge set", placed)
+        case syntax.FunctionStatement(name=name):
+            names.declare(name, "function", placed)
         case syntax.ConnectStatement(name=name):
             names.declare(name, "connection", placed, connection_name(statement, placed, names))
         case _:

@@ -12,11 +12,13 @@ from ...dsl.records import record
 from ..data.axis import Axis
 from ..data.files import Files
 from ..edges.edge_set import Indices, Shape
+from ..functions.function import Function
 from ..graph.model import Connection
 from ..names.axes import Axes
 from ..names.names import Names, Placed
 from ..sets.resolver import SetResolver
 from .network import Network
+from .sharing import Tie
 from .stating import Connecting
 
 
@@ -26,7 +28,9 @@ class Known:
 
     `shapes` and `side_axes` are those of inputs and layers; `shapeless` are the ones whose shape is being
     worked out, or has an error. `edge_ends` are the ends of named sets whose edges an expression counts.
-    `unbiased` are layers without a `bias`, which get one with the first connection that has weights.
+    `functions` are those that have been read, None where there is an error. `ties` are the parameters that
+    are shared by name. `unbiased` are layers without a `bias`, which get one with the first connection that
+    has weights.
     """
 
     report: Report
@@ -40,7 +44,11 @@ class Known:
     shapeless: set[str] = field(default_factory=set[str])
     edge_ends: dict[str, tuple[Indices, Indices]] = field(default_factory=dict[str, tuple[Indices, Indices]])
     unbiased: set[str] = field(default_factory=set[str])
+    functions: dict[str, Function | None] = field(default_factory=dict[str, "Function | None"])
+    functions_being_read: list[str] = field(default_factory=list[str])
+    functions_used: set[str] = field(default_factory=set[str])
     connecting: dict[str, Connecting] = field(default_factory=dict[str, Connecting])
+    ties: dict[str, Tie] = field(default_factory=dict[str, Tie])
 
     def own(self, name: syntax.Name, placed: Placed) -> str:
         """The name that a statement declares. Raises `Failed` if another statement holds the name."""
@@ -64,6 +72,8 @@ class Known:
             if connection.weight is not None and connection.weight.trainable:
                 trained.setdefault(connection.name, []).append(connection)
                 trained.setdefault(connection.target, []).append(connection)
+                if connection.weight.share and connection.weight.share.named:
+                    trained.setdefault(connection.weight.share.parameter, []).append(connection)
         return trained
 
     @cached_property

@@ -13,6 +13,7 @@ from ..names.names import Placed
 from ..names.sides import Side
 from .known import Known
 from .operations import resolve_operation
+from .sharing import tied_bias
 
 
 def read_layer(statement: syntax.LayerStatement, placed: Placed, known: Known) -> None:
@@ -24,9 +25,11 @@ def read_layer(statement: syntax.LayerStatement, placed: Placed, known: Known) -
     found: list[tuple[Operation, Span]] = []
     for node in statement.operations:
         try:
-            operation = resolve_operation(node, side, known.sets, placed.variables)
+            operation = resolve_operation(node, side, known, placed.variables)
         except Failed:
             continue
+        if isinstance(operation, Bias) and operation.share:
+            operation = tied_bias(operation, node, known.ties, known.report)
         if operation is not None:
             found.append((operation, node.span))
     _refuse_repeats(found, known.report)

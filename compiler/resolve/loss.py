@@ -12,11 +12,15 @@ from ...dsl.walk import called_name, name_of
 from ...dsl.words import suggest
 from .. import codes
 from ..catalogue.losses import LOSSES, PENALTIES
-from ..graph.model import Activate, Dropout, Layer, LossTerm, PenaltyTerm
+from ..functions.function import Function
+from ..functions.tree import Apply as FunctionTree
+from ..functions.tree import Argument
+from ..graph.model import Activate, Compute, Dropout, Layer, LossTerm, PenaltyTerm
 from ..names.arguments import bind
 from ..names.evaluate import FLOAT32_MAX, FUNCTIONS
 from ..names.names import Placed
 from .known import Known
+from .sharing import SHARED
 
 # Losses of the language that this version does not have.
 LATER = frozenset(["huber", "log_cosh", "hinge", "kl_divergence", "poisson", "cosine"])
@@ -165,7 +169,11 @@ _SQUASHES = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
 
 def _refuse_squashed(name: str, layer: Layer, argument: syntax.Argument, known: Known) -> None:
     last = next((op for op in reversed(layer.operations) if not isinstance(op, Dropout)), None)
-    if isinstance(last, Activate) and last.activation.name == _SQUASHES.get(name):
+    squash = _SQUASHES.get(name)
+    applied = (isinstance(last, Activate) and last.activation.name == squash) or (
+        isinstance(last, Compute) and _is_word(last.function, squash)
+    )
+    if applied:
         raise fail(
             known.names.report,
             codes.SQUASHED_TWICE,
@@ -175,6 +183,11 @@ def _refuse_squashed(name: str, layer: Layer, argument: syntax.Argument, known: 
             layer=layer.name,
             others=(Label(layer.span, f"its last operation is `{_SQUASHES[name]}`"),),
         )
+
+
+def _is_word(function: Function, word: str | None) -> bool:
+    """Whether a function is nothing but a word of the language, whatever it is called."""
+    return function.value == FunctionTree(word or "", (Argument(function.first),))
 
 
 def _penalties(
@@ -188,7 +201,9 @@ def _penalties(
         if argument.name is not None:
             raise fail(report, codes.UNKNOWN_ARGUMENT, argument.span, name=name, argument=argument.name)
         found = known.names.find(
-            _name(argument.value, known, "a layer or connection"), variables, "layer", "connection"
+            _name(argument.value, known, "a layer or connection"),
+            variables,
+            *("layer", "connection", SHARED),
         )
         chosen = known.trained.get(found.name, [])
         if not chosen and known.lacks_connections:
@@ -196,8 +211,10 @@ def _penalties(
         if not chosen:
             raise fail(report, codes.NO_WEIGHTS, argument.span, name=found.name)
         for connection in chosen:
-            if connection.name not in seen:
-                seen.add(connection.name)
+            share = connection.weight.share if connection.weight else None
+            parameter = share.parameter if share and share.named else connection.name
+            if parameter not in seen:
+                seen.add(parameter)
                 yield PenaltyTerm(coefficient, PENALTIES[name], connection.name, node.span)
 
 

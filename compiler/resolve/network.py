@@ -98,9 +98,8 @@ def refuse_cycle(network: Network, report: Report) -> bool:
         chain=" -> ".join(cycle),
         others=tuple(Label(span, "and this") for span in spans[:-1]),
         help=(
-            f"write each step as a layer of its own, `{cycle[0]}_next` say; its connections have weights "
-            "of their own",
-            "steps that share weights, as those of a recurrent network, cannot be written yet",
+            f"write each step as a layer of its own, `{cycle[0]}_next` say, or all of them with `for`",
+            "connections of several steps have one weight where they say so: `with share = w`",
         ),
     )
     return True

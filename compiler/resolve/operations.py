@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from math import prod
 
@@ -14,36 +15,27 @@ from ...dsl.words import counted, suggest
 from .. import codes
 from ..catalogue.activations import ACTIVATIONS, Activation
 from ..catalogue.norms import NORMS, Norm
-from ..graph.model import Activate, Bias, Dropout, Given, Normalise, Operation, Prelu, Scale
+from ..functions.function import Function, sampled
+from ..graph.model import Activate, Bias, Compute, Dropout, Given, Normalise, Operation, Prelu, Scale
 from ..names.arguments import Bound, bind
 from ..names.axes import file_name
 from ..names.evaluate import FLOAT32_MAX
 from ..names.sides import Side
+from ..sets.loading.call import UNIT_PARAMETERS
+from ..sets.loading.numbers import numbers_by_unit
 from ..sets.resolver import SetResolver
-from ..sets.rules.rule import Sides
-
-# Operations of the language that this version does not have.
-LATER = frozenset(
-    [
-        "elu",
-        "selu",
-        "silu",
-        "mish",
-        "hard_sigmoid",
-        "hard_tanh",
-        "softsign",
-        "exp",
-    ]
-)
+from .functions import function_names, function_of
+from .known import Known
+from .sharing import SHARED
 
 _ALSO = ("bias", "dropout", "scale", "prelu")
 
 
 def resolve_operation(
-    node: syntax.Reference | syntax.Call, side: Side, sets: SetResolver, variables: Mapping[str, int]
+    node: syntax.Reference | syntax.Call, side: Side, known: Known, variables: Mapping[str, int]
 ) -> Operation | None:
     """One operation of a layer; None for `bias(off)`. Raises `Failed` after recording a diagnostic."""
-    report = sets.names.report
+    report, sets = known.report, known.sets
     name = name_of(report, node)
     if name == "bias":
         return _bias(node, side, sets, variables)
@@ -62,11 +54,11 @@ def resolve_operation(
         return _norm(NORMS[name], node, side, sets, variables)
     if name in ACTIVATIONS:
         return _activation(ACTIVATIONS[name], node, side, sets, variables)
-    if name in LATER:
-        raise fail(report, codes.NOT_YET, node.span, what=f"the operation `{name}`")
-    known = [*_ALSO, *NORMS, *ACTIVATIONS]
-    guess = suggest(name, known)
-    help = f"did you mean `{guess}`?" if guess else "operations are " + ", ".join(f"`{n}`" for n in known)
+    if (function := function_of(name, known)) is not None:
+        return computed(function, node, sets, variables)
+    names = [*_ALSO, *NORMS, *ACTIVATIONS, *function_names(known)]
+    guess = suggest(name, names)
+    help = f"did you mean `{guess}`?" if guess else "operations are " + ", ".join(f"`{n}`" for n in names)
     raise fail(report, codes.UNKNOWN_OPERATION, node.span, name=name, help=help)
 
 
@@ -118,12 +110,7 @@ def _norm(
 def _activation(
     entry: Activation, node: syntax.Expression, side: Side, sets: SetResolver, variables: Mapping[str, int]
 ) -> Activate:
-    report, count = sets.names.report, len(entry.parameters)
-    if entry.derivative is not None:
-        _refuse_per(node, "takes each unit by itself", sets)
-        bound = bind(report, node, tuple(dict(entry.parameters)))
-        return Activate(entry, _numbers(bound, entry.parameters, sets, variables))
-    bound = bind(report, node, (*dict(entry.parameters), "per"), count)
+    bound = bind(sets.names.report, node, (*dict(entry.parameters), "per"), len(entry.parameters))
     numbers, per = _numbers(bound, entry.parameters, sets, variables), _per(bound, side, sets, variables)
     if per is None:
         return Activate(entry, numbers, (len(side.shape) - 1,))
@@ -163,6 +150,26 @@ def _check_pooled(
         raise fail(sets.names.report, codes.NOTHING_POOLED, argument.span, name=name, help=help)
 
 
+def computed(
+    function: Function, node: syntax.Expression, sets: SetResolver, variables: Mapping[str, int]
+) -> Compute:
+    """A function of each unit's value, with numbers for all arguments but the first."""
+    report, defaults = sets.names.report, dict(function.defaults)
+    if "per" not in function.arguments:
+        _refuse_per(node, "takes each unit by itself", sets)
+    bound = bind(report, node, function.arguments[1:])
+    for argument in function.arguments[1:]:
+        if argument not in defaults:
+            _required(report, node, bound, argument)
+    numbers = tuple(
+        (key, _number(key, bound, sets, variables) if key in bound else defaults[key])
+        for key in function.arguments[1:]
+    )
+    if not any(map(math.isfinite, sampled(function, numbers))):
+        raise fail(report, codes.NOWHERE_FINITE, node.span, name=function.name)
+    return Compute(function, numbers)
+
+
 def _bias(
     node: syntax.Expression, side: Side, sets: SetResolver, variables: Mapping[str, int]
 ) -> Bias | None:
@@ -171,21 +178,27 @@ def _bias(
     arguments = parts[1] if parts else ()
     if len(arguments) == 1 and arguments[0].name is None and call_parts(arguments[0].value) == ("off", ()):
         return None
-    bound = bind(report, node, ("per", "start", "only"), 0, later=("share",))
+    bound = bind(report, node, ("per", "start", "only", "share"), 0)
+    share = None
+    if "share" in bound:
+        name = bound["share"].value
+        if not isinstance(name, syntax.Reference):
+            raise fail(report, codes.NOT_A_NAME, name.span, what="a shared bias")
+        share = sets.names.find(name.name, variables, SHARED).name
     if "per" in bound and "only" in bound:
         raise fail(report, codes.NOT_TOGETHER, node.span, first="per", second="only")
     if "per" in bound:
         per = _dimensions(bound["per"].value, side, sets, variables)
         entries = side.along(per)
-        return Bias(entries.units, _start(bound, entries, sets, variables), None, per)
+        return Bias(entries.units, _start(bound, entries, sets, variables), None, per, share)
     start = _start(bound, side, sets, variables)
     if "only" in bound:
         only = _units_with(bound["only"].value, units, sets, variables)
         index = np.where(only, np.cumsum(only) - 1, -1)
         if isinstance(start, Given):
             start = Given(np.asarray(start.value)[only])
-        return Bias(int(only.sum()), start, index, None)
-    return Bias(units, start, None, None)
+        return Bias(int(only.sum()), start, index, None, share)
+    return Bias(units, start, None, None, share)
 
 
 def _start(bound: Bound, side: Side, sets: SetResolver, variables: Mapping[str, int]) -> Given | float:
@@ -196,7 +209,7 @@ def _start(bound: Bound, side: Side, sets: SetResolver, variables: Mapping[str, 
     parts = call_parts(node)
     if parts is None or parts[0] != "load":
         return _number("start", bound, sets, variables)
-    values = sets.loader(node, Sides(side, side, side.name), variables).unit_values()
+    values = numbers_by_unit(sets.load_call(node, variables, UNIT_PARAMETERS), side)
     if np.any(np.abs(values) > FLOAT32_MAX):
         raise fail(sets.names.report, codes.BEYOND_FLOAT32, node.span, what="a number of this file")
     return Given(values.astype(np.float32))

@@ -21,6 +21,7 @@ from ..sets.rules import RULES
 from .asked import declare_set, reaching, surroundings
 from .connections import read_connection, read_edges, resolve_edges
 from .declarations import declare, read_param
+from .functions import read_function_statement, warn_of_unused
 from .known import Known
 from .layers import read_layer, read_output
 from .loss import read_loss
@@ -36,6 +37,7 @@ PASSES: tuple[Mapping[type, Callable[[Any, Placed, Known], None]], ...] = (
     {syntax.LayerStatement: read_layer_shape, syntax.DataStatement: read_data},
     {syntax.EdgesStatement: read_edges},
     {syntax.EdgesStatement: resolve_edges},
+    {syntax.FunctionStatement: read_function_statement},
     {syntax.LayerStatement: read_layer},
     {syntax.ConnectStatement: read_connection},
     {syntax.OutputStatement: read_output},
@@ -81,6 +83,7 @@ def resolve(
         refuse_cycle(known.network, report)
     else:
         check_network(known.network, known.side_axes, report)
+        warn_of_unused(known)
     report.check()
     return _model(known)
 

@@ -4,34 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...dsl import syntax
-from ...dsl.diagnostics import fail
+from ...dsl.diagnostics import Failed, fail
 from ...dsl.findings import Label
+from ...dsl.records import record
 from ...dsl.walk import call_parts, name_of, written
 from ...dsl.words import counted, suggest
 from .. import codes
 from ..catalogue.initialisers import DISTRIBUTIONS
 from ..edges.degrees import degrees
 from ..edges.edge_set import EdgeSet, Full, Indices, Listed, TooManyEdges, occurrences
-from ..graph.model import Drawn, DrawnByFanIn, Given, Start, Weight
+from ..functions import catalogue
+from ..functions.function import Function
+from ..graph.model import Compute, Drawn, DrawnByFanIn, Given, Share, Start, Weight
 from ..names.arguments import bind, no_choice
 from ..names.axes import file_name
 from ..names.by_name import is_placed, placed
 from ..names.evaluate import FLOAT32_MAX, Evaluator, Value
+from ..names.names import Placed
 from ..sets import builders
+from ..sets.loading.edges import loaded_edges
+from ..sets.loading.numbers import numbers_by_edge
 from ..sets.resolver import SetResolver
 from ..sets.rules.rule import Sides
+from .functions import function_names, function_of
+from .known import Known
+from .operations import computed
+from .sharing import SHARED, Tie, as_first, by_key, entry_of, key_items, same_start, shape_of, share_name
 
-ATTRIBUTES = ("weight", "trainable")
+ATTRIBUTES = ("weight", "trainable", "share", "sign", "through", "times")
+SIGNS = {"nonnegative": 1.0, "nonpositive": -1.0}
+# What weights of a given sign go through.
+_ABSOLUTE = Compute(cast("Function", catalogue.function("abs")), ())
 # Attributes of the language that this version does not have, with the words that they can be, if it is words.
 LATER = {
-    "share": (),
-    "sign": ("nonnegative", "nonpositive"),
     "reduce": ("sum", "mean", "max", "min", "product"),
 }
 
@@ -40,43 +51,181 @@ def resolve_weight(
     statement: syntax.ConnectStatement,
     sides: Sides,
     edges: EdgeSet,
-    sets: SetResolver,
-    variables: Mapping[str, int],
+    known: Known,
+    placed: Placed,
     classes: int = 1,
 ) -> Weight | None:
     """The weight of a connection, or None for `weight = none`.
 
     Of `classes` units that stand for a code of the source one at most is not 0, and they count as one.
     """
-    report = sets.names.report
+    report = known.report
     seen: dict[str, syntax.Attribution] = {}
     for attribution in statement.attributes:
         name = attribution.name
         if name in LATER:
-            _refuse_later(attribution, sets)
+            _refuse_later(attribution, known.sets)
         elif name not in ATTRIBUTES:
             guess = suggest(name, (*ATTRIBUTES, *LATER))
-            help = f"did you mean `{guess}`?" if guess else "attributes are `weight` and `trainable`"
+            *others, last = (f"`{each}`" for each in (*ATTRIBUTES, *LATER))
+            help = f"did you mean `{guess}`?" if guess else f"attributes are {', '.join(others)} and {last}"
             raise fail(report, codes.UNKNOWN_ATTRIBUTE, attribution.name_span, name=name, help=help)
         if name in seen:
             raise fail(report, codes.ARGUMENT_TWICE, attribution.span, name=name)
         seen[name] = attribution
-    trainable = _truth(seen["trainable"], sets) if "trainable" in seen else True
-    if "weight" not in seen:
-        return Weight(DrawnByFanIn(), trainable)
-    attribution = seen["weight"]
-    if attribution.operator == "=" and call_parts(attribution.value) == ("none", ()):
-        if "trainable" in seen:
-            raise fail(
-                report, codes.NOT_TOGETHER, seen["trainable"].span, first="weight = none", second="trainable"
-            )
+    weight = seen.get("weight")
+    if weight and weight.operator == "=" and call_parts(weight.value) == ("none", ()):
+        for name in seen.keys() - {"weight", "reduce"}:
+            both = {"first": "weight = none", "second": name}
+            raise fail(report, codes.NOT_TOGETHER, seen[name].span, **both)
         return None
-    start = _Start(statement, sides, edges, sets, variables, classes)
-    value = attribution.value
     try:
-        return Weight(start.drawn(value) if attribution.operator == "~" else start.given(value), trainable)
+        return _Made(statement, sides, edges, known, placed, classes).weight(seen)
     except TooManyEdges as error:
-        raise fail(report, codes.TOO_MANY_EDGES, value.span, count=f"{error.count:,}") from None
+        span = weight.value.span if weight else statement.set.span
+        raise fail(report, codes.TOO_MANY_EDGES, span, count=f"{error.count:,}") from None
+
+
+@record
+class _Made:
+    """Makes the weight of one connection out of its attributes."""
+
+    statement: syntax.ConnectStatement
+    sides: Sides
+    edges: EdgeSet
+    known: Known
+    placed: Placed
+    classes: int
+
+    @property
+    def sets(self) -> SetResolver:
+        """What resolves sets, and knows all names."""
+        return self.known.sets
+
+    def weight(self, seen: Mapping[str, syntax.Attribution]) -> Weight:
+        """The weight that some attributes make."""
+        report = self.sets.names.report
+        variables = self.placed.variables
+        values = _Start(self.statement, self.sides, self.edges, self.sets, variables, self.classes)
+        for name in seen.keys() & {"share", "sign", "through", "times"}:
+            if seen[name].operator != "=":
+                raise fail(report, codes.NOT_DRAWN, seen[name].span, name=name)
+        if {"sign", "through"} <= seen.keys():
+            raise fail(report, codes.NOT_TOGETHER, seen["through"].span, first="sign", second="through")
+        through = self._through(seen["through"]) if "through" in seen else None
+        sign = self._sign(seen["sign"], values) if "sign" in seen else None
+        factor = 1.0 if sign is None else sign
+        if "times" in seen:
+            factor = factor * values.per_edge(seen["times"].value)
+        share = self._share(seen["share"], values) if "share" in seen else None
+        if share is not None:
+            values.index = entry_of(share, self.edges)
+            values.entries = int(np.prod(share.shape))
+        start = self._start(seen["weight"], values, sign) if "weight" in seen else None
+        trainable = _truth(seen["trainable"], self.sets) if "trainable" in seen else None
+        if share is not None and share.named:
+            start, trainable = self._tied(share, start, trainable, seen)
+        return Weight(
+            DrawnByFanIn() if start is None else start,
+            trainable is not False,
+            share,
+            _ABSOLUTE if sign is not None else through,
+            _plain(factor),
+        )
+
+    def _through(self, attribution: syntax.Attribution) -> Compute:
+        """The function that weights go through: the spec's own, or one of the catalogue."""
+        report, node = self.known.report, attribution.value
+        function = function_of(name, self.known) if (name := name_of(report, node)) else None
+        if function is None or not isinstance(node, syntax.Reference | syntax.Call):
+            raise no_choice(report, node, "through", function_names(self.known))
+        return computed(function, node, self.sets, self.placed.variables)
+
+    def _share(self, attribution: syntax.Attribution, values: _Start) -> Share:
+        node, names = attribution.value, self.sets.names
+        name = share_name(node, self.statement.set, names, self.placed)
+        own = f"{self.sides.owner}.weight"
+        if name and names.declared[name].kind != SHARED:
+            raise Failed  # it is declared twice, which is recorded
+        if isinstance(node, syntax.Reference) and name:
+            share = Share(name, True, shape_of(self.edges), None, False, None)
+        else:
+            if name:
+                assert isinstance(node, syntax.Call)
+                items = [argument.value for argument in node.arguments]
+                if not items:
+                    raise fail(names.report, codes.MISSING_ARGUMENT, node.span, name=name, argument="key")
+            else:
+                items = key_items(node)
+            columns = [np.broadcast_to(values.evaluated(item), self.edges.count) for item in items]
+            share = by_key(name or own, bool(name), columns, self.edges)
+        if name in self.known.ties:
+            return as_first(share, self.known.ties[name], self.edges, attribution.value.span, names)
+        return share
+
+    def _tied(
+        self,
+        share: Share,
+        start: Start | None,
+        trainable: bool | None,
+        seen: Mapping[str, syntax.Attribution],
+    ) -> tuple[Start, bool]:
+        """How a parameter with a name starts, and whether it is trained: what its first user says."""
+        name, names = share.parameter, self.sets.names
+        if name not in self.known.ties:
+            made = DrawnByFanIn() if start is None else start
+            span = seen["share"].value.span
+            self.known.ties[name] = Tie(share, made, trainable is not False, self.edges, span)
+        first = self.known.ties[name]
+        assert not isinstance(first.start, float | int)
+        differs = {
+            "weight": start is not None and not same_start(start, first.start),
+            "trainable": trainable is not None and trainable != first.trainable,
+        }
+        for what, other in differs.items():
+            if other:
+                raise fail(
+                    names.report,
+                    codes.SHARE_DIFFERS,
+                    seen[what].span,
+                    name=name,
+                    what=f"`{what}`",
+                    others=(Label(first.span, "shared first here"),),
+                    help="say it where the name is used first: it holds for all that use it",
+                )
+        return first.start, first.trainable
+
+    def _start(
+        self, attribution: syntax.Attribution, values: _Start, sign: float | NDArray[np.float64] | None
+    ) -> Start:
+        value = attribution.value
+        if attribution.operator == "~":
+            return values.drawn(value)
+        return values.given(value, sign)
+
+    def _sign(self, attribution: syntax.Attribution, values: _Start) -> float | NDArray[np.float64]:
+        """1 or -1, for all edges or for each."""
+        report, node = self.sets.names.report, attribution.value
+        parts = call_parts(node)
+        if parts and not parts[1] and parts[0] in SIGNS:
+            return SIGNS[parts[0]]
+        if parts and not parts[1] and suggest(parts[0], SIGNS):
+            raise no_choice(report, node, "sign", SIGNS)
+        sign = values.per_edge(node)
+        signs = np.atleast_1d(sign)
+        wrong = signs[np.abs(signs) != 1]
+        if len(wrong):
+            raise fail(report, codes.NOT_A_SIGN, node.span, value=f"{wrong[0]:g}")
+        return sign
+
+
+def _plain(factor: float | NDArray[np.float64]) -> float | NDArray[np.float32] | None:
+    """A factor as it is held: one number where all are the same, and none where that is 1."""
+    if isinstance(factor, np.ndarray):
+        if len(factor) == 0 or np.any(factor != factor[0]):
+            return factor.astype(np.float32)
+        factor = float(factor[0])
+    return None if factor == 1 else factor
 
 
 def _refuse_later(attribution: syntax.Attribution, sets: SetResolver) -> None:
@@ -117,6 +266,9 @@ class _Start:
         self.edges = edges
         self.sets = sets
         self.variables = variables
+        # The entry of each edge and how many there are, where weights are shared.
+        self.index: Indices | None = None
+        self.entries: int | None = None
 
     def drawn(self, node: syntax.Expression) -> Start:
         """`weight ~ distribution(...)`."""
@@ -136,7 +288,7 @@ class _Start:
         for parameter in entry.parameters:
             if parameter not in bound:
                 raise fail(report, codes.MISSING_ARGUMENT, node.span, name=name, argument=parameter)
-            value = self._per_edge(bound[parameter].value)
+            value = self._by_entry(self.per_edge(bound[parameter].value), bound[parameter].value)
             if parameter in entry.nonnegative and np.any(np.asarray(value) < 0):
                 raise fail(
                     report,
@@ -154,16 +306,50 @@ class _Start:
             raise fail(report, codes.TOO_SMALL, node.span, what=what, value=f"{width:g}", least=0)
         return Drawn(name, tuple(arguments))
 
-    def given(self, node: syntax.Expression) -> Start:
+    def given(self, node: syntax.Expression, sign: float | NDArray[np.float64] | None) -> Start:
         """`weight = expression`, `weight = load("w.npy")` or `weight = column("w")`."""
         parts = call_parts(node)
         if parts and parts[0] == "load":
-            return Given(self._loaded(node))
+            loaded = self._loaded(node)
+            if len(loaded) != self.edges.count:
+                return Given(loaded)
+            return self._given(loaded, node, sign)
         if parts and parts[0] in DISTRIBUTIONS:
             help = f"a weight that is drawn is written `weight ~ {written(self.sets.names.report, node)}`"
             raise fail(self.sets.names.report, codes.UNKNOWN_FUNCTION, node.span, name=parts[0], help=help)
-        value = self._per_edge(node)
+        return self._given(self.per_edge(node), node, sign)
+
+    def _given(
+        self,
+        value: float | NDArray[Any],
+        node: syntax.Expression,
+        sign: float | NDArray[np.float64] | None,
+    ) -> Given:
+        """Start values of edges as those of a parameter."""
+        report = self.sets.names.report
+        if sign is not None and np.any(wrong := np.atleast_1d(value * sign) < 0):
+            first = np.broadcast_to(value, len(wrong))[np.argmax(wrong)]
+            raise fail(report, codes.AGAINST_SIGN, node.span, value=f"{first:g}")
+        value = self._by_entry(value, node)
         return Given(self._float32(value, node) if isinstance(value, np.ndarray) else value)
+
+    def _by_entry(self, value: float | NDArray[Any], node: syntax.Expression) -> float | NDArray[Any]:
+        """What edges have as what the entries of their parameter have."""
+        if self.index is None or not isinstance(value, np.ndarray):
+            return value
+        entries = np.empty(self.entries or 0, value.dtype)
+        entries[self.index] = value
+        differs = entries[self.index] != value
+        if np.any(differs):
+            at = int(np.argmax(differs))
+            raise fail(
+                self.sets.names.report,
+                codes.SHARED_STARTS,
+                node.span,
+                first=f"{value[at]:g}",
+                second=f"{entries[self.index[at]]:g}",
+            )
+        return entries
 
     def _loaded(self, node: syntax.Expression) -> NDArray[np.float32]:
         report = self.sets.names.report
@@ -171,6 +357,8 @@ class _Start:
         weights = self.sets.files.finite(name, node.span)
         n_source, n_target = self.sides.source.units, self.sides.target.units
         matrix = isinstance(self.edges, Full) and weights.shape == (n_target, n_source)
+        if self.entries is not None and weights.shape == (self.entries,):
+            return self._float32(weights, node)
         if weights.shape != (self.edges.count,) and not matrix:
             fields = {"name": name, "shape": list(weights.shape), "edges": counted(self.edges.count, "edge")}
             help = self._about_shape(weights.shape, name)
@@ -205,9 +393,10 @@ class _Start:
             raise fail(
                 self.sets.names.report, codes.COLUMN_WITHOUT_TABLE, node.span, others=others, help=help
             )
-        values = self.sets.loader(loaded, sides, variables).numbers(node, self.variables)
+        call = self.sets.load_call(loaded, variables)
+        values = numbers_by_edge(call, sides, node, self.variables)
         if is_placed(sides.both, self.sides.both):
-            edges = self.sets.loader(loaded, sides, variables).edges()
+            edges = loaded_edges(call, sides)
             return values[placed(edges, sides.both, self.sides.both).origin]
         return values
 
@@ -224,11 +413,26 @@ class _Start:
             node, sides, variables = named.node, named.sides, named.placed.variables
         return node, sides, variables
 
-    def _per_edge(self, node: syntax.Expression) -> float | NDArray[np.float64]:
+    def per_edge(self, node: syntax.Expression) -> float | NDArray[np.float64]:
+        """A number that fits a 32-bit float, or one per edge where the expression speaks of the edge."""
+        value = self.evaluated(node)
+        self._float32(np.asarray(value), node)
+        return value
+
+    def _fan(self, units: Indices) -> Indices:
+        """How many edges the unit of each edge has: the most of all edges that share a weight."""
+        fan = occurrences(units)
+        if self.index is None:
+            return fan
+        most = np.zeros(self.entries or 0, fan.dtype)
+        np.maximum.at(most, self.index, fan)
+        return most[self.index]
+
+    def evaluated(self, node: syntax.Expression) -> float | NDArray[np.float64]:
         """A number, or one per edge where the expression speaks of the edge."""
         columns: dict[str, Callable[[], Indices]] = {
-            "fan_in": lambda: occurrences(self.edges.edges()[1]),
-            "fan_out": lambda: occurrences(self.edges.edges()[0]),
+            "fan_in": lambda: self._fan(self.edges.edges()[1]),
+            "fan_out": lambda: self._fan(self.edges.edges()[0]),
         }
         uniform = self._uniform_fans()
         hint = "indices are known here where the set is one pair of braces"
@@ -255,7 +459,6 @@ class _Start:
         value = Evaluator(self.sets.names.report, lookup, functions, surroundings).value(node)
         if isinstance(value, bool) or (isinstance(value, np.ndarray) and value.dtype.kind == "b"):
             raise fail(self.sets.names.report, codes.NOT_A_NUMBER, node.span, what="a condition")
-        self._float32(np.asarray(value), node)
         return value.astype(np.float64) if isinstance(value, np.ndarray) else float(value)
 
     def _float32(self, value: NDArray[Any], node: syntax.Expression) -> NDArray[np.float32]:

@@ -24,8 +24,8 @@ from ..names.by_name import between, goes_by_name, is_placed, refuse_strays
 from ..names.names import Declaration, Names, Placed
 from ..names.sides import Member, Scope, Side
 from . import builders
+from .loading.call import PARAMETERS, LoadCall
 from .rules import RULES
-from .rules.load import Loader
 from .rules.rule import Setting, Sides
 
 
@@ -248,9 +248,14 @@ class SetResolver:
                 self._resolving.pop()
         return self.resolved[name]
 
-    def loader(self, node: syntax.Expression, sides: Sides, variables: Mapping[str, int]) -> Loader:
-        """Reads what a `load(...)` names."""
-        return Loader(node, sides.source, sides.target, self.names, self.files, variables)
+    def load_call(
+        self,
+        node: syntax.Expression,
+        variables: Mapping[str, int],
+        parameters: tuple[str, ...] = PARAMETERS,
+    ) -> LoadCall:
+        """A `load(...)` with its arguments looked at. Raises `Failed` after recording a diagnostic."""
+        return LoadCall.of(node, self.names, self.files, variables, parameters)
 
 
 def _fits(own: Side, wanted: Side) -> bool:

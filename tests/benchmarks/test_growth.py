@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -17,29 +16,13 @@ if str(ROOT) not in sys.path:
 from benchmarks.growth import SHAPES, measure  # noqa: E402
 from nnspec.dsl import words  # noqa: E402
 
+from ..steps import assert_in_proportion, lines_run  # noqa: E402
+
 SIZES = (10, 20, 30)
 # A long statement is looked through for its depth; these are long enough for that from the first size on.
 LATER = dict.fromkeys(("long sum", "terms of a loss", "union in one set"), (60, 80, 100))
 # Chains that are declared backwards end, at some length, in a diagnostic, which is no growth.
 BACKWARDS = [name for name in SHAPES if name.endswith("backwards") and name != "chain declared backwards"]
-
-
-def lines_run(action: Callable[[], Any]) -> tuple[int, Any]:
-    """How many lines of Python an action runs, counting each turn of a loop, and the action's result."""
-    count = 0
-
-    def trace(frame: FrameType, event: str, argument: object) -> Any:
-        nonlocal count
-        count += 1
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        result = action()
-    finally:
-        sys.settrace(before)
-    return count, result
 
 
 # Shapes that between them go through every pass; the others take two minutes more.
@@ -69,7 +52,6 @@ def shapes() -> Iterator[Any]:
 def test_the_next_part_of_a_spec_takes_as_much_work_as_the_one_before(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of three sizes at equal distances: what grows with the square of n shows in the second difference."""
     monkeypatch.setattr(words, "MOST_COMPARISONS", 0)
     shape, sizes = SHAPES[name], LATER.get(name, SIZES)
     measure(shape.spec(sizes[0], tmp_path), tmp_path)  # imports and caches
@@ -80,5 +62,5 @@ def test_the_next_part_of_a_spec_takes_as_much_work_as_the_one_before(
         count, (_, size, _) = lines_run(lambda spec=spec: measure(spec, tmp_path))
         lines.append(count)
         bytes_made.append(size)
-    for first, second, third in (lines, bytes_made):
-        assert third - second <= 1.1 * (second - first) + 100
+    assert_in_proportion(lines)
+    assert_in_proportion(bytes_made)

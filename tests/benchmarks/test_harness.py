@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import re
@@ -34,7 +35,10 @@ def measure_all(module: str) -> dict[str, Any]:
         case for case in versions.cases(TOY) if case.name in DENSITIES or not report.by_density(case.name)
     ]
     assert {case.name for case in cases} >= set(DENSITIES)
+    gc.collect()
+    gc.freeze()  # it is collected before every version: what else this process holds is not looked through
     results = [measured(case, versions.FRAMEWORK, TOY.rounds) for case in cases]
+    gc.unfreeze()
     return {result["case"]: result for result in results}
 
 

@@ -5,55 +5,50 @@ from __future__ import annotations
 import inspect
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from functools import cache
 from itertools import product
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 
-def run_all(tests: ModuleType) -> None:
-    """Every test of a generated module, for all that it is parametrised with.
+def run_all(tests: ModuleType, chosen: Callable[[str], bool] = lambda name: True) -> None:
+    """Every test of a generated module, for all that it is parametrised with, or those chosen by name.
 
+    A name is as pytest says it, with the target in brackets: `test_linear_parts_are_exact[torch-float64]`.
     Raises AssertionError with the traceback of the first that fails: from here and not from the generated
     file, whose folder is another each time, so that hypothesis takes it for the same failure each time. It
     looks at what an error arose from too, so that this one arises from nothing.
     """
-    made = cache(tests.build)
+    suite = tests.TestModel()
+    suite.setup_class()
+    for name in (name for name in dir(suite) if name.startswith("test_")):
+        test = getattr(suite, name)
+        for arguments in calls(test, suite.cases()):
+            called = "-".join(str(value) for value in arguments.values())
+            if not chosen(f"{name}[{called}]"):
+                continue
+            with ExitStack() as stack:
+                if "tmp_path" in inspect.signature(test).parameters:
+                    arguments["tmp_path"] = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+                failure = ""
+                try:
+                    test(**arguments)
+                except Exception:
+                    failure = f"{name}\n{traceback.format_exc()}"
+                assert not failure, failure
 
-    def models(target: str, dtype: str = "float64") -> Any:
-        return made(target, 0, dtype)
 
-    for name, test in list(vars(tests).items()):
-        if name.startswith("test_"):
-            for arguments in calls(test, tests.TARGETS, models):
-                with ExitStack() as stack:
-                    if "tmp_path" in inspect.signature(test).parameters:
-                        arguments["tmp_path"] = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-                    failure = ""
-                    try:
-                        test(**arguments)
-                    except Exception:
-                        failure = f"{name}\n{traceback.format_exc()}"
-                    assert not failure, failure
-
-
-def calls(
-    test: Callable[..., None], targets: tuple[str, ...], models: Callable[..., Any]
-) -> Iterator[dict[str, Any]]:
-    """The arguments that pytest would call a test with: those of its marks, and of the module's fixtures."""
-    options: list[list[dict[str, Any]]] = []
-    for mark in getattr(test, "pytestmark", []):
-        if mark.name == "parametrize":
-            names = [mark.args[0]] if isinstance(mark.args[0], str) else mark.args[0]
-            rows = [(row,) if len(names) == 1 else row for row in mark.args[1]]
-            options.append([dict(zip(names, row, strict=True)) for row in rows])
+def calls(test: Callable[..., None], cases: Mapping[str, Iterable[Any]]) -> Iterator[dict[str, Any]]:
+    """The arguments that pytest would call a test with: those of its marks, and of the cases it asks for."""
     wanted = inspect.signature(test).parameters
-    if "model" in wanted:
-        options.append([{"model": models(target)} for target in targets])
-    if "models" in wanted:
-        options.append([{"models": models}])
+    given = {mark.args[0]: mark.args[1] for mark in getattr(test, "pytestmark", [])}
+    given |= {names: values for names, values in cases.items() if {*names.split(",")} <= {*wanted}}
+    options: list[list[dict[str, Any]]] = []
+    for joined, values in given.items():
+        names = joined.split(",")
+        rows = [(row,) if len(names) == 1 else row for row in values]
+        options.append([dict(zip(names, row, strict=True)) for row in rows])
     for chosen in product(*options):
-        yield {name: value for given in chosen for name, value in given.items()}
+        yield {name: value for row in chosen for name, value in row.items()}

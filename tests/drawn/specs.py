@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from nnspec.compiler.catalogue.activations import ACTIVATIONS
 from nnspec.compiler.catalogue.losses import LOSSES, PENALTIES
+from nnspec.compiler.functions import catalogue
 
 from ..connectivity import drawn, drawn_sets, oracle
 from ..connectivity.oracle import Edges
@@ -138,21 +139,59 @@ def attributes(draw, made: Drawn, name: str, edges: Edges) -> tuple[str, bool, b
     trained = kind != "none" and draw(st.integers(0, 3)) > 0
     if kind != "none" and (not trained or draw(st.integers(0, 7)) == 0):
         texts.append(f"trainable = {'true' if trained else 'false'}")
+    if kind != "none":
+        texts += draw(making(name, kind))
     return f" with {', '.join(texts)}" if texts else "", kind != "none", trained
+
+
+@st.composite
+def making(draw, name: str, kind: str) -> list[str]:
+    """How weights are made of their parameter, if they are: shared, of a sign, through a function, times."""
+    texts: list[str] = []
+    keys = [f"s_{name}", "fan_in", "(fan_out, fan_in)", f"s_{name}(fan_out)", "(0,)", f"s_{name}(p)"]
+    share = draw(st.sampled_from(["", "", "", "", *(keys[:1] if kind == "file" else keys)]))
+    if share:
+        texts.append(f"share = {share}")
+    drawn_around_zero = kind in ("", "normal", "extreme", "uniform")
+    made = draw(st.sampled_from(["", "", "", "", "sign", "through"]))
+    if made == "sign" and drawn_around_zero:
+        signs = ["nonnegative", "nonpositive", "1 - 2 * (fan_in % 2)", "-1"]
+        texts.append(f"sign = {draw(st.sampled_from(signs))}")
+    elif made == "through":
+        texts.append(f"through = {draw(st.sampled_from(ACTIVE))}")
+    if draw(st.integers(0, 5)) == 0:
+        texts.append(f"times = {draw(st.sampled_from(['2', 'fan_in', '-1 / fan_out', '1']))}")
+    return texts
 
 
 # ------------------------------------------------------------------------------------------- operations
 
+# Those of the catalogue but for what grows so fast that chains of it overflow.
+ACTIVE = [name for name in catalogue.names() if name not in ("cosh", "exp", "expm1", "sinh")]
+# Functions that every drawn spec could state, with the numbers they take; one hides the catalogue's.
+STATED = {
+    "swish": ("function swish(x, beta = 1.5) = x * sigmoid(beta * x)", (("beta", 1.5),)),
+    "spike": (
+        "function spike(v, sharpness = 2) = where(v > 0, 1, 0) "
+        "with derivative = 1 / (1 + sharpness * abs(v))**2",
+        (("sharpness", 2.0),),
+    ),
+    "mish": ("function mish(u) = where(u > 0 and u < 3, sqrt(u + 1), swish(u)) + stop(u) / p", ()),
+    "root": ("function root(x) = where(x > 0, log1p(x), -0.25 * x) - max(x, -1, 0.5 * x)", ()),
+}
+
 
 @st.composite
 def activation(draw) -> str:
-    """An activation, its parameters by place, by name or left out."""
-    entry = ACTIVATIONS[draw(st.sampled_from(sorted(ACTIVATIONS)))]
-    if not entry.parameters or draw(st.booleans()):
-        return entry.name + draw(st.sampled_from(["", "", "()"]))
+    """An activation, its parameters by place, by name or left out; or a function of the spec's own."""
+    name = draw(st.sampled_from([*sorted(ACTIVATIONS), *ACTIVE, *STATED]))
+    function = catalogue.function(name)
+    parameters = function.defaults if function and name not in STATED else STATED.get(name, ("", ()))[1]
+    if not parameters or draw(st.booleans()):
+        return name + draw(st.sampled_from(["", "", "()"]))
     by_name = draw(st.booleans())
-    given = [f"{f'{name} = ' if by_name else ''}{default / 2:g}" for name, default in entry.parameters]
-    return f"{entry.name}({', '.join(given)})"
+    given = [f"{f'{key} = ' if by_name else ''}{default / 2:g}" for key, default in parameters]
+    return f"{name}({', '.join(given)})"
 
 
 @st.composite
@@ -348,6 +387,9 @@ def specs(draw) -> Spec:
         draw(layer(made, number))
     if draw(st.integers(0, 3)) == 0:
         draw(codes(made))
+    used = {step.partition("(")[0] for steps in made.layers.values() for step in steps}
+    used |= {"swish"} if "mish" in used else set()
+    made.statements += [statement for name, (statement, _) in STATED.items() if name in used]
     draw(losses(made))
     outputs = [v.name for v in made.values if v.name in made.layers and v.name not in made.read]
     made.statements.append(f"output {', '.join(outputs)}")

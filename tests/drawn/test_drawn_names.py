@@ -144,7 +144,7 @@ def test_names_of_ours_mean_the_same_for_all_targets(turn: int, tmp_path: Path) 
     write(compile_spec(text=TEXT.format(*names), targets=ALL).files, tmp_path)
     tests = module_of(tmp_path / f"test_{names[0]}.py")
     for target in ALL:
-        model = tests.build(target)
+        model = tests.TestModel().build(target)
         tests.check_parameters(tests.EXPECTED, model)
         tests.check_outputs(tests.EXPECTED, model, training=False)
         tests.check_gradients(tests.EXPECTED, model)

@@ -6,6 +6,7 @@ import ast
 import shutil
 import subprocess
 import sys
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,12 @@ from click.testing import CliRunner
 from nnspec.compiler import SpecError, compile_spec
 from nnspec.compiler.command.main import main
 
+from .. import processes
+
 ROOT = Path(__file__).parents[2]
 RING, MLP = ROOT / "examples" / "ring.nnspec", ROOT / "examples" / "autoencoder.nnspec"
 SETTINGS = '[tool.nnspec]\nspecs = ["*.nnspec"]\ntargets = ["numpy"]\n'
-TARGETS = ("torch", "keras", "numpy", "tests")
+FOLDERS = ("common", "torch", "keras", "numpy", "tests")
 
 
 def run(*arguments: str | Path) -> tuple[int, str]:
@@ -38,23 +41,33 @@ def definitions(text: str) -> dict[str, str]:
 @pytest.mark.parametrize("spec", [RING, MLP], ids=lambda spec: spec.stem)
 def test_kernels_beside_are_those_inside(spec: Path) -> None:
     inside, beside = compile_spec(spec).files, compile_spec(spec, kernels="beside").files
-    assert {*beside} - {*inside} == {f"nnspec_{target}.py" for target in TARGETS}
+    assert {*beside} - {*inside} == {f"nnspec_{folder}.py" for folder in FOLDERS}
+    common = definitions(beside["nnspec_common.py"].decode())
     for name in (name for name in inside if name.endswith(".py")):
         target = "tests" if name.startswith("test_") else name.removesuffix(".py").rpartition("_")[2]
         own = definitions(beside[name].decode())
         kernels = definitions(beside[f"nnspec_{target}.py"].decode())
-        assert not own.keys() & kernels.keys()
-        assert {**kernels, **own}.items() >= definitions(inside[name].decode()).items()
+        assert not [
+            a.keys() & b.keys() for a, b in combinations([own, kernels, common], 2) if a.keys() & b.keys()
+        ]
+        assert {**common, **kernels, **own}.items() >= definitions(inside[name].decode()).items()
 
 
 def test_they_are_the_same_bytes_for_every_model_and_size() -> None:
     builds = [
         compile_spec(RING, kernels="beside").files,
         compile_spec(MLP, kernels="beside", batch=3).files,
-        compile_spec(RING, ["numpy"], {"units": 7}, kernels="beside", package=True, name="other").files,
+        compile_spec(RING, ["numpy"], {"units": 7}, kernels="beside", name="other").files,
     ]
-    assert len({build["nnspec_numpy.py"] for build in builds}) == 1
-    assert len({build["nnspec_tests.py"] for build in builds}) == 1
+    for folder in ("common", "numpy", "tests"):
+        assert len({build[f"nnspec_{folder}.py"] for build in builds}) == 1
+
+
+def test_in_a_package_they_differ_in_how_they_import_each_other_alone() -> None:
+    beside, package = (compile_spec(RING, kernels="beside", package=within).files for within in (False, True))
+    for name in (f"nnspec_{folder}.py" for folder in FOLDERS):
+        lines, others = (build[name].decode().splitlines()[4:] for build in (beside, package))
+        assert [line.replace("from .nnspec", "from nnspec") for line in others] == lines
 
 
 def test_several_specs_share_them_in_one_folder(tmp_path: Path) -> None:
@@ -109,8 +122,10 @@ def test_generated_tests_pass(package: bool, targets: list[str], tmp_path: Path)
     if package:
         (folder / "__init__.py").write_text("")
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "net"]
-    finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    # The tests beside look for all frameworks, which a fork has imported.
+    finished = processes.run(
+        ["-m", "pytest", "-q", "-p", "no:cacheprovider", "net"], having="keras", cwd=tmp_path
+    )
     assert finished.returncode == 0, finished.stdout[-3000:]
 
 

@@ -31,7 +31,10 @@ def test_a_kernel_knows_nothing_of_the_module_that_it_is_in(path: Path) -> None:
 
 def test_they_are_imported_without_any_framework(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = compile_spec(ROOT / "examples" / "ring.nnspec", ["numpy"], kernels="beside").files
-    (tmp_path / "nnspec_tests.py").write_bytes(files["nnspec_tests.py"])
+    for name in ("nnspec_tests.py", "nnspec_common.py"):
+        (tmp_path / name).write_bytes(files[name])
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "nnspec_common", raising=False)
     for framework in ("torch", "keras", "jax", "tensorflow"):
         monkeypatch.setitem(sys.modules, framework, None)
     spec = importlib.util.spec_from_file_location("nnspec_tests", tmp_path / "nnspec_tests.py")

@@ -71,20 +71,29 @@ def test_killing_leaves_a_whole_set(kills: int, way: str, tmp_path: Path) -> Non
     assert len(seen) == 2, "the kills came too early to see both sets"
 
 
-# Writes two files slowly: it prints a line for each, and the renaming waits for some seconds, then renames
-# each and waits again.
+# Writes two files and prints a line for each; the renaming, and what follows each file, wait for a gate: a
+# file that the test makes. Interrupts arrive even if whoever started the tests had them ignored.
 SLOW = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from nnspec.backends import emit
-folder, seconds, way = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+signal.signal(signal.SIGINT, signal.default_int_handler)
+folder, gates, way = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 emit._FORKS = way == "copy"
+def wait(gate):
+    while not os.path.exists(os.path.join(gates, gate)):
+        time.sleep(0.02)
 replace, setsid = os.replace, os.setsid
-os.replace = lambda *pair: (replace(*pair), time.sleep(float(seconds)))
-os.setsid = lambda: (setsid(), time.sleep(float(seconds)))
-emit._RENAME = f"import time; time.sleep({seconds}); " + emit._RENAME.replace(
-    "os.replace(*pair)", f"(os.replace(*pair), time.sleep({seconds}))"
+os.replace = lambda *pair: (replace(*pair), wait("second"))
+os.setsid = lambda: (setsid(), wait("first"))
+WAIT = (
+    "def wait(gate):\\n"
+    "    import os, time\\n"
+    f"    while not os.path.exists(os.path.join({gates!r}, gate)):\\n"
+    "        time.sleep(0.02)\\n"
+    "wait('first')\\n"
 )
+emit._RENAME = WAIT + emit._RENAME.replace("os.replace(*pair)", "(os.replace(*pair), wait('second'))")
 flushed = emit._write_flushed
 def told(path, content):
     flushed(path, content)
@@ -92,6 +101,12 @@ def told(path, content):
 emit._write_flushed = told
 emit.replace_files({folder / "slow.txt": b"whole", folder / "other.txt": b"whole"})
 """
+
+
+@pytest.fixture
+def gates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of files that `SLOW` waits for."""
+    return tmp_path_factory.mktemp("gates")
 
 
 def test_what_killed_compilers_left_behind_is_removed(tmp_path: Path) -> None:
@@ -104,10 +119,12 @@ def test_what_killed_compilers_left_behind_is_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_scratch_folder_is_kept_while_anybody_needs_it(way: str, tmp_path: Path) -> None:
+def test_a_scratch_folder_is_kept_while_anybody_needs_it(way: str, tmp_path: Path, gates: Path) -> None:
     """By its compiler, and, once that is killed, by what renames: it is no matter what processes are seen."""
     process = subprocess.Popen(
-        [sys.executable, "-c", SLOW, str(tmp_path), "1", way], stdout=subprocess.PIPE, start_new_session=True
+        [sys.executable, "-c", SLOW, str(tmp_path), str(gates), way],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
     )
     assert process.stdout is not None
     process.stdout.readline()
@@ -120,7 +137,9 @@ def test_a_scratch_folder_is_kept_while_anybody_needs_it(way: str, tmp_path: Pat
     replace_files({tmp_path / "part.txt": b"2"})
     (scratch,) = tmp_path.glob(".nnspec-*")
     assert not (tmp_path / "slow.txt").exists()
-    deadline = time.monotonic() + 30
+    for gate in ("first", "second"):
+        (gates / gate).touch()
+    deadline = time.monotonic() + 60
     while not ((tmp_path / "slow.txt").exists() and (tmp_path / "other.txt").exists()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -131,15 +150,17 @@ def test_a_scratch_folder_is_kept_while_anybody_needs_it(way: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_interrupt_leaves_a_whole_set(way: str, tmp_path: Path) -> None:
+def test_an_interrupt_leaves_a_whole_set(way: str, tmp_path: Path, gates: Path) -> None:
+    (gates / "first").touch()
     process = subprocess.Popen(
-        [sys.executable, "-c", SLOW, str(tmp_path), "0.5", way], stderr=subprocess.PIPE
+        [sys.executable, "-c", SLOW, str(tmp_path), str(gates), way], stderr=subprocess.PIPE
     )
     assert process.stderr is not None
     while not (tmp_path / "slow.txt").exists():
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
+    (gates / "second").touch()
     assert b"KeyboardInterrupt" in process.stderr.read()
     assert process.wait() != 0
     process.stderr.close()

@@ -12,8 +12,10 @@ import shutil
 import sys
 import zipfile
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -274,7 +276,7 @@ FAULTS: tuple[Fault, ...] = (
     InText("bias dropped", "numpy", r' \+ spread\(p\["\w+\.bias"\], [^\n]*\)\n', "\n"),
     InText("activation swapped", "numpy", r"= np\.tanh\(", "= np.arctan("),
     InText("activation swapped", "numpy", r"= sigmoid\(", "= np.tanh("),
-    InText("activation swapped", "numpy", r"= gelu\(", "= np.tanh("),
+    InText("activation swapped", "numpy", r"\(1 \+ erf\(", "(1 + np.tanh("),
     InText("activation swapped", "numpy", r"np\.maximum\((\w+), 0\)", r"np.logaddexp(\1, 0)"),
     InText("activation's number changed", "numpy", r"0\.2 \* (\w+)\)", r"0.1 * \1)"),
     InText("factor changed", "numpy", r"= 0\.7 \* (?!d_)", "= 0.8 * "),
@@ -904,7 +906,7 @@ FAULTS += (
     ),
     torch_fault(
         "parameter made anew",
-        r"        dtype, weight = self\.computing_dtype\(x\), self\.weight\n",
+        r"        weight = self\.weight if weight is None else weight\n        dtype[^\n]*\n        rows",
         r"        if self._parameters.get('weight') is not None:\n"
         r"            self.weight = nn.Parameter(self.weight.detach())\n\g<0>",
     ),
@@ -1065,6 +1067,58 @@ LINEAR = frozenset(
 EXACT = "are_exact or is_exact"
 
 
+def key_moved(arrays: Arrays) -> Arrays | None:
+    """Each edge has the entry behind its own."""
+    for key in arrays:
+        if key.endswith(".weight.index"):
+            return {**arrays, key: (arrays[key] + 1) % (arrays[key].max() + 1)}
+    return None
+
+
+# What can be wrong with weights that are made of a parameter.
+SHARING: tuple[Fault, ...] = (
+    InData("key off by one", key_moved),
+    InText(
+        "shared gradient summed wrongly",
+        "numpy",
+        r"np\.bincount\(index \+ 1, d,",
+        "np.bincount(index + 1, d[::-1],",
+    ),
+    InText("sign lost", "numpy", r"np\.abs\((p\[[^\]]*\])\)", r"\1"),
+    InText("sign lost", "numpy", r" \* np\.sign\(p\[[^\]]*\]\)", ""),
+    InText("factor lost", "numpy", r'stored\["\w+\.weight\.times"\] \* ', ""),
+    InText("factor lost", "numpy", r'(d_\w+_weight) \* stored\["\w+\.weight\.times"\]', r"\1"),
+    InText("tie broken", "numpy", r'g\["w"\] = g\["w"\] \+ ', 'g["w"] = '),
+    InText("tie broken", "numpy", r'g\["rows"\] = g\["rows"\] \+ ', 'g["rows"] = '),
+    InText("tie broken", "numpy", r'= p\["w"\]\.T\n', '= p["w"][::-1].T\n'),
+    InText(
+        "shared gradient summed wrongly",
+        "torch",
+        r"SumEntries\.apply\(grads\[0\]",
+        "2 * SumEntries.apply(grads[0]",
+    ),
+    InText("shared gradient summed wrongly", "torch", r"index_select\(1, order\)", "flip(1)"),
+    InText("sign lost", "torch", r"return x\.abs\(\)", "return x"),
+    InText("factor lost", "torch", r"self\.factor\.to\(entries\.dtype\) \* entries", "entries"),
+    InText("tie broken", "torch", r"return matrix\.t\(\)", "return matrix.detach().t()"),
+    InText("tie broken", "torch", r"bias=self\.rows", "bias=nn.Parameter(self.rows.data.clone())"),
+    InText(
+        "shared gradient summed wrongly",
+        "keras",
+        r"keras\.ops\.reshape\(sums, \(-1,\)\)",
+        "2 * keras.ops.reshape(sums, (-1,))",
+    ),
+    InText("sign lost", "keras", r"return keras\.ops\.abs\(entries\)", "return entries"),
+    InText(
+        "factor lost",
+        "keras",
+        r"return keras\.ops\.reshape\(factor, entries\.shape\) \* entries",
+        "return entries",
+    ),
+    InText("tie broken", "keras", r"transpose\(matrix\)", "transpose(keras.ops.stop_gradient(matrix))"),
+)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of a planted fault: `caught`, or `MISSED`, or `-` where it does not apply."""
@@ -1077,17 +1131,26 @@ class Outcome:
 
 
 @dataclass
-class QuickestFirst:
-    """Notes how long each test takes in one run, and puts the quick ones first in the next.
+class Earlier:
+    """What a run of the same tests leaves for the next: how long each took, and points of the reference.
 
-    A fault is mostly caught by tests of a few milliseconds, and what is caught ends the run.
+    A fault is mostly caught by tests of a few milliseconds, and what is caught ends the run: quick ones come
+    first. What the reference computes is in the tests alone, and is found once while these are the same.
     """
 
-    seconds: dict[str, float]
+    seconds: dict[str, float] = field(default_factory=dict)
+    tests: ModuleType | None = None
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Sort by the time that tests took; by name, because the folder is another."""
         items.sort(key=lambda item: self.seconds.get(item.name, 0.0))
+        assert isinstance(items[0], pytest.Function)
+        tests = items[0].module
+        if self.tests is not None:
+            for name in ("point_of", "derivatives_at"):
+                setattr(tests, name, partial(_found_once, getattr(self.tests, name), self.tests, tests))
+        else:
+            self.tests = tests
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note a time."""
@@ -1095,11 +1158,15 @@ class QuickestFirst:
         self.seconds[name] = self.seconds.get(name, 0.0) + report.duration
 
 
-def run_tests(folder: Path, name: str, seconds: dict[str, float], chosen: str = "") -> bool:
-    """Whether the generated tests of a folder pass, or those `chosen` by name, run in this process.
+def _found_once(
+    find: Callable[..., object], first: ModuleType, tests: ModuleType, expected: object, *at: object
+) -> object:
+    """What the tests find of the reference at some point, for their spec by the tests that came first."""
+    return find(first.EXPECTED if expected is tests.EXPECTED else expected, *at)
 
-    Quick ones come first, by `seconds`.
-    """
+
+def run_tests(folder: Path, name: str, earlier: Earlier, chosen: str = "") -> bool:
+    """Whether the generated tests of a folder pass, or those `chosen` by name, run in this process."""
     before = set(sys.modules)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         # What a run says is not read: nothing is rewritten for it, traced back, captured or collected.
@@ -1125,7 +1192,7 @@ def run_tests(folder: Path, name: str, seconds: dict[str, float], chosen: str = 
                 "/dev/null",
                 str(folder / f"test_{name}.py"),
             ],
-            [QuickestFirst(seconds)],
+            [earlier],
         )
     for module in set(sys.modules) - before:
         if module.endswith((f"test_{name}", f"{name}_torch", f"{name}_keras", f"{name}_numpy")):
@@ -1141,20 +1208,21 @@ def plant_all(
     kinds: Collection[str] | None = None,
     one_of_each: bool = False,
     chosen: str = "",
+    faults: Collection[Fault] | None = None,
 ) -> list[Outcome]:
     """Plant every fault, or those of some kinds, one by one in a build for one target, and run its tests.
 
     With `one_of_each`, of every kind only the first fault that there is a place for. `chosen` are the tests
-    by name, as pytest's `-k` takes them.
+    by name, as pytest's `-k` takes them. `faults` stand in for those of every network.
     """
     files = compile_spec(spec, [target]).files
     name = next(file for file in files if file.startswith("test_")).removeprefix("test_").removesuffix(".py")
     whole = scratch / "whole"
     write(files, whole)
-    seconds: dict[str, float] = {}
-    assert run_tests(whole, name, seconds, chosen), f"{spec.name}, {target}: the tests fail without a fault"
+    earlier = Earlier()
+    assert run_tests(whole, name, earlier, chosen), f"{spec.name}, {target}: the tests fail without a fault"
     outcomes: list[Outcome] = []
-    for number, fault in enumerate(FAULTS):
+    for number, fault in enumerate(FAULTS if faults is None else faults):
         if kinds is not None and fault.kind not in kinds:
             continue
         if isinstance(fault, InText) and fault.target != target:
@@ -1166,6 +1234,8 @@ def plant_all(
         shutil.copytree(whole, folder, ignore=shutil.ignore_patterns(f"{name}_*.pyc", "temporary"))
         result = "-"
         if fault.plant(folder, name):
-            result = "MISSED" if run_tests(folder, name, {**seconds}, chosen or fault.caught_by) else "caught"
+            held = earlier.tests if isinstance(fault, InText) else None  # with other data, tests are others
+            again = Earlier({**earlier.seconds}, held)
+            result = "MISSED" if run_tests(folder, name, again, chosen or fault.caught_by) else "caught"
         outcomes.append(Outcome(fault.kind, spec.stem, target, result, fault))
     return outcomes

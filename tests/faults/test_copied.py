@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from planting import run_tests
+from planting import Earlier, run_tests
 
 from nnspec.backends.emit import write
 from nnspec.compiler import compile_spec
@@ -66,7 +66,7 @@ def lines_run(folder: Path, name: str, target: str) -> set[int]:
     before = sys.gettrace()
     sys.settrace(trace)
     try:
-        assert run_tests(folder, name, {})
+        assert run_tests(folder, name, Earlier())
     finally:
         sys.settrace(before)
     return lines

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from planting import EXACT, FAULTS, KINDS, LINEAR, RULES, InData, InText, Outcome, plant_all
+from planting import EXACT, FAULTS, KINDS, LINEAR, RULES, SHARING, InData, InText, Outcome, plant_all
 
 ROOT = Path(__file__).parent.parent.parent
 ZOO = ROOT / "tests" / "specs" / "zoo.nnspec"
@@ -93,6 +93,14 @@ def test_every_kind_of_fault_of_a_target_is_caught(
         outcomes = plant_all(ZOO, target, tmp_path, one_of_each=True)
     assert not missed(outcomes)
     assert caught(outcomes) == kinds_in(target) - NAMES - GROUPED - CODES, "these kinds were not planted"
+
+
+@pytest.mark.parametrize("target", MOSTLY)
+def test_every_fault_in_shared_weights_is_caught(target: str, tmp_path: Path) -> None:
+    spec = ROOT / "tests" / "specs" / "shared.nnspec"
+    outcomes = plant_all(spec, target, tmp_path, faults=SHARING)
+    assert not missed(outcomes)
+    assert caught(outcomes) == {fault.kind for fault in SHARING}
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -20,13 +20,11 @@ from nnspec.dsl.diagnostics import SpecError
 from nnspec.dsl.render import render
 
 BATCH = 1000
-# Much longer than any takes; a hang or a quadratic pass shows all the same.
+# Much longer than any takes of a processor; a loop that does not end shows all the same.
 SECONDS = 30
 
 
-@pytest.mark.parametrize(
-    "batch", [*range(2), *(pytest.param(n, marks=pytest.mark.slow) for n in range(2, 100))]
-)
+@pytest.mark.parametrize("batch", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 100))])
 def test_damaged_specs_give_files_or_diagnostics(batch: int, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples" / "data", tmp_path / "data")
     shutil.copy(ROOT / "tests" / "specs" / "has_bias.npy", tmp_path)
@@ -36,7 +34,7 @@ def test_damaged_specs_give_files_or_diagnostics(batch: int, tmp_path: Path) -> 
     for number in range(BATCH):
         text = mutated(rng.choice(sound if number % 2 else specs), specs, rng)
         path.write_text(text, errors="replace", newline="")
-        start = time.monotonic()
+        start = time.process_time()
         try:
             # All targets of a spec that is valid take much longer than finding out that it is not.
             files = compile_spec(path, ("torch", "keras", "numpy") if number % 20 == 0 else ("numpy",)).files
@@ -48,7 +46,7 @@ def test_damaged_specs_give_files_or_diagnostics(batch: int, tmp_path: Path) -> 
             for name, content in files.items():
                 if name.endswith(".py"):
                     ast.parse(content)
-        assert time.monotonic() - start < SECONDS, text
+        assert time.process_time() - start < SECONDS, text
         assert {entry.name for entry in tmp_path.iterdir()} == {"data", "damaged.nnspec", "has_bias.npy"}
     assert compiled > BATCH // 50, "the damage is so great that nothing behind the resolver is reached"
 

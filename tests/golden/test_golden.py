@@ -64,7 +64,7 @@ def test_everything_accepted_is_of_an_example(examples_folder: Path, accepted: M
 )
 def test_generated_sources_are_clean(tool: list[str]) -> None:
     """No unused import or definition, sorted imports, and stable under the formatter."""
-    beside = ["nnspec_torch", "nnspec_keras", "nnspec_numpy", "nnspec_tests"]
+    beside = [f"nnspec_{folder}" for folder in ("common", "torch", "keras", "numpy", "tests")]
     own = ["--config", f"lint.isort.known-first-party={beside}"] if tool[0] == "check" else []
     command = [sys.executable, "-m", "ruff", *tool, "--no-cache", "--line-length", "110", *own, str(MODULES)]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -83,4 +83,4 @@ def test_few_lines_are_copies() -> None:
             again.update(range(at, at + 6) if run in seen else ())
             seen.add(run)
         copied, lines = copied + len(again), lines + len(text)
-    assert copied < 0.35 * lines
+    assert copied < 0.2 * lines

@@ -16,19 +16,7 @@ from nnspec.compiler.catalogue.norms import NORMS
 
 STEP = 1e-200
 WRITTEN = {**vars(activations), **vars(losses), "np": np}
-# Far out, near a kink and on it.
-POINTS = np.array([-800, -40, -12, -5, -1.5, -1e-9, 0, 1e-9, 0.3, 2.5, 8, 21, 40, 800])
-ACTIVATION = {
-    "tanh": torch.tanh,
-    "sigmoid": torch.sigmoid,
-    "relu": torch.relu,
-    "leaky_relu": lambda x: F.leaky_relu(x, 0.01),
-    "gelu": F.gelu,
-    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
-    "softplus": lambda x: F.softplus(x, threshold=40),
-    "softmax": lambda x: torch.softmax(x, -1),
-    "log_softmax": lambda x: torch.log_softmax(x, -1),
-}
+ACTIVATION = {"softmax": lambda x: torch.softmax(x, -1), "log_softmax": lambda x: torch.log_softmax(x, -1)}
 LOSS = {
     "cross_entropy": lambda y, t: F.cross_entropy(y.movedim(-1, 1), t),
     "binary_cross_entropy": F.binary_cross_entropy_with_logits,
@@ -62,26 +50,6 @@ def test_every_entry_of_the_catalogue_is_defined():
     assert PENALTY.keys() == PENALTIES.keys()
     for name in (*ACTIVATIONS, *LOSSES, *PENALTIES):
         assert callable(getattr(plain, name))
-
-
-@pytest.mark.parametrize("name", [name for name in ACTIVATIONS if ACTIVATIONS[name].derivative])
-def test_activations(name):
-    """Values and derivatives are the written ones and those of PyTorch, far out and at kinks too."""
-    entry, numbers = ACTIVATIONS[name], dict(ACTIVATIONS[name].parameters)
-    function = getattr(plain, name)
-    stepped = function(POINTS + 1j * STEP, **numbers)
-    value, derivative = function(POINTS, **numbers), stepped.imag / STEP
-    near = {"rtol": 1e-13, "atol": 1e-15}  # of derivatives such as 1 - y^2, where y is nearly 1
-    np.testing.assert_allclose(stepped.real, value, rtol=1e-15)
-    names = {**WRITTEN, "x": POINTS, "y": value, **numbers}
-    written, slope = eval(entry.formula, names), eval(entry.derivative, names)
-    np.testing.assert_allclose(value, written, rtol=1e-13, atol=1e-13)
-    np.testing.assert_allclose(derivative, slope, **near)
-    leaf = torch.tensor(POINTS, requires_grad=True)
-    result = ACTIVATION[name](leaf)
-    result.sum().backward()
-    np.testing.assert_allclose(value, result.detach().numpy(), rtol=1e-13, atol=1e-13)
-    np.testing.assert_allclose(derivative, leaf.grad.numpy(), **near)
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1, 30, 1000, 1e4])

@@ -27,6 +27,13 @@ def unit_fan_in(units: int, *targets: np.ndarray, also: int = 0) -> np.ndarray:
     return counts
 
 
+def largest_of_entry(values: np.ndarray, index: np.ndarray, size: int) -> np.ndarray:
+    """The largest of the values, one an edge, of all edges that have each of `size` entries by `index`."""
+    largest = np.zeros(size, values.dtype)
+    np.maximum.at(largest, index, values)
+    return largest
+
+
 def uniform_by_fan_in(seed: int, name: str, shape: tuple[int, ...], fan_in: Any) -> np.ndarray:
     """Start values of `shape`, float32, uniform in [-b, b), b = 1/sqrt(fan_in) of each weight's own unit."""
     bound = 1 / np.sqrt(fan_in)

@@ -39,11 +39,13 @@ class AlongEdges(keras.layers.Layer):
       function, `gradients(upstream, of_weight)`, from the gradient of y to those of x and of the weight, the
       latter only if `of_weight` is true.
 
-    What is saved with the weight is the digest of the edges; with another, the weight is refused.
+    What is saved with the weight is the digest of the edges; with another, the weight is refused. Where
+    weights are `given`, they are made elsewhere: the layer has none, and is called as `layer([x, weight])`.
     """
 
-    def __init__(self, shape, weighted, regularizer, **kwargs):
+    def __init__(self, shape, weighted, regularizer, given=False, **kwargs):
         super().__init__(**kwargs)
+        self.given = given
         self.shape = (int(shape[0]), int(shape[1]))
         self.weighted = weighted
         self.regularizer = keras.regularizers.get(regularizer)
@@ -52,7 +54,8 @@ class AlongEdges(keras.layers.Layer):
     def add_edges(self, count):
         """Makes the layer one of `count` edges."""
         self.count = int(count)
-        self.input_spec = keras.layers.InputSpec(ndim=2, axes={-1: self.shape[1]})
+        if not self.given:
+            self.input_spec = keras.layers.InputSpec(ndim=2, axes={-1: self.shape[1]})
         self.build((None, self.shape[1]))
 
     def build(self, input_shape):
@@ -68,7 +71,8 @@ class AlongEdges(keras.layers.Layer):
             )
 
     def call(self, x):
-        """Maps (batch, source units) to (batch, target units)."""
+        """Maps (batch, source units) to (batch, target units); `given` weights come with x, as a list."""
+        x, weight = x if self.given else (x, self.weight)
         dtype = self.compute_dtype
         sum_dtype = "float32" if dtype in ("float16", "bfloat16") else dtype
 
@@ -87,11 +91,11 @@ class AlongEdges(keras.layers.Layer):
 
             return y, gradient
 
-        if not self.weighted:
+        if weight is None:
             y = keras.ops.custom_gradient(project)(keras.ops.cast(x, sum_dtype))
         else:
             # Times one: with the variable itself, TensorFlow asks `gradient` for its gradient by name.
-            weight = keras.ops.cast(self.weight * 1.0, sum_dtype)
+            weight = keras.ops.cast(weight * 1.0, sum_dtype)
             y = keras.ops.custom_gradient(project)(x, weight)
         return keras.ops.cast(y, dtype)
 
@@ -105,7 +109,7 @@ class AlongEdges(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         """(batch, target units)."""
-        return (input_shape[0], self.shape[0])
+        return ((input_shape[0] if self.given else input_shape)[0], self.shape[0])
 
     def get_config(self):
         """The arguments of the constructor that say no edges."""
@@ -114,6 +118,7 @@ class AlongEdges(keras.layers.Layer):
             "shape": list(self.shape),
             "weighted": self.weighted,
             "regularizer": keras.regularizers.serialize(self.regularizer),
+            **({"given": True} if self.given else {}),
         }
 
     def save_own_variables(self, store):

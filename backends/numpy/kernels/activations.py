@@ -13,32 +13,9 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     return np.where(x >= 0, 1, z) / (1 + z)
 
 
-def normal_cdf(x: np.ndarray) -> np.ndarray:
-    """The standard normal distribution function, by erf."""
-    erf = np.frompyfunc(math.erf, 1, 1)
-    return (1 + np.asarray(erf(x / math.sqrt(2)), x.dtype)) / 2
-
-
-def gelu(x: np.ndarray) -> np.ndarray:
-    """x Phi(x) (Hendrycks and Gimpel 2016), Phi the standard normal distribution function."""
-    return x * normal_cdf(x)
-
-
-def gelu_derivative(x: np.ndarray) -> np.ndarray:
-    """Phi(x) + x phi(x)."""
-    return normal_cdf(x) + x * np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
-
-
-def gelu_tanh(x: np.ndarray) -> np.ndarray:
-    """The tanh form of gelu: x / 2 (1 + tanh(u)), u = sqrt(2 / pi) (x + 0.044715 x^3)."""
-    return x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-
-
-def gelu_tanh_derivative(x: np.ndarray) -> np.ndarray:
-    """(1 + tanh(u)) / 2 + x / 2 (1 - tanh(u)^2) du/dx."""
-    scale = math.sqrt(2 / math.pi)
-    t = np.tanh(scale * (x + 0.044715 * x**3))
-    return (1 + t) / 2 + x / 2 * (1 - t**2) * scale * (1 + 3 * 0.044715 * x**2)
+def erf(x: np.ndarray) -> np.ndarray:
+    """The error function, in the precision of x."""
+    return np.asarray(np.frompyfunc(math.erf, 1, 1)(x), x.dtype)
 
 
 def softmax(x: np.ndarray, axis: int | tuple[int, ...] = -1) -> np.ndarray:

@@ -101,11 +101,12 @@ def checked(
     return {name: np.array(arrays[name]) for name in held}
 
 
-def spread(bias: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """The bias of every unit, (units,): entry `index[unit]` of `bias`, or 0 where that is -1."""
-    return np.append(bias, np.zeros(1, bias.dtype))[index]
+def spread(parameter: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """The entry `index[i]` of a parameter, counted along its rows, for every i, or 0 where that is -1."""
+    return np.append(parameter, np.zeros(1, parameter.dtype))[index]
 
 
-def gathered(d: np.ndarray, index: np.ndarray, size: int) -> np.ndarray:
-    """Gradient (size,) of the bias of `spread`, from that of what it was added to, (samples, units)."""
-    return np.bincount(index + 1, d.sum(axis=0), minlength=size + 1)[1:].astype(d.dtype)
+def gathered(d: np.ndarray, index: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Gradient (*shape) of the parameter of `spread`, from that of its result: the sums of equal indices."""
+    size = math.prod(shape)
+    return np.bincount(index + 1, d, minlength=size + 1)[1:].astype(d.dtype).reshape(shape)

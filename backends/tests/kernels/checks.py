@@ -102,7 +102,8 @@ def check_projections(expected: Expected, model: Any, tolerance: float) -> None:
     model.load(parameters)
     for name, (targets, sources, _) in expected.edges.items():
         source, target = stored[f"{name}.source"], stored[f"{name}.target"]
-        weight = parameters.get(f"{name}.weight", np.ones(len(source)))
+        weight = expected.weight(parameters, name)
+        weight = np.ones(len(source)) if weight is None else weight
         x = rng.normal(size=(3, sources))
         y = model.project(name, x)
         for neuron in rng.choice(targets, min(targets, 64), replace=False):

@@ -126,12 +126,13 @@ def check_linear_parts(
         weights = {
             f"{name}.weight": rng.integers(-most, most, expected.parameters[f"{name}.weight"], endpoint=True)
             for name in connections
-            if f"{name}.weight" in expected.parameters
+            if f"{name}.weight" in expected.parameters and name not in expected.shared
         }
+        made = {name: rng.integers(-most, most, maps[name].shape, endpoint=True) for name in expected.shared}
         model.load(start | {name: array.astype(np.float64) for name, array in weights.items()})
         samples = max(1, (batch >> 2 * draw) - draw % 2) if draw < count - 1 else 1
         for name, each in maps.items():
-            weight = weights.get(f"{name}.weight")
+            weight = made.get(name, weights.get(f"{name}.weight"))
             if each.kind == "one to one" and weight is None:
                 continue  # it is the value itself, and nothing computes it
             ends = each.sources, each.targets
@@ -140,14 +141,15 @@ def check_linear_parts(
                 x = rng.integers(-1, each.classes, (samples, len(each.first)))
             terms = max(each.longest, samples)
             assert terms * most**2 <= largest_whole(dtype), f"{name}: integers are too large for {dtype}"
-            given = x if each.kind == "codes" else x.astype(np.float64)
-            found = model.differentiate_projection(name, given, g.astype(np.float64))
+            read = x if each.kind == "codes" else x.astype(np.float64)
+            given = made[name].astype(np.float64) if name in made else None
+            found = model.differentiate_projection(name, read, g.astype(np.float64), given)
             if found is not None:  # else it is a part of the whole network alone
                 what = f"{model.name}, {dtype}: {name} of a batch of {samples}"
                 check_linear_part(what, each, dtype, found, x, g, weight)
                 trained = f"{name}.weight" in expected.trained
                 message = f"{what}: a gradient of frozen weights, or none of trained ones"
-                unknown = found[1] is None and each.kind != "codes"
+                unknown = name in made or (found[1] is None and each.kind != "codes")
                 assert unknown or (found[2] is not None) == trained, message
 
 
@@ -240,8 +242,27 @@ class ExactNetwork:
 
     def weight(self, p: dict[str, np.ndarray], connection: str) -> np.ndarray:
         """The weights of a connection; ones where there are none."""
+        if connection in self.expected.shared:
+            return self.made(p, connection)[0]
         weight = p.get(f"{connection}.weight")
         return np.ones(self.maps[connection].shape) if weight is None else weight
+
+    def made(self, p: dict[str, np.ndarray], connection: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Weights that are made of a parameter, their derivative by its entry, and which entry that is."""
+        name, *steps = self.facts["weights"][connection]
+        x, shape = p[name].ravel(), self.maps[connection].shape
+        slope, place = np.ones(x.shape), np.arange(x.size)
+        for kind, what, how in steps:
+            if kind == "function":
+                before, x = x, what(x)
+                slope = how(slope, before, x)
+            elif kind == "entries":
+                index = np.asarray(what(self.expected.stored), np.int64).ravel()
+                x, slope, place = x[index], slope[index], place[index]
+            else:
+                factor = np.ravel(what(self.expected.stored))
+                x, slope = x * factor, slope * factor
+        return x.reshape(shape), slope.reshape(shape), place.reshape(shape)
 
     def entries(self, index: Any, bias: np.ndarray) -> np.ndarray:
         """The entry of a bias that each unit has, -1 for none."""
@@ -308,13 +329,32 @@ class ExactNetwork:
                 codes = self.maps[name].kind == "codes"
                 if not codes:
                     of_value[read].add(self.maps[name].backward, d, self.weight(p, name))
-                if f"{name}.weight" in of_parameter:
-                    of_weight = self.maps[name].of_weight
-                    factors = (partial(of_weight, v[read]), d) if codes else (of_weight, v[read], d)
-                    of_parameter[f"{name}.weight"].add(*factors)
+                parameter, of_weight, *slope = self.of_parameter(p, name)
+                if parameter in of_parameter:
+                    factors = (partial(of_weight, v[read]),) if codes else (of_weight, v[read])
+                    of_parameter[parameter].add(*factors, *slope, d)
         gradients = {name: each.value for name, each in of_parameter.items()}
         gradients |= {name: of_value[name].value.reshape(data[name].shape) for name in self.expected.moved}
         return float(loss.value), gradients
+
+    def of_parameter(self, p: dict[str, np.ndarray], connection: str) -> tuple[Any, ...]:
+        """The parameter of a connection, its gradient by what edges read and give, and their slopes if any.
+
+        The gradient is linear in what is read, in the slopes, and in the gradient of what is given.
+        """
+        of_weight = self.maps[connection].of_weight
+        if connection not in self.expected.shared:
+            return f"{connection}.weight", of_weight
+        _, slope, place = self.made(p, connection)
+        parameter = self.facts["weights"][connection][0]
+        shape = p[parameter].shape
+
+        def summed(x: np.ndarray, slope: np.ndarray, d: np.ndarray) -> np.ndarray:
+            total = np.zeros(int(np.prod(shape)))
+            np.add.at(total, place.ravel(), (slope * of_weight(x, d)).ravel())
+            return total.reshape(shape)
+
+        return parameter, summed, slope
 
     def squared(self, *terms: np.ndarray) -> None:
         """See to it that the squares of a sum of arrays can be added up, and so can absolute values."""
@@ -350,8 +390,10 @@ def draw_exactly(
     p = {name: array.astype(np.float64) for name, array in expected.start(0).items()}
     for connections, steps in facts["layers"].values():
         for name in connections:
-            if (key := f"{name}.weight") in p:
-                share = arriving * facts["connections"][name][1] / max(1, p[key].size)
+            key, _ = expected.shared.get(name, (f"{name}.weight", 0))
+            if key in p:
+                edges = np.prod(network.maps[name].shape)
+                share = arriving * facts["connections"][name][1] / max(1, edges)
                 share *= max(1, network.maps[name].classes)
                 p[key] = drawn(p[key].shape) * (rng.random(p[key].shape) < share)
                 if key in facts["inexact"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,7 +28,11 @@ class Expected:
     Where nothing is compared, the tests have a loss of their own: the sum of all entries of the outputs, each
     times a number drawn, and the spec's penalties. `cotangents` are the names of these numbers by output.
 
-    `digests` are those of units by input or layer, `batch` is the size that kernels were chosen for.
+    `digests` are those of units by input or layer, `batch` is the size that kernels were chosen for. There is
+    a `surrogate` where a derivative is another one than the function's: declared, or stopped.
+
+    Where weights are made of parameters, `made` gives those of every edge by connection, of parameters by
+    name, and `shared` has the parameter of each of these connections and the edges that enter a unit of it.
     """
 
     name: str
@@ -53,6 +57,14 @@ class Expected:
     stored: dict[str, np.ndarray]
     start: Callable[[int], dict[str, np.ndarray]]
     reference: Callable[..., Any]
+    surrogate: bool = False
+    made: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]] | None = None
+    shared: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    def weight(self, parameters: dict[str, np.ndarray], connection: str) -> np.ndarray | None:
+        """The weights of a connection's edges, None for a plain sum."""
+        made = {} if self.made is None else self.made(parameters)
+        return made.get(connection, parameters.get(f"{connection}.weight"))
 
     @property
     def moved(self) -> tuple[str, ...]:
@@ -104,10 +116,12 @@ def draw_parameters(expected: Expected, seed: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     drawn = {name: general(rng, shape) for name, shape in expected.parameters.items()}
     for name, (targets, _, edges) in expected.edges.items():
-        if f"{name}.weight" in drawn:
+        if f"{name}.weight" in drawn and name not in expected.shared:
             drawn[f"{name}.weight"] /= np.sqrt(max(edges / targets, 1))
+    for name, fan_in in dict(expected.shared.values()).items():
+        drawn[name] /= np.sqrt(fan_in)
     for name, array in drawn.items():
-        if array.ndim == 2:
+        if array.ndim == 2 and name not in dict(expected.shared.values()):
             array /= np.sqrt(array.shape[1])
         if name in expected.running and name.endswith(".running_var"):
             np.abs(array, out=array)

@@ -162,31 +162,40 @@ def differentiator_on_torch(model: Any, training: bool, objective: Any) -> Any:
     return differentiate
 
 
-def pulled_back(layer: Any, x: Any, g: Any) -> tuple[Any, list[Any]]:
-    """What a layer gives for x, and the gradients of its product with g: of x and of what is trained.
+def pulled_back(layer: Any, inputs: list[Any], g: Any) -> tuple[Any, list[Any]]:
+    """What a layer gives, and the gradients of its product with g: of its inputs and of what is trained.
 
-    There is none of x, None, where it holds codes.
+    There is none, None, of an input that holds codes.
     """
-    codes = "int" in keras.backend.standardize_dtype(x.dtype)
     trained = [variable.value for variable in layer.trainable_variables]
+    floating = [at for at, x in enumerate(inputs) if "float" in keras.backend.standardize_dtype(x.dtype)]
+    leaves = [*(inputs[at] for at in floating), *trained]
     match keras.backend.backend():
         case "jax":
             import jax
 
             fixed = [variable.value for variable in layer.non_trainable_variables]
-            y, pull = jax.vjp(lambda *a: layer.stateless_call(a[1:], fixed, a[0])[0], x, *trained)
-            of_x, *rest = pull(g)
-            return y, [None if codes else of_x, *rest]
+
+            def computed(*leaves: Any) -> Any:
+                moved = dict(zip(floating, leaves, strict=False))
+                given = as_given([moved.get(at, x) for at, x in enumerate(inputs)])
+                return layer.stateless_call(leaves[len(floating) :], fixed, given)[0]
+
+            y, pull = jax.vjp(computed, *leaves)
+            gradients = list(pull(g))
         case "torch":
             import torch
 
-            y = layer(x.requires_grad_(not codes))
-            leaves = trained if codes else [x, *trained]
-            return y, [*[None] * codes, *(torch.autograd.grad(y, leaves, g) if leaves else ())]
+            for at in floating:
+                inputs[at].requires_grad_()
+            y = layer(as_given(inputs))
+            gradients = list(torch.autograd.grad(y, leaves, g)) if leaves else []
         case _:
             import tensorflow as tf
 
             with tf.GradientTape() as tape:
-                tape.watch([] if codes else x)
-                y = layer(x)
-            return y, [*[None] * codes, *tape.gradient(y, trained if codes else [x, *trained], g)]
+                tape.watch(leaves)
+                y = layer(as_given(inputs))
+            gradients = list(tape.gradient(y, leaves, g))
+    of_inputs = dict(zip(floating, gradients, strict=False))
+    return y, [*(of_inputs.get(at) for at in range(len(inputs))), *gradients[len(floating) :]]

@@ -115,6 +115,9 @@ class KerasModel:
     @contextmanager
     def _alone(self, connection: str) -> Iterator[Any]:
         """The layer of a connection, while what else a dense one has within is a bias of zeros."""
+        if connection in self.expected.shared:
+            yield self.model.get_layer(connection)
+            return
         weight = self.module.variables(self.model).get(f"{connection}.weight")
         holders = [part for part in self.model.layers if any(held is weight for held in part.weights)]
         part = holders[0] if holders else self.model.get_layer(connection)
@@ -131,7 +134,11 @@ class KerasModel:
     def project(self, connection: str, x: np.ndarray) -> np.ndarray:
         """One sparse connection by itself."""
         with precision(self.dtype), self._alone(connection) as part:
-            return keras.ops.convert_to_numpy(part(keras.ops.convert_to_tensor(x, self.dtype)))
+            given = [x]
+            if connection in self.expected.shared:
+                given.append(self.expected.weight(self.arrays(), connection))
+            tensors = [keras.ops.convert_to_tensor(array, self.dtype) for array in given]
+            return keras.ops.convert_to_numpy(part(as_given(tensors)))
 
     def dropped(self, layer: str, seed: int) -> np.ndarray:
         """What a layer's dropout makes of ones; it draws on from where it is, whatever the seed."""
@@ -147,16 +154,27 @@ class KerasModel:
         part.rate = 0.0
         return dropped
 
-    def differentiate_projection(self, connection: str, x: np.ndarray, g: np.ndarray) -> tuple[Any, Any, Any]:
-        """One connection by itself: its sums, the gradients of input and weights; None for frozen weights."""
+    def differentiate_projection(
+        self, connection: str, x: np.ndarray, g: np.ndarray, given: np.ndarray | None
+    ) -> tuple[Any, Any, Any]:
+        """One connection by itself: its sums, the gradients of input and weights; None for frozen weights.
+
+        Weights that are made of parameters are `given`.
+        """
+        inputs = [x] if given is None else [x, given]
         with precision(self.dtype), self._alone(connection) as part:
-            dtypes = "int32" if x.dtype.kind == "i" else self.dtype, self.dtype
-            given = (keras.ops.convert_to_tensor(a, dtype) for a, dtype in zip((x, g), dtypes, strict=True))
-            y, gradients = pulled_back(part, *given)
+            tensors = [
+                keras.ops.convert_to_tensor(array, "int32" if array.dtype.kind == "i" else self.dtype)
+                for array in inputs
+            ]
+            y, gradients = pulled_back(part, tensors, keras.ops.convert_to_tensor(g, self.dtype))
             found = (None if d is None else keras.ops.convert_to_numpy(d) for d in gradients)
             of_x, of_weight, *_ = *found, None
-            # A dense kernel is (sources, targets).
-            return keras.ops.convert_to_numpy(y), of_x, None if of_weight is None else of_weight.T
+            if of_weight is not None and given is None:
+                of_weight = of_weight.T  # a dense kernel is (sources, targets)
+            elif not part.trainable:
+                of_weight = None  # the layer leaves it out
+            return keras.ops.convert_to_numpy(y), of_x, of_weight
 
     def variables(self) -> tuple[dict[str, Any], list[Any], list[Any]]:
         """The variables by the names of parameters, those that are trained, and all of them."""

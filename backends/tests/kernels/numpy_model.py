@@ -70,7 +70,8 @@ class NumpyModel:
 
     def project(self, connection: str, x: np.ndarray) -> np.ndarray:
         """One sparse connection by itself."""
-        weight = self.parameters.get(f"{connection}.weight")
+        weight = self.expected.weight(self.parameters, connection)
+        weight = None if weight is None else weight.astype(self.dtype)
         targets = self.expected.edges[connection][0]
         return self.module.project(
             x.astype(self.dtype), weight, *edges_of(self.expected.stored, connection), targets
@@ -100,10 +101,11 @@ class NumpyModel:
         return self._masks(values)[self.expected.dropout[layer][0]]
 
     def differentiate_projection(
-        self, connection: str, x: np.ndarray, g: np.ndarray
+        self, connection: str, x: np.ndarray, g: np.ndarray, given: np.ndarray | None
     ) -> tuple[Any, Any, Any] | None:
         """One connection by itself: its sums, the gradients of input and weights; None for frozen weights.
 
+        Weights that are made of parameters are `given`.
         None alone for what has no function of its own: `all` and `one_to_one` are written into `layers`.
         Gradients are None where the module has no functions for them, because no loss reads what needs these.
         """
@@ -112,8 +114,10 @@ class NumpyModel:
         name, edges = f"{connection}.weight", edges_of(self.expected.stored, connection)
         x, g, weight = x.astype(self.dtype), g.astype(self.dtype), self.parameters.get(name)
         functions = self.module.project.__globals__  # this module's, or of the one beside that has them
-        y = functions["project"](x, weight, *edges, g.shape[1])
         trained = name in self.expected.trained
+        if given is not None:
+            weight, trained = given.astype(self.dtype), "project_weight" in functions
+        y = functions["project"](x, weight, *edges, g.shape[1])
         needed = ["project_back"] + ["project_weight"] * trained
         if not functions.keys() >= {*needed}:
             return y, None, None

@@ -2,13 +2,14 @@
 
 All take complex numbers as well as real ones, and are then what they are for real numbers, continued: with
 x + ih, h small, the imaginary part of what comes out is h times the derivative (`stepped`). What is
-not smooth chooses by the real part: `relu`, `leaky_relu` and `prelu` are at 0 what they are below it, and the
+not smooth chooses by the real part: what is larger or smaller is the second where both are equal, and the
 derivative of an absolute value at 0 is 0.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -38,6 +39,11 @@ def looked_up(codes: np.ndarray, weight: np.ndarray, classes: int) -> np.ndarray
     """Class codes (batch, positions) as sums of columns of the weight, (targets, sources); -1 is none."""
     column = codes + classes * np.arange(codes.shape[1])
     return np.stack([weight[:, mine[own >= 0]].sum(axis=1) for own, mine in zip(codes, column, strict=True)])
+
+
+def entries_at(parameter: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """The entry of a parameter, counted along its rows, that every edge has."""
+    return np.ravel(parameter)[np.asarray(index, np.int64)]
 
 
 def biases(bias: np.ndarray, index: np.ndarray) -> np.ndarray:
@@ -104,21 +110,6 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     return smooth(np.where(above, 1, e) / (1 + e), x)
 
 
-def relu(x: np.ndarray) -> np.ndarray:
-    """x above 0, and 0 elsewhere."""
-    return np.where(x.real > 0, x, 0)
-
-
-def leaky_relu(x: np.ndarray, slope: float) -> np.ndarray:
-    """x above 0, and `slope` x elsewhere."""
-    return np.where(x.real > 0, x, slope * x)
-
-
-def gelu(x: np.ndarray) -> np.ndarray:
-    """x Phi(x) (Hendrycks and Gimpel 2016), Phi the standard normal distribution function."""
-    return smooth(x * (1 + erf(x / math.sqrt(2))) / 2, x)
-
-
 def erf(x: np.ndarray) -> np.ndarray:
     """The error function, of a complex x by its first two terms along the imaginary axis."""
     of_real = np.frompyfunc(math.erf, 1, 1)(x.real).astype(np.float64)
@@ -126,12 +117,6 @@ def erf(x: np.ndarray) -> np.ndarray:
         return around(of_real, of_real)
     result = of_real + 1j * (2 / math.sqrt(math.pi) * np.exp(-np.square(x.real)) * x.imag)
     return around(result, result)
-
-
-def gelu_tanh(x: np.ndarray) -> np.ndarray:
-    """The tanh form of gelu: x / 2 (1 + tanh(u)), u = sqrt(2 / pi) (x + 0.044715 x^3)."""
-    inner = tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))
-    return smooth(x * (1 + inner) / 2, x)
 
 
 def softplus(x: np.ndarray) -> np.ndarray:
@@ -142,6 +127,43 @@ def softplus(x: np.ndarray) -> np.ndarray:
     if np.iscomplexobj(e):
         logarithm = logarithm + 1j * (e.imag / (1 + e.real))
     return smooth(np.where(above, x, 0) + logarithm, x)
+
+
+def log_sigmoid(x: np.ndarray) -> np.ndarray:
+    """log(1 / (1 + exp(-x)))."""
+    return -softplus(-x)
+
+
+def expm1(x: np.ndarray) -> np.ndarray:
+    """exp(x) - 1; numpy's own of a complex number loses the digits of a small one."""
+    if not np.iscomplexobj(x):
+        return np.expm1(x)
+    return np.expm1(x.real) + 1j * (np.exp(x.real) * x.imag)
+
+
+def log1p(x: np.ndarray) -> np.ndarray:
+    """log(1 + x)."""
+    if not np.iscomplexobj(x):
+        return np.log1p(x)
+    return np.log1p(x.real) + 1j * (x.imag / (1 + x.real))
+
+
+def smaller(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The smaller of both, and where they are equal the second."""
+    return np.where(np.real(a) < np.real(b), a, b)
+
+
+def larger(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The larger of both, and where they are equal the second."""
+    return np.where(np.real(a) > np.real(b), a, b)
+
+
+def sloped(
+    x: np.ndarray, value: Callable[[np.ndarray], np.ndarray], slope: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """`value(x)`, whose derivative is declared to be `slope(x)`: its line through the real part of x."""
+    at = x.real
+    return value(at) + 1j * (slope(at) * x.imag) if np.iscomplexobj(x) else value(at)
 
 
 def softmax(x: np.ndarray) -> np.ndarray:

@@ -36,10 +36,13 @@ def draw_moderate(expected: Expected, seed: int) -> dict[str, np.ndarray]:
     """
     rng = np.random.default_rng(seed)
     drawn: dict[str, np.ndarray] = {}
+    shared = dict(expected.shared.values())
     for name, shape in expected.parameters.items():
-        owner, *norm, kind = name.split(".")
+        owner, *norm, kind = name.split(".") if "." in name else (name, "shared")
         values = rng.normal(size=shape)
-        if kind == "running_var":
+        if name in shared:
+            drawn[name] = values / math.sqrt(shared[name])
+        elif kind == "running_var":
             drawn[name] = rng.uniform(0.5, 1.5, shape)
         elif kind != "weight":
             drawn[name] = 0.3 * values
@@ -226,6 +229,7 @@ def check_large_values(expected: Expected, model: Any, tolerance: float) -> None
     signs = {n: rng.choice([-1.0, 1.0], size=array.shape) for n, array in (start | given).items()}
     biases = [name for name in start if name.endswith(".bias")]
     weights = [name for name in start if name.count(".") == 1 and name.endswith(".weight")]
+    weights += [name for name in dict(expected.shared.values()) if name not in weights]
     for what, names, factor in (
         ("biases of 1e2", biases, 1e2),
         ("biases of 1e4", biases, 1e4),

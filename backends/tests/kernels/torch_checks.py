@@ -42,7 +42,7 @@ def check_torch_parameters(expected: Expected, model: TorchModel) -> None:
         named = model.renamed(dict(net.named_parameters(remove_duplicate=False)))
         assert named.keys() == set(expected.trained), "torch: parameters are others than those of the spec"
         assert {id(p) for p in net.parameters()} == {id(p) for p in named.values()}
-        buffers = dict(net.named_buffers(remove_duplicate=False))
+        buffers = model.renamed(dict(net.named_buffers(remove_duplicate=False)))
         fixed = expected.parameters.keys() - named.keys()
         assert buffers.keys() == fixed | counters, "torch: buffers are others than those of the spec"
         return named | buffers
@@ -236,6 +236,8 @@ def check_torch_derivatives(expected: Expected, model: TorchModel) -> None:
         forward = sum(part.sum() for part in parts)
         message = "torch: reverse mode is not the adjoint of forward mode: are layers detached?"
         assert abs(slope - forward) <= 1e-9 * max(1.0, size), message
+        if expected.surrogate:
+            return  # the gradient's differences are not what its own derivative is declared to be
         second = torch.autograd.grad(slope, list(moved.values()), materialize_grads=True)
         step = smooth_step(expected, parameters, data, direction)
         ends = {shift: gradient(shift)[1] for shift in (step, -step, step / 2, -step / 2)}

@@ -50,7 +50,11 @@ class TorchModel:
         """
         found = {name: getattr(self.model, name, None) for name in self.expected.layers}
         own = {name: part for name, part in found.items() if part and type(part) is not torch.nn.Module}
-        linear = {bias.removesuffix(".bias"): name.removesuffix(".bias") for name, bias in self.names.items()}
+        linear = {
+            bias.removesuffix(".bias"): name.removesuffix(".bias")
+            for name, bias in self.names.items()
+            if bias.endswith(".bias")
+        }
         return {name: getattr(self.model, part) for name, part in linear.items()} | own
 
     def _tensors(self, data: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -110,7 +114,11 @@ class TorchModel:
     def project(self, connection: str, x: np.ndarray) -> np.ndarray:
         """One sparse connection by itself."""
         with torch.no_grad():
-            return getattr(self.model, connection)(torch.tensor(x, dtype=self.dtype)).numpy()
+            given = {}
+            if connection in self.expected.shared:
+                weight = self.expected.weight(self.arrays(), connection)
+                given["weight"] = torch.tensor(weight, dtype=self.dtype)
+            return getattr(self.model, connection)(torch.tensor(x, dtype=self.dtype), **given).numpy()
 
     def dropped(self, layer: str, seed: int) -> np.ndarray:
         """What a layer's dropout makes of ones."""
@@ -122,14 +130,22 @@ class TorchModel:
         part.p = 0.0
         return dropped
 
-    def differentiate_projection(self, connection: str, x: np.ndarray, g: np.ndarray) -> tuple[Any, Any, Any]:
-        """One connection by itself: its sums, the gradients of input and weights; None for frozen weights."""
+    def differentiate_projection(
+        self, connection: str, x: np.ndarray, g: np.ndarray, given: np.ndarray | None
+    ) -> tuple[Any, Any, Any]:
+        """One connection by itself: its sums, the gradients of input and weights; None for frozen weights.
+
+        Weights that are made of parameters are `given`.
+        """
         part = getattr(self.model, connection)
         codes = x.dtype.kind == "i"
         leaf = torch.tensor(x) if codes else torch.tensor(x, dtype=self.dtype, requires_grad=True)
-        weight = getattr(part, "weight", None)
+        weight, arguments = getattr(part, "weight", None), {}
         trained = [weight] if isinstance(weight, torch.nn.Parameter) and weight.requires_grad else []
-        y = part(leaf)
+        if given is not None:
+            arguments["weight"] = torch.tensor(given, dtype=self.dtype, requires_grad=True)
+            trained = [*arguments.values()]
+        y = part(leaf, **arguments)
         leaves = trained if codes else [leaf, *trained]
         gradients = torch.autograd.grad(y, leaves, torch.tensor(g, dtype=self.dtype)) if leaves else ()
         of_x, of_weight, *_ = *[None] * codes, *(gradient.numpy() for gradient in gradients), None

@@ -388,7 +388,7 @@ class BlockProjection(EdgeWeights):
         groups = tuple((int(size), int(count)) for size, count in zip(sizes, counts, strict=True))
         return rows, np.argsort(np.argsort(rows)[unit], kind="stable"), groups
 
-    def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, onto: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
         """Map (batch, sources) to (batch, targets); a target without edges gets zero.
 
         Computes in the dtype of autocast where that is on, else in the one that `x` and `weight` promote to.
@@ -397,17 +397,19 @@ class BlockProjection(EdgeWeights):
         Args:
             x: floating (batch, sources).
             onto: what the sums are added to: None, (targets,), or (batch, targets).
+            weight: (edges,), where it is made elsewhere.
 
         Raises:
             ValueError: `x` is not a floating (batch, sources).
         """
-        dtype = self.computing_dtype(x)
+        weight = self.weight if weight is None else weight
+        dtype = self.computing_dtype(x, weight)
         sums = dtype if x.device.type != "cpu" else torch.promote_types(dtype, torch.float32)
         # A batch that comes units first, as from another sparse layer, stays so.
         dim = 0 if is_units_first(x) else 1
         x = x.to(dtype).to(sums)
         x = x.t() if dim == 0 else contiguous_rows(x)
-        weight = x.new_ones(self.n_edges) if self.weight is None else self.weight.to(dtype).to(sums)
+        weight = x.new_ones(self.n_edges) if weight is None else weight.to(dtype).to(sums)
         if self.order.numel():
             weight = weight.index_select(0, self.order)
         if onto is not None:

@@ -54,6 +54,29 @@ class DenseProjection(nn.Module):
         return product_onto(x, self.weight, onto, self.units_first)
 
 
+class DenseProduct(nn.Module):
+    """y = x W^T added to something, with a weight (targets, sources) that is made elsewhere.
+
+    With `units_first`, the result is stored as the sparse layers beside it compute.
+    """
+
+    def __init__(self, *, units_first: bool = False) -> None:
+        super().__init__()
+        self.units_first = units_first
+
+    def forward(self, x: Tensor, onto: Tensor | None = None, *, weight: Tensor) -> Tensor:
+        """(batch, sources) -> (batch, targets), added to `onto`: (targets,) or (batch, targets)."""
+        return product_onto(x, weight, onto, self.units_first)
+
+
+class DiagonalProduct(nn.Module):
+    """y = weight * x, unit by unit, with a weight (units,) that is made elsewhere."""
+
+    def forward(self, x: Tensor, onto: Tensor | None = None, *, weight: Tensor) -> Tensor:
+        """(batch, units) -> (batch, units), added to `onto`: (units,) or (batch, units)."""
+        return x * weight if onto is None else torch.addcmul(onto, x, weight)
+
+
 class DenseSum(nn.Module):
     """Every target is the plain sum of all sources: no weight.
 

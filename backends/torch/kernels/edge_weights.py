@@ -77,7 +77,7 @@ class EdgeWeights(WithTables):
         else:
             self.register_buffer("weight", weight)
 
-    def computing_dtype(self, x: Tensor) -> torch.dtype:
+    def computing_dtype(self, x: Tensor, weight: Tensor | None) -> torch.dtype:
         """The dtype of autocast where that is on, else the one that `x` and `weight` promote to.
 
         Raises:
@@ -87,7 +87,7 @@ class EdgeWeights(WithTables):
             raise ValueError(
                 f"`x` must be a floating (batch, {self.n_source}), not {x.dtype} of shape {tuple(x.shape)}"
             )
-        dtype = x.dtype if self.weight is None else torch.promote_types(x.dtype, self.weight.dtype)
+        dtype = x.dtype if weight is None else torch.promote_types(x.dtype, weight.dtype)
         if torch.is_autocast_enabled(x.device.type) and dtype != torch.float64:
             dtype = torch.get_autocast_dtype(x.device.type)
         return dtype

@@ -330,17 +330,19 @@ class EdgeProjection(EdgeWeights):
         tables = {name: table.astype(dtype) for name, table in tables.items()}
         self.hold_edges(source, target, shape, trainable, weighted, **tables)
 
-    def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, onto: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
         """Map (batch, sources) to (batch, targets); a target without edges gets zero.
 
         The sums are added to `onto`, if given: a bias (targets,) or what other layers give (batch, targets).
+        A `weight` (edges,) that is given is one that is made elsewhere.
         Computes in the dtype of autocast where that is on, else in the one that `x` and `weight` promote to.
         Half precision is summed in float32.
 
         Raises:
             ValueError: `x` is not a floating (batch, sources).
         """
-        dtype, weight = self.computing_dtype(x), self.weight
+        weight = self.weight if weight is None else weight
+        dtype = self.computing_dtype(x, weight)
         rows, weight = transposed_copy(x.to(dtype)), None if weight is None else weight.to(dtype)
         source, target, offsets = self.source, self.target, self.target_offsets
         if torch.compiler.is_exporting() and not torch.onnx.is_in_onnx_export():

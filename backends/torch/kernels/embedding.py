@@ -17,33 +17,39 @@ class Embedding(nn.Module):
         shape: (targets, positions * classes).
         classes: number of classes.
         trainable: whether the weight is trained; else it is a buffer.
+        weighted: whether it has a weight; else one that is made elsewhere is given in every call.
     """
 
     weight: Tensor
 
-    def __init__(self, shape: tuple[int, int], classes: int, trainable: bool = True) -> None:
+    def __init__(
+        self, shape: tuple[int, int], classes: int, trainable: bool = True, weighted: bool = True
+    ) -> None:
         super().__init__()
-        self.classes = classes
+        self.shape, self.classes = shape, classes
+        if not weighted:
+            return
         weight = torch.zeros(shape[::-1]).t()
         if trainable:
             self.weight = nn.Parameter(weight)
         else:
             self.register_buffer("weight", weight)
 
-    def forward(self, codes: Tensor, onto: Tensor | None = None) -> Tensor:
+    def forward(self, codes: Tensor, onto: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
         """codes (batch, positions), integers from -1 to `classes` - 1 -> (batch, targets), added onto `onto`.
 
         Where nobody has looked at the codes, one that is out of range is an error of `F.embedding`.
         """
-        sources = self.weight.shape[1]
+        sources = self.shape[1]
         rows = codes + torch.arange(0, sources, self.classes, device=codes.device)
         rows = torch.where((codes < -1) | (codes >= self.classes), sources, rows)
         there = (codes != -1).unsqueeze(-1)
-        found = F.embedding(torch.where(codes == -1, 0, rows), self.weight.t())
+        table = (self.weight if weight is None else weight).t()
+        found = F.embedding(torch.where(codes == -1, 0, rows), table)
         y = torch.where(there, found, 0).sum(1)
         return y if onto is None else onto + y
 
     def extra_repr(self) -> str:
         """Say the numbers."""
-        targets, sources = self.weight.shape
+        targets, sources = self.shape
         return f"{sources // self.classes} x {self.classes} classes -> {targets}"

@@ -13,16 +13,19 @@ class Layer(WithTables):
     """Applies a layer's parts (norms, activations, dropout), `<layer>.<part>`, in their order.
 
     The bias is held here and not added here: the first of the projections that enter the layer starts its
-    sums from it. `bias` is the number of its entries, zeros until start values are loaded; `bias_index`, if
+    sums from it. `bias` is the number of its entries, zeros until start values are loaded, or the parameter
+    that several layers share; `bias_index`, if
     given, says which entry each unit has, -1 for none.
     """
 
     bias_index: Tensor
 
-    def __init__(self, bias: int | None = None, bias_index: object = None, **parts: nn.Module) -> None:
+    def __init__(
+        self, bias: int | nn.Parameter | None = None, bias_index: object = None, **parts: nn.Module
+    ) -> None:
         super().__init__()
         if bias is not None:
-            self.bias = nn.Parameter(torch.zeros(bias))
+            self.bias = bias if isinstance(bias, nn.Parameter) else nn.Parameter(torch.zeros(bias))
         index = {} if bias_index is None else {"bias_index": np.array(bias_index, np.int64)}
         self.add_tables(**index)
         for name, part in parts.items():
@@ -44,7 +47,13 @@ class Layer(WithTables):
 class LateBiasLayer(Layer):
     """A layer that adds its bias itself, behind the first `bias_behind` of its parts."""
 
-    def __init__(self, bias_behind: int, bias: int, bias_index: object = None, **parts: nn.Module) -> None:
+    def __init__(
+        self,
+        bias_behind: int,
+        bias: int | nn.Parameter,
+        bias_index: object = None,
+        **parts: nn.Module,
+    ) -> None:
         super().__init__(bias, bias_index, **parts)
         self.bias_behind = bias_behind
 

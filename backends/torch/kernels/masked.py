@@ -58,20 +58,22 @@ class MaskedProjection(EdgeWeights):
         empty = weight.new_zeros(self.n_target * self.n_source)
         return empty.scatter(0, self.place, weight).view(self.n_target, self.n_source)
 
-    def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, onto: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
         """Map (batch, sources) to (batch, targets); a target without edges gets zero.
 
         The sums are added to `onto`, if given: a bias (targets,) or what other layers give (batch, targets).
+        A `weight` (edges,) that is given is one that is made elsewhere.
         Computes in the dtype of autocast where that is on, else in the one that `x` and `weight` promote to.
         Half precision is summed in float32.
 
         Raises:
             ValueError: `x` is not a floating (batch, sources).
         """
-        dtype = self.computing_dtype(x)
+        weight = self.weight if weight is None else weight
+        dtype = self.computing_dtype(x, weight)
         # Autocast and some matrix products of CPUs would round in between.
         sums = dtype if x.device.type != "cpu" else torch.promote_types(dtype, torch.float32)
-        weight = x.new_ones(self.n_edges) if self.weight is None else self.weight.to(dtype)
+        weight = x.new_ones(self.n_edges) if weight is None else weight.to(dtype)
         onto = None if onto is None else onto.to(sums)
         with torch.autocast(x.device.type, enabled=False):
             matrix = self.matrix(weight.to(sums))

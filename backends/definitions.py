@@ -1,0 +1,255 @@
+"""The functions of a network in a target's code: where they are used, or defined in the module."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import field, replace
+
+from ..compiler.functions import catalogue
+from ..compiler.functions.derive import reusing
+from ..compiler.functions.function import Function as Stated
+from ..compiler.functions.function import Numbers
+from ..compiler.functions.guard import guarded
+from ..compiler.functions.simplify import simplified
+from ..compiler.functions.tree import (
+    ONE,
+    ZERO,
+    Apply,
+    Argument,
+    Number,
+    Tree,
+    apply,
+    arguments_in,
+    is_condition,
+    replaced,
+    size,
+    substituted,
+    walk,
+)
+from ..dsl.records import record
+from .functions import Spellings, Writer
+from .source import (
+    WIDTH,
+    Assign,
+    Binary,
+    Call,
+    Expression,
+    Function,
+    Keyword,
+    Name,
+    Parameter,
+    Return,
+    Scope,
+    Statement,
+    Unary,
+    flat,
+    node,
+)
+
+# A tree with more nodes than this is a function of its own in code, and so is one with parts that repeat.
+MOST_INLINE = 12
+
+
+@record(frozen=False)
+class Definitions:
+    """The functions that a module defines because its network computes them, each when it is first asked for.
+
+    `scope` is that of code in which names of the spec are locals, `outer` that of the definitions themselves.
+    `array` is the type of arrays, as text, and `decorators` stand before each function. `around`, if given,
+    is applied to what a function returns and to its first argument. All is `inline` where nothing is defined.
+    """
+
+    scope: Scope
+    outer: Scope
+    words: Spellings
+    array: str
+    decorators: tuple[Expression, ...] = ()
+    around: Callable[[Tree, Expression, Expression], Expression] | None = None
+    inline: bool = False
+    made: dict[tuple[str, Tree], tuple[Name, tuple[Name, ...]]] = field(
+        default_factory=dict[tuple[str, Tree], "tuple[Name, tuple[Name, ...]]"]
+    )
+    statements: list[Function] = field(default_factory=list[Function])
+
+    def value(self, function: Stated, numbers: Numbers, x: Expression) -> Expression:
+        """The value of a function, written out or as a call."""
+        tree = guarded(simplified(substituted(value_of(function), dict(numbers))))
+        if self.inline or is_short(tree):
+            written = self.written(tree, {function.first: x})
+            return written if self.around is None else self.around(tree, written, x)
+        name, parameters = self.defined(function, numbers)
+        return _call(name, parameters[1:], [x], numbers)
+
+    def slope(self, function: Stated, numbers: Numbers, x: Expression, y: Expression) -> Expression:
+        """The derivative by the first argument: a number, an array, or a condition, 1 where that holds.
+
+        It reads the function's value `y` where that is in it.
+        """
+        known, y_name = dict(numbers), _other_name("y", function)
+        value = simplified(substituted(function.value, known))
+        tree = guarded(reusing(simplified(substituted(function.slope, known)), value, y_name))
+        if self.inline or is_short(tree):
+            return self._short_slope(tree, {function.first: x, y_name: y})
+        tree = guarded(reusing(function.slope, function.value, y_name), known)
+        arrays = [function.first, *([y_name] if y_name in arguments_in(tree) else [])]
+        said = f"The derivative of `{function.name}` by `{function.first}`"
+        said += f", `{y_name}` being its value." if len(arrays) > 1 else "."
+        name, parameters = self._defined(f"{function.name}_derivative", tree, arrays, function, said)
+        return _call(name, parameters[len(arrays) :], [x, y][: len(arrays)], numbers)
+
+    def _short_slope(self, tree: Tree, names: Mapping[str, Expression]) -> Expression:
+        """A derivative where it is used, as a factor: a number stays one, and so does a condition."""
+        writer = Writer(self.scope, self.words, names, tuple(names))
+        match tree:
+            case Apply("where", (condition, then, otherwise)) if (then, otherwise) == (ONE, ZERO):
+                return writer.tree(condition)
+            case _:
+                return writer.tree(tree)
+
+    def defined(self, function: Stated, numbers: Numbers) -> tuple[Name, tuple[Name, ...]]:
+        """The name of a function that is defined, and those of its parameters."""
+        tree = guarded(value_of(function), dict(numbers))
+        said = f"{flat(spoken(function.value))}."
+        if len(said) > WIDTH - 10:
+            said = f"The function `{function.name}` of `{function.first}`."
+        return self._defined(function.name, tree, [function.first], function, said)
+
+    def written(self, tree: Tree, names: Mapping[str, Expression]) -> Expression:
+        """A tree of arrays."""
+        return Writer(self.scope, self.words, names, tuple(names)).value(tree)
+
+    def _defined(
+        self, wish: str, tree: Tree, arrays: Sequence[str], function: Stated, said: str
+    ) -> tuple[Name, tuple[Name, ...]]:
+        if (wish, tree) in self.made:
+            return self.made[wish, tree]
+        taken = {*self.outer.vocabulary.imports, *self.outer.vocabulary.kernels}
+        names: dict[str, Name] = {}
+        for each in (*arrays, *function.arguments[1:]):
+            names[each] = _free(each, {*taken, *(name.text for name in names.values())})
+        name = self.scope.new(wish)
+        writer = Writer(self.outer, self.words, names, tuple(arrays))
+        array, defaults = self.outer.expression(self.array), dict(function.defaults)
+        parameters = [Parameter(names[each], array) for each in arrays]
+        for each in function.arguments[1:]:
+            default = node(defaults[each]) if each in defaults else None
+            parameters.append(Parameter(names[each], Name("float"), default))
+        body = tuple(_body(writer, tree, taken, self.around, names[arrays[0]]))
+        self.statements.append(Function(name.text, tuple(parameters), body, array, said, self.decorators))
+        self.made[wish, tree] = name, tuple(names.values())
+        return self.made[wish, tree]
+
+
+def native(table: Mapping[str, str], function: Stated, numbers: Numbers) -> str | None:
+    """A target's own spelling of a function of the catalogue, if it has one for these numbers."""
+    if function.name not in table or catalogue.function(function.name) != function:
+        return None
+    able = NATIVE_FOR.get(function.name)
+    return table[function.name] if able is None or able(**dict(numbers)) else None
+
+
+def _is_range(low: float, high: float) -> bool:
+    return low < high
+
+
+def _is_width(bound: float) -> bool:
+    return bound >= 0
+
+
+# The numbers for which targets have a function of their own at all.
+NATIVE_FOR: Mapping[str, Callable[..., bool]] = {"hard_tanh": _is_range, "soft_shrink": _is_width}
+
+
+def value_of(function: Stated) -> Tree:
+    """A function's value as targets compute it, with the derivative that is declared."""
+    if function.declared is None:
+        return function.value
+    return apply("declared", Argument(function.first), function.value, function.declared)
+
+
+def is_short(tree: Tree) -> bool:
+    """Whether a tree stands where it is used, and is no function of its own."""
+    return size(tree) <= MOST_INLINE and not shared(tree)
+
+
+def shared(tree: Tree) -> list[Tree]:
+    """The largest parts of a tree that stand in it more than once, and read an argument."""
+    counts = Counter(each for each in walk(tree) if isinstance(each, Apply) and arguments_in(each))
+    often = [
+        each for each, count in counts.items() if count > 1 and not is_condition(each) and size(each) > 2
+    ]
+    within = {inner for each in often for inner in walk(each) if inner != each}
+    return [each for each in often if each not in within]
+
+
+def _repeated(tree: Tree) -> list[Tree]:
+    """The parts that repeat in a tree, and those that repeat within these."""
+    parts = shared(tree)
+    return [*parts, *(inner for part in parts for inner in _repeated(part))]
+
+
+def _body(
+    writer: Writer,
+    tree: Tree,
+    taken: Collection[str],
+    around: Callable[[Tree, Expression, Expression], Expression] | None,
+    x: Expression,
+) -> Iterator[Statement]:
+    """The statements that return a tree, with a name for each part that is in it more than once."""
+    whole, used = tree, {*taken, *(flat(name) for name in writer.names.values())}
+    while parts := _repeated(tree):
+        part = min(parts, key=size)
+        local = _free("u", used)
+        used.add(local.text)
+        yield Assign(local, writer.tree(part))
+        # No argument is called so, since names of the language do not begin with a blank.
+        inner = f" {local.text}"
+        tree = replaced(tree, {part: Argument(inner)})
+        is_array = any(name in writer.arrays for name in arguments_in(part))
+        arrays = (*writer.arrays, inner) if is_array else writer.arrays
+        writer = replace(writer, names={**writer.names, inner: local}, arrays=arrays)
+    value = writer.value(tree)
+    yield Return(value if around is None else around(whole, value, x))
+
+
+def _call(
+    name: Name, parameters: Sequence[Name], arrays: Sequence[Expression], numbers: Numbers
+) -> Expression:
+    given = [Keyword(p.text, node(value)) for p, (_, value) in zip(parameters, numbers, strict=True)]
+    return Call(name, (*arrays, *given))
+
+
+def _free(wish: str, taken: Collection[str]) -> Name:
+    """A name for a local: the one wished for, the letter behind it, or one with underscores."""
+    if wish == "u":
+        wish = next((letter for letter in "uvwabcdefg" if letter not in taken), wish)
+    while wish in taken or hasattr(builtins, wish) or keyword.iskeyword(wish):
+        wish += "_"
+    return Name(wish)
+
+
+def _other_name(wish: str, function: Stated) -> str:
+    while wish in function.arguments:
+        wish += "_"
+    return wish
+
+
+def spoken(tree: Tree) -> Expression:
+    """A tree in the words of the language."""
+    match tree:
+        case Number(value):
+            return Name("pi") if value == math.pi else node(value)
+        case Argument(name):
+            return Name(name)
+        case Apply("negative" | "not" as word, (operand,)):
+            return Unary("-" if word == "negative" else "not ", spoken(operand))
+        case Apply("declared", (_, value, _)):
+            return spoken(value)
+        case Apply(word, (left, right)) if not word.isalpha() or word in ("and", "or"):
+            return Binary(spoken(left), word, spoken(right))
+        case Apply(word, operands):
+            return Call(Name(word), tuple(map(spoken, operands)))

@@ -1,0 +1,52 @@
+"""Functions that choose, with the derivatives that every target has where there is a choice of those too."""
+
+import keras
+
+
+def smaller(a, b):
+    """The smaller of both; where they are equal it is `b`, whose derivative counts. nan where one is."""
+    return keras.ops.where(keras.ops.logical_or(a >= b, b != b), b, a)
+
+
+def larger(a, b):
+    """The larger of both; where they are equal it is `b`, whose derivative counts. nan where one is."""
+    return keras.ops.where(keras.ops.logical_or(a <= b, b != b), b, a)
+
+
+def sloped(x, value, slope):
+    """`value(x)`, whose derivative is declared to be `slope(x)`.
+
+    A line through the point where `x` is, at which the slope is that half the way along it: so the derivative
+    of the slope is the second one.
+    """
+    at = keras.ops.stop_gradient(x)
+    step = keras.ops.where(keras.ops.isfinite(at), x - at, keras.ops.zeros_like(x))
+    return value(at) + slope(at + step / 2) * step
+
+
+class Elementwise(keras.layers.Layer):
+    """Applies a function to each unit, with numbers for its other arguments."""
+
+    def __init__(self, function, numbers=None, **kwargs):
+        super().__init__(**kwargs)
+        self.function = function
+        self.numbers = dict(numbers or {})
+
+    def call(self, x):
+        """Any shape -> the same shape."""
+        return self.function(x, **self.numbers)
+
+    def compute_output_shape(self, input_shape):
+        """The same shape."""
+        return input_shape
+
+    def get_config(self):
+        """The arguments of the constructor."""
+        function = keras.saving.serialize_keras_object(self.function)
+        return {**super().get_config(), "function": function, "numbers": self.numbers}
+
+    @classmethod
+    def from_config(cls, config):
+        """The layer of what `get_config` gave; the function is found by its registered name."""
+        function = keras.saving.deserialize_keras_object(config["function"])
+        return cls(**{**config, "function": function})

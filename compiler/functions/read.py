@@ -1,0 +1,208 @@
+"""Expressions of values in a spec, such as the body of a function, as trees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from ...dsl import syntax
+from ...dsl.diagnostics import Report, fail
+from ...dsl.records import record
+from ...dsl.walk import called_name, written
+from ...dsl.words import counted, suggest
+from .. import codes
+from ..names.arguments import bind
+from .function import Function
+from .tree import (
+    ARITHMETIC,
+    FUNCTIONS,
+    Argument,
+    Number,
+    Tree,
+    apply,
+    arguments_in,
+    depth,
+    is_condition,
+    size,
+    substituted,
+)
+
+# A tree is walked by recursion, and its derivative is longer than it is.
+DEPTH_LIMIT = 60
+SIZE_LIMIT = 500
+
+
+@record
+class Reader:
+    """Reads expressions of values.
+
+    `name` gives the tree that a name stands for, and `function` the function of a name, None if there is
+    none; both raise `Failed` after recording a diagnostic. `functions` are all names that could be meant.
+    """
+
+    report: Report
+    name: Callable[[syntax.Reference], Tree]
+    function: Callable[[str], Function | None]
+    functions: Collection[str] = ()
+
+    def value(self, node: syntax.Expression) -> Tree:
+        """An expression that has a value, element by element. Raises `Failed` after a diagnostic."""
+        tree = self._checked(self._tree(node), node)
+        if is_condition(tree):
+            raise fail(self.report, codes.NOT_A_NUMBER, node.span, what="a condition")
+        return tree
+
+    def condition(self, node: syntax.Expression) -> Tree:
+        """A condition; the name of a value alone means that it is not 0."""
+        tree = self._checked(self._tree(node), node)
+        if isinstance(tree, Argument):
+            return apply("!=", tree, 0)
+        if not is_condition(tree):
+            raise fail(self.report, codes.NOT_A_CONDITION, node.span)
+        return tree
+
+    def _checked(self, tree: Tree, node: syntax.Expression) -> Tree:
+        if depth(tree) > DEPTH_LIMIT or size(tree) > SIZE_LIMIT:
+            raise fail(self.report, codes.FUNCTION_TOO_LARGE, node.span, limit=SIZE_LIMIT, depth=DEPTH_LIMIT)
+        return tree
+
+    def _tree(self, node: syntax.Expression) -> Tree:
+        match node:
+            case syntax.Number():
+                return Number(node.value)
+            case syntax.Reference():
+                return self.name(node)
+            case syntax.Parenthesised():
+                return self._tree(node.inner)
+            case syntax.Unary(operator="not"):
+                return apply("not", self.condition(node.operand))
+            case syntax.Unary(operator="-"):
+                return apply("negative", self.value(node.operand))
+            case syntax.Unary():
+                return self.value(node.operand)
+            case syntax.Binary(operator="and" | "or" as word):
+                return apply(word, self.condition(node.left), self.condition(node.right))
+            case syntax.Binary(operator=word) if word in ARITHMETIC:
+                return apply(word, self.value(node.left), self.value(node.right))
+            case syntax.Comparison() if all(word != "in" for word, _ in node.rest):
+                return self._comparison(node)
+            case syntax.Call():
+                return self._call(node)
+            case _:
+                shown = written(self.report, node)
+                raise fail(self.report, codes.NOT_OF_VALUES, node.span, what=f"`{shown}`")
+
+    def _comparison(self, node: syntax.Comparison) -> Tree:
+        """A chain of comparisons holds where all of them do."""
+        left, found = self.value(node.first), list[Tree]()
+        for word, operand in node.rest:
+            right = self.value(operand)
+            found.append(apply(word, left, right))
+            left = right
+        tree = found[0]
+        for each in found[1:]:
+            tree = apply("and", tree, each)
+        return tree
+
+    def _call(self, node: syntax.Call) -> Tree:
+        name = called_name(node)
+        if name in FUNCTIONS:
+            return self._word(name, node)
+        function = self.function(name)
+        if function is None:
+            known = (*FUNCTIONS, *self.functions)
+            guess = suggest(name, known)
+            listed = "functions are " + ", ".join(f"`{each}`" for each in FUNCTIONS)
+            help = f"did you mean `{guess}`?" if guess else listed
+            span = node.function.span
+            raise fail(self.report, codes.UNKNOWN_FUNCTION, span, name=name or "this", help=help)
+        return self.called(function, node)
+
+    def _word(self, name: str, node: syntax.Call) -> Tree:
+        wanted, given = FUNCTIONS[name], [argument.value for argument in node.arguments]
+        enough = len(given) >= wanted if name in ("min", "max") else len(given) == wanted
+        if not enough or any(argument.name for argument in node.arguments):
+            count = f"{counted(wanted, 'value')}{' or more' * (name in ('min', 'max'))}, without names"
+            raise fail(self.report, codes.ARGUMENT_COUNT, node.span, name=name, count=count)
+        if name == "where":
+            return apply(name, self.condition(given[0]), *map(self.value, given[1:]))
+        tree, *others = map(self.value, given)
+        for other in others:
+            tree = apply(name, tree, other)
+        return tree if others else apply(name, tree)
+
+    def called(self, function: Function, node: syntax.Call) -> Tree:
+        """A call of a function: its tree with what it is given in it."""
+        bound = bind(self.report, node, function.arguments)
+        defaults = dict(function.defaults)
+        values: dict[str, Tree] = {}
+        for argument in function.arguments:
+            if argument in bound:
+                values[argument] = self.value(bound[argument].value)
+            elif argument in defaults:
+                values[argument] = Number(defaults[argument])
+            else:
+                fields = {"name": function.name, "argument": argument}
+                raise fail(self.report, codes.MISSING_ARGUMENT, node.span, **fields)
+        value = substituted(function.value, values)
+        if function.declared is None:
+            return value
+        first, *numbers = function.arguments
+        for argument in numbers:
+            if not isinstance(values[argument], Number):
+                span = bound[argument].value.span
+                fields = {"name": function.name, "argument": argument, "first": first}
+                raise fail(self.report, codes.NUMBER_WANTED, span, **fields)
+        return apply("declared", values[first], value, substituted(function.declared, values))
+
+
+def read_function(
+    statement: syntax.FunctionStatement,
+    name: str,
+    report: Report,
+    reader: Reader,
+    number: Callable[[syntax.Expression], float],
+) -> Function:
+    """The function of a statement; `reader` reads what is no argument, `number` gives the defaults.
+
+    Raises `Failed` after recording a diagnostic.
+    """
+    arguments, defaults = _head(statement, report, number)
+
+    def named(reference: syntax.Reference) -> Tree:
+        parts = reference.name.parts
+        return (
+            Argument(str(parts[0])) if len(parts) == 1 and parts[0] in arguments else reader.name(reference)
+        )
+
+    inner = Reader(report, named, reader.function, reader.functions)
+    value, declared = inner.value(statement.value), None
+    for attribute in statement.attributes:
+        if attribute.name != "derivative" or attribute.operator != "=":
+            raise fail(report, codes.FUNCTION_ATTRIBUTE, attribute.span, name=attribute.name)
+        if declared is not None:
+            raise fail(report, codes.ARGUMENT_TWICE, attribute.span, name=attribute.name)
+        declared = inner.value(attribute.value)
+    read = {*arguments_in(value), *(arguments_in(declared) if declared is not None else ())}
+    for parameter in statement.parameters:
+        if parameter.name not in read:
+            what = f"argument of `{name}` called"
+            report.add(codes.UNUSED, parameter.span, what=what, name=parameter.name)
+    return Function(name, tuple(arguments), tuple(defaults.items()), value, declared)
+
+
+def _head(
+    statement: syntax.FunctionStatement, report: Report, number: Callable[[syntax.Expression], float]
+) -> tuple[list[str], dict[str, float]]:
+    """The names of a function's arguments, and the numbers that some have."""
+    arguments, defaults = list[str](), dict[str, float]()
+    for parameter in statement.parameters:
+        if parameter.name in arguments:
+            raise fail(report, codes.ARGUMENT_TWICE, parameter.span, name=parameter.name)
+        if parameter.default is not None and not arguments:
+            raise fail(report, codes.FIRST_ARGUMENT, parameter.span, name=parameter.name)
+        if parameter.default is None and defaults:
+            raise fail(report, codes.ARGUMENT_ORDER, parameter.span, name=parameter.name)
+        arguments.append(parameter.name)
+        if parameter.default is not None:
+            defaults[parameter.name] = number(parameter.default)
+    return arguments, defaults

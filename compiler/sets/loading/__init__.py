@@ -1,0 +1,1 @@
+"""What `load(...)` reads: edges from tables and matrices, and the numbers that stand beside them."""
