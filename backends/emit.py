@@ -34,7 +34,7 @@ from .kernels import (
     names_of,
 )
 from .registry import TARGETS
-from .target import Rendering, Target, Unsupported
+from .target import Rendering, Target
 from .templates import filled
 from .tests.target import render as render_tests
 
@@ -66,21 +66,12 @@ def emit(
 ) -> dict[str, bytes]:
     """The files of a build by name: a module for every target and the stored arrays, if there are any.
 
-    Kernels beside are the same bytes whatever the plan. Raises an exception group of `Unsupported`, one for
-    each target that cannot do what the spec asks.
+    Kernels beside are the same bytes whatever the plan.
     """
     files: dict[str, bytes] = {}
-    refused: list[Unsupported] = []
     for target in targets:
-        try:
-            body = module(target, target.render(plan), kernels)
-        except Unsupported as unsupported:
-            unsupported.target = target.name
-            refused.append(unsupported)
-            continue
+        body = module(target, target.render(plan), kernels)
         files[f"{plan.graph.name}_{target.name}.py"] = with_header(body, made)
-    if refused:
-        raise ExceptionGroup("what targets cannot do", refused)
     names = [target.name for target in targets]
     tests = Target("tests", lambda made_plan: render_tests(made_plan, names), guarded=FRAMEWORKS)
     files[f"test_{plan.graph.name}.py"] = with_header(module(tests, tests.render(plan), kernels), made)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from ..compiler.functions.tree import (
@@ -18,7 +18,19 @@ from ..compiler.functions.tree import (
     replaced,
 )
 from ..dsl.records import record
-from .source import Binary, Expression, Lambda, Parameter, Scope, Unary, node
+from .source import (
+    Assign,
+    Binary,
+    Expression,
+    Lambda,
+    Name,
+    Parameter,
+    Scope,
+    Statement,
+    Unary,
+    flat,
+    node,
+)
 
 # How a target spells words as Python, with the holes `a`, `b` and `c` for their operands. Those that choose
 # between numbers alone need an array `like` the one to make; `truth` is 1 where `a` holds and 0 elsewhere.
@@ -164,6 +176,19 @@ REFERENCE: Spellings = {
     "declared": "sloped(a, b, c)",
     "compared": "a.real",
 }
+
+
+# What is longer than this is a statement of its own before the sum that it is a term of.
+LONGEST_TERM = 60
+
+
+def apart(lines: list[Statement], name: Callable[[], Name], value: Expression) -> Expression:
+    """A value that is a part of a sum: where it is long, a name that is made and bound to it in `lines`."""
+    if len(flat(value)) <= LONGEST_TERM:
+        return value
+    local = name()
+    lines.append(Assign(local, value))
+    return local
 
 
 @record

@@ -135,6 +135,9 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
     'torch/kernels/masked.py': (1192580272, (
         ('MaskedProjection', 12, 80, ('EdgeWeights', 'Tensor', 'bool', 'check_edges', 'dtype', 'empty', 'int', 'matrix', 'np', 'onto', 'place', 'product_onto', 'self', 'shape', 'source', 'sums', 'super', 'target', 'torch', 'trainable', 'tuple', 'units_first', 'weight', 'weighted', 'x'), ('EdgeWeights',), (('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
     )),
+    'torch/kernels/soft_cross_entropy.py': (1538311449, (
+        ('soft_cross_entropy', 11, 20, ('F', 'Sequence', 'Tensor', 'codes', 'float', 'logits', 'losses', 'smoothing', 'weight', 'weights'), (), (('F', 'import torch.nn.functional as F'), ('Sequence', 'from collections.abc import Sequence'), ('Tensor', 'from torch import Tensor'))),
+    )),
     'torch/kernels/units.py': (1738089802, (
         ('hold_units', 14, 27, ('Any', 'Mapping', 'dict', 'digest', 'digest_of', 'digests', 'getattr', 'hasattr', 'model', 'name', 'nn', 'refuse_other_units', 'save_units', 'str', 'torch'), (), (('Any', 'from typing import Any'), ('Mapping', 'from collections.abc import Mapping'), ('nn', 'from torch import nn'), ('torch', 'import torch'))),
         ('save_units', 30, 33, ('Any', 'Tensor', 'dict', 'getattr', 'module', 'name', 'object', 'prefix', 'state_dict', 'str'), (), (('Any', 'from typing import Any'), ('Tensor', 'from torch import Tensor'))),
@@ -234,9 +237,19 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('Prelu', 131, 167, ('Any', 'at', 'enumerate', 'grid', 'input_shape', 'keras', 'kwargs', 'math', 'over', 'self', 'shape', 'size', 'slope', 'super', 'tuple', 'x'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('math', 'import math'))),
         ('LogSoftmax', 170, 192, ('Any', 'axis', 'input_shape', 'int', 'isinstance', 'keras', 'kwargs', 'self', 'super', 'tuple', 'x'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
     )),
+    'keras/kernels/losses.py': (1172890570, (
+        ('soft_cross_entropy', 8, 19, ('Any', 'classes', 'codes', 'keras', 'logits', 'q', 'smoothing', 'weights'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('cosine', 22, 29, ('Any', 'axes', 'direction', 'keras', 'square', 't', 'x', 'y'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+    )),
     'keras/kernels/masked.py': (1225655308, (
         ('MatrixPlaces', 15, 39, ('Any', 'flat', 'keras', 'matrix', 'n_source', 'n_target', 'np', 'places', 'self', 'shape', 'source', 'target', 'weight'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
         ('MaskedProjection', 42, 90, ('ClassVar', 'ListedEdges', 'MatrixPlaces', 'ValueError', 'dtype', 'gradients', 'keras', 'living', 'matrix', 'of_weight', 'of_x', 'places', 'self', 'source', 'target', 'upstream', 'weakref', 'weight', 'x'), ('ListedEdges',), (('ClassVar', 'from typing import ClassVar'), ('keras', 'import keras'), ('weakref', 'import weakref'))),
+    )),
+    'keras/kernels/model_with_loss.py': (376456184, (
+        ('KeptForLoss', 12, 40, ('SimpleNamespace', 'dict', 'inputs', 'keras', 'kwargs', 'list', 'names', 'others', 'output', 'self', 'super', 'tuple', 'zip'), (), (('SimpleNamespace', 'from types import SimpleNamespace'), ('keras', 'import keras'))),
+        ('ModelWithLoss', 43, 127, ('Any', 'BatchedModel', 'KeptForLoss', 'MeanOfSamples', 'ValueError', '_', 'arguments', 'arrays', 'batch', 'before', 'dict', 'dtype', 'each', 'given', 'inputs', 'isinstance', 'keras', 'kwargs', 'layer', 'len', 'list', 'loss_by_sample', 'mask', 'missing', 'name', 'names', 'one_weight', 'outputs', 'reads', 'sample_weight', 'self', 'step', 'str', 'super', 'targets', 'tensor', 'total', 'training', 'tuple', 'value', 'values', 'wanted', 'x', 'y', 'y_pred', 'zip'), ('BatchedModel',), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('one_weight', 130, 148, ('Any', 'NotImplementedError', 'RuntimeError', 'TypeError', 'ValueError', 'first', 'float', 'keras', 'known', 'np', 'other', 'others', 'same', 'sample_weight'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
+        ('MeanOfSamples', 151, 156, ('keras', 'y_pred'), (), (('keras', 'import keras'),)),
     )),
     'keras/kernels/penalty.py': (800335236, (
         ('Penalty', 13, 33, ('Any', 'float', 'keras', 'l1', 'l2', 'penalty', 'self', 'size', 'squares', 'w'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
@@ -275,9 +288,16 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('looked_up', 10, 25, ('classes', 'codes', 'column', 'enumerate', 'int', 'len', 'np', 'position', 'there', 'weight', 'y'), (), (('np', 'import numpy as np'),)),
         ('looked_up_weight', 28, 42, ('classes', 'codes', 'd', 'first', 'int', 'last', 'len', 'max', 'np', 'order', 'position', 'row', 'sample', 'segments', 'shape', 'starts', 'table', 'tuple'), (), (('np', 'import numpy as np'),)),
     )),
-    'numpy/kernels/losses.py': (2387878494, (
-        ('cross_entropy', 10, 12, ('codes', 'log_softmax', 'logits', 'np'), (), (('np', 'import numpy as np'),)),
-        ('cross_entropy_gradient', 15, 20, ('codes', 'd', 'log_softmax', 'logits', 'np', 'picked'), (), (('np', 'import numpy as np'),)),
+    'numpy/kernels/losses.py': (915809965, (
+        ('cross_entropy', 12, 14, ('codes', 'log_softmax', 'logits', 'np'), (), (('np', 'import numpy as np'),)),
+        ('cross_entropy_gradient', 17, 22, ('codes', 'd', 'log_softmax', 'logits', 'np', 'picked'), (), (('np', 'import numpy as np'),)),
+        ('soft_cross_entropy', 25, 33, ('Sequence', 'codes', 'float', 'log_softmax', 'logits', 'np', 'q', 'smoothing', 'soft_codes', 'weights'), (), (('Sequence', 'from collections.abc import Sequence'), ('np', 'import numpy as np'))),
+        ('soft_cross_entropy_gradient', 36, 41, ('Sequence', 'codes', 'float', 'log_softmax', 'logits', 'np', 'q', 'smoothing', 'soft_codes', 'weights'), (), (('Sequence', 'from collections.abc import Sequence'), ('np', 'import numpy as np'))),
+        ('soft_codes', 44, 50, ('Sequence', 'codes', 'float', 'logits', 'np', 'q', 'smoothing', 'weights'), (), (('Sequence', 'from collections.abc import Sequence'), ('np', 'import numpy as np'))),
+        ('cosine', 53, 55, ('cosines', 'np', 't', 'y'), (), (('np', 'import numpy as np'),)),
+        ('cosines', 58, 60, ('direction', 'np', 't', 'y'), (), (('np', 'import numpy as np'),)),
+        ('direction', 63, 66, ('len', 'np', 'x'), (), (('np', 'import numpy as np'),)),
+        ('cosine_gradient', 69, 73, ('along', 'cosines', 'direction', 'len', 'norm', 'np', 't', 'y'), (), (('np', 'import numpy as np'),)),
     )),
     'numpy/kernels/norms.py': (3939251503, (
         ('batch_norm', 12, 49, ('ValueError', 'axes', 'axis', 'bias', 'bool', 'count', 'dict', 'entries', 'enumerate', 'eps', 'float', 'grid', 'int', 'len', 'mean', 'momentum', 'name', 'new', 'new_mean', 'new_var', 'np', 'old', 'over', 'parameters', 'shape', 'size', 'std', 'str', 'training', 'tuple', 'unbiased', 'var', 'weight', 'what', 'x', 'x_hat', 'y'), (), (('np', 'import numpy as np'),)),
@@ -369,8 +389,8 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('differentiator_on_torch', 150, 162, ('Any', '_', 'bool', 'called', 'data', 'dict', 'differentiate', 'found', 'inputs', 'iter', 'list', 'model', 'next', 'objective', 'of_variables', 'str', 'tensor', 'torch', 'training', 'tuple', 'value', 'variable', 'variables', 'wanted', 'x'), (), (('Any', 'from typing import Any'),)),
         ('pulled_back', 165, 201, ('Any', 'as_given', 'at', 'computed', 'dict', 'enumerate', 'fixed', 'floating', 'g', 'given', 'gradients', 'inputs', 'jax', 'keras', 'layer', 'leaves', 'len', 'list', 'moved', 'of_inputs', 'pull', 'range', 'tape', 'tf', 'torch', 'trained', 'tuple', 'variable', 'x', 'y', 'zip'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
     )),
-    'tests/kernels/keras_model.py': (1171024112, (
-        ('KerasModel', 20, 239, ('Any', 'Expected', 'Iterator', 'KerasModel', 'ModuleType', 'Path', '_', 'any', 'arguments', 'array', 'arrays', 'as_given', 'assign_all', 'batch', 'before', 'bias', 'biases', 'bool', 'called', 'connection', 'contextmanager', 'copy', 'cotangent', 'd', 'data', 'dict', 'differentiator', 'dropped', 'dtype', 'dtypes', 'everything', 'expected', 'file', 'float', 'found', 'function', 'g', 'getattr', 'given', 'gradient', 'gradients', 'held', 'holders', 'id', 'inputs', 'int', 'isinstance', 'iter', 'keras', 'keras_needs', 'layer', 'len', 'list', 'loaded', 'loss', 'losses', 'machine_code', 'module', 'n', 'name', 'needs', 'next', 'np', 'of', 'of_weight', 'of_x', 'ops', 'optimizer', 'options', 'outputs', 'part', 'parts', 'patch', 'precision', 'pulled_back', 'range', 'rate', 'rates', 'result', 'samples', 'seed', 'self', 'set', 'several', 'shape', 'steps', 'str', 'sum', 't', 'targets', 'tensor', 'tensors', 'times', 'trained', 'training', 'tuple', 'units', 'v', 'value', 'values', 'variable', 'variables', 'weight', 'weights', 'x', 'y', 'zip'), (), (('Any', 'from typing import Any'), ('Iterator', 'from collections.abc import Iterator'), ('ModuleType', 'from types import ModuleType'), ('Path', 'from pathlib import Path'), ('contextmanager', 'from contextlib import contextmanager'), ('copy', 'from copy import copy'), ('keras', 'import keras'), ('np', 'import numpy as np'), ('patch', 'from unittest.mock import patch'))),
+    'tests/kernels/keras_model.py': (1331616870, (
+        ('KerasModel', 20, 251, ('Any', 'Expected', 'Iterator', 'KerasModel', 'ModuleType', 'Path', '_', 'any', 'arguments', 'array', 'arrays', 'as_given', 'assign_all', 'batch', 'before', 'bias', 'biases', 'bool', 'called', 'connection', 'constant', 'contextmanager', 'copy', 'cotangent', 'd', 'data', 'dict', 'differentiator', 'dropped', 'dtype', 'dtypes', 'everything', 'expected', 'file', 'float', 'found', 'function', 'g', 'getattr', 'given', 'gradient', 'gradients', 'hasattr', 'held', 'holders', 'id', 'inputs', 'int', 'isinstance', 'iter', 'keras', 'keras_needs', 'layer', 'len', 'list', 'loaded', 'loss', 'losses', 'machine_code', 'module', 'n', 'name', 'needs', 'next', 'np', 'of', 'of_weight', 'of_x', 'ops', 'optimizer', 'options', 'outputs', 'part', 'parts', 'patch', 'precision', 'pulled_back', 'range', 'rate', 'rates', 'read', 'result', 'samples', 'seed', 'self', 'set', 'several', 'shape', 'steps', 'str', 'sum', 't', 'targets', 'tensor', 'tensors', 'times', 'trained', 'training', 'tuple', 'units', 'v', 'value', 'values', 'variable', 'variables', 'weight', 'weights', 'x', 'y', 'zip'), (), (('Any', 'from typing import Any'), ('Iterator', 'from collections.abc import Iterator'), ('ModuleType', 'from types import ModuleType'), ('Path', 'from pathlib import Path'), ('contextmanager', 'from contextlib import contextmanager'), ('copy', 'from copy import copy'), ('keras', 'import keras'), ('np', 'import numpy as np'), ('patch', 'from unittest.mock import patch'))),
     )),
     'tests/kernels/numpy_checks.py': (2254540868, (
         ('refuses', 18, 24, ('Any', 'AssertionError', 'Callable', 'ValueError', 'call', 'str', 'what'), (), (('Any', 'from typing import Any'), ('Callable', 'from collections.abc import Callable'))),
@@ -389,7 +409,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('adam', 51, 78, ('Any', 'Expected', '_', 'adam_direction', 'arrays', 'data', 'dict', 'expected', 'first', 'float', 'gradient', 'gradients', 'int', 'largest', 'max', 'model', 'name', 'noise', 'np', 'p', 'range', 'rate', 'second', 'start', 'step', 'steps', 'str'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
         ('adam_direction', 81, 90, ('corrected', 'first', 'framework', 'int', 'np', 'root', 'second', 'step', 'str'), (), (('np', 'import numpy as np'),)),
     )),
-    'tests/kernels/plain.py': (3799017306, (
+    'tests/kernels/plain.py': (3746845180, (
         ('weighted_sum', 19, 35, ('around', 'carried', 'int', 'len', 'list', 'np', 'row', 'rows', 'sample', 'source', 'target', 'targets', 'total', 'weight', 'x'), (), (('np', 'import numpy as np'),)),
         ('looked_up', 38, 41, ('classes', 'codes', 'column', 'int', 'mine', 'np', 'own', 'weight', 'zip'), (), (('np', 'import numpy as np'),)),
         ('entries_at', 44, 46, ('index', 'np', 'parameter'), (), (('np', 'import numpy as np'),)),
@@ -418,9 +438,11 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('mse', 209, 211, ('np', 't', 'y'), (), (('np', 'import numpy as np'),)),
         ('squared_error', 214, 216, ('len', 'np', 't', 'y'), (), (('np', 'import numpy as np'),)),
         ('mae', 219, 221, ('magnitude', 'np', 't', 'y'), (), (('np', 'import numpy as np'),)),
-        ('l1', 224, 226, ('magnitude', 'np', 'w'), (), (('np', 'import numpy as np'),)),
-        ('l2', 229, 231, ('np', 'w'), (), (('np', 'import numpy as np'),)),
-        ('magnitude', 234, 236, ('np', 'x'), (), (('np', 'import numpy as np'),)),
+        ('soft_cross_entropy', 224, 233, ('Sequence', 'classes', 'float', 'logarithms', 'np', 'q', 'shifted', 'smoothing', 't', 'weights', 'y'), (), (('Sequence', 'from collections.abc import Sequence'), ('np', 'import numpy as np'))),
+        ('cosine', 236, 241, ('len', 'length', 'lengths', 'np', 'one', 'other', 't', 'x', 'y'), (), (('np', 'import numpy as np'),)),
+        ('l1', 244, 246, ('magnitude', 'np', 'w'), (), (('np', 'import numpy as np'),)),
+        ('l2', 249, 251, ('np', 'w'), (), (('np', 'import numpy as np'),)),
+        ('magnitude', 254, 256, ('np', 'x'), (), (('np', 'import numpy as np'),)),
     )),
     'tests/kernels/points.py': (4160039691, (
         ('Outcome', 17, 30, ('along', 'dataclass', 'dict', 'float', 'kinks', 'list', 'loss', 'np', 'running', 'slopes', 'str', 'values'), (), (('dataclass', 'from dataclasses import dataclass'), ('np', 'import numpy as np'))),
@@ -441,7 +463,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('direction_through', 277, 282, ('Expected', 'data', 'dict', 'expected', 'general', 'int', 'name', 'np', 'rng', 'seed', 'shape', 'shapes', 'str'), (), (('np', 'import numpy as np'),)),
         ('some_entries', 285, 291, ('Iterator', 'Sequence', 'chosen', 'index', 'int', 'list', 'most', 'name', 'np', 'place', 'range', 'rng', 'shape', 'size', 'sorted', 'str', 'tuple'), (), (('Iterator', 'from collections.abc import Iterator'), ('Sequence', 'from collections.abc import Sequence'), ('np', 'import numpy as np'))),
     )),
-    'tests/kernels/robustness.py': (592197953, (
+    'tests/kernels/robustness.py': (1665101073, (
         ('draw_moderate', 32, 54, ('Expected', '_', 'dict', 'drawn', 'edges', 'expected', 'int', 'kind', 'len', 'math', 'max', 'name', 'norm', 'np', 'owner', 'rng', 'seed', 'shape', 'shared', 'str', 'targets', 'values'), (), (('math', 'import math'), ('np', 'import numpy as np'))),
         ('slopes', 57, 78, ('Any', 'Expected', 'allowed', 'at', 'bool', 'coarse', 'd', 'data', 'dict', 'direction', 'draws', 'error', 'exact', 'expected', 'found', 'largest_difference', 'list', 'name', 'np', 'others', 'parameters', 'range', 'seed', 'slope', 'stepped', 'str', 'training', 'tuple', 'with_error'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
         ('smooth_step', 81, 100, ('Expected', 'a', 'all', 'b', 'd', 'data', 'dict', 'direction', 'ends', 'expected', 'float', 'inputs', 'k', 'list', 'moved', 'n', 'name', 'np', 'parameters', 'shift', 'sides', 'step', 'str', 'zip'), (), (('np', 'import numpy as np'),)),
@@ -453,8 +475,8 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('check_large_values', 222, 257, ('Any', 'Expected', '_', 'abs', 'array', 'assert_close', 'biases', 'check_slope', 'data', 'dict', 'draw_data', 'draw_moderate', 'expected', 'factor', 'float', 'found', 'given', 'gradients', 'layers', 'loss', 'max', 'model', 'n', 'name', 'names', 'np', 'parameters', 'place', 'rng', 'signs', 'size', 'start', 'tolerance', 'values', 'wanted', 'weights', 'what', 'who'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
         ('check_calls', 260, 296, ('Any', 'Expected', 'again', 'array', 'arrays', 'assert_close', 'check_held', 'data', 'dict', 'draw_data', 'draw_moderate', 'except_for', 'expected', 'first', 'found', 'given', 'gradient', 'gradients', 'layers', 'loss', 'model', 'name', 'np', 'parameters', 'str', 'try_one', 'tuple', 'when'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
         ('check_held_digests', 299, 332, ('Any', 'AssertionError', 'Expected', 'RuntimeError', 'ValueError', '_', 'array', 'arrays', 'digest', 'digest_of', 'draw_moderate', 'edge_digest', 'edges_of', 'expected', 'found', 'held', 'iter', 'model', 'name', 'next', 'now', 'np', 'other', 'parameters', 'some', 'sorted', 'sources', 'targets', 'text', 'tried', 'wanted', 'what', 'wrong'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
-        ('check_other_stored', 335, 356, ('Any', 'Callable', 'Expected', 'ModuleType', 'Path', 'ValueError', 'arrays', 'build', 'changed', 'expected', 'folder', 'held', 'last', 'list', 'load_module', 'module', 'name', 'np', 'other', 'place', 'pytest', 'read', 'shutil', 'str'), (), (('Any', 'from typing import Any'), ('Callable', 'from collections.abc import Callable'), ('ModuleType', 'from types import ModuleType'), ('Path', 'from pathlib import Path'), ('np', 'import numpy as np'), ('pytest', 'import pytest'), ('shutil', 'import shutil'))),
-        ('check_names', 359, 385, ('Expected', 'ModuleType', 'ValueError', 'at', 'axis', 'column', 'columns', 'end', 'ends', 'expected', 'extra', 'filled', 'given', 'lacking', 'len', 'module', 'name', 'names', 'np', 'number', 'pairwise', 'places', 'pytest', 'range', 'refused', 'rest', 'rng', 'start', 'str', 'table', 'text', 'wanted'), (), (('ModuleType', 'from types import ModuleType'), ('np', 'import numpy as np'), ('pairwise', 'from itertools import pairwise'), ('pytest', 'import pytest'))),
+        ('check_other_stored', 335, 357, ('Any', 'Callable', 'Expected', 'ModuleType', 'Path', 'ValueError', 'arrays', 'build', 'changed', 'draw_data', 'expected', 'folder', 'held', 'last', 'list', 'load_module', 'model', 'module', 'name', 'np', 'other', 'place', 'pytest', 'read', 'shutil', 'str'), (), (('Any', 'from typing import Any'), ('Callable', 'from collections.abc import Callable'), ('ModuleType', 'from types import ModuleType'), ('Path', 'from pathlib import Path'), ('np', 'import numpy as np'), ('pytest', 'import pytest'), ('shutil', 'import shutil'))),
+        ('check_names', 360, 386, ('Expected', 'ModuleType', 'ValueError', 'at', 'axis', 'column', 'columns', 'end', 'ends', 'expected', 'extra', 'filled', 'given', 'lacking', 'len', 'module', 'name', 'names', 'np', 'number', 'pairwise', 'places', 'pytest', 'range', 'refused', 'rest', 'rng', 'start', 'str', 'table', 'text', 'wanted'), (), (('ModuleType', 'from types import ModuleType'), ('np', 'import numpy as np'), ('pairwise', 'from itertools import pairwise'), ('pytest', 'import pytest'))),
     )),
     'tests/kernels/rounding.py': (3127520277, (
         ('Rounding', 10, 53, ('Any', 'Rounding', 'adds', 'args', 'array', 'arrays', 'draws', 'factor', 'float', 'func', 'getattr', 'inputs', 'isinstance', 'kwargs', 'max', 'method', 'moved_by', 'np', 'obj', 'options', 'out', 'result', 'rounded', 'self', 'str', 'super', 'terms', 'types', 'ufunc', 'unit'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
@@ -526,7 +548,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('TorchSparseChecks', 366, 370, ('SparseChecks', 'TorchChecks', 'check_torch_layouts', 'self'), ('TorchChecks', 'SparseChecks'), ()),
         ('KerasChecks', 373, 386, ('NetworkChecks', 'Path', 'check_compiled', 'check_copies', 'check_saved', 'check_variables', 'self', 'tmp_path'), ('NetworkChecks',), (('Path', 'from pathlib import Path'),)),
     )),
-    'tests/kernels/torch_checks.py': (2594013586, (
+    'tests/kernels/torch_checks.py': (2304530803, (
         ('torch_inputs', 25, 27, ('Any', 'Expected', 'TorchModel', 'data', 'dict', 'expected', 'given_tensor', 'list', 'model', 'name', 'np', 'str'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
         ('given_tensor', 30, 32, ('Any', 'array', 'dtype', 'np', 'torch'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
         ('check_torch_parameters', 35, 61, ('Any', 'Expected', 'TorchModel', '_', 'before', 'buffers', 'counters', 'data', 'dict', 'digests', 'draw_data', 'draw_moderate', 'expected', 'fixed', 'held', 'id', 'keys', 'model', 'name', 'named', 'net', 'p', 'set', 'str', 'tensor'), (), (('Any', 'from typing import Any'),)),
@@ -542,7 +564,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('check_torch_tiles', 344, 357, ('ModuleType', 'columns', 'copy', 'cores', 'dtype', 'functions', 'matrix', 'module', 'rows', 'threads', 'torch'), (), (('ModuleType', 'from types import ModuleType'), ('torch', 'import torch'))),
         ('check_torch_half', 360, 399, ('Expected', 'TorchModel', 'autocast', 'data', 'deepcopy', 'draw_data', 'dtype', 'edges', 'edges_of', 'expected', 'found', 'getattr', 'given', 'given_tensor', 'got', 'isinstance', 'low', 'model', 'name', 'net', 'np', 'output', 'outputs', 'part', 'rng', 'source', 'sources', 'target', 'targets', 'torch', 'tuple', 'units', 'weight', 'weight_grad', 'who', 'x', 'x_grad', 'y', 'y_grad', 'zip'), (), (('deepcopy', 'from copy import deepcopy'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
         ('check_torch_checkpoints', 402, 444, ('Any', 'AssertionError', 'Callable', 'Expected', 'RuntimeError', 'TorchModel', 'a', 'all', 'any', 'build', 'differs', 'draw_moderate', 'expected', 'file', 'int', 'io', 'key', 'keys', 'lacking', 'loaded', 'model', 'moved', 'n', 'name', 'names', 'now', 'np', 'other', 'parameters', 'seed', 'sorted', 'starts', 'state', 'strict', 't', 'tensor', 'torch', 'wrong'), (), (('Any', 'from typing import Any'), ('Callable', 'from collections.abc import Callable'), ('io', 'import io'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
-        ('check_torch_refusals', 447, 486, ('Any', 'AssertionError', 'Callable', 'Expected', 'TorchModel', 'ValueError', 'call', 'classes', 'data', 'dict', 'draw_data', 'draw_moderate', 'expected', 'given', 'hasattr', 'held', 'integers', 'len', 'model', 'n', 'name', 'net', 'one', 'other', 'reads', 'refuses', 'shape', 'str', 't', 'tensor', 'torch', 'torch_inputs', 'what', 'whole', 'wrong', 'zip'), (), (('Any', 'from typing import Any'), ('Callable', 'from collections.abc import Callable'), ('torch', 'import torch'))),
+        ('check_torch_refusals', 447, 488, ('Any', 'AssertionError', 'Callable', 'Expected', 'TorchModel', 'ValueError', 'call', 'classes', 'data', 'dict', 'draw_data', 'draw_moderate', 'expected', 'given', 'hasattr', 'held', 'integers', 'len', 'model', 'n', 'name', 'net', 'one', 'other', 'reads', 'refuses', 'shape', 'str', 't', 'tensor', 'torch', 'torch_inputs', 'what', 'whole', 'wrong', 'zip'), (), (('Any', 'from typing import Any'), ('Callable', 'from collections.abc import Callable'), ('torch', 'import torch'))),
     )),
     'tests/kernels/torch_model.py': (2157086251, (
         ('TorchModel', 14, 152, ('Any', 'Expected', 'ModuleType', '_', 'a', 'arguments', 'arrays', 'bias', 'bool', 'codes', 'connection', 'd', 'data', 'dict', 'dropped', 'dtype', 'each', 'expected', 'float', 'found', 'g', 'getattr', 'given', 'gradient', 'gradients', 'hasattr', 'inputs', 'int', 'isinstance', 'layer', 'leaf', 'leaves', 'len', 'linear', 'list', 'loss', 'module', 'moved', 'n', 'name', 'named', 'needs', 'np', 'of_weight', 'of_x', 'optimizer', 'own', 'p', 'parameter', 'part', 'range', 'rate', 'result', 'seed', 'self', 'set', 'steps', 'str', 'sum', 'tensors', 'torch', 'trained', 'training', 'tuple', 'type', 'units', 'value', 'values', 'vars', 'weight', 'x', 'y'), (), (('Any', 'from typing import Any'), ('ModuleType', 'from types import ModuleType'), ('np', 'import numpy as np'), ('torch', 'import torch'))),

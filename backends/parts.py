@@ -31,7 +31,7 @@ from .source import (
     Vocabulary,
     node,
 )
-from .target import Unsupported, kept, sides, units_digests
+from .target import kept, sides, units_digests
 
 _IMPORTS = {
     "math": "import math",
@@ -63,12 +63,9 @@ def names_of_spec(graph: Graph) -> frozenset[str]:
     return frozenset(data | {*graph.values} | {op.connection for op in graph.projections} | shared)
 
 
-def spelled(scope: Scope, table: Mapping[str, str | Unsupported], name: str, **holes: object) -> Expression:
-    """A catalogue entry in a target's own words. Raises `Unsupported` where the table says so."""
-    entry = table[name]
-    if isinstance(entry, Unsupported):
-        raise entry
-    return scope.expression(entry, **holes)  # pyright: ignore[reportArgumentType]
+def spelled(scope: Scope, table: Mapping[str, str], name: str, **holes: object) -> Expression:
+    """A catalogue entry in a target's own words."""
+    return scope.expression(table[name], **holes)  # pyright: ignore[reportArgumentType]
 
 
 # --------------------------------------------------------------------------------------- what is stored

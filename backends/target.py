@@ -7,7 +7,7 @@ A target meets these rules, which `backends/emit.py` and the tests rely on:
   one with other arrays than it was compiled with;
 - parameters have the names of the graph, weights the canonical order, whatever the framework calls them;
 - the arrays that go in and come out have the declared shapes, batch first;
-- what the framework cannot do is an `Unsupported`, never an approximation.
+- what the framework has no way to do is written out in a kernel, never approximated.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ import numpy as np
 
 from ..compiler.edges.edge_set import Diagonal, Full, Listed, Product, Shape, Shifted
 from ..compiler.edges.structure import described
+from ..compiler.functions.tree import Apply as Word
+from ..compiler.functions.tree import Argument, Number, Tree
 from ..compiler.graph.graph import (
     Add,
     AddBias,
@@ -45,25 +47,10 @@ from ..compiler.graph.graph import (
     parameters_of,
     steps_of,
 )
-from ..compiler.graph.model import Data
+from ..compiler.graph.model import Data, ExpressionTerm, LossTerm
 from ..compiler.plan.plan import Plan
 from ..dsl.records import record
-from ..dsl.source import Span
-from .source import Name, flat, scaled
-
-
-class Unsupported(Exception):
-    """A target cannot do what the spec asks. `span` is the place in the spec, if one place is to blame.
-
-    `target` is filled in by whoever asked the target.
-    """
-
-    def __init__(self, why: str, span: Span | None = None) -> None:
-        self.why = why
-        self.span = span
-        self.target = ""
-        super().__init__(why)
-
+from .source import Binary, Expression, Name, Unary, flat, node, scaled
 
 Context: TypeAlias = Mapping[str, object]
 
@@ -216,8 +203,7 @@ def shapes_text(graph: Graph) -> str:
 
 def loss_arguments(graph: Graph) -> tuple[str, ...]:
     """What the loss reads: predictions in the order of their terms, then targets."""
-    names = [term.prediction for term in graph.losses] + [term.target for term in graph.losses]
-    return tuple(dict.fromkeys(names))
+    return (*graph.compared, *dict.fromkeys(name for term in graph.losses for name in term.data))
 
 
 def training_options(graph: Graph) -> tuple[str, ...]:
@@ -250,7 +236,7 @@ def summary(plan: Plan) -> tuple[str, ...]:
         if steps:
             lines[-1] += " : " + ", ".join(steps)
     lines.append("output " + ", ".join(graph.outputs))
-    terms = [(t.coefficient, f"{t.loss.name}({t.prediction}, {t.target})") for t in graph.losses]
+    terms = [(t.coefficient, _loss_text(t)) for t in graph.losses]
     terms += [(p.coefficient, f"{p.penalty.name}({p.parameter})") for p in graph.penalties]
     for at, (coefficient, term) in enumerate(terms):
         minus = coefficient < 0
@@ -262,6 +248,41 @@ def summary(plan: Plan) -> tuple[str, ...]:
 def _input_text(data: Data) -> str:
     shape = f" {list(data.shape)}" if data.shape or data.classes is None else ""
     return f"input {data.name}{shape}" + (f": class[{data.classes:,}]" if data.classes else "")
+
+
+def _loss_text(term: LossTerm | ExpressionTerm) -> str:
+    """A term of the loss, without its coefficient."""
+    if isinstance(term, LossTerm):
+        name, given = term.loss.called or term.loss.name, [each for each in term.arguments if each[1]]
+    elif term.name:
+        name, given = term.name, term.numbers
+    else:
+        return f"{term.pool}({flat(_in_words(term.value))})"
+    numbers = [f"{key} = {_numbers_text(value)}" for key, value in given]
+    return f"{name}({', '.join([*term.layers, *term.data, *numbers])})"
+
+
+def _numbers_text(value: float | tuple[float, ...] | None) -> str:
+    return f"[{', '.join(f'{each:g}' for each in value)}]" if isinstance(value, tuple) else f"{value:g}"
+
+
+def _in_words(tree: Tree) -> Expression:
+    """A tree in the words of the language."""
+    match tree:
+        case Number(value):
+            return node(value)
+        case Argument(name):
+            return Name(name)
+        case Word("negative", (operand,)):
+            return Unary("-", _in_words(operand))
+        case Word("not", (operand,)):
+            return Unary("not ", _in_words(operand))
+        case Word(word, (a, b)) if not word.isalpha() or word in ("and", "or"):
+            return Binary(_in_words(a), word, _in_words(b))
+        case Word("declared", (_, value, _)):
+            return _in_words(value)
+        case Word(word, operands):
+            return Name(word)(*map(_in_words, operands))
 
 
 def chain_of(graph: Graph, layer: Value) -> tuple[Operation, ...]:

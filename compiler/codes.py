@@ -2,9 +2,8 @@
 
 Each has an explanation, `explanations/E204.md` say, which `spec-compile --explain E204` shows.
 
-E2xx names and values, E3xx shapes, edges and the network, E4xx operations, weights and losses, E5xx targets,
-E6xx files, E9xx what the language has but this version does not; W.. warnings, numbered like the errors
-they sit beside.
+E2xx names and values, E3xx shapes, edges and the network, E4xx operations, weights and losses, E6xx files,
+E9xx what the language has but this version does not; W.. warnings, numbered like the errors they sit beside.
 """
 
 from __future__ import annotations
@@ -258,15 +257,19 @@ ARGUMENT_ORDER = Code("E457", "`{name}` has no number, and stands behind an argu
 
 NOWHERE_FINITE = Code("E458", "with these numbers, `{name}` is finite nowhere between -1 and 1")
 
+LOSS_WITHOUT_LAYER = Code("E420", "`{name}` of what no layer computes is no loss")
+
+SHAPES_IN_LOSS = Code("E421", "`{one}` is {shape}, but `{other}` in the same expression is {others_shape}")
+
+CODES_IN_LOSS = Code("E422", "`{name}` holds class codes, and an expression is of numbers")
+
+CLASS_WEIGHTS = Code("E423", "`weights` must be a list of {classes} numbers, one a class of `{target}`")
+
 UNIT_VALUES = Code("E431", "{name} has the shape {shape}, but the units of `{side}` have {wanted}")
 
 UNIT_ROWS = Code("E432", "{name} does not have one value for every unit of `{side}`: {reason}")
 
 MERGED_VALUES = Code("E430", "the edge {source} -> {target} has two values in `{column}`: {first}, {second}")
-
-# ---------------------------------------------------------------------------------------------- E5xx: targets
-
-UNSUPPORTED = Code("E501", "the target {target} cannot do this: {why}")
 
 # ------------------------------------------------------------------------------------------------ E6xx: files
 

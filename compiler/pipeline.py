@@ -12,7 +12,6 @@ from pathlib import Path
 from ..backends.emit import Kernels, emit
 from ..backends.headers import Made
 from ..backends.registry import TARGETS
-from ..backends.target import Unsupported
 from ..dsl.diagnostics import Report
 from ..dsl.findings import Diagnostic
 from ..dsl.parser import parse
@@ -110,16 +109,8 @@ def compile_spec(
         raise ValueError(f"kernels are inside, or beside as they are in a package, and not {kernels!r}")
     place = Kernels.PACKAGE if package else Kernels(kernels or "inside")
     passage = understand(Path(path), params, batch, text=text, name=name)
-    report = Report(passage.tree.source, list(passage.diagnostics))
-    files: Mapping[str, bytes] = {}
-    try:
-        files = emit(passage.plan, [TARGETS[target]() for target in targets], passage.made, place)
-    except* Unsupported as refused:
-        for error in refused.exceptions:
-            assert isinstance(error, Unsupported)
-            report.add(codes.UNSUPPORTED, error.span, target=error.target, why=error.why)
-    report.check()
-    return Build(files, passage, report.diagnostics)
+    files = emit(passage.plan, [TARGETS[target]() for target in targets], passage.made, place)
+    return Build(files, passage, passage.diagnostics)
 
 
 def read(path: Path) -> tuple[Source, Report]:

@@ -3,7 +3,7 @@
 The numbers of all diagnostics:
 
 E1xx syntax, E2xx names and values, E3xx shapes and edges, E4xx operations, weights and losses,
-E5xx targets and generated names, E6xx files, E9xx what the language has but this version does not;
+E6xx files, E9xx what the language has but this version does not;
 W.. warnings, numbered like the errors they sit beside.
 """
 

@@ -42,7 +42,8 @@ from ..definitions import Definitions, native
 from ..functions import KERAS
 from ..parts import band_arguments, block_arguments, index_of, loading, spelled, stored, stored_edges
 from ..source import Assign, Constant, Expression, Given, Name, Pair, Scope, Statement, node, power_of_ten
-from ..target import Unsupported, chain_of, grid_of, is_identity, is_sparse, units_digests
+from ..target import chain_of, grid_of, is_identity, is_sparse, units_digests
+from .loss import is_own_loss, kept_layers
 from .spelling import (
     ACTIVATIONS,
     GIVEN,
@@ -96,14 +97,14 @@ class Network:
         self._weights()
         for layer in graph.layers:
             self._layer(layer, chain_of(graph, layer))
-        outputs = [self._output(graph.value(name)) for name in graph.outputs]
+        outputs = self._outputs()
         head: list[Statement] = []
         seed = scope.name("seed")
         if seed.text != "seed":  # callers know it by that name
             head.append(Assign(seed, Name("seed")))
         head += loading(scope, self.plan, self.lines)
         end = scope.statements(
-            "model = BatchedModel(inputs, outputs, name=name)\n"
+            f"model = {'Network' if is_own_loss(graph) else 'BatchedModel'}(inputs, outputs, name=name)\n"
             "load_arrays(model, start_values(random.getrandbits(64) if seed is None else seed))\n"
             "return model",
             inputs=self._one_or_list([scope.user(data.name) for data in graph.inputs]),
@@ -403,7 +404,7 @@ class Network:
     def _apply(self, op: Apply, variable: Name, x: Expression, own: str) -> Name:
         """An activation; one that mixes units sees them in their shape."""
 
-        def named(name: str, table: Mapping[str, str | Unsupported], **axis: object) -> Expression:
+        def named(name: str, table: Mapping[str, str], **axis: object) -> Expression:
             return spelled(self.scope, table, op.activation.name, **dict(op.arguments), own=name, **axis)
 
         grid = grid_of(op)
@@ -416,18 +417,38 @@ class Network:
         x = self._make(variable, layer, self._reshape(variable, grid.shape, shaped, x))
         return self._reshape(variable, (op.output.units,), own, x)
 
+    def _outputs(self) -> list[Name]:
+        """The tensors of the outputs; the first of them passes by what else the loss reads."""
+        graph = self.plan.graph
+        outputs, kept = [self._output(graph.value(name)) for name in graph.outputs], kept_layers(graph)
+        if kept:
+            others = [self._output(graph.value(name)) for name in kept]
+            keep = self.scope.expression("KeptForLoss(names, name=name)", names=kept, name=graph.outputs[0])
+            outputs[0] = self._make(outputs[0], keep, self.scope.expression("[*x]", x=[outputs[0], *others]))
+        return outputs
+
     def _output(self, value: Value) -> Name:
-        """The tensor of an output in its declared shape."""
+        """The tensor of an output, or of what the loss reads, in its declared shape."""
         x = self.scope.user(value.name)
         if len(value.shape) == 1:
             return x
-        return self._reshape(self.scope.new(f"{value.name}_shaped"), value.shape, value.name, x)
+        name = self._free(f"{value.name}_shaped") if self._passes_kept(value) else value.name
+        return self._reshape(self.scope.new(f"{value.name}_shaped"), value.shape, name, x)
 
     def _own_name(self, value: Value) -> str:
-        """The Keras layer that makes a value; an output of several dimensions is shaped after it."""
-        if value.layer in self.plan.graph.outputs and len(value.shape) > 1:
+        """The Keras layer that makes a value.
+
+        One of several dimensions that is shown is shaped after it, and the first output may pass by others.
+        """
+        graph = self.plan.graph
+        if value.layer in {*graph.outputs, *kept_layers(graph)} and len(value.shape) > 1:
             return self._free(f"{value.name}_flat")
-        return value.name
+        return self._free(f"{value.name}_alone") if self._passes_kept(value) else value.name
+
+    def _passes_kept(self, value: Value) -> bool:
+        """Whether a value is the output that passes by what else the loss reads."""
+        graph = self.plan.graph
+        return value.layer == graph.outputs[0] and bool(kept_layers(graph))
 
 
 def _is_dense(op: Project) -> bool:

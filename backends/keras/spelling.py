@@ -5,7 +5,6 @@ from __future__ import annotations
 from ...compiler.plan.kernels import KernelName
 from ..parts import vocabulary
 from ..source import Scope
-from ..target import Unsupported
 
 # Activations that Keras knows by a name, and computes in every precision as the catalogue has them.
 NAMED_ACTIVATIONS = {"softmax": "softmax", "log_softmax": "log_softmax"}
@@ -21,7 +20,7 @@ NAMED_FUNCTIONS = {
 }
 
 # A layer in the words of Keras, with the catalogue's names of parameters.
-ACTIVATIONS: dict[str, str | Unsupported] = {
+ACTIVATIONS: dict[str, str] = {
     name: f'keras.layers.Activation("{known}", name=own)' for name, known in NAMED_ACTIVATIONS.items()
 }
 NATIVE = {
@@ -32,7 +31,7 @@ NATIVE = {
 }
 
 # Those that mix units along other axes than the last.
-MIXING: dict[str, str | Unsupported] = {
+MIXING: dict[str, str] = {
     "softmax": "keras.layers.Softmax(axis, name=own)",
     "log_softmax": "LogSoftmax(axis, name=own)",
 }
@@ -59,22 +58,26 @@ GIVEN: dict[KernelName, str] = {
     "edges": "EdgeProjection((units, sources), *edges, weighted=False, given=True, **last)",
 }
 
-# A value per sample, (batch, ...), of y_true and y_pred; the mean over what is left comes after.
-LOSSES: dict[str, str | Unsupported] = {
-    "cross_entropy": "keras.ops.sparse_categorical_crossentropy(codes, logits, from_logits=True)",
-    "binary_cross_entropy": "keras.ops.binary_crossentropy(y_true, y_pred, from_logits=True)",
-    "mse": "keras.ops.square(y_pred - y_true)",
-    "squared_error": "keras.ops.square(y_pred - y_true)",
-    "mae": "keras.ops.abs(y_pred - y_true)",
+# A value per unit, or code, of a prediction `y` and a target `t`; the mean over what is left comes after.
+LOSSES: dict[str, str] = {
+    "cross_entropy": "keras.ops.sparse_categorical_crossentropy(t, y, from_logits=True)",
+    "soft_cross_entropy": "soft_cross_entropy(t, y, smoothing, weights)",
+    "cosine": "cosine(y, t, axes)",
+    "binary_cross_entropy": "keras.ops.binary_crossentropy(t, y, from_logits=True)",
+    "mse": "keras.ops.square(y - t)",
+    "squared_error": "keras.ops.square(y - t)",
+    "mae": "keras.ops.abs(y - t)",
 }
 
 # How a loss by unit becomes one by sample; Keras takes the mean over samples.
 POOLED = {"squared_error": "sum"}
+# Losses that are by sample already.
+OF_SAMPLES = frozenset(["cosine"])
 
 # Keywords of `Penalty`.
 PENALTIES = {"l1": "l1", "l2": "l2"}
 
-NORMS: dict[str, str | Unsupported] = {
+NORMS: dict[str, str] = {
     "batch_norm": "BatchNorm(units, eps=eps, momentum=momentum, name=own)",
     "layer_norm": "keras.layers.LayerNormalization(epsilon=eps, name=own)",
     # `keras.layers.RMSNormalization` is not in every version that this code runs with.
@@ -82,7 +85,7 @@ NORMS: dict[str, str | Unsupported] = {
 }
 
 # Norms of units that are taken together by their place in the layer.
-GROUPED_NORMS: dict[str, str | Unsupported] = {
+GROUPED_NORMS: dict[str, str] = {
     "batch_norm": "GroupedBatchNorm(entries, shape, over, eps=eps, momentum=momentum, name=own)",
     "layer_norm": "GroupedNorm(shape, over, eps=eps, name=own)",
     "rms_norm": "GroupedNorm(shape, over, eps=eps, centred=False, name=own)",
@@ -94,8 +97,8 @@ REGISTERED = frozenset(
         *("Absolute", "AddShared", "BandProjection", "BatchNorm", "BatchedModel", "Bias", "BlockProjection"),
         *("CodeEmbedding", "DenseProduct", "DenseSum", "Diagonal", "DiagonalProduct", "EdgeProjection"),
         *("Elementwise", "Gelu", "GeluTanh", "GroupedBatchNorm", "GroupedDropout", "GroupedNorm"),
-        *("LeakyRectifier", "LogSoftmax", "MaskedProjection", "Penalty", "Prelu", "Scale", "SharedWeight"),
-        *("Spread", "Times", "Turned", "Units"),
+        *("KeptForLoss", "LeakyRectifier", "LogSoftmax", "MaskedProjection", "Penalty", "Prelu", "Scale"),
+        *("SharedWeight", "Spread", "Times", "Turned", "Units"),
     ]
 )
 
@@ -103,6 +106,7 @@ VOCABULARY = vocabulary(
     "keras",
     imports={"keras": "import keras", "random": "import random", "Any": "from typing import Any"},
     defined=[
+        "Network",
         "build_model",
         "digests",
         "load_arrays",
@@ -112,7 +116,10 @@ VOCABULARY = vocabulary(
         "to_arrays",
         "variables",
     ],
-    local=["codes", "digests", "each", "layer", "logits", "model", "seed", "total", "y_pred", "y_true"],
+    local=[
+        *("codes", "digests", "each", "layer", "logits", "model", "reads", "seed", "targets", "total"),
+        *("y_pred", "y_true"),
+    ],
 )
 # Names of the spec are nothing in code but locals of `build_model`.
 MODULE = Scope(VOCABULARY, frozenset())

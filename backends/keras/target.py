@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from ...compiler.plan.plan import Plan
 from ..parts import start_function, unit_name_functions, wiring
-from ..source import Pair, imports_in, kernels_in, node, printed
+from ..source import WIDTH, Pair, Statement, imports_in, kernels_in, node, printed
 from ..target import Rendering, Target, shapes_text, summary
-from .loss import loss_functions
+from .loss import OwnLoss, is_own_loss, loss_functions, own_loss
 from .network import Network
 from .spelling import MODULE, REGISTERED
 
@@ -15,7 +17,8 @@ def render(plan: Plan) -> Rendering:
     """What the Keras template places."""
     graph, network, scope = plan.graph, Network(plan), MODULE
     build = network.body()
-    losses = loss_functions(graph, set(graph.outputs))
+    own = own_loss(graph) if is_own_loss(graph) else None
+    losses = [] if own else loss_functions(graph)
     several = len(losses) > 1
     pairs = [Pair(node(each.output), each.name) for each in losses]
     functions = [
@@ -30,12 +33,18 @@ def render(plan: Plan) -> Rendering:
     )
     frame = scope.expression("keras, np, Mapping, array_of, assign_arrays")
     trees = [frame, build, functions, *(each.body for each in losses)]
+    if own:
+        trees += [own.function, scope.expression("Any, ModelWithLoss")]
+    aliases = dict.fromkeys([*network.scope.aliases(), *(own.aliases if own else ())])
     context = {
         "name": graph.name,
         "summary": summary(plan),
         "shapes": shapes_text(graph),
         "build": printed(build, 4),
         "losses": tuple((each.name.text, each.output, each.target, printed(each.body, 4)) for each in losses),
+        "own_loss": printed([own.function]) if own else "",
+        "own_names": printed(_own_names(own), 4) if own else "",
+        "own_fit": textwrap.fill(_fit_text(own.targets), WIDTH - 4, subsequent_indent="    ") if own else "",
         "loss_table": printed(scope.statements("losses = {**pairs}", pairs=pairs)) if several else "",
         "variables": printed(variables, 4),
         "digests": printed(scope.statements("return {**pairs,}", pairs=network.digests), 4)
@@ -43,9 +52,26 @@ def render(plan: Plan) -> Rendering:
         else "",
         "digests_of_model": "digests(model)" if network.digests else "{}",
         "functions": tuple(printed(function) for function in functions if function),
-        "aliases": printed(network.scope.aliases()),
+        "aliases": printed([*aliases]),
     }
     return Rendering(context, frozenset(kernels_in(trees)), frozenset(imports_in(trees)))
+
+
+def _own_names(own: OwnLoss) -> tuple[Statement, ...]:
+    """What the model's class says of its loss."""
+    return MODULE.statements("reads = names\ntargets = wanted", names=own.reads, wanted=own.targets)
+
+
+def _fit_text(targets: tuple[str, ...]) -> str:
+    """How to train it, for people to read."""
+    match targets:
+        case ():
+            return "It is trained by `fit(x)`, since the loss reads no targets."
+        case (only,):
+            return f"It is trained by `fit(x, y)`, where y is {only}."
+        case _:
+            names = ", ".join(f'"{name}"' for name in targets)
+            return f"It is trained by `fit(x, y)`, where y is a dict of the targets {names}."
 
 
 TARGET = Target("keras", render, registered=REGISTERED)

@@ -11,6 +11,9 @@ from dataclasses import field
 from typing import TypeAlias
 
 from ...compiler.edges.edge_set import Full
+from ...compiler.functions.derive import derivative
+from ...compiler.functions.guard import guarded
+from ...compiler.functions.tree import ZERO
 from ...compiler.graph.graph import (
     AddBias,
     Apply,
@@ -31,9 +34,23 @@ from ...compiler.graph.graph import (
     parameter_of,
     steps_of,
 )
+from ...compiler.graph.model import ExpressionTerm
 from ...dsl.records import record
+from ..functions import NUMPY, Writer, apart
 from ..parts import factor_of, index_along, index_of, stored_edges
-from ..source import Assign, Comment, Expression, Name, Statement, names_in, node, scaled, sum_of, times
+from ..source import (
+    Assign,
+    Binary,
+    Comment,
+    Expression,
+    Name,
+    Statement,
+    names_in,
+    node,
+    scaled,
+    sum_of,
+    times,
+)
 from ..target import is_identity, is_sparse
 from .forward import entries, weight_steps
 from .module import Module, flattened, key_of, mixed, shaped, slopes, together, weight
@@ -67,7 +84,9 @@ def backward_steps(module: Module) -> list[Statement]:
     """Statements from the loss, or from the gradients of the outputs, back to parameters and inputs."""
     graph, gradients = module.graph, Gradients(module)
     if graph.losses:
-        statements = gradients.add(_losses(module))
+        before = list[Statement]()
+        shares = [*_losses(module, before)]
+        statements = [*before, *gradients.add(shares)]
     else:
         statements = _given(module)
         gradients.begun |= {*graph.outputs}
@@ -102,13 +121,36 @@ def _sources(module: Module) -> dict[str, dict[str, None]]:
 # --------------------------------------------------------------------------------- where it begins and ends
 
 
-def _losses(module: Module) -> Iterator[Share]:
-    """What predictions get of the terms of the loss."""
+def _losses(module: Module, before: list[Statement]) -> Iterator[Share]:
+    """What predictions get of the terms of the loss, behind statements for what is long."""
     for term in module.graph.losses:
+        if isinstance(term, ExpressionTerm):
+            yield from _expression(module, term, before)
+            continue
         value = module.graph.value(term.prediction)
         y, target = module.step(value), module.target(term.target)
-        slope = module.scope.expression(term.loss.derivative, y=shaped(y, value), t=target)
+        slope = module.scope.expression(
+            term.loss.derivative, y=shaped(y, value), t=target, **dict(term.arguments)
+        )
         d = scaled(term.coefficient * term.loss.factor, slope)
+        yield value, d if len(value.shape) == 1 else d.get("reshape")(y.get("shape"))
+
+
+def _expression(module: Module, term: ExpressionTerm, before: list[Statement]) -> Iterator[Share]:
+    """What the layers get of a term that is an expression: its derivative by each."""
+    layers = {name: module.graph.value(name) for name in term.layers}
+    names = {name: shaped(module.step(value), value) for name, value in layers.items()}
+    names |= {name: module.target(name) for name in term.data}
+    writer = Writer(module.scope, NUMPY, names, tuple(names))
+    for name, value in layers.items():
+        slope = derivative(term.value, name)
+        if slope == ZERO:
+            continue
+        y = module.step(value)
+        count = module.scope.expression("y.size" if term.pool == "mean" else "len(y)", y=y)
+        written = writer.value(guarded(slope))
+        written = apart(before, lambda name=name: module.scope.new(f"{name}_slope"), written)
+        d = Binary(scaled(term.coefficient, written), "/", count)
         yield value, d if len(value.shape) == 1 else d.get("reshape")(y.get("shape"))
 
 

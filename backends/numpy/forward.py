@@ -55,7 +55,7 @@ def _step(module: Module, step: tuple[Operation, ...]) -> list[Statement]:
         case Compute():
             return [Assign(output, module.functions.value(op.function, op.numbers, x))]
         case AddBias():
-            return summed(output, [x, entries(module, op.bias)])
+            return summed(output, [x, bias_entries(module, op.bias)])
         case Rectify():
             text = "y = np.where(x > 0, x, slope * x)"
             return [*module.scope.statements(text, y=output, x=x, slope=slopes(module, op))]
@@ -72,7 +72,7 @@ def _step(module: Module, step: tuple[Operation, ...]) -> list[Statement]:
 def _terms(module: Module, step: tuple[Operation, ...]) -> list[Expression]:
     """The terms of a layer's sum: its projections, and its bias."""
     projections = [_projected(module, op) for op in step if isinstance(op, Project)]
-    terms = [*projections, *(entries(module, op.bias) for op in step if isinstance(op, AddBias))]
+    terms = [*projections, *(bias_entries(module, op.bias) for op in step if isinstance(op, AddBias))]
     if len(terms) == 1 and isinstance(terms[0], Name):
         return [terms[0].get("copy")()]  # what is returned is not what was given
     return terms
@@ -108,14 +108,22 @@ def entries(module: Module, of: Entries) -> Expression:
         case Parameter():
             return module.p(of.name)
         case Spread():
-            flat = module.scope.name("spread")(entries(module, of.of), index_of(module.scope, of))
-            return flat if of.per is not None else in_shape(module.scope, flat, of.shape)
+            return in_shape(module.scope, _spread(module, of), of.shape)
         case Turned():
             return entries(module, of.of).get("T")
         case Through():
             return module.functions.value(of.function, of.numbers, entries(module, of.of))
         case Times():
             return times(factor_of(module.scope, of), entries(module, of.of))
+
+
+def bias_entries(module: Module, bias: Entries) -> Expression:
+    """A bias, one entry a unit whatever the shape of its layer."""
+    return _spread(module, bias) if isinstance(bias, Spread) else entries(module, bias)
+
+
+def _spread(module: Module, of: Spread) -> Expression:
+    return module.scope.name("spread")(entries(module, of.of), index_of(module.scope, of))
 
 
 def _dropped(module: Module, op: Drop, x: Expression) -> list[Statement]:

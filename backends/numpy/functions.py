@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
+from ...compiler.functions.guard import guarded
+from ...compiler.graph.model import ExpressionTerm
+from ..functions import NUMPY, Writer, apart
 from ..parts import loading
 from ..source import (
     Assign,
@@ -84,10 +87,20 @@ def _output(module: Module, name: str) -> Expression:
 def loss(module: Module) -> tuple[Function, ...]:
     """`loss`, of what its terms compare, and of the parameters that are penalised; none without terms."""
     graph, scope = module.graph, module.scope
-    parameters, terms = scope.name("parameters"), list[Expression]()
+    parameters, terms, lines = scope.name("parameters"), list[Expression](), list[Statement]()
     for term in graph.losses:
+        if isinstance(term, ExpressionTerm):
+            names = {name: module.local[name] for name in (*term.layers, *term.data)}
+            each = Writer(scope, NUMPY, names, tuple(names)).value(guarded(term.value))
+            each = apart(lines, lambda term=term: scope.new(f"{term.layers[0]}_costs"), each)
+            text = "np.mean(each)" if term.pool == "mean" else "np.sum(each) / len(y)"
+            pooled = scope.expression(text, each=each, y=names[term.layers[0]])
+            terms.append(scaled(term.coefficient, pooled))
+            continue
         y, t = module.local[term.prediction], module.local[term.target]
-        terms.append(scaled(term.coefficient, scope.expression(term.loss.formula, y=y, t=t)))
+        terms.append(
+            scaled(term.coefficient, scope.expression(term.loss.formula, y=y, t=t, **dict(term.arguments)))
+        )
     for each in graph.penalties:
         w = parameters.at(each.parameter)
         terms.append(scaled(each.coefficient, scope.expression(each.penalty.formula, w=w)))
@@ -96,6 +109,7 @@ def loss(module: Module) -> tuple[Function, ...]:
     compared = [*_predictions(module), *_targets(module)]
     body = [
         *([_batched(module, compared, samples_alone=True)] if compared else ()),
+        *lines,
         *returned_sum(terms, scope.name("total")),
     ]
     arguments = (Parameter(parameters, ARRAYS), *_arrays(compared))
@@ -188,14 +202,13 @@ def _inputs(module: Module) -> list[Taken]:
 
 def _predictions(module: Module) -> list[Taken]:
     """The layers that the loss reads."""
-    names = dict.fromkeys(term.prediction for term in module.graph.losses)
-    return [(name, module.local[name], module.graph.value(name).shape, ()) for name in names]
+    return [(name, module.local[name], module.graph.value(name).shape, ()) for name in module.graph.compared]
 
 
 def _targets(module: Module) -> list[Taken]:
     """What the loss compares these with: targets, and perhaps inputs."""
     data = {data.name: data for data in (*module.graph.inputs, *module.graph.targets)}
-    names = dict.fromkeys(term.target for term in module.graph.losses)
+    names = dict.fromkeys(name for term in module.graph.losses for name in term.data)
     return [
         (name, module.local[name], data[name].shape, (n,) if (n := data[name].classes) else ())
         for name in names

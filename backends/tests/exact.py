@@ -163,7 +163,8 @@ def _is_exact(op: Operation) -> bool:
 
 def _losses_are_exact(plan: Plan) -> bool:
     return all(
-        term.loss.exact
+        isinstance(term, LossTerm)
+        and term.loss.exact
         and is_dyadic(term.coefficient)
         and not (term.loss.averages_units and plan.graph.value(term.prediction).units.bit_count() > 1)
         for term in plan.graph.losses
@@ -180,7 +181,7 @@ def _network(scope: Scope, plan: Plan, layers: list[Value], *, whole: bool) -> t
         "'penalties': [*penalties], 'inexact': [*inexact], 'whole': whole, **weights}",
         weights=[Pair(node("weights"), _weights(scope, plan, layers))] if _made_into(plan, layers) else [],
         layers=[Pair(node(str(layer.layer)), _layer(scope, plan, layer)) for layer in layers],
-        losses=[_loss(scope, term) for term in graph.losses if whole],
+        losses=[_loss(scope, term) for term in graph.losses if whole and isinstance(term, LossTerm)],
         penalties=[_penalty(scope, term) for term in penalties if whole],
         inexact=list(others),
         whole=whole,

@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ...compiler.edges.edge_set import Diagonal, Full
+from ...compiler.functions.derive import kinks as kinks_of_tree
 from ...compiler.functions.function import Function as Stated
 from ...compiler.functions.function import Numbers, kinks
+from ...compiler.functions.guard import guarded
 from ...compiler.functions.simplify import simplified
 from ...compiler.functions.tree import Apply as TreeApply
-from ...compiler.functions.tree import Argument, Tree, substituted, walk
+from ...compiler.functions.tree import Argument, Tree, arguments_in, substituted, walk
 from ...compiler.graph.graph import (
     Add,
     AddBias,
@@ -30,11 +32,11 @@ from ...compiler.graph.graph import (
     steps_of,
 )
 from ...compiler.graph.graph import Parameter as GraphParameter
-from ...compiler.graph.model import Data
+from ...compiler.graph.model import Data, ExpressionTerm
 from ...compiler.plan.plan import Plan, Stored, compact
 from ..common.kernels.array_hash import array_hash
 from ..definitions import Definitions
-from ..functions import REFERENCE
+from ..functions import REFERENCE, apart
 from ..kernels import closure
 from ..parts import (
     factor_of,
@@ -224,7 +226,9 @@ def _facts(scope: Scope, plan: Plan) -> dict[str, Given]:
         "dropout": _table(drops),
         "dropped_together": _table(_dropped_together(scope, plan)),
         "loss_reads": loss_arguments(graph),
-        "compared": tuple(dict.fromkeys((t.prediction, t.target) for t in graph.losses)),
+        "compared": tuple(
+            dict.fromkeys((y, t) for term in graph.losses for y in term.layers for t in term.data or ("",))
+        ),
         "cotangents": _table(_cotangents(plan)),
         "modes": training_options(graph),
         "digests": _table(units_digests(plan)),
@@ -302,7 +306,9 @@ def _reference(scope: Scope, plan: Plan, functions: Definitions) -> tuple[Statem
     """The reference network, a function: `v` holds every layer's value, (batch, units)."""
     layers = _layers(scope, plan, functions)
     reading = loading(scope, plan, layers, cached=True)
-    return scope.statements(_REFERENCE, reading=reading, layers=layers, losses=_losses(scope, plan))
+    return scope.statements(
+        _REFERENCE, reading=reading, layers=layers, losses=_losses(scope, plan, functions)
+    )
 
 
 _MADE = '''
@@ -381,7 +387,7 @@ def _layers(scope: Scope, plan: Plan, functions: Definitions) -> list[Statement]
     return lines
 
 
-def _losses(scope: Scope, plan: Plan) -> list[Statement]:
+def _losses(scope: Scope, plan: Plan, functions: Definitions) -> list[Statement]:
     """The terms of the loss, or what stands for it, and the penalties."""
     lines, loss = list[Statement](), scope.name("loss")
 
@@ -389,6 +395,10 @@ def _losses(scope: Scope, plan: Plan) -> list[Statement]:
         lines.append(Assign(loss, sum_of([loss, term])))
 
     for term in plan.graph.losses:
+        if isinstance(term, ExpressionTerm):
+            lines += _kinks_of_loss(scope, term, functions)
+            add(scaled(term.coefficient, _expression(scope, term, functions, lines)))
+            continue
         shape = plan.graph.value(term.prediction).shape
         lines += scope.statements(
             "y, t = v[prediction].reshape(-1, *shape), data[target]",
@@ -398,7 +408,14 @@ def _losses(scope: Scope, plan: Plan) -> list[Statement]:
         )
         if term.loss.kink_at_target:
             lines += scope.statements("kinks.append((y - t).real)")
-        add(scaled(term.coefficient, scope.expression("loss(y, t)", loss=scope.name(term.loss.name))))
+        add(
+            scaled(
+                term.coefficient,
+                scope.expression(
+                    "loss(y, t, **given)", loss=scope.name(term.loss.name), given=dict(term.arguments)
+                ),
+            )
+        )
     for output, cotangent in _cotangents(plan).items():
         text = "np.sum(v[output] * data[cotangent].reshape(v[output].shape))"
         add(scope.expression(text, output=output, cotangent=cotangent))
@@ -408,6 +425,41 @@ def _losses(scope: Scope, plan: Plan) -> list[Statement]:
             lines += scope.statements("kinks.append(weight.real)", weight=weight)
         add(scaled(penalty.coefficient, scope.name(penalty.penalty.name)(weight)))
     return lines
+
+
+def _read_by_loss(scope: Scope, term: ExpressionTerm) -> dict[str, Expression]:
+    """What the tree of a term reads, in its declared shape."""
+    v, data, shape = scope.name("v"), scope.name("data"), term.shape
+    layers = {name: v.at(name) for name in term.layers}
+    if len(shape) > 1:
+        layers = {
+            name: scope.expression("x.reshape(-1, *shape)", x=x, shape=shape) for name, x in layers.items()
+        }
+    return {**layers, **{name: data.at(name) for name in term.data}}
+
+
+def _kinks_of_loss(scope: Scope, term: ExpressionTerm, functions: Definitions) -> list[Statement]:
+    """Distances from where a term or its derivatives jump."""
+    names, lines = _read_by_loss(scope, term), list[Statement]()
+    for switch in kinks_of_tree(term.value, term.layers):
+        if {*arguments_in(switch)} & {*term.layers}:
+            distance = functions.written(switch, names)
+            lines += scope.statements("kinks.append(distance.real)", distance=distance)
+    return lines
+
+
+def _expression(
+    scope: Scope, term: ExpressionTerm, functions: Definitions, lines: list[Statement]
+) -> Expression:
+    """The mean over the batch of what a term takes of its units, behind a line for what is long."""
+    names, around = _read_by_loss(scope, term), _granted(scope)
+    each = functions.written(guarded(term.value), names)
+    for name in term.layers:
+        each = around(term.value, each, names[name])
+    each = apart(lines, lambda: scope.name("x"), each)
+    if term.pool == "sum":
+        return scope.expression("np.sum(each) / len(y)", each=each, y=names[term.layers[0]])
+    return scope.expression("np.mean(each)", each=each)
 
 
 def _term(scope: Scope, op: Project) -> Expression:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from ...compiler.edges.edge_set import Full
 from ...compiler.functions.function import Function as Stated
 from ...compiler.functions.function import Numbers
+from ...compiler.functions.guard import guarded
 from ...compiler.graph.graph import (
     Add,
     AddBias,
@@ -31,12 +32,12 @@ from ...compiler.graph.graph import (
     steps_of,
 )
 from ...compiler.graph.graph import Parameter as GraphParameter
-from ...compiler.graph.model import Data
+from ...compiler.graph.model import Data, ExpressionTerm
 from ...compiler.plan.layouts import FREE, Layout
 from ...compiler.plan.plan import Plan
 from .. import parts
 from ..definitions import Definitions, native
-from ..functions import TORCH
+from ..functions import TORCH, Writer, apart
 from ..source import (
     Assign,
     Attribute,
@@ -59,7 +60,6 @@ from ..target import (
     Grid,
     Rendering,
     Target,
-    Unsupported,
     chain_of,
     grid_of,
     is_identity,
@@ -72,7 +72,7 @@ from .names import VOCABULARY, class_name
 
 # Python's text with holes, everywhere in this module. Activations are modules, because what explains a
 # network by its modules (captum, shap) sees nothing else. Holes are the activation's parameters.
-ACTIVATIONS: dict[str, str | Unsupported] = {
+ACTIVATIONS: dict[str, str] = {
     "softmax": "nn.Softmax(dim=dim)",
     "log_softmax": "nn.LogSoftmax(dim=dim)",
 }
@@ -105,26 +105,29 @@ NATIVE = {
 }
 
 # Holes are `y`, the prediction, and `t`, the target, as (batch, ...).
-LOSSES: dict[str, str | Unsupported] = {
+LOSSES: dict[str, str] = {
     "cross_entropy": "F.cross_entropy(y, t)",
+    # PyTorch divides by the sum of weights unless it takes no mean.
+    "soft_cross_entropy": "soft_cross_entropy(y, t, smoothing, weights)",
+    "cosine": "(1 - F.cosine_similarity(y.flatten(1), t.flatten(1))).mean()",
     "binary_cross_entropy": "F.binary_cross_entropy_with_logits(y, t)",
     "mse": "F.mse_loss(y, t)",
     "squared_error": "(y - t).square().sum() / len(y)",
     "mae": "F.l1_loss(y, t)",
 }
 
-PENALTIES: dict[str, str | Unsupported] = {
+PENALTIES: dict[str, str] = {
     "l1": "w.abs().sum()",
     "l2": "w.square().sum()",
 }
 
 # Where units are units first, or several dimensions are taken together that are no neighbours.
-MIXING: dict[str, str | Unsupported] = {
+MIXING: dict[str, str] = {
     "softmax": "Softmax(shape, over)",
     "log_softmax": "LogSoftmax(shape, over)",
 }
 
-NORMS: dict[Layout, dict[str, str | Unsupported]] = {
+NORMS: dict[Layout, dict[str, str]] = {
     "batch first": {
         "batch_norm": "nn.BatchNorm1d(units, eps=eps, momentum=momentum)",
         "layer_norm": "nn.LayerNorm(units, eps=eps)",
@@ -138,7 +141,7 @@ NORMS: dict[Layout, dict[str, str | Unsupported]] = {
 }
 
 # Norms of units that are taken together by their place in the layer.
-GROUPED_NORMS: dict[str, str | Unsupported] = {
+GROUPED_NORMS: dict[str, str] = {
     "batch_norm": "GroupedBatchNorm(entries, shape, over, eps=eps, momentum=momentum, **units_first)",
     "layer_norm": "GroupedLayerNorm(shape, over, eps=eps)",
     "rms_norm": "GroupedRMSNorm(shape, over, eps=eps)",
@@ -668,11 +671,11 @@ def _returned(scope: Scope, values: Expression, layer: Value, plan: Plan) -> Exp
 
 def _loss(scope: Scope, plan: Plan) -> list[Function]:
     """The method `loss`, if there is a term for it."""
-    graph = plan.graph
-    terms = _terms(scope, graph, _held_by_model(plan))
+    graph, lines = plan.graph, list[Statement]()
+    terms = _terms(scope, graph, _held_by_model(plan), lines)
     if not terms:
         return []
-    body = [*_loss_checks(scope, graph), *returned_sum(terms, scope.name("total"))]
+    body = [*_loss_checks(scope, graph), *lines, *returned_sum(terms, scope.name("total"))]
     said, arguments = "The loss of the network above, a mean over the batch.", [*loss_arguments(graph)]
     return [_method(scope, "loss", arguments, body, scope.name("Tensor"), said)]
 
@@ -681,15 +684,16 @@ def _loss_checks(scope: Scope, graph: Graph) -> list[Statement]:
     """What holds what the loss reads to its shapes: nothing is broadcast, and no code left out."""
     if not graph.losses:
         return []
-    first, checks = graph.losses[0].prediction, dict[str, tuple[Statement, ...]]()
+    first, checks = graph.compared[0], dict[str, tuple[Statement, ...]]()
+    for y in graph.compared:
+        checks[y] = _flat(scope, y, graph.value(y).shape)
     for term in graph.losses:
-        y, shape = term.prediction, graph.value(term.prediction).shape
-        checks[y] = _flat(scope, y, shape)
-    for term in graph.losses:
-        y, t, shape = term.prediction, term.target, graph.value(term.prediction).shape
-        if not term.loss.codes:
-            checks.setdefault(t, _flat(scope, t, shape, scope.user(y).get("dtype")))
+        y, shape = term.layers[0], graph.value(term.layers[0]).shape
+        if isinstance(term, ExpressionTerm) or not term.loss.codes:
+            for t in term.data:
+                checks.setdefault(t, _flat(scope, t, shape, scope.user(y).get("dtype")))
             continue
+        t = term.target
         codes = scope.statements(
             "t = class_codes(name, t, batch, shape, classes)",
             t=scope.user(t),
@@ -702,15 +706,24 @@ def _loss_checks(scope: Scope, graph: Graph) -> list[Statement]:
     return [*batch, *(line for lines in checks.values() for line in lines)]
 
 
-def _terms(scope: Scope, graph: Graph, held: Mapping[str, str]) -> list[Expression]:
-    """The terms of the loss; `held` are parameters that are the model's own."""
+def _terms(scope: Scope, graph: Graph, held: Mapping[str, str], lines: list[Statement]) -> list[Expression]:
+    """The terms of the loss, behind `lines` for what is long; `held` are parameters of the model's own."""
     terms: list[Expression] = []
     for term in graph.losses:
+        if isinstance(term, ExpressionTerm):
+            names = {name: scope.user(name) for name in (*term.layers, *term.data)}
+            each = Writer(scope, TORCH, names, tuple(names)).value(guarded(term.value))
+            each = apart(lines, lambda term=term: scope.new(f"{term.layers[0]}_costs"), each)
+            text = "each.mean()" if term.pool == "mean" else "each.sum() / len(y)"
+            pooled = scope.expression(text, each=each, y=names[term.layers[0]])
+            terms.append(scaled(term.coefficient, pooled))
+            continue
         y, shape = term.prediction, graph.value(term.prediction).shape
         prediction: Expression = scope.user(y)
         if term.loss.codes and len(shape) > 1:
             prediction = scope.expression("y.reshape(-1, classes)", y=prediction, classes=shape[-1])
-        spelled = parts.spelled(scope, LOSSES, term.loss.name, y=prediction, t=scope.user(term.target))
+        given = {"y": prediction, "t": scope.user(term.target), **dict(term.arguments)}
+        spelled = parts.spelled(scope, LOSSES, term.loss.name, **given)
         terms.append(scaled(term.coefficient, spelled))
     for penalty in graph.penalties:
         own = scope.name("self")

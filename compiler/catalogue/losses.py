@@ -16,7 +16,10 @@ from ...dsl.records import record
 
 @record
 class Loss:
-    """`codes`: the target holds class codes and the prediction logits, one more dimension."""
+    """`codes`: the target holds class codes and the prediction logits, one more dimension.
+
+    Where a loss with numbers is another entry than that without, specs have it `called` the same.
+    """
 
     name: str
     formula: str
@@ -26,6 +29,7 @@ class Loss:
     kink_at_target: bool = False
     exact: bool = False
     averages_units: bool = True
+    called: str = ""
 
 
 @record
@@ -60,8 +64,18 @@ LOSSES = {
             kink_at_target=True,
             exact=True,
         ),
+        Loss("cosine", "cosine(y, t)", "cosine_gradient(y, t)"),
     )
 }
+
+# The sum of -w q log softmax(y), q being a code's distribution, a part `smoothing` of it even.
+SOFT_CROSS_ENTROPY = Loss(
+    "soft_cross_entropy",
+    "soft_cross_entropy(y, t, smoothing, weights)",
+    "soft_cross_entropy_gradient(y, t, smoothing, weights)",
+    codes=True,
+    called="cross_entropy",
+)
 
 PENALTIES = {
     entry.name: entry

@@ -29,8 +29,13 @@ WORDS = tuple(
 
 @cache
 def statements() -> dict[str, str]:
-    """The catalogue's statements as text, by the names of the functions. Each stands on a line of its own."""
-    lines = PLACE.read_text(encoding="utf-8").splitlines()
+    """The catalogue's statements as text, by the names of the functions."""
+    return stated(PLACE)
+
+
+def stated(place: Path) -> dict[str, str]:
+    """The statements of a file of functions as text, by their names. Each stands on a line of its own."""
+    lines = place.read_text(encoding="utf-8").splitlines()
     heads = [(re.match(r"function (\w+)\(", line), line) for line in lines]
     return {head[1]: line for head, line in heads if head}
 
@@ -45,9 +50,12 @@ def function(name: str) -> Function | None:
     """The function of a name, None if the catalogue has none."""
     if name in WORDS:
         return Function(name, ("x",), (), apply(name, Argument("x")))
-    if name not in statements():
-        return None
-    source = Source(str(PLACE), f"model catalogue\n{statements()[name]}\n")
+    return read(name, PLACE, statements()[name]) if name in statements() else None
+
+
+def read(name: str, place: Path, text: str) -> Function:
+    """The function that a statement of a file says; what it calls are functions of the catalogue."""
+    source = Source(str(place), f"model catalogue\n{text}\n")
     report = Report(source)
     statement = cast("syntax.FunctionStatement", parse(source, report).statements[1])
     found = read_function(statement, name, report, Reader(report, _number_named, function), _number)

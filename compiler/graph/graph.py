@@ -22,7 +22,7 @@ from ..catalogue.losses import Penalty
 from ..catalogue.norms import Norm
 from ..edges.edge_set import EdgeSet, Full, Indices, Shape
 from ..functions.function import Function, Numbers
-from .model import Data, DataFile, LossTerm, Start, UnitNames
+from .model import Data, DataFile, ExpressionTerm, LossTerm, Start, UnitNames
 from .statement import Statements
 
 
@@ -352,7 +352,7 @@ class Graph:
     operations: tuple[Operation, ...]
     layers: tuple[Value, ...]
     outputs: tuple[str, ...]
-    losses: tuple[LossTerm, ...]
+    losses: tuple[LossTerm | ExpressionTerm, ...]
     penalties: tuple[WeightPenalty, ...]
     unit_names: tuple[UnitNames, ...]
     files: tuple[DataFile, ...]
@@ -367,6 +367,11 @@ class Graph:
         """The values of inputs and layers, by name."""
         values = {data.name: input_value(data) for data in self.inputs}
         return values | {str(layer.layer): layer for layer in self.layers}
+
+    @cached_property
+    def compared(self) -> tuple[str, ...]:
+        """The layers that the loss reads, in the order of its terms."""
+        return tuple(dict.fromkeys(name for term in self.losses for name in term.layers))
 
     @cached_property
     def projections(self) -> tuple[Project, ...]:
@@ -450,7 +455,7 @@ def check(graph: Graph) -> Graph:
         if shapes.get(layer.name) != layer.shape:
             raise GraphError(f"the layer `{layer.layer}` is not computed")
     known = {layer.layer for layer in graph.layers}
-    for name in (*graph.outputs, *(term.prediction for term in graph.losses)):
+    for name in (*graph.outputs, *graph.compared):
         if name not in known:
             raise GraphError(f"`{name}` is no layer")
     for penalty in graph.penalties:

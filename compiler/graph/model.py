@@ -22,6 +22,8 @@ from ..catalogue.norms import Norm
 from ..data.axis import Axis
 from ..edges.edge_set import EdgeSet, Indices, Shape
 from ..functions.function import Function, Numbers
+from ..functions.losses import Pool
+from ..functions.tree import Tree
 from ..names.sides import Side
 from .statement import Statements
 
@@ -212,12 +214,42 @@ class Connection:
 
 @record
 class LossTerm:
-    """`coefficient * loss(prediction, target)`."""
+    """`coefficient * loss(prediction, target)`, perhaps with numbers, the `arguments`."""
 
     coefficient: float
     loss: Loss
     prediction: str
     target: str
+    span: Span
+    arguments: tuple[tuple[str, float | tuple[float, ...] | None], ...] = ()
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers that are read."""
+        return (self.prediction,)
+
+    @property
+    def data(self) -> tuple[str, ...]:
+        """The targets and inputs that are read."""
+        return (self.target,)
+
+
+@record
+class ExpressionTerm:
+    """`coefficient` times the mean over the batch of a `pool` over the units, of what a tree makes of each.
+
+    The arguments of the tree are `layers`, and inputs and targets, the `data`, all of one `shape`. A term
+    that is a named loss of its own has a `name`, and the `numbers` it was given, for people to read.
+    """
+
+    coefficient: float
+    pool: Pool
+    value: Tree
+    layers: tuple[str, ...]
+    data: tuple[str, ...]
+    shape: Shape
+    name: str
+    numbers: Numbers
     span: Span
 
 
@@ -259,7 +291,7 @@ class Model:
     layers: tuple[Layer, ...]
     connections: tuple[Connection, ...]
     outputs: tuple[str, ...]
-    losses: tuple[LossTerm, ...]
+    losses: tuple[LossTerm | ExpressionTerm, ...]
     penalties: tuple[PenaltyTerm, ...]
     unit_names: tuple[UnitNames, ...]
     files: tuple[DataFile, ...]

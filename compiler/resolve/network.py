@@ -15,7 +15,7 @@ from .. import codes
 from ..data.axis import Axis
 from ..edges.degrees import End, unreached
 from ..edges.edge_set import EdgeSet
-from ..graph.model import Connection, Data, Layer, LossTerm, PenaltyTerm
+from ..graph.model import Connection, Data, ExpressionTerm, Layer, LossTerm, PenaltyTerm
 from ..names.sides import Side, unit_text
 
 
@@ -30,7 +30,7 @@ class Network:
     layers: dict[str, Layer] = field(default_factory=dict[str, Layer])
     connections: dict[str, Connection] = field(default_factory=dict[str, Connection])
     outputs: dict[str, None] = field(default_factory=dict[str, None])
-    losses: list[LossTerm] = field(default_factory=list[LossTerm])
+    losses: list[LossTerm | ExpressionTerm] = field(default_factory=list["LossTerm | ExpressionTerm"])
     penalties: list[PenaltyTerm] = field(default_factory=list[PenaltyTerm])
 
 
@@ -71,7 +71,7 @@ def check_network(network: Network, side_axes: Mapping[str, tuple[Axis | None, .
     if not network.outputs:
         network.outputs = dict.fromkeys(name for name in network.layers if name not in read)
     _refuse_dead_ends(network, report)
-    compared = {term.target for term in network.losses}
+    compared = {name for term in network.losses for name in term.data}
     _warn_unused(network.inputs, "input", read | compared, report)
     _warn_unconnected(network, side_axes, report)
     _warn_unused(network.targets, "target", compared, report)
@@ -110,7 +110,7 @@ def _refuse_dead_ends(network: Network, report: Report) -> None:
     sources: dict[str, list[str]] = {name: [] for name in network.layers}
     for connection in network.connections.values():
         sources[connection.target].append(connection.source)
-    pending = [*network.outputs, *(term.prediction for term in network.losses)]
+    pending = [*network.outputs, *(name for term in network.losses for name in term.layers)]
     reached: set[str] = set()
     while pending:
         name = pending.pop()

@@ -32,7 +32,7 @@ HOUSE = {
     "sets": "records dsl codes edges data names graph",
     "resolve": "records dsl codes edges catalogue data names functions sets graph",
     "plan": "records edges graph",
-    "backends": "records dsl edges names functions graph plan",
+    "backends": "records edges names functions graph plan",
     "pipeline": "records dsl codes version defaults names graph resolve plan backends",
     "loaded": "dsl defaults backends pipeline",
     "command": "records dsl codes version defaults edges data names graph resolve plan backends pipeline",

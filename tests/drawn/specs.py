@@ -345,12 +345,24 @@ def codes(draw, made: Drawn) -> None:
 # ----------------------------------------------------------------------------------------------- losses
 
 
+# Losses that are functions of each unit, none of which overflows before its arguments do.
+OF_UNITS = [
+    "huber({y}, {t}, delta = 0.5)",
+    "log_cosh({y}, {t})",
+    "hinge({y}, {t})",
+    "kl_divergence({y}, {t})",
+    "mean(where({t} > 0.5, ({y} - {t})**2, 0))",
+    "sum(abs({y}) * {t})",
+    "mean(max({y}, {t}) - huber({y}, 2 * {t}))",
+]
+
+
 @st.composite
 def losses(draw, made: Drawn) -> None:
-    """Targets, terms and penalties. A layer is compared with one target, as Keras wants it."""
+    """Targets, terms and penalties. A layer is compared with one target or more, be it an output or not."""
     terms: list[str] = []
     layers = [v for v in made.values if v.name in made.layers]
-    for number, compared in enumerate(draw(st.lists(st.sampled_from(layers), max_size=2, unique=True))):
+    for number, compared in enumerate(draw(st.lists(st.sampled_from(layers), max_size=2))):
         steps = [step.partition("(")[0] for step in made.layers[compared.name]]
         last = next((step for step in reversed(steps) if step != "dropout"), "")
         coded = compared.shape[-1] > 1 and last != "softmax"
@@ -364,8 +376,14 @@ def losses(draw, made: Drawn) -> None:
         else:
             made.statements.append(f"target {target}{compared.declared}")
         factor = draw(st.sampled_from(["", "", "0.5 * ", "p * ", "-1 * ", "1e6 * ", "1e-5 * "]))
-        terms.append(f"{factor}{name}({compared.name}, {target})")
-        made.read.discard(compared.name)  # so that it is an output
+        term = f"{name}({compared.name}, {target})"
+        if LOSSES[name].codes and draw(st.booleans()):
+            term = f"{term[:-1]}, smoothing = 0.25, weights = {[0.5] + [2] * (classes - 1)})"
+        elif not LOSSES[name].codes and draw(st.booleans()):
+            term = draw(st.sampled_from(OF_UNITS)).format(y=compared.name, t=target)
+        terms.append(f"{factor}{term}")
+        if draw(st.booleans()):
+            made.read.discard(compared.name)  # so that it is an output
     for name in draw(st.lists(st.sampled_from(sorted(PENALTIES)), max_size=1)):
         if made.trained:
             into, own = draw(st.sampled_from(sorted(made.trained.items())))

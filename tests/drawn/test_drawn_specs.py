@@ -37,9 +37,9 @@ from .specs import Spec, specs
 def kernels_beside(files: Mapping[str, bytes]) -> Iterator[None]:
     """Modules of kernels, which are the same bytes for every spec, can be imported: each is read once."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, content in files.items():
-            if name.startswith("nnspec_"):
-                patch.setitem(sys.modules, Path(name).stem, kernels_of(Path(name).stem, content))
+        beside = [name for name in files if name.startswith("nnspec_")]
+        for name in sorted(beside, key=lambda name: name != "nnspec_common.py"):  # which the others import
+            patch.setitem(sys.modules, Path(name).stem, kernels_of(Path(name).stem, files[name]))
         yield
 
 

@@ -107,10 +107,19 @@ class KerasModel:
         ops, several = keras.ops, getattr(self.module, "losses", None)
         values = dict(zip(self.expected.outputs, keras.tree.flatten(result), strict=True))
         loss = sum(losses) + sum(ops.sum(values[y] * tensors[d]) for y, d in self.expected.cotangents.items())
+        if hasattr(self.module, "Network"):
+            constant = {name: ops.stop_gradient(tensor) for name, tensor in tensors.items()}
+            read = self.model.read_by_loss(*self._given(constant), result)
+            return loss + ops.mean(self.model.loss_by_sample(*read))
         for y, t in self.expected.compared:
             function = several[y] if several else self.module.loss
             loss = loss + ops.mean(function(ops.stop_gradient(tensors[t]), values[y]))
         return loss
+
+    def _given(self, data: dict[str, Any]) -> tuple[Any, Any]:
+        """Inputs and targets, as a model that computes its own loss is given them."""
+        x = as_given([data[name] for name in self.expected.inputs])
+        return x, {name: data[name] for name in self.module.Network.targets} or None
 
     @contextmanager
     def _alone(self, connection: str) -> Iterator[Any]:
@@ -221,6 +230,11 @@ class KerasModel:
             samples = keras.ops.sum(keras.ops.reshape(y * cotangent, (keras.ops.shape(y)[0], -1)), axis=1)
             return samples * keras.ops.cast(keras.ops.shape(y)[0], samples.dtype)  # Keras takes the mean
 
+        # On TensorFlow, compiling to machine code takes longer than all else here together.
+        machine_code = "auto" if keras.backend.backend() == "jax" else False
+        if hasattr(self.module, "Network"):
+            self.model.compile(optimizer, jit_compile=machine_code)
+            return self._given(data)
         losses = getattr(self.module, "losses", {})
         if not losses and self.expected.compared:
             losses = {self.expected.compared[0][0]: self.module.loss}
@@ -233,7 +247,5 @@ class KerasModel:
             for name, shape in self.expected.outputs.items()
         ]
         loss = [losses.get(name) for name in self.expected.outputs]
-        # On TensorFlow, compiling to machine code takes longer than all else here together.
-        machine_code = "auto" if keras.backend.backend() == "jax" else False
         self.model.compile(optimizer, loss=as_given(loss), jit_compile=machine_code)
         return as_given([data[name] for name in self.expected.inputs]), as_given(y)

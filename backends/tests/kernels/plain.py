@@ -9,7 +9,7 @@ derivative of an absolute value at 0 is 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -219,6 +219,26 @@ def squared_error(y: np.ndarray, t: np.ndarray) -> np.ndarray:
 def mae(y: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Mean of |y - t| over all entries."""
     return magnitude(y - t).mean()
+
+
+def soft_cross_entropy(
+    y: np.ndarray, t: np.ndarray, smoothing: float, weights: Sequence[float] | None
+) -> np.ndarray:
+    """Mean over codes t of -sum(weights q log softmax(y)), q a code's distribution, a part of it even."""
+    classes = y.shape[-1]
+    q = (1 - smoothing) * np.eye(classes)[t] + smoothing / classes
+    q = q * (np.ones(classes) if weights is None else np.array(weights))
+    shifted = y - y.real.max(axis=-1, keepdims=True)
+    logarithms = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return -(q * logarithms).sum(axis=-1).mean()
+
+
+def cosine(y: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Mean over the batch of 1 - cos(y, t), all units of a sample a vector; a length is 1e-8 at least."""
+    y, t = y.reshape(len(y), -1), t.reshape(len(t), -1)
+    lengths = [np.sqrt((x * x).sum(axis=1)) for x in (y, t)]
+    one, other = (np.where(length.real > 1e-8, length, 1e-8) for length in lengths)
+    return (1 - (y * t).sum(axis=1) / (one * other)).mean()
 
 
 def l1(w: np.ndarray) -> np.ndarray:
