@@ -105,12 +105,17 @@ def index_of(scope: Scope, spread: Spread) -> Expression:
     """Which entry of a parameter stands where: restated for `per`, else stored."""
     if spread.per is None:
         return stored(scope, f"{spread.name}.index")
-    entries = kept(spread)
+    return index_along(scope, spread.shape, spread.per)
+
+
+def index_along(scope: Scope, shape: Shape, per: Collection[int]) -> Expression:
+    """A number for every unit, equal for units with equal indices along some dimensions."""
+    entries = kept(shape, per)
     return scope.expression(
         "np.broadcast_to(np.arange(count).reshape(*entries), shape).ravel()",
         count=math.prod(entries),
         entries=entries,
-        shape=spread.shape,
+        shape=shape,
     )
 
 

@@ -15,8 +15,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -38,14 +38,17 @@ from ..compiler.graph.graph import (
     Parameter,
     Pool,
     Project,
+    Rectify,
     Spread,
     Through,
     Times,
     Turned,
     Value,
+    input_value,
+    parameters_of,
     steps_of,
 )
-from ..compiler.graph.model import ExpressionTerm, LossTerm
+from ..compiler.graph.model import Data, ExpressionTerm, LossTerm
 from ..compiler.plan.plan import Plan
 from ..dsl.records import record
 from .source import Binary, Expression, Name, Unary, flat, node, scaled
@@ -83,9 +86,9 @@ def units_digests(plan: Plan) -> dict[str, str]:
     """A SHA-256 in hexadecimal by input and layer: what gives the entries of its units their meaning.
 
     It covers the shape, the names along every dimension, in order, and the entry of the bias that each unit
-    has. There is one where there are names, where units share or lack biases, and where an end of a sparse
-    connection has more than one dimension; else the number of units is all there is to know, and the arrays
-    themselves have it as their shape.
+    has. There is one where there are names, where units share or lack biases, or share slopes or statistics,
+    where several class codes go in, and where an end of a sparse connection has more than one dimension; else
+    the number of units is all there is to know, and the arrays themselves have it as their shape.
     """
     graph = plan.graph
     names: dict[str, dict[int, tuple[str, ...]]] = {}
@@ -95,6 +98,11 @@ def units_digests(plan: Plan) -> dict[str, str]:
     biases = {
         name: bias for name, chain in graph.chains.items() for op in chain if (bias := _shared_bias(op))
     }
+    grouped: dict[str, list[Rectify | ApplyNorm]] = {}
+    for name, chain in graph.chains.items():
+        for op in chain:
+            if _is_grouped(op):
+                grouped.setdefault(name, []).append(op)
     shared: dict[str, list[list[str]]] = {}
     for op in graph.projections:
         if op.parameter and (how := _how_shared(op)):
@@ -107,10 +115,15 @@ def units_digests(plan: Plan) -> dict[str, str]:
     }
     return {
         value.name: _units_digest(
-            value, names.get(value.name, {}), biases.get(value.name), shared.get(value.name, [])
+            value,
+            names.get(value.name, {}),
+            biases.get(value.name),
+            grouped.get(value.name, []),
+            shared.get(value.name, []),
         )
         for value in sides(graph)
-        if value.name in names.keys() | biases.keys() | shared.keys()
+        if value.name in names.keys() | biases.keys() | grouped.keys() | shared.keys()
+        or (value.classes and value.positions > 1)
         or (value.name in ends and len(value.shape) > 1)
     }
 
@@ -123,6 +136,13 @@ def _shared_bias(op: Operation) -> Spread | None:
     if bias.index is None:
         return bias if bias.of.shape != (units,) else None
     return None if np.array_equal(bias.index, np.arange(units)) else bias
+
+
+def _is_grouped(op: Operation) -> TypeGuard[Rectify | ApplyNorm]:
+    """Whether units share what a step holds besides biases."""
+    if not isinstance(op, Rectify | ApplyNorm):
+        return False
+    return any(parameter.shape != (op.output.units,) for parameter in parameters_of(op))
 
 
 def _how_shared(op: Project) -> str:
@@ -139,20 +159,27 @@ def _units_digest(
     value: Value,
     names: Mapping[int, tuple[str, ...]],
     bias: Spread | None,
+    grouped: Sequence[Rectify | ApplyNorm],
     shared: Sequence[Sequence[str]],
 ) -> str:
     """The SHA-256 of lines of JSON: the shape, each dimension's names, each unit's bias, and shared weights.
 
     Biases that are shared along dimensions are said by the shape that is left, with 1 for these dimensions:
-    such a layer may have more units than could be written out.
+    such a layer may have more units than could be written out. So are other shared parameters, after these.
     """
     digest = hashlib.sha256(json.dumps(value.shape).encode())
     for dimension in range(len(value.shape)):
         digest.update(b"\n" + json.dumps(names.get(dimension)).encode())
     entries: object = None
     if bias is not None:
-        entries = {"per": kept(bias)} if bias.index is None else bias.index.tolist()
+        entries = {"per": kept(bias.shape, bias.per or ())} if bias.index is None else bias.index.tolist()
     digest.update(b"\n" + json.dumps(entries).encode())
+    others = {
+        "prelu" if isinstance(op, Rectify) else op.norm.name: kept(op.output.shape, op.per or ())
+        for op in grouped
+    }
+    if others:
+        digest.update(b"\n" + json.dumps(others).encode())
     if shared:
         digest.update(b"\n" + json.dumps(shared).encode())
     return digest.hexdigest()
@@ -160,7 +187,7 @@ def _units_digest(
 
 def sides(graph: Graph) -> tuple[Value, ...]:
     """What connections start from and lead to: inputs and layers."""
-    return (*(Value(data.name, data.shape) for data in graph.inputs), *graph.layers)
+    return (*(input_value(data) for data in graph.inputs), *graph.layers)
 
 
 def batch_text(shape: Shape) -> str:
@@ -200,7 +227,7 @@ def is_sparse(projection: Project) -> bool:
 def summary(plan: Plan) -> tuple[str, ...]:
     """The network in a few lines, for a generated file's docstring."""
     graph = plan.graph
-    lines = [f"input {data.name} {list(data.shape)}" for data in graph.inputs]
+    lines = [_input_text(data) for data in graph.inputs]
     for layer in graph.layers:
         chain = chain_of(graph, layer)
         projections = [op for op in chain if isinstance(op, Project)]
@@ -217,6 +244,11 @@ def summary(plan: Plan) -> tuple[str, ...]:
         head = f"loss {'-' * minus}" if at == 0 else f"    {'-' if minus else '+'} "
         lines.append(head + flat(scaled(abs(coefficient), Name(term))))
     return tuple(lines)
+
+
+def _input_text(data: Data) -> str:
+    shape = f" {list(data.shape)}" if data.shape or data.classes is None else ""
+    return f"input {data.name}{shape}" + (f": class[{data.classes:,}]" if data.classes else "")
 
 
 def _loss_text(term: LossTerm | ExpressionTerm) -> str:
@@ -269,6 +301,8 @@ def _connection_text(projection: Project) -> str:
     if isinstance(projection, Pool):
         weight += f", {projection.reduction.name}"
     match edges:
+        case Full() if projection.input.classes:
+            return f"{projection.input.name} (embedding{weight})"
         case Full():
             return f"{projection.input.name} (all{weight})"
         case Diagonal():
@@ -303,21 +337,86 @@ def _step_text(operation: Operation) -> str:
             return "bias"
         case Apply():
             given = ", ".join(f"{key}={value:g}" for key, value in operation.arguments)
+            shape, over = operation.output.shape, operation.over
+            if over and over != (len(shape) - 1,):
+                given = _per_text(tuple(at for at in range(len(shape)) if at not in over))
             return operation.activation.name + (f"({given})" if given else "")
+        case Rectify():
+            return f"prelu({per})" if (per := _per_text(operation.per)) else "prelu"
         case Compute():
             given = ", ".join(f"{key}={value:g}" for key, value in operation.numbers)
             return operation.function.name + (f"({given})" if given else "")
         case ApplyNorm():
-            return operation.norm.name
+            return (
+                f"{operation.norm.name}({per})" if (per := _per_text(operation.per)) else operation.norm.name
+            )
         case Drop():
-            return f"dropout({operation.p:g})"
+            return f"dropout({', '.join(filter(None, [f'{operation.p:g}', _per_text(operation.per)]))})"
         case Multiply():
             return f"scale({operation.factor:g})"
         case Project() | Add():
             return ""
 
 
-def kept(spread: Spread) -> tuple[int, ...]:
+def _per_text(per: tuple[int, ...] | None) -> str:
+    """An argument `per` as it is written, nothing without one."""
+    return "" if per is None else f"per={per[0] if len(per) == 1 else per}"
+
+
+def kept(shape: Shape, per: Collection[int]) -> tuple[int, ...]:
     """The shape of the units with dimensions that share entries at length 1."""
-    per = spread.per or ()
-    return tuple(size if at in per else 1 for at, size in enumerate(spread.shape))
+    return tuple(size if at in per else 1 for at, size in enumerate(shape))
+
+
+@record
+class Grid:
+    """Units in as few dimensions as tell those apart that are taken together, `over`, and those that are not.
+
+    `shape` leaves the batch out, and the numbers in `over` count it as dimension 0.
+    """
+
+    shape: Shape
+    over: tuple[int, ...]
+
+    @property
+    def apart(self) -> tuple[int, ...]:
+        """The dimensions that are not `over`, counted as these are."""
+        return tuple(at for at in range(1, 1 + len(self.shape)) if at not in self.over)
+
+    @property
+    def entries(self) -> Shape:
+        """The shape with dimensions that are taken together at length 1."""
+        return tuple(1 if at in self.over else size for at, size in enumerate(self.shape, 1))
+
+
+def grid_over(shape: Shape, over: Collection[int]) -> Grid:
+    """A layer's units, with neighbouring dimensions that are alike made one, and none of length 1."""
+    sizes: list[int] = []
+    together: list[bool] = []
+    for at, size in enumerate(shape):
+        if size == 1:
+            continue
+        if together and together[-1] == (at in over):
+            sizes[-1] *= size
+        else:
+            sizes.append(size)
+            together.append(at in over)
+    if over and True not in together:
+        sizes.append(1)
+        together.append(True)
+    return Grid(tuple(sizes), tuple(at for at, each in enumerate(together, 1) if each))
+
+
+def grid_of(operation: Apply | Rectify | ApplyNorm | Drop) -> Grid | None:
+    """Units as an operation takes them together; None where that is what it does without `per`."""
+    shape = operation.output.shape
+    if isinstance(operation, Apply):
+        grid = grid_over(shape, operation.over)
+    elif operation.per is None:
+        return None
+    else:
+        grid = grid_over(shape, [at for at in range(len(shape)) if at not in operation.per])
+    by_sample = isinstance(operation, Apply) or (
+        isinstance(operation, ApplyNorm) and not operation.norm.running
+    )
+    return grid if grid.over and (grid.apart or not by_sample) else None

@@ -188,9 +188,21 @@ OPERATION_TWICE = Code("E403", "a layer can have `{name}` only once")
 
 NO_DIMENSION = Code("E404", "the layer has no dimension {dimension}, only {dimensions}")
 
+NO_PER = Code("E475", "`per` says nothing here: `{name}` {why}")
+
+NOTHING_POOLED = Code("E476", "`{name}` pools over the dimensions that `per` leaves, and it leaves none")
+
+AXIS_ELSEWHERE = Code("E477", "`{axis}` is no dimension of `{layer}`")
+
+AXIS_TWICE = Code("E478", "`{axis}` is more than one dimension here: {dimensions}")
+
 NOT_A_VECTOR = Code("E405", "a 0/1 vector from a file is needed here")
 
 VECTOR_LENGTH = Code("E406", "{name} is a vector of {length}, but the layer has {units}")
+
+CODES_READ = Code("E479", "`{name}` holds class codes, which only `all` with weights reads")
+
+CODES_COMPARED = Code("E502", "`{name}` is an input of class codes, of which some can be none")
 
 UNKNOWN_ATTRIBUTE = Code("E407", "a connection has no attribute `{name}`")
 
@@ -310,10 +322,6 @@ NOT_TEXT = Code("E613", "{name} is not UTF-8 text: {reason}")
 SPEC_TOO_LARGE = Code("E614", "the spec is larger than {limit} bytes")
 
 BAD_NAMES = Code("E615", "{name} cannot name the units of `{axis}`: {reason}")
-
-# ------------------------------------------------------------- E9xx: in the language, but not in this version
-
-NOT_YET = Code("E901", "{what} is not supported by this version")
 
 
 def by_code() -> dict[str, Code]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field
+from math import prod
 
 from ...compiler.edges.edge_set import Full
 from ...compiler.functions.function import Function as Stated
@@ -23,6 +24,7 @@ from ...compiler.graph.graph import (
     Parameter,
     Pool,
     Project,
+    Rectify,
     Spread,
     Through,
     Times,
@@ -33,6 +35,7 @@ from ...compiler.graph.graph import (
     parameter_of,
     steps_of,
 )
+from ...compiler.graph.model import Data
 from ...compiler.plan.kernels import KernelName
 from ...compiler.plan.plan import Plan
 from ...dsl.records import record
@@ -40,11 +43,13 @@ from ..definitions import Definitions, native
 from ..functions import KERAS
 from ..parts import band_arguments, block_arguments, index_of, loading, spelled, stored, stored_edges
 from ..source import Assign, Constant, Expression, Given, Name, Pair, Scope, Statement, node, power_of_ten
-from ..target import chain_of, is_identity, is_sparse, units_digests
+from ..target import chain_of, grid_of, is_identity, is_sparse, units_digests
 from .loss import is_own_loss, kept_layers
 from .spelling import (
     ACTIVATIONS,
     GIVEN,
+    GROUPED_NORMS,
+    MIXING,
     MODULE,
     NAMED_ACTIVATIONS,
     NAMED_FUNCTIONS,
@@ -89,7 +94,7 @@ class Network:
         """The body of `build_model`."""
         graph, scope = self.plan.graph, self.scope
         for data in graph.inputs:
-            self._input(Value(data.name, data.shape))
+            self._input(data)
         self._units()
         self._weights()
         for layer in graph.layers:
@@ -133,16 +138,17 @@ class Network:
         reshape = self.scope.expression("keras.layers.Reshape(shape, name=name)", shape=shape, name=name)
         return self._make(variable, reshape, x)
 
-    def _input(self, value: Value) -> None:
-        variable = self.scope.user(value.name)
-        given = self.scope.expression("keras.Input(shape, name=name)", shape=value.shape, name=value.name)
+    def _input(self, value: Data) -> None:
+        variable, units = self.scope.user(value.name), prod(value.shape)
+        dtype = {} if value.classes is None else {"dtype": "int32"}
+        given = self.scope.expression(
+            "keras.Input(shape, **dtype, name=name)", shape=value.shape, dtype=dtype, name=value.name
+        )
         self.lines.append(Assign(variable, given))
         read = any(op.input.name == value.name for op in self.plan.graph.projections)
-        if read and len(value.shape) > 1:
+        if read and len(value.shape) != 1:
             name = f"{value.name}_flat"
-            self.read[value.name] = self._reshape(
-                self.scope.new(name), (value.units,), self._free(name), variable
-            )
+            self.read[value.name] = self._reshape(self.scope.new(name), (units,), self._free(name), variable)
 
     def _units(self) -> None:
         """Tell units apart, if anything does: on the way from the first input that is read."""
@@ -262,7 +268,7 @@ class Network:
         if within or (value.layer and _is_dense(op)):
             name = self._own_name(value)
         if op.holds_weight and op.parameter is not None:
-            self._held(op.parameter, name, "kernel" if isinstance(op.edges, Full) else "weight")
+            self._held(op.parameter, name, "kernel" if _is_dense(op) else "weight")
         for step in within:
             if isinstance(step, AddBias):
                 self._held(step.parameter, name, "bias")
@@ -292,6 +298,8 @@ class Network:
                 units=op.output.units,
                 sources=op.input.units,
                 edges=self._edges(op, kernel),
+                classes=op.input.classes,
+                source=op.input.name,
                 last=last,
                 **pooling,
             )
@@ -302,6 +310,8 @@ class Network:
             units=op.output.units,
             sources=op.input.units,
             edges=self._edges(op, kernel),
+            classes=op.input.classes,
+            source=op.input.name,
             weighted={} if op.weight else {"weighted": False},
             within=_arguments_of(within),
             penalty=penalty,
@@ -312,7 +322,7 @@ class Network:
     def _edges(self, op: Project, kernel: KernelName) -> Sequence[Expression]:
         """The edges of a connection as arguments of its layer."""
         match kernel:
-            case "dense" | "diagonal":
+            case "dense" | "diagonal" | "embedding":
                 return ()
             case "band":
                 return band_arguments(self.scope, op.edges)
@@ -354,8 +364,16 @@ class Network:
                 return self._apply(op, variable, x, own)
             case Compute():
                 layer = self._computed(op.function, op.numbers, own)
+            case Rectify():
+                grid = grid_of(op)
+                given = [grid.shape, grid.over] if grid else [(op.output.units,)]
+                layer = scope.expression("Prelu(*given, name=own)", given=given, own=own)
+                self._held(op.slope, own, "weight")
             case ApplyNorm():
                 layer = self._norm(op, own)
+            case Drop() if grid := grid_of(op):
+                text = "GroupedDropout(p, shape, over, name=own)"
+                layer = scope.expression(text, p=op.p, shape=grid.shape, over=grid.over, own=own)
             case Drop():
                 layer = scope.expression("keras.layers.Dropout(p, name=own)", p=op.p, own=own)
             case Multiply():
@@ -378,24 +396,33 @@ class Network:
         )
 
     def _norm(self, op: ApplyNorm, own: str) -> Expression:
-        attributes = ("weight", "bias") if op.norm.running else ("gamma", "beta")
-        for parameter, attribute in zip((op.weight, op.bias), attributes, strict=True):
-            self._held(parameter, own, attribute)
+        grid = grid_of(op)
+        native = op.norm.name == "layer_norm" and grid is None
+        self._held(op.weight, own, "gamma" if native else "weight")
+        if op.bias:
+            self._held(op.bias, own, "beta" if native else "bias")
         if op.running_mean and op.running_var:
             self._held(op.running_mean, own, "running_mean")
             self._held(op.running_var, own, "running_var")
-        return spelled(self.scope, NORMS, op.norm.name, units=op.output.units, **dict(op.arguments), own=own)
+        holes: dict[str, object] = {**dict(op.arguments), "units": op.output.units, "own": own}
+        if grid:
+            holes |= {"entries": op.weight.shape[0], "shape": grid.shape, "over": grid.over}
+        return spelled(self.scope, GROUPED_NORMS if grid else NORMS, op.norm.name, **holes)
 
     def _apply(self, op: Apply, variable: Name, x: Expression, own: str) -> Name:
         """An activation; one that mixes units sees them in their shape."""
 
-        def named(name: str) -> Expression:
-            return spelled(self.scope, ACTIVATIONS, op.activation.name, **dict(op.arguments), own=name)
+        def named(name: str, table: Mapping[str, str], **axis: object) -> Expression:
+            return spelled(self.scope, table, op.activation.name, **dict(op.arguments), own=name, **axis)
 
-        if not _on_grid(op):
-            return self._make(variable, named(own), x)
-        grid, inner = self._free(f"{own}_grid"), self._free(f"{own}_{op.activation.name}")
-        x = self._make(variable, named(inner), self._reshape(variable, op.output.shape, grid, x))
+        grid = grid_of(op)
+        if grid is None:
+            return self._make(variable, named(own, ACTIVATIONS), x)
+        shaped, inner = self._free(f"{own}_grid"), self._free(f"{own}_{op.activation.name}")
+        layer = named(inner, ACTIVATIONS)
+        if grid.over != (len(grid.shape),):
+            layer = named(inner, MIXING, axis=grid.over[0] if len(grid.over) == 1 else grid.over)
+        x = self._make(variable, layer, self._reshape(variable, grid.shape, shaped, x))
         return self._reshape(variable, (op.output.units,), own, x)
 
     def _outputs(self) -> list[Name]:
@@ -434,7 +461,7 @@ class Network:
 
 def _is_dense(op: Project) -> bool:
     """Whether a connection is a layer `Dense` of Keras."""
-    return isinstance(op.edges, Full) and op.holds_weight
+    return isinstance(op.edges, Full) and op.holds_weight and not op.input.classes
 
 
 def _is_given(op: Project) -> bool:
@@ -460,7 +487,7 @@ def _within_dense(chain: Sequence[Operation]) -> tuple[AddBias | Apply | Compute
                 and step.parameter.trainable == first.parameter.trainable
             ):
                 within.append(step)
-            case Apply() if step.activation.name in NAMED_ACTIVATIONS and not _on_grid(step):
+            case Apply() if step.activation.name in NAMED_ACTIVATIONS and not grid_of(step):
                 return (*within, step)
             case Compute() if native(NAMED_FUNCTIONS, step.function, step.numbers):
                 return (*within, step)
@@ -475,11 +502,6 @@ def _arguments_of(within: Sequence[AddBias | Apply | Compute]) -> dict[str, Give
     known += [NAMED_FUNCTIONS[step.function.name] for step in within if isinstance(step, Compute)]
     arguments: dict[str, Given] = {"activation": known[0]} if known else {}
     return arguments if len(known) < len(within) else {**arguments, "use_bias": False}
-
-
-def _on_grid(op: Apply) -> bool:
-    """Whether an activation mixes units along dimensions, so that it has to see them."""
-    return len(op.output.shape) > 1
 
 
 def _locals(graph: Graph) -> set[str]:

@@ -7,7 +7,7 @@ from ..parts import vocabulary
 from ..source import Scope
 
 # Activations that Keras knows by a name, and computes in every precision as the catalogue has them.
-NAMED_ACTIVATIONS = {"softmax": "softmax"}
+NAMED_ACTIVATIONS = {"softmax": "softmax", "log_softmax": "log_softmax"}
 NAMED_FUNCTIONS = {
     "log_sigmoid": "log_sigmoid",
     "relu": "relu",
@@ -30,10 +30,17 @@ NATIVE = {
     "gelu_tanh": "GeluTanh(name=own)",
 }
 
+# Those that mix units along other axes than the last.
+MIXING: dict[str, str] = {
+    "softmax": "keras.layers.Softmax(axis, name=own)",
+    "log_softmax": "LogSoftmax(axis, name=own)",
+}
+
 # The layer that computes a connection, by the kernel that is planned for it.
 PROJECTIONS: dict[KernelName, str] = {
     "dense": "keras.layers.Dense(units, **within, **penalty, **last)",
     "diagonal": "Diagonal(units, **penalty, **last)",
+    "embedding": "CodeEmbedding((units, sources), classes, source, **penalty, **last)",
     "band": "BandProjection((units, sources), *edges, **weighted, **penalty, **last)",
     "blocks": "BlockProjection((units, sources), *edges, **weighted, **penalty, **last)",
     "masked": "MaskedProjection((units, sources), *edges, **weighted, **penalty, **last)",
@@ -54,6 +61,7 @@ POOLS = {
 GIVEN: dict[KernelName, str] = {
     "dense": "DenseProduct(**last)",
     "diagonal": "DiagonalProduct(**last)",
+    "embedding": "CodeEmbedding((units, sources), classes, source, given=True, **last)",
     "band": "BandProjection((units, sources), *edges, weighted=False, given=True, **last)",
     "blocks": "BlockProjection((units, sources), *edges, weighted=False, given=True, **last)",
     "masked": "MaskedProjection((units, sources), *edges, weighted=False, given=True, **last)",
@@ -83,24 +91,25 @@ PENALTIES = {"l1": "l1", "l2": "l2"}
 NORMS: dict[str, str] = {
     "batch_norm": "BatchNorm(units, eps=eps, momentum=momentum, name=own)",
     "layer_norm": "keras.layers.LayerNormalization(epsilon=eps, name=own)",
+    # `keras.layers.RMSNormalization` is not in every version that this code runs with.
+    "rms_norm": "GroupedNorm((units,), (1,), eps=eps, centred=False, name=own)",
+}
+
+# Norms of units that are taken together by their place in the layer.
+GROUPED_NORMS: dict[str, str] = {
+    "batch_norm": "GroupedBatchNorm(entries, shape, over, eps=eps, momentum=momentum, name=own)",
+    "layer_norm": "GroupedNorm(shape, over, eps=eps, name=own)",
+    "rms_norm": "GroupedNorm(shape, over, eps=eps, centred=False, name=own)",
 }
 
 # The kernels that a saved model looks up by their registered names, as it does the loss functions.
 REGISTERED = frozenset(
     [
-        *("BandProjection", "BatchNorm", "BatchedModel", "Bias", "BlockProjection", "DenseSum", "Diagonal"),
-        *(
-            "EdgeProjection",
-            "Elementwise",
-            "Gelu",
-            "GeluTanh",
-            "KeptForLoss",
-            "LeakyRectifier",
-            "MaskedProjection",
-            "Penalty",
-        ),
-        *("AddShared", "Absolute", "DenseProduct", "DiagonalProduct", "Scale", "SharedWeight", "Spread"),
-        *("Times", "Turned", "Units"),
+        *("Absolute", "AddShared", "BandProjection", "BatchNorm", "BatchedModel", "Bias", "BlockProjection"),
+        *("CodeEmbedding", "DenseProduct", "DenseSum", "Diagonal", "DiagonalProduct", "EdgeProjection"),
+        *("Elementwise", "Gelu", "GeluTanh", "GroupedBatchNorm", "GroupedDropout", "GroupedNorm"),
+        *("KeptForLoss", "LeakyRectifier", "LogSoftmax", "MaskedProjection", "Penalty", "Prelu", "Scale"),
+        *("SharedWeight", "Spread", "Times", "Turned", "Units"),
         *POOLS.values(),
     ]
 )

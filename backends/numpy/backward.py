@@ -26,6 +26,7 @@ from ...compiler.graph.graph import (
     Parameter,
     Pool,
     Project,
+    Rectify,
     Spread,
     Through,
     Times,
@@ -37,7 +38,7 @@ from ...compiler.graph.graph import (
 from ...compiler.graph.model import ExpressionTerm
 from ...dsl.records import record
 from ..functions import NUMPY, Writer, apart
-from ..parts import factor_of, index_of, stored_edges
+from ..parts import factor_of, index_along, index_of, stored_edges
 from ..source import (
     Assign,
     Binary,
@@ -53,7 +54,7 @@ from ..source import (
 )
 from ..target import is_identity, is_sparse
 from .forward import entries, weight_steps
-from .module import Module, flattened, key_of, shaped, weight
+from .module import Module, flattened, key_of, mixed, shaped, slopes, together, weight
 
 # What a gradient is of, and a term of it.
 Share: TypeAlias = tuple[Value | Parameter | Made, Expression]
@@ -203,6 +204,8 @@ def _penalties(module: Module) -> Iterator[Share]:
 def _of_inputs(module: Module, reached: set[str]) -> Iterator[Statement]:
     """Statements for the gradients of inputs, in the shapes that were given."""
     for data in module.graph.inputs:
+        if data.classes is not None:
+            continue
         d: Expression = module.gradients[data.name]
         if data.name not in reached:
             d = module.scope.expression("np.zeros_like(x)", x=module.local[data.name])
@@ -223,7 +226,7 @@ def _back(module: Module, step: tuple[Operation, ...], d: Name) -> Iterator[Shar
         return
     match step[-1]:
         case Apply() as op:
-            yield op.input, _mixed(module, op, d)
+            yield op.input, mixed(module.scope, op, op.activation.gradient, d=d, y=module.step(op.output))
         case Compute() as op:
             x, y = module.read(op.input), module.step(op.output)
             yield op.input, times(d, module.functions.slope(op.function, op.numbers, x, y))
@@ -234,6 +237,8 @@ def _back(module: Module, step: tuple[Operation, ...], d: Name) -> Iterator[Shar
             yield op.input, module.scope.expression("factor * d", factor=op.factor, d=d)
         case Drop() as op:
             yield op.input, times(d, module.extra(op.output, "keep"))
+        case Rectify() as op:
+            yield from _rectified(module, op, d)
         case ApplyNorm() as op:
             yield from _norm(module, op, d)
         case op:
@@ -259,6 +264,8 @@ def _project(module: Module, op: Project, d: Name) -> Iterator[Share]:
     if op.parameter is not None and op.parameter.trainable:
         assert op.weight is not None
         yield op.weight, _weight(module, op, d)
+    if op.input.classes:
+        return
     scope, w, n = module.scope, weight(op, module), op.input.units
     if is_sparse(op):
         yield op.input, scope.name("project_back")(d, w, stored_edges(scope, op.connection), n)
@@ -281,24 +288,40 @@ def _pool(module: Module, op: Pool, d: Name) -> Iterator[Share]:
 def _weight(module: Module, op: Project, d: Name) -> Expression:
     """The gradient of the weights of a projection."""
     scope, x = module.scope, module.read(op.input)
+    if op.input.classes:
+        shape = (op.output.units, op.input.units)
+        return scope.name("looked_up_weight")(x, d, shape, op.input.classes)
     if is_sparse(op):
         return scope.name("project_weight")(x, d, stored_edges(scope, op.connection))
     return scope.expression("d.T @ x" if isinstance(op.edges, Full) else "(d * x).sum(axis=0)", d=d, x=x)
 
 
-def _mixed(module: Module, op: Apply, d: Name) -> Expression:
-    scope, y = module.scope, module.step(op.output)
-    mixed = scope.expression(
-        op.activation.gradient, y=shaped(y, op.output), d=shaped(d, op.output), **dict(op.arguments)
-    )
-    return mixed if len(op.output.shape) == 1 else mixed.get("reshape")(d.get("shape"))
-
-
 def _norm(module: Module, op: ApplyNorm, d: Name) -> Iterator[Share]:
     scope, hat, std = module.scope, module.extra(op.output, "hat"), module.extra(op.output, "std")
-    yield op.weight, scope.expression("(d * hat).sum(axis=0)", d=d, hat=hat)
-    yield op.bias, scope.expression("d.sum(axis=0)", d=d)
-    given = [times(d, module.p(op.weight.name)), hat, std]
+    weight = module.p(op.weight.name)
+    if op.norm.running and op.per is not None:
+        index, shape = index_along(scope, op.output.shape, op.per), node(op.weight.shape)
+        gathered = scope.name("gathered")
+        yield op.weight, gathered(scope.expression("(d * hat).sum(axis=0)", d=d, hat=hat), index, shape)
+        if op.bias:
+            yield op.bias, gathered(scope.expression("d.sum(axis=0)", d=d), index, shape)
+        weight = weight.at(index)
+    else:
+        yield op.weight, scope.expression("(d * hat).sum(axis=0)", d=d, hat=hat)
+        if op.bias:
+            yield op.bias, scope.expression("d.sum(axis=0)", d=d)
+    given = [times(d, weight), hat, std]
     if op.running_mean is not None:
         given.append(scope.name("training"))
-    yield op.input, scope.name(f"{op.norm.name}_gradient")(*given)
+    yield op.input, scope.name(f"{op.norm.name}_gradient")(*given, **together(op))
+
+
+def _rectified(module: Module, op: Rectify, d: Name) -> Iterator[Share]:
+    scope, x = module.scope, module.read(op.input)
+    total = scope.expression("np.where(x > 0, 0, d * x).sum(axis=0)", x=x, d=d)
+    if op.per is None:
+        yield op.slope, total
+    else:
+        index = index_along(scope, op.output.shape, op.per)
+        yield op.slope, scope.name("gathered")(total, index, node(op.slope.shape))
+    yield op.input, scope.expression("np.where(x > 0, d, slope * d)", x=x, d=d, slope=slopes(module, op))

@@ -17,6 +17,7 @@ from ...compiler.graph.graph import (
     Parameter,
     Pool,
     Project,
+    Rectify,
     Spread,
     Through,
     Times,
@@ -25,7 +26,7 @@ from ...compiler.graph.graph import (
 from ..parts import factor_of, in_shape, index_of, stored_edges
 from ..source import Assign, Call, Constant, Display, Expression, Name, Statement, summed, times
 from ..target import is_identity
-from .module import EXTRAS, Module, shaped, weight
+from .module import EXTRAS, Module, mixed, slopes, together, weight
 
 
 def forward_steps(module: Module) -> list[Statement]:
@@ -51,11 +52,14 @@ def _step(module: Module, step: tuple[Operation, ...]) -> list[Statement]:
     x = module.local[step[0].inputs[0].name]
     match op:
         case Apply():
-            return [Assign(output, _activated(module, op, x))]
+            return [Assign(output, mixed(module.scope, op, op.activation.formula, x=x))]
         case Compute():
             return [Assign(output, module.functions.value(op.function, op.numbers, x))]
         case AddBias():
             return summed(output, [x, bias_entries(module, op.bias)])
+        case Rectify():
+            text = "y = np.where(x > 0, x, slope * x)"
+            return [*module.scope.statements(text, y=output, x=x, slope=slopes(module, op))]
         case Multiply():
             return [*module.scope.statements("y = factor * x", y=output, factor=op.factor, x=x)]
         case Drop():
@@ -84,6 +88,8 @@ def _projected(module: Module, op: Project) -> Expression:
         ends, pools = stored_edges(module.scope, op.connection), module.scope.name(f"{op.reduction.name}_of")
         return module.scope.name("pool")(x, w, ends, op.output.units, pools, op.empty)
     match op.edges:
+        case Full() if op.input.classes:
+            return module.scope.name("looked_up")(x, w, op.input.classes)
         case Full() if op.weight is None:
             return quote("np.repeat(x.sum(axis=1, keepdims=True), n, axis=1)", x=x, n=op.output.units)
         case Full():
@@ -124,29 +130,23 @@ def _spread(module: Module, of: Spread) -> Expression:
     return module.scope.name("spread")(entries(module, of.of), index_of(module.scope, of))
 
 
-def _activated(module: Module, op: Apply, x: Expression) -> Expression:
-    quote, given = module.scope.expression, dict(op.arguments)
-    if len(op.output.shape) == 1:
-        return quote(op.activation.formula, x=x, **given)
-    mixed = quote(op.activation.formula, x=shaped(x, op.output), **given)
-    return mixed.get("reshape")(x.get("shape"))
-
-
 def _dropped(module: Module, op: Drop, x: Expression) -> list[Statement]:
     keep = module.extras[op.output.name, "keep"]
     text = (
-        "keep = dropout_mask(x.shape, probability, rng) if training and rng is not None else 1\ny = x * keep"
+        "keep = dropout_mask(x.shape, probability, rng, **grid) if training and rng is not None else 1\n"
+        "y = x * keep"
     )
-    output = module.local[op.output.name]
-    return [*module.scope.statements(text, keep=keep, x=x, probability=op.p, y=output)]
+    output, grid = module.local[op.output.name], together(op, "grid")
+    return [*module.scope.statements(text, keep=keep, x=x, probability=op.p, grid=grid, y=output)]
 
 
 def _normalised(module: Module, op: ApplyNorm, x: Expression) -> Statement:
     scope, numbers = module.scope, {name: Constant(value) for name, value in op.arguments}
     norm = scope.name(op.norm.name)
     if op.running_mean is None:
-        call: Call = norm(x, module.p(op.weight.name), module.p(op.bias.name), **numbers)
+        held = [module.p(parameter.name) for parameter in (op.weight, op.bias) if parameter]
+        call: Call = norm(x, *held, **numbers, **together(op))
     else:
-        call = norm(x, scope.name("p"), op.name, **numbers, training=scope.name("training"))
+        call = norm(x, scope.name("p"), op.name, **numbers, training=scope.name("training"), **together(op))
     extras = [module.extras[op.output.name, what] for what in EXTRAS[ApplyNorm]]
     return Assign(Display("()", (module.local[op.output.name], *extras), bare=True), call)

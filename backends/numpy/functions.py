@@ -33,8 +33,9 @@ from .module import OUTER, Module, shaped
 ARRAY = OUTER.expression("np.ndarray")
 ARRAYS = OUTER.expression("dict[str, np.ndarray]")
 
-# An array that a function takes: what people call it, its name in code, its shape, and how many classes.
-Taken: TypeAlias = tuple[str, Name, tuple[int, ...], int | None]
+# An array that a function takes: what people call it, its name in code, its shape, and of codes how many
+# classes there are, and the least code if it is not 0.
+Taken: TypeAlias = tuple[str, Name, tuple[int, ...], tuple[int, ...]]
 
 
 def layers(module: Module) -> Function:
@@ -155,7 +156,7 @@ def backward(module: Module) -> Function:
     """`backward`, where no loss reads the outputs. `training` has no default: it is that of `layers`."""
     scope, steps = module.scope, [*module.flattened(), *backward_steps(module)]
     outputs = [module.graph.value(name) for name in module.graph.outputs]
-    ds = [(module.gradients[y.name].text, module.gradients[y.name], y.shape, None) for y in outputs]
+    ds = [(module.gradients[y.name].text, module.gradients[y.name], y.shape, ()) for y in outputs]
     body = [
         *scope.statements("p, g = parameters, {}" if scope.reads("p", steps) else "g = {}"),
         _batched(module, [*_inputs(module), *ds]),
@@ -193,20 +194,25 @@ def _backward_text(module: Module) -> str:
 
 
 def _inputs(module: Module) -> list[Taken]:
-    return [(data.name, module.local[data.name], data.shape, data.classes) for data in module.graph.inputs]
+    return [
+        (data.name, module.local[data.name], data.shape, (data.classes, -1) if data.classes else ())
+        for data in module.graph.inputs
+    ]
 
 
 def _predictions(module: Module) -> list[Taken]:
     """The layers that the loss reads."""
-    names = module.graph.compared
-    return [(name, module.local[name], module.graph.value(name).shape, None) for name in names]
+    return [(name, module.local[name], module.graph.value(name).shape, ()) for name in module.graph.compared]
 
 
 def _targets(module: Module) -> list[Taken]:
     """What the loss compares these with: targets, and perhaps inputs."""
     data = {data.name: data for data in (*module.graph.inputs, *module.graph.targets)}
     names = dict.fromkeys(name for term in module.graph.losses for name in term.data)
-    return [(name, module.local[name], data[name].shape, data[name].classes) for name in names]
+    return [
+        (name, module.local[name], data[name].shape, (n,) if (n := data[name].classes) else ())
+        for name in names
+    ]
 
 
 def _batched(module: Module, taken: Sequence[Taken], *, samples_alone: bool = False) -> Statement:
@@ -215,7 +221,7 @@ def _batched(module: Module, taken: Sequence[Taken], *, samples_alone: bool = Fa
     It binds `batch` to the batch's dimensions unless they are not needed.
     """
     scope = module.scope
-    facts = [(name, (local, shape) if n is None else (local, shape, n)) for name, local, shape, n in taken]
+    facts = [(name, (local, shape, *codes)) for name, local, shape, codes in taken]
     call = Call(scope.name("batched"), tuple(Keyword(name, node(each)) for name, each in facts))
     bound = [local for _, local, _, _ in taken]
     if samples_alone and len(bound) == 1:

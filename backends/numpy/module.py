@@ -8,6 +8,7 @@ from functools import cached_property
 from ...compiler.graph.graph import (
     Add,
     AddBias,
+    Apply,
     ApplyNorm,
     Drop,
     Graph,
@@ -15,6 +16,7 @@ from ...compiler.graph.graph import (
     Operation,
     Parameter,
     Project,
+    Rectify,
     Value,
     identifier,
 )
@@ -22,9 +24,9 @@ from ...compiler.plan.plan import Plan
 from ...dsl.records import record
 from ..definitions import Definitions
 from ..functions import NUMPY
-from ..parts import vocabulary
-from ..source import Expression, Name, Scope, Statement, node
-from ..target import training_options
+from ..parts import index_along, vocabulary
+from ..source import Expression, Given, Name, Scope, Statement, node
+from ..target import grid_of, training_options
 
 VOCABULARY = vocabulary(
     "numpy",
@@ -156,6 +158,30 @@ def key_of(of: Value | Parameter | Made) -> str:
 def shaped(tree: Expression, value: Value) -> Expression:
     """A value (samples, units) in its declared shape."""
     return tree if len(value.shape) == 1 else tree.get("reshape")(-1, *value.shape)
+
+
+def together(op: ApplyNorm | Drop, shape: str = "shape") -> dict[str, Given]:
+    """What the kernel of a norm or of dropout is told of units taken together; `shape` is its own name."""
+    grid = grid_of(op)
+    return {} if grid is None else {shape: grid.shape, "over": grid.over}
+
+
+def mixed(scope: Scope, op: Apply, text: str, **values: Expression) -> Expression:
+    """What `text` makes of values (samples, units) of an activation that mixes units, in the same shape."""
+    grid, numbers = grid_of(op), dict(op.arguments)
+    if grid is None:
+        return scope.expression(text, along={}, **values, **numbers)
+    shaped = {name: value.get("reshape")(-1, *grid.shape) for name, value in values.items()}
+    last = grid.over == (len(grid.shape),)
+    axis: Given = grid.over[0] if len(grid.over) == 1 else grid.over
+    made = scope.expression(text, along={} if last else {"axis": axis}, **shaped, **numbers)
+    return made.get("reshape")(next(iter(values.values())).get("shape"))
+
+
+def slopes(module: Module, op: Rectify) -> Expression:
+    """The slope of every unit."""
+    slope = module.p(op.slope.name)
+    return slope if op.per is None else slope.at(index_along(module.scope, op.output.shape, op.per))
 
 
 def flattened(variable: Expression, value: Value) -> Statement:

@@ -21,6 +21,7 @@ from ...compiler.graph.graph import (
     Operation,
     Pool,
     Project,
+    Rectify,
     Spread,
     Through,
     Times,
@@ -70,7 +71,8 @@ def exact(scope: Scope, plan: Plan, targets: Sequence[str]) -> Exact:
     layers = _exact_layers(plan)
     whole = len(layers) == len(plan.graph.layers) and _losses_are_exact(plan)
     kinds = [
-        Pair(node(op.connection), node((_kind(op), op.output.units, op.input.units))) for op in projections
+        Pair(node(op.connection), node((_kind(op), op.output.units, op.input.units, *_classes(op))))
+        for op in projections
     ]
     connections = scope.statements("CONNECTIONS = {**kinds}", kinds=kinds)
     drawn = [Pair(node(dtype), node(draw)) for dtype, draw in draws.items()]
@@ -95,8 +97,14 @@ def exact(scope: Scope, plan: Plan, targets: Sequence[str]) -> Exact:
     return Exact(context, network, frozenset(suites), tuple(facts))
 
 
+def _classes(projection: Project) -> tuple[int, ...]:
+    return (projection.input.classes,) if projection.input.classes else ()
+
+
 def _kind(projection: Project) -> str:
     match projection.edges:
+        case Full() if projection.input.classes:
+            return "codes"
         case Full():
             return "all"
         case Diagonal():
@@ -149,7 +157,7 @@ def _is_exact(op: Operation) -> bool:
             return is_exact(op.function, op.numbers)
         case Multiply():
             return is_dyadic(op.factor)
-        case Apply() | ApplyNorm() | Pool():
+        case Apply() | ApplyNorm() | Rectify() | Pool():
             return False  # pools are held by themselves
         case Project():
             return _is_exactly_made(op)

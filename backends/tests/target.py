@@ -25,6 +25,7 @@ from ...compiler.graph.graph import (
     Operation,
     Pool,
     Project,
+    Rectify,
     Spread,
     Through,
     Times,
@@ -41,6 +42,7 @@ from ..kernels import closure
 from ..parts import (
     factor_of,
     in_shape,
+    index_along,
     index_of,
     loaded,
     loading,
@@ -86,7 +88,19 @@ VOCABULARY = vocabulary(
         *("made_weights", "reference", "start_values"),
     ],
     local=[
-        *("data", "inputs", "kinks", "loss", "made", "moved_inputs", "running", "training", "adapters"),
+        *(
+            "data",
+            "groups",
+            "inputs",
+            "kinks",
+            "loss",
+            "made",
+            "moved_inputs",
+            "pooled",
+            "running",
+            "training",
+            "adapters",
+        ),
         *"dptvwxy",
     ],
 )
@@ -210,10 +224,12 @@ def _facts(scope: Scope, plan: Plan) -> dict[str, Given]:
         "edges": _table(edges),
         "hashes": _table({stored.name: array_hash(stored.array) for stored in _held(plan)}),
         "inputs": _table({d.name: d.shape for d in graph.inputs}),
+        "classes": _table({d.name: d.classes for d in graph.inputs if d.classes}),
         "targets": _table({d.name: (d.shape, d.classes) for d in _compared(plan)}),
         "layers": tuple(str(layer.layer) for layer in graph.layers),
         "outputs": _table({name: graph.value(name).shape for name in graph.outputs}),
         "dropout": _table(drops),
+        "dropped_together": _table(_dropped_together(scope, plan)),
         "loss_reads": loss_arguments(graph),
         "compared": tuple(
             dict.fromkeys((y, t) for term in graph.losses for y in term.layers for t in term.data or ("",))
@@ -228,6 +244,16 @@ def _facts(scope: Scope, plan: Plan) -> dict[str, Given]:
         **({"made": scope.name("made_weights"), "shared": _shared(plan)} if made_of(plan) else {}),
         **({"surrogate": True} if any(map(_is_surrogate, graph.operations)) else {}),
         **({"pooled": _table(pooled)} if pooled else {}),
+    }
+
+
+def _dropped_together(scope: Scope, plan: Plan) -> dict[str, Given]:
+    """The group of every unit by layer, where units are dropped in groups."""
+    return {
+        str(layer.layer): _groups(scope, op)
+        for layer in plan.graph.layers
+        for op in chain_of(plan.graph, layer)
+        if isinstance(op, Drop) and op.per is not None
     }
 
 
@@ -449,6 +475,8 @@ def _term(scope: Scope, op: Project) -> Expression:
         return _pooled(scope, op, x)
     weight = _weight(scope, op)
     match op.edges:
+        case Full() if op.input.classes:
+            return scope.expression("looked_up(x, weight, n)", x=x, weight=weight, n=op.input.classes)
         case Full():
             shape = (op.output.units, op.input.units)
             matrix = weight or scope.expression("np.ones(shape)", shape=shape)
@@ -499,6 +527,12 @@ def _step(scope: Scope, op: Operation, functions: Definitions) -> Sequence[State
             return _computed(scope, op, functions)
         case ApplyNorm():
             return _norm(scope, op)
+        case Rectify():
+            index = None if op.per is None else _groups(scope, op)
+            slope = scope.expression(
+                "p[slope]" if index is None else "p[slope][index]", slope=op.slope.name, index=index
+            )
+            return scope.statements("kinks.append(x.real)\nx = prelu(x, slope)", slope=slope)
         case Multiply():
             return scope.statements("x = factor * x", factor=op.factor)
         case Drop():
@@ -513,13 +547,17 @@ def _step(scope: Scope, op: Operation, functions: Definitions) -> Sequence[State
 
 def _applied(scope: Scope, op: Apply) -> tuple[Statement, ...]:
     """An activation that mixes units, which is given them in their shape."""
+    function, numbers, shape = scope.name(op.activation.name), dict(op.arguments), op.output.shape
+    if op.over != (len(shape) - 1,):
+        text = "groups = index\nx = as_units(function(in_groups(x, groups), **numbers), groups)"
+        return scope.statements(text, function=function, numbers=numbers, index=_groups(scope, op))
     return scope.statements(
         "x = function(x.reshape(-1, *shape), **numbers).reshape(x.shape)"
-        if len(op.output.shape) > 1
+        if len(shape) > 1
         else "x = function(x, **numbers)",
-        function=scope.name(op.activation.name),
-        shape=op.output.shape,
-        numbers=dict(op.arguments),
+        function=function,
+        shape=shape,
+        numbers=numbers,
     )
 
 
@@ -546,18 +584,42 @@ def _granted(scope: Scope) -> Callable[[Tree, Expression, Expression], Expressio
 _ROUNDING = frozenset(["erf", "log_sigmoid", "sigmoid", "softplus", "tan", "tanh"])
 
 
+# A norm of (batch, units), or (batch, groups, units).
+_BY_SAMPLE = {"layer_norm": "normalised(x, -1, eps)", "rms_norm": "rms_normalised(x, eps)"}
+
+
+def _groups(scope: Scope, op: Apply | ApplyNorm | Drop | Rectify) -> Expression:
+    """The group of every unit: those of one have equal indices along the dimensions that stay apart."""
+    shape = op.output.shape
+    apart = [at for at in range(len(shape)) if at not in op.over] if isinstance(op, Apply) else op.per or ()
+    return index_along(scope, shape, apart)
+
+
 def _norm(scope: Scope, op: ApplyNorm) -> tuple[Statement, ...]:
     numbers, p = dict(op.arguments), scope.name("p")
-    last = scope.statements("x = x * p[weight] + p[bias]", weight=op.weight.name, bias=op.bias.name)
+    last = scope.statements("x = x * p[weight]", weight=op.weight.name)
+    if op.bias:
+        last = scope.statements("x = x * p[weight] + p[bias]", weight=op.weight.name, bias=op.bias.name)
     if op.running_mean is None or op.running_var is None:
-        return (*scope.statements("x = normalised(x, 1, eps)", eps=numbers["eps"]), *last)
+        norm = _BY_SAMPLE[op.norm.name]
+        text = f"x = {norm}"
+        if op.per is not None:
+            text = f"groups = index\nx = in_groups(x, groups)\nx = {norm}\nx = as_units(x, groups)"
+        return (*scope.statements(text, index=_groups(scope, op), eps=numbers["eps"]), *last)
+    apart = together = ""
+    if op.per is not None:  # what is pooled counts as more samples
+        apart = "groups = index\nx = np.moveaxis(in_groups(x, groups), 1, 2)\n"
+        apart += "pooled = x.shape\nx = x.reshape(-1, pooled[-1])\n"
+        together = "\nx = as_units(np.moveaxis(x.reshape(pooled), 2, 1), groups)"
     return scope.statements(
+        f"{apart}"
         "running |= moved(p, name, x, momentum)\n"
         "if training:\n"
         "    x = normalised(x, 0, eps)\n"
         "else:\n"
         "    x = (x - mean) / np.sqrt(var + eps)\n"
-        "last",
+        f"last{together}",
+        index=_groups(scope, op),
         name=op.name,
         momentum=numbers["momentum"],
         eps=numbers["eps"],

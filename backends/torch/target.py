@@ -22,6 +22,7 @@ from ...compiler.graph.graph import (
     Operation,
     Pool,
     Project,
+    Rectify,
     Spread,
     Through,
     Times,
@@ -32,7 +33,7 @@ from ...compiler.graph.graph import (
     steps_of,
 )
 from ...compiler.graph.graph import Parameter as GraphParameter
-from ...compiler.graph.model import ExpressionTerm
+from ...compiler.graph.model import Data, ExpressionTerm
 from ...compiler.plan.layouts import FREE, Layout
 from ...compiler.plan.plan import Plan
 from .. import parts
@@ -57,9 +58,11 @@ from ..source import (
     scaled,
 )
 from ..target import (
+    Grid,
     Rendering,
     Target,
     chain_of,
+    grid_of,
     is_identity,
     loss_arguments,
     shapes_text,
@@ -70,7 +73,10 @@ from .names import VOCABULARY, class_name
 
 # Python's text with holes, everywhere in this module. Activations are modules, because what explains a
 # network by its modules (captum, shap) sees nothing else. Holes are the activation's parameters.
-ACTIVATIONS: dict[str, str] = {"softmax": "nn.Softmax(dim=-1)"}
+ACTIVATIONS: dict[str, str] = {
+    "softmax": "nn.Softmax(dim=dim)",
+    "log_softmax": "nn.LogSoftmax(dim=dim)",
+}
 
 # What `Layer` and `LateBiasLayer` call their own, so that no part of a layer can be called so.
 OF_LAYERS = frozenset(
@@ -120,15 +126,30 @@ PENALTIES: dict[str, str] = {
     "l2": "w.square().sum()",
 }
 
+# Where units are units first, or several dimensions are taken together that are no neighbours.
+MIXING: dict[str, str] = {
+    "softmax": "Softmax(shape, over)",
+    "log_softmax": "LogSoftmax(shape, over)",
+}
+
 NORMS: dict[Layout, dict[str, str]] = {
     "batch first": {
         "batch_norm": "nn.BatchNorm1d(units, eps=eps, momentum=momentum)",
         "layer_norm": "nn.LayerNorm(units, eps=eps)",
+        "rms_norm": "nn.RMSNorm(units, eps=eps)",
     },
     "units first": {
         "batch_norm": "UnitsFirstBatchNorm1d(units, eps=eps, momentum=momentum)",
         "layer_norm": "UnitsFirstLayerNorm(units, eps=eps)",
+        "rms_norm": "GroupedRMSNorm((units,), (1,), eps=eps)",
     },
+}
+
+# Norms of units that are taken together by their place in the layer.
+GROUPED_NORMS: dict[str, str] = {
+    "batch_norm": "GroupedBatchNorm(entries, shape, over, eps=eps, momentum=momentum, **units_first)",
+    "layer_norm": "GroupedLayerNorm(shape, over, eps=eps)",
+    "rms_norm": "GroupedRMSNorm(shape, over, eps=eps)",
 }
 
 # What turns a value into a layout, and what a copy in it is called behind the value's name.
@@ -253,7 +274,9 @@ def _linear(layer: Value, plan: Plan) -> Project | None:
         return None
     only, biases = projections[0], [op for op in chain if isinstance(op, AddBias)]
     shared = any(not (op.by_unit and op.holds_bias) for op in biases)
-    return only if isinstance(only.edges, Full) and only.holds_weight and not shared else None
+    if only.input.classes or not only.holds_weight or shared:
+        return None
+    return only if isinstance(only.edges, Full) else None
 
 
 def _held_by_model(plan: Plan) -> dict[str, str]:
@@ -330,8 +353,8 @@ def _construct(
                     bias["bias"] = PLAIN.name("self").get(operation.parameter.name)
                 if isinstance(operation.bias, Spread):
                     bias["bias_index"] = parts.index_of(PLAIN, operation.bias)
-            case Apply() | Compute() | ApplyNorm() | Drop() | Multiply():
-                if isinstance(operation, Apply | Compute) and not own:
+            case Apply() | Compute() | Rectify() | ApplyNorm() | Drop() | Multiply():
+                if isinstance(operation, Apply | Compute | Rectify) and not own:
                     _add_part(made, "view", PLAIN.expression("View()"))
                 _add_part(made, *_part(operation, layout, functions))
                 own = isinstance(operation, ApplyNorm | Multiply) or (own and isinstance(operation, Drop))
@@ -373,7 +396,9 @@ def _add_part(made: dict[str, Expression], name: str, part: Expression) -> None:
 
 
 def _part(
-    operation: Apply | Compute | ApplyNorm | Drop | Multiply, layout: Layout, functions: Definitions
+    operation: Apply | Compute | Rectify | ApplyNorm | Drop | Multiply,
+    layout: Layout,
+    functions: Definitions,
 ) -> tuple[str, Expression]:
     """What a step of a layer is called in its module, and that part."""
     match operation:
@@ -381,14 +406,14 @@ def _part(
             return operation.activation.name, _activation(operation, layout)
         case Compute():
             return operation.function.name, _computed(operation.function, operation.numbers, functions)
+        case Rectify():
+            text = "GroupedPReLU(**grid)" if (grid := _grid(operation)) else "nn.PReLU(units)"
+            return "prelu", PLAIN.expression(text, grid=grid, units=operation.output.units)
         case ApplyNorm():
-            numbers = dict(operation.arguments)
-            units = operation.output.units
-            return operation.norm.name, parts.spelled(
-                PLAIN, NORMS[layout], operation.norm.name, units=units, **numbers
-            )
+            return operation.norm.name, _norm(operation, layout)
         case Drop():
-            return "dropout", PLAIN.expression("nn.Dropout(p)", p=operation.p)
+            text = "GroupedDropout(p, **grid)" if (grid := _grid(operation)) else "nn.Dropout(p)"
+            return "dropout", PLAIN.expression(text, p=operation.p, grid=grid)
         case Multiply():
             return "scale", PLAIN.expression("Scale(factor)", factor=operation.factor)
 
@@ -402,17 +427,41 @@ def _computed(function: Stated, numbers: Numbers, functions: Definitions) -> Exp
     return PLAIN.expression("Elementwise(function, **given)", function=name, given=given)
 
 
+def _grid(operation: Rectify | Drop) -> dict[str, Given]:
+    """Where units are taken together, by the names that kernels have for that."""
+    grid = grid_of(operation)
+    return {"shape": grid.shape, "over": grid.over} if grid else {}
+
+
+def _norm(operation: ApplyNorm, layout: Layout) -> Expression:
+    name, numbers = operation.norm.name, dict(operation.arguments)
+    if grid := grid_of(operation):
+        return parts.spelled(
+            PLAIN,
+            GROUPED_NORMS,
+            name,
+            entries=operation.weight.shape[0],
+            shape=grid.shape,
+            over=grid.over,
+            **numbers,
+            units_first={"units_first": True} if layout == "units first" else {},
+        )
+    return parts.spelled(PLAIN, NORMS[layout], name, units=operation.output.units, **numbers)
+
+
 def _activation(operation: Apply, layout: Layout) -> Expression:
-    """An activation that mixes units: it goes along the last dimension of the layer's shape."""
-    shape = operation.output.shape
-    plain = parts.spelled(PLAIN, ACTIVATIONS, operation.activation.name, **dict(operation.arguments))
-    if layout == "units first":
-        return PLAIN.expression("Softmax(shape)", shape=shape)
-    if len(shape) == 1:
+    """An activation that mixes units, which sees them in the layer's shape."""
+    name, numbers = operation.activation.name, dict(operation.arguments)
+    grid, every = grid_of(operation), Grid((operation.output.units,), (1,))
+    shape, over = (grid or every).shape, list((grid or every).over)
+    if layout == "units first" or len(over) > 1:
+        return parts.spelled(PLAIN, MIXING, name, **numbers, shape=shape, over=tuple(over))
+    axis = over[-1]
+    plain = parts.spelled(PLAIN, ACTIVATIONS, name, **numbers, dim=-1 if axis == len(shape) else axis)
+    if grid is None:
         return plain
-    return PLAIN.expression(
-        "nn.Sequential(nn.Unflatten(1, shape), plain, nn.Flatten())", shape=shape, plain=plain
-    )
+    text = "nn.Sequential(nn.Unflatten(1, shape), plain, nn.Flatten())"
+    return PLAIN.expression(text, shape=shape, plain=plain)
 
 
 def _projection(operation: Project, layer: Value, plan: Plan) -> list[Statement]:
@@ -434,6 +483,8 @@ def _projection(operation: Project, layer: Value, plan: Plan) -> list[Statement]
     if isinstance(operation, Pool) and operation.has_empty:
         options["empty"] = operation.empty
     match kernel:
+        case "embedding":
+            class_, arguments = "Embedding", [shape, operation.input.classes]
         case "dense" if weight is None:
             class_, arguments = "DenseSum", [shape[0]]
         case "dense":
@@ -483,7 +534,7 @@ def _layers(scope: Scope, plan: Plan) -> Function:
     body = [*_batch(scope, first.name, first.shape)]
     for data in graph.inputs:
         x = scope.user(data.name)
-        body += _flat(scope, data.name, data.shape)
+        body += _flat(scope, data.name, data.shape) if data.classes is None else _coded(scope, data)
         if layouts.of(data.name) == "units first":
             body += scope.statements("x = to_units_first(x)", x=x)
         body += _copy(scope, data.name, plan, copies)
@@ -497,6 +548,13 @@ def _layers(scope: Scope, plan: Plan) -> Function:
     said = "Every layer's value by name, each an array of its own."
     inputs = [data.name for data in graph.inputs]
     return _method(scope, "layers", inputs, body, scope.expression("dict[str, Tensor]"), said)
+
+
+def _coded(scope: Scope, data: Data) -> tuple[Statement, ...]:
+    """Class codes as (batch, positions)."""
+    text = "x = input_codes(name, x, batch, shape, classes)"
+    x = scope.user(data.name)
+    return scope.statements(text, x=x, name=data.name, shape=data.shape, classes=data.classes)
 
 
 def _weights(scope: Scope, plan: Plan) -> tuple[dict[str, Expression], list[Statement]]:
@@ -522,6 +580,8 @@ def weight_key(operation: Project) -> str:
 
 def _batch(scope: Scope, name: str, shape: tuple[int, ...]) -> tuple[Statement, ...]:
     """Dimensions before an array's declared shape are those of the batch."""
+    if not shape:
+        return scope.statements("batch = x.shape", x=scope.user(name))
     return scope.statements("batch = x.shape[:end]", x=scope.user(name), end=-len(shape))
 
 

@@ -15,7 +15,8 @@ from ...dsl.records import record
 class Activation:
     """An activation y = f(x) of several units.
 
-    `gradient` is that of x, from `y` and the gradient `d` of y, with the units along the last dimension.
+    `gradient` is that of x, from `y` and the gradient `d` of y. It and `formula` are told `along` which
+    dimensions of the units; that is the last one if nothing is said.
     """
 
     name: str
@@ -26,5 +27,10 @@ class Activation:
 
 ACTIVATIONS = {
     entry.name: entry
-    for entry in (Activation("softmax", (), "softmax(x)", gradient="softmax_gradient(y, d)"),)
+    for entry in (
+        Activation("softmax", (), "softmax(x, **along)", gradient="softmax_gradient(y, d, **along)"),
+        Activation(
+            "log_softmax", (), "log_softmax(x, **along)", gradient="log_softmax_gradient(y, d, **along)"
+        ),
+    )
 }

@@ -30,11 +30,21 @@ from .statement import Statements
 
 @record
 class Value:
-    """A named array; `layer` is the layer whose result it is, None for a step on the way to one."""
+    """A named array; `layer` is the layer whose result it is, None for a step on the way to one.
+
+    With `classes`, the last dimension of `shape`, it stands for units of which few are 1 and the others 0,
+    and holds the codes of those that are 1: an array of the other dimensions, -1 where none is.
+    """
 
     name: str
     shape: Shape
     layer: str | None = None
+    classes: int | None = None
+
+    @property
+    def positions(self) -> int:
+        """Number of codes per sample."""
+        return self.units // (self.classes or 1)
 
     @property
     def units(self) -> int:
@@ -233,12 +243,28 @@ class AddBias:
 
 @record
 class Apply:
-    """output = activation(input)."""
+    """output = activation(input), which mixes units `over` some dimensions of the layer, or over none."""
 
     output: Value
     input: Value
     activation: Activation
     arguments: tuple[tuple[str, float], ...]
+    over: tuple[int, ...]
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """The values that are read."""
+        return (self.input,)
+
+
+@record
+class Rectify:
+    """output = input where that is above 0, else slope * input; `per` as in `AddBias`."""
+
+    output: Value
+    input: Value
+    slope: Parameter
+    per: tuple[int, ...] | None
 
     @property
     def inputs(self) -> tuple[Value, ...]:
@@ -263,14 +289,18 @@ class Compute:
 
 @record
 class ApplyNorm:
-    """output = norm(input) * weight + bias; a norm with running statistics uses them outside training."""
+    """output = norm(input) * weight + bias; a norm with running statistics uses them outside training.
+
+    `per` is that of `model.Normalise`.
+    """
 
     output: Value
     input: Value
     norm: Norm
     arguments: tuple[tuple[str, float], ...]
+    per: tuple[int, ...] | None
     weight: Parameter
-    bias: Parameter
+    bias: Parameter | None
     running_mean: Parameter | None
     running_var: Parameter | None
 
@@ -287,11 +317,15 @@ class ApplyNorm:
 
 @record
 class Drop:
-    """output = input with units zeroed with probability p in training, the rest scaled by 1 / (1 - p)."""
+    """output = input with units zeroed with probability p in training, the rest scaled by 1 / (1 - p).
+
+    Units with equal indices along the dimensions `per` are zeroed together.
+    """
 
     output: Value
     input: Value
     p: float
+    per: tuple[int, ...] | None
 
     @property
     def inputs(self) -> tuple[Value, ...]:
@@ -313,7 +347,9 @@ class Multiply:
         return (self.input,)
 
 
-Operation: TypeAlias = Project | Pool | Add | AddBias | Apply | Compute | ApplyNorm | Drop | Multiply
+Operation: TypeAlias = (
+    Project | Pool | Add | AddBias | Apply | Compute | Rectify | ApplyNorm | Drop | Multiply
+)
 
 
 @record
@@ -349,7 +385,7 @@ class Graph:
     @cached_property
     def values(self) -> Mapping[str, Value]:
         """The values of inputs and layers, by name."""
-        values = {data.name: Value(data.name, data.shape) for data in self.inputs}
+        values = {data.name: input_value(data) for data in self.inputs}
         return values | {str(layer.layer): layer for layer in self.layers}
 
     @cached_property
@@ -391,6 +427,11 @@ class Graph:
         return chains
 
 
+def input_value(data: Data) -> Value:
+    """The value of an input, as edges read it."""
+    return Value(data.name, data.units, classes=data.classes)
+
+
 def parameters_of(operation: Operation) -> tuple[Parameter, ...]:
     """The parameters that an operation holds."""
     match operation:
@@ -398,6 +439,8 @@ def parameters_of(operation: Operation) -> tuple[Parameter, ...]:
             return () if operation.parameter is None else (operation.parameter,)
         case AddBias():
             return (operation.parameter,)
+        case Rectify():
+            return (operation.slope,)
         case ApplyNorm():
             held = (operation.weight, operation.bias, operation.running_mean, operation.running_var)
             return tuple(parameter for parameter in held if parameter is not None)
@@ -411,7 +454,7 @@ class GraphError(AssertionError):
 
 def check(graph: Graph) -> Graph:
     """The graph itself, if it keeps the rules: values made once and before use, shapes and names fit."""
-    shapes = {data.name: data.shape for data in graph.inputs}
+    shapes = {data.name: data.units for data in graph.inputs}
     for operation in graph.operations:
         for value in operation.inputs:
             if shapes.get(value.name) != value.shape:
@@ -450,6 +493,8 @@ def _check_shapes(operation: Operation) -> None:
             raise GraphError(f"the edges of `{operation.connection}` cannot be pooled")
         if operation.weight is not None and prod(operation.weight.shape) != operation.edges.count:
             raise GraphError(f"the weight of `{operation.connection}` does not fit its edges")
+        if operation.input.classes and not (isinstance(operation.edges, Full) and operation.weight):
+            raise GraphError(f"`{operation.connection}` reads class codes otherwise than by `all`")
     elif any(value.units != operation.output.units for value in operation.inputs):
         raise GraphError(f"`{operation.output.name}` changes the number of units")
     if isinstance(operation, AddBias) and prod(operation.bias.shape) != operation.output.units:

@@ -27,17 +27,19 @@ from .graph import (
     Parameter,
     Pool,
     Project,
+    Rectify,
     Spread,
     Through,
     Times,
     Turned,
     Value,
     WeightPenalty,
+    input_value,
     parameter_of,
     parameters_of,
     steps_of,
 )
-from .model import Activate, Bias, Compute, Connection, Dropout, Layer, Model, Normalise, Scale, Share
+from .model import Activate, Bias, Compute, Connection, Dropout, Layer, Model, Normalise, Prelu, Scale, Share
 from .model import Operation as LayerOperation
 
 
@@ -46,7 +48,7 @@ def lower(model: Model) -> Graph:
     taken = dict.fromkeys(RESERVED, 0)
     for named in (*model.inputs, *model.targets, *model.layers, *model.connections):
         taken[named.name] = 0
-    values = {data.name: Value(data.name, data.shape) for data in model.inputs}
+    values = {data.name: input_value(data) for data in model.inputs}
     operations: list[Operation] = []
     held = _Held()
     for layer in model.layers:
@@ -157,6 +159,8 @@ def _step_name(operation: LayerOperation) -> str:
             return operation.activation.name
         case Compute():
             return operation.function.name
+        case Prelu():
+            return "prelu"
         case Normalise():
             return operation.norm.name
         case Dropout():
@@ -236,27 +240,35 @@ def _operation(
             index, per = operation.index, operation.per
             return AddBias(output, value, Spread(name, bias, index, per, layer.shape))
         case Activate():
-            return Apply(output, value, operation.activation, operation.arguments)
+            return Apply(output, value, operation.activation, operation.arguments, operation.over)
         case Compute():
             return graph.Compute(output, value, operation.function, operation.numbers)
+        case Prelu():
+            slope = Parameter(
+                f"{layer.name}.prelu.weight", (operation.size,), operation.start, trainable=True
+            )
+            return Rectify(output, value, slope, operation.per)
         case Normalise():
             return _norm(operation, layer, value, output)
         case Dropout():
-            return Drop(output, value, operation.p)
+            return Drop(output, value, operation.p, operation.per)
         case Scale():
             return Multiply(output, value, operation.factor)
 
 
 def _norm(operation: Normalise, layer: Layer, value: Value, output: Value) -> ApplyNorm:
-    name, units = f"{layer.name}.{operation.norm.name}", (layer.units,)
+    name, units, per = f"{layer.name}.{operation.norm.name}", (layer.units,), operation.per
     running = operation.norm.running
+    if running and per is not None:
+        units = (prod(layer.shape[at] for at in per),)
     return ApplyNorm(
         output,
         value,
         operation.norm,
         operation.arguments,
+        per,
         weight=Parameter(f"{name}.weight", units, 1.0, trainable=True),
-        bias=Parameter(f"{name}.bias", units, 0.0, trainable=True),
+        bias=Parameter(f"{name}.bias", units, 0.0, trainable=True) if operation.norm.shifts else None,
         running_mean=Parameter(f"{name}.running_mean", units, 0.0, False, running=True) if running else None,
         running_var=Parameter(f"{name}.running_var", units, 1.0, False, running=True) if running else None,
     )

@@ -31,12 +31,20 @@ from .statement import Statements
 
 @record
 class Data:
-    """An input or a target: real values of `shape`, or, with `classes`, integer codes below it."""
+    """An input or a target: real values of `shape`, or, with `classes`, integer codes below it.
+
+    A code of an input can be -1, which is none.
+    """
 
     name: str
     shape: Shape
     classes: int | None
     span: Span
+
+    @property
+    def units(self) -> Shape:
+        """The shape of what edges start from: of class codes, one unit for every class of each."""
+        return self.shape if self.classes is None else (*self.shape, self.classes)
 
 
 # --------------------------------------------------------------------------------- operations of layers
@@ -60,10 +68,11 @@ class Bias:
 
 @record
 class Activate:
-    """An activation with the values of its parameters."""
+    """An activation with the values of its parameters, and the dimensions that it mixes units `over`."""
 
     activation: Activation
     arguments: tuple[tuple[str, float], ...]
+    over: tuple[int, ...] = ()
 
 
 @record
@@ -76,17 +85,34 @@ class Compute:
 
 @record
 class Normalise:
-    """A norm with its numbers."""
+    """A norm with its numbers. Units with different indices along the dimensions `per` are not pooled.
+
+    Without `per`, a norm with running statistics has one of each a unit, and others pool over all units.
+    """
 
     norm: Norm
     arguments: tuple[tuple[str, float], ...]
+    per: tuple[int, ...] | None = None
 
 
 @record
 class Dropout:
-    """Zeroes a unit with probability `p` in training and scales the rest by 1 / (1 - p)."""
+    """Zeroes a unit with probability `p` in training and scales the rest by 1 / (1 - p).
+
+    Units with equal indices along the dimensions `per` are zeroed together, without it each by itself.
+    """
 
     p: float
+    per: tuple[int, ...] | None = None
+
+
+@record(eq=False)
+class Prelu:
+    """x where x > 0, else a trained slope times x: `size` slopes, `per` and `start` as those of `Bias`."""
+
+    size: int
+    start: Given | float
+    per: tuple[int, ...] | None
 
 
 @record
@@ -96,7 +122,7 @@ class Scale:
     factor: float
 
 
-Operation: TypeAlias = Bias | Activate | Compute | Normalise | Dropout | Scale
+Operation: TypeAlias = Bias | Activate | Compute | Prelu | Normalise | Dropout | Scale
 
 
 @record
@@ -298,7 +324,8 @@ class Model:
 
     @cached_property
     def _shapes(self) -> Mapping[str, Shape]:
-        return {side.name: side.shape for side in (*self.layers, *self.inputs)}
+        shapes = {layer.name: layer.shape for layer in self.layers}
+        return shapes | {data.name: data.units for data in self.inputs}
 
     @cached_property
     def _into(self) -> Mapping[str, list[Connection]]:

@@ -28,12 +28,10 @@ def bind(
     node: syntax.Expression,
     parameters: Collection[str],
     positional: int | None = None,
-    later: Collection[str] = (),
 ) -> Bound:
     """The arguments of a call by parameter name. Raises `Failed` on an unknown, repeated or surplus one.
 
-    The first `positional` parameters may go without their names, all of them if None. `later` are parameters
-    of the language that this version does not have.
+    The first `positional` parameters may go without their names, all of them if None.
     """
     parts = call_parts(node)
     assert parts is not None
@@ -56,8 +54,6 @@ def bind(
                     help=f"`{name}` takes {takes}",
                 )
             key = names[position]
-        if key in later:
-            raise fail(report, codes.NOT_YET, argument.span, what=f"`{key}` of `{name}`")
         if key not in names:
             guess = suggest(key, names)
             help = f"did you mean `{guess}`?" if guess else f"`{name}` takes {takes}"

@@ -110,7 +110,12 @@ NUMBER_WORDS = frozenset(["none", "off", "true", "false", "fan_in", "fan_out"])
 _IN_CODE = frozenset(["input", "target", "layer", "connection", "function", "shared weight"])
 
 # What layers can have that is no function, and words that are in all expressions.
-OPERATIONS = frozenset(["batch_norm", "bias", "dropout", "layer_norm", "scale", "softmax", "view"])
+OPERATIONS = frozenset(
+    [
+        *("batch_norm", "bias", "dropout", "layer_norm", "log_softmax", "prelu", "rms_norm", "scale"),
+        *("softmax", "view"),
+    ]
+)
 WORDS_OF_VALUES = frozenset(
     [
         *("abs", "atan", "atanh", "cos", "cosh", "erf", "exp", "expm1", "log", "log1p", "log_sigmoid", "max"),

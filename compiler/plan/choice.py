@@ -42,9 +42,25 @@ class Choice:
 
 def choose(projection: Project, batch: int) -> Choice:
     """The quickest kernel for a connection, by measured costs."""
+    if projection.input.classes:
+        return _embedding(projection, batch)
     candidates = sorted(_candidates(projection, batch), key=lambda candidate: candidate.cost)
     best, *others = candidates
     return Choice(projection.connection, best.kernel, _reason(projection, best, others), tuple(candidates))
+
+
+def _embedding(projection: Project, batch: int) -> Choice:
+    """The one way to read class codes: the rows of weights of those that are there, added up."""
+    positions, n_target = projection.input.positions, projection.output.units
+    passes = 1 + (projection.parameter is not None and projection.parameter.trainable)
+    entries = positions * n_target
+    cost = round(_time(KERNELS["dense"].costs(projection.edges), positions + n_target, entries, 0, batch), 1)
+    numbers = passes * (positions + n_target + entries) * batch
+    only = Candidate("embedding", 4 * numbers, passes * entries * batch, cost)
+    reason = "a code is looked up: its row of weights"
+    if positions > 1:
+        reason = f"{positions:,} codes are looked up: their rows of weights, added up"
+    return Choice(projection.connection, "embedding", reason, (only,))
 
 
 def _candidates(projection: Project, batch: int) -> list[Candidate]:

@@ -13,7 +13,7 @@ from ..edges.restated import is_restated
 from ..graph.graph import Project
 from .costs import COSTS, Cost
 
-KernelName: TypeAlias = Literal["dense", "diagonal", "band", "edges", "blocks", "masked", "pool"]
+KernelName: TypeAlias = Literal["dense", "diagonal", "band", "edges", "blocks", "masked", "pool", "embedding"]
 
 # A matrix is made of a sparse connection only where it has at most this many entries, in all or an edge.
 SMALL_MATRIX, MATRIX_PER_EDGE = 1 << 16, 40

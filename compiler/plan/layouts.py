@@ -139,6 +139,8 @@ class _Network:
             if kernel in FIXED:
                 self._add(source, self.scale * self.units[source], 0)
                 self._add(target, self.scale * self.units[target] + 1, 0)
+            elif kernel == "embedding":
+                self._add(target, 0, self.scale * self.units[target])
             elif kernel not in FREE:
                 bond = self.scale * min(self.units[source], self.units[target])
                 self.bonds[target].append((source, bond))
@@ -187,6 +189,9 @@ class _Network:
         if kernel in FIXED:
             result = Transpose(target, connection, to, units, "edges computes units first")
             return _Around("units first", () if target in first else (result,))
+        if kernel == "embedding":
+            result = Transpose(target, connection, to, units, "embedding gives batch first")
+            return _Around(None, (result,) if target in first else ())
         if kernel in FREE:
             return _Around(None, ())
         reads, original = _layout(source in first), source in self.inputs and source in first

@@ -173,6 +173,9 @@ def _fan_ins(projections: Iterable[Project]) -> list[tuple[str, FanIn]]:
         constant = 0
         counted: list[str] = []
         for projection in entering:
+            if projection.input.classes:  # of the units of one code at most one is not 0
+                constant += projection.input.positions
+                continue
             found = degrees(projection.edges, "target")
             if found.low == found.high and not isinstance(projection.edges, Listed):
                 constant += found.low

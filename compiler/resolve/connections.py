@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...dsl import syntax
-from ...dsl.diagnostics import Failed
+from ...dsl.diagnostics import Failed, fail
+from ...dsl.findings import Label
 from .. import codes
+from ..edges.edge_set import Full
 from ..graph.model import Bias, Connection
 from ..names.names import Names, Placed
 from ..sets.resolver import NamedSet
@@ -57,7 +59,15 @@ def read_connection(statement: syntax.ConnectStatement, placed: Placed, known: K
     if not edges.count:
         known.report.add(codes.NO_EDGES, statement.set.span, name=name)
     pooling = resolve_pooling(statement, sides, edges, known.names, placed.variables)
-    weight = resolve_weight(statement, sides, edges, known, placed, pooled=pooling is not None)
+    data = network.inputs.get(source.name)
+    classes = data.classes if data and data.classes else 1
+    weight = resolve_weight(statement, sides, edges, known, placed, classes, pooled=pooling is not None)
+    looked_up = isinstance(edges, Full) and weight is not None and pooling is None
+    if data is not None and data.classes is not None and not looked_up:
+        help = f"write `connect {data.name} -> {target.name} : all`: each code has a row of weights"
+        at = statement.set.span if not isinstance(edges, Full) else statement.span
+        others = (Label(data.span, "declared here"),)
+        raise fail(known.report, codes.CODES_READ, at, name=data.name, help=help, others=others)
     network.connections[name] = Connection(
         name, source.name, target.name, edges, weight, statement.span, pooling
     )

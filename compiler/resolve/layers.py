@@ -8,7 +8,7 @@ from ...dsl.findings import Label
 from ...dsl.source import Span
 from ...dsl.walk import call_parts
 from .. import codes
-from ..graph.model import Bias, Dropout, Layer, Normalise, Operation
+from ..graph.model import Bias, Dropout, Layer, Normalise, Operation, Prelu
 from ..names.names import Placed
 from ..names.sides import Side
 from .known import Known
@@ -50,6 +50,8 @@ def _refuse_repeats(operations: list[tuple[Operation, Span]], report: Report) ->
                 key = "bias"
             case Dropout():
                 key = "dropout"
+            case Prelu():
+                key = "prelu"
             case _:
                 continue
         if key in seen:

@@ -273,6 +273,12 @@ def _compared(
     data = known.network.targets.get(target.name) or known.network.inputs.get(target.name)
     if layer is None or data is None:
         raise Failed  # its own statement has an error, which is recorded
+    if data.classes is not None and target.name in known.network.inputs:
+        help = (
+            f"declare a target of the same codes beside it: `target {data.name}_again: class[{data.classes}]`"
+        )
+        at = bound["target"].span
+        raise fail(known.names.report, codes.CODES_COMPARED, at, name=data.name, help=help)
     return layer, data
 
 

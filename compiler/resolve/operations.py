@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from math import prod
 
 import numpy as np
 
@@ -12,11 +13,10 @@ from ...dsl.diagnostics import Report, fail
 from ...dsl.walk import call_parts, name_of
 from ...dsl.words import counted, suggest
 from .. import codes
-from ..catalogue.activations import ACTIVATIONS
-from ..catalogue.norms import NORMS
-from ..edges.edge_set import Shape
+from ..catalogue.activations import ACTIVATIONS, Activation
+from ..catalogue.norms import NORMS, Norm
 from ..functions.function import Function, sampled
-from ..graph.model import Activate, Bias, Compute, Dropout, Given, Normalise, Operation, Scale
+from ..graph.model import Activate, Bias, Compute, Dropout, Given, Normalise, Operation, Prelu, Scale
 from ..names.arguments import Bound, bind
 from ..names.axes import file_name
 from ..names.evaluate import FLOAT32_MAX
@@ -28,10 +28,7 @@ from .functions import function_names, function_of
 from .known import Known
 from .sharing import SHARED
 
-# Operations of the language that this version does not have.
-LATER = frozenset(["log_softmax", "prelu", "rms_norm"])
-
-_ALSO = ("bias", "dropout", "scale")
+_ALSO = ("bias", "dropout", "scale", "prelu")
 
 
 def resolve_operation(
@@ -43,20 +40,20 @@ def resolve_operation(
     if name == "bias":
         return _bias(node, side, sets, variables)
     if name == "dropout":
-        bound = bind(report, node, ("p",), later=("per",))
+        bound = bind(report, node, ("p", "per"), 1)
         _required(report, node, bound, "p")
-        return Dropout(_number("p", bound, sets, variables))
+        return Dropout(_number("p", bound, sets, variables), _per(bound, side, sets, variables))
     if name == "scale":
-        bound = bind(report, node, ("factor",), later=("per",))
+        _refuse_per(node, "multiplies all units by one number", sets)
+        bound = bind(report, node, ("factor",))
         _required(report, node, bound, "factor")
         return Scale(_number("factor", bound, sets, variables))
+    if name == "prelu":
+        return _prelu(node, side, sets, variables)
     if name in NORMS:
-        return Normalise(NORMS[name], _numbers(node, dict(NORMS[name].parameters), sets, variables))
+        return _norm(NORMS[name], node, side, sets, variables)
     if name in ACTIVATIONS:
-        entry = ACTIVATIONS[name]
-        return Activate(entry, _numbers(node, dict(entry.parameters), sets, variables))
-    if name in LATER:
-        raise fail(report, codes.NOT_YET, node.span, what=f"the operation `{name}`")
+        return _activation(ACTIVATIONS[name], node, side, sets, variables)
     if (function := function_of(name, known)) is not None:
         return computed(function, node, sets, variables)
     names = [*_ALSO, *NORMS, *ACTIVATIONS, *function_names(known)]
@@ -91,15 +88,66 @@ def _number(key: str, bound: Bound, sets: SetResolver, variables: Mapping[str, i
 
 
 def _numbers(
-    node: syntax.Expression, defaults: dict[str, float], sets: SetResolver, variables: Mapping[str, int]
+    bound: Bound, defaults: tuple[tuple[str, float], ...], sets: SetResolver, variables: Mapping[str, int]
 ) -> tuple[tuple[str, float], ...]:
     """The numeric arguments of an entry, defaults filled in."""
-    # A norm's numbers go by their names: which comes first would have to be looked up.
-    bound = bind(sets.names.report, node, tuple(defaults), 0 if "eps" in defaults else None, later=("per",))
     return tuple(
-        (key, _number(key, bound, sets, variables) if key in bound else default)
-        for key, default in defaults.items()
+        (key, _number(key, bound, sets, variables) if key in bound else default) for key, default in defaults
     )
+
+
+def _norm(
+    entry: Norm, node: syntax.Expression, side: Side, sets: SetResolver, variables: Mapping[str, int]
+) -> Normalise:
+    # A norm's numbers go by their names: which comes first would have to be looked up.
+    bound = bind(sets.names.report, node, (*dict(entry.parameters), "per"), 0)
+    numbers, per = _numbers(bound, entry.parameters, sets, variables), _per(bound, side, sets, variables)
+    if per is not None and not entry.running:
+        _check_pooled(entry.name, per, bound["per"], side, sets)
+    return Normalise(entry, numbers, per)
+
+
+def _activation(
+    entry: Activation, node: syntax.Expression, side: Side, sets: SetResolver, variables: Mapping[str, int]
+) -> Activate:
+    bound = bind(sets.names.report, node, (*dict(entry.parameters), "per"), len(entry.parameters))
+    numbers, per = _numbers(bound, entry.parameters, sets, variables), _per(bound, side, sets, variables)
+    if per is None:
+        return Activate(entry, numbers, (len(side.shape) - 1,))
+    _check_pooled(entry.name, per, bound["per"], side, sets)
+    return Activate(entry, numbers, tuple(at for at in range(len(side.shape)) if at not in per))
+
+
+def _prelu(node: syntax.Expression, side: Side, sets: SetResolver, variables: Mapping[str, int]) -> Prelu:
+    bound = bind(sets.names.report, node, ("per", "start"), 0)
+    per = _per(bound, side, sets, variables)
+    entries = side if per is None else side.along(per)
+    start = _start(bound, entries, sets, variables) if "start" in bound else 0.25
+    return Prelu(entries.units, start, per)
+
+
+def _per(bound: Bound, side: Side, sets: SetResolver, variables: Mapping[str, int]) -> tuple[int, ...] | None:
+    """The dimensions that `per` lists; None without it."""
+    return _dimensions(bound["per"].value, side, sets, variables) if "per" in bound else None
+
+
+def _refuse_per(node: syntax.Expression, why: str, sets: SetResolver) -> None:
+    """Refuse `per` of an operation in which units neither pool nor share anything."""
+    name, arguments = call_parts(node) or ("", ())
+    for argument in arguments:
+        if argument.name == "per":
+            raise fail(
+                sets.names.report, codes.NO_PER, argument.span, name=name, why=why, help="leave `per` out"
+            )
+
+
+def _check_pooled(
+    name: str, per: tuple[int, ...], argument: syntax.Argument, side: Side, sets: SetResolver
+) -> None:
+    """Refuse a `per` that leaves an operation nothing but single units to pool over."""
+    if prod(side.shape[at] for at in per) == side.units:
+        help = "`per` lists the dimensions that stay apart: leave out those to pool over"
+        raise fail(sets.names.report, codes.NOTHING_POOLED, argument.span, name=name, help=help)
 
 
 def computed(
@@ -107,7 +155,9 @@ def computed(
 ) -> Compute:
     """A function of each unit's value, with numbers for all arguments but the first."""
     report, defaults = sets.names.report, dict(function.defaults)
-    bound = bind(report, node, function.arguments[1:], later=("per",))
+    if "per" not in function.arguments:
+        _refuse_per(node, "takes each unit by itself", sets)
+    bound = bind(report, node, function.arguments[1:])
     for argument in function.arguments[1:]:
         if argument not in defaults:
             _required(report, node, bound, argument)
@@ -123,7 +173,7 @@ def computed(
 def _bias(
     node: syntax.Expression, side: Side, sets: SetResolver, variables: Mapping[str, int]
 ) -> Bias | None:
-    report, shape, units = sets.names.report, side.shape, side.units
+    report, units = sets.names.report, side.units
     parts = call_parts(node)
     arguments = parts[1] if parts else ()
     if len(arguments) == 1 and arguments[0].name is None and call_parts(arguments[0].value) == ("off", ()):
@@ -138,10 +188,10 @@ def _bias(
     if "per" in bound and "only" in bound:
         raise fail(report, codes.NOT_TOGETHER, node.span, first="per", second="only")
     if "per" in bound:
-        per = _dimensions(bound["per"].value, shape, sets, variables)
+        per = _dimensions(bound["per"].value, side, sets, variables)
         entries = side.along(per)
-        return Bias(entries.units, _bias_start(bound, entries, sets, variables), None, per, share)
-    start = _bias_start(bound, side, sets, variables)
+        return Bias(entries.units, _start(bound, entries, sets, variables), None, per, share)
+    start = _start(bound, side, sets, variables)
     if "only" in bound:
         only = _units_with(bound["only"].value, units, sets, variables)
         index = np.where(only, np.cumsum(only) - 1, -1)
@@ -151,8 +201,8 @@ def _bias(
     return Bias(units, start, None, None, share)
 
 
-def _bias_start(bound: Bound, side: Side, sets: SetResolver, variables: Mapping[str, int]) -> Given | float:
-    """The number that a bias starts as, or those of a file, one a unit."""
+def _start(bound: Bound, side: Side, sets: SetResolver, variables: Mapping[str, int]) -> Given | float:
+    """The number that a bias or slope starts as, or those of a file, one a unit."""
     if "start" not in bound:
         return 0.0
     node = bound["start"].value
@@ -161,26 +211,40 @@ def _bias_start(bound: Bound, side: Side, sets: SetResolver, variables: Mapping[
         return _number("start", bound, sets, variables)
     values = numbers_by_unit(sets.load_call(node, variables, UNIT_PARAMETERS), side)
     if np.any(np.abs(values) > FLOAT32_MAX):
-        raise fail(sets.names.report, codes.BEYOND_FLOAT32, node.span, what="a bias")
+        raise fail(sets.names.report, codes.BEYOND_FLOAT32, node.span, what="a number of this file")
     return Given(values.astype(np.float32))
 
 
 def _dimensions(
-    node: syntax.Expression, shape: Shape, sets: SetResolver, variables: Mapping[str, int]
+    node: syntax.Expression, side: Side, sets: SetResolver, variables: Mapping[str, int]
 ) -> tuple[int, ...]:
-    """The dimensions of `per = 0` or `per = (0, 2)`, ascending."""
+    """The dimensions of `per = 0`, `per = channel` or `per = (0, 2)`, ascending."""
     items = node.items if isinstance(node, syntax.Tuple) else (node,)
-    evaluator = sets.names.evaluator(variables)
-    kept: set[int] = set()
-    for item in items:
-        dimension = evaluator.integer(item, "a dimension", least=0)
-        if dimension >= len(shape):
-            dimensions = ", ".join(map(str, range(len(shape))))
-            raise fail(
-                sets.names.report, codes.NO_DIMENSION, item.span, dimension=dimension, dimensions=dimensions
-            )
-        kept.add(dimension)
-    return tuple(sorted(kept))
+    return tuple(sorted({_dimension(item, side, sets, variables) for item in items}))
+
+
+def _dimension(node: syntax.Expression, side: Side, sets: SetResolver, variables: Mapping[str, int]) -> int:
+    """A dimension by its position, or by the axis that it is."""
+    report = sets.names.report
+    if isinstance(node, syntax.Reference):
+        name = sets.names.text(node.name, variables)
+        declared = sets.names.declared.get(name)
+        if declared is not None and declared.kind == "axis":
+            found = [at for at in range(len(side.shape)) if (axis := side.axis(at)) and axis.name == name]
+            if len(found) == 1:
+                return found[0]
+            if found:
+                dimensions = " and ".join(map(str, found))
+                help = f"write the position of the one that is meant: `{found[0]}`, or `{found[1]}`"
+                fields = {"axis": name, "dimensions": dimensions}
+                raise fail(report, codes.AXIS_TWICE, node.span, help=help, **fields)
+            help = f"the shape of `{side.name}` must name the axis; a position, such as 0, will do as well"
+            raise fail(report, codes.AXIS_ELSEWHERE, node.span, axis=name, layer=side.name, help=help)
+    dimension = sets.names.evaluator(variables).integer(node, "a dimension", least=0)
+    if dimension >= len(side.shape):
+        dimensions = ", ".join(map(str, range(len(side.shape))))
+        raise fail(report, codes.NO_DIMENSION, node.span, dimension=dimension, dimensions=dimensions)
+    return dimension
 
 
 def _units_with(

@@ -27,7 +27,7 @@ Keys = NDArray[np.float64]
 class Tie:
     """A parameter that several connections or layers may use, and the one that has used it first.
 
-    `edges` are those of the first connection; a bias has none.
+    `edges` are those of the first connection, which leads `into` a layer; a bias has none.
     """
 
     share: Share
@@ -35,6 +35,7 @@ class Tie:
     trainable: bool
     edges: EdgeSet | None
     span: Span
+    into: str = ""
 
 
 def share_name(node: syntax.Expression, edges: syntax.Expression | None, names: Names, placed: Placed) -> str:
@@ -161,8 +162,11 @@ def entry_of(share: Share, edges: EdgeSet) -> Indices | None:
 # ------------------------------------------------------------------------------------------------ by name
 
 
-def as_first(share: Share, first: Tie, edges: EdgeSet, span: Span, names: Names) -> Share:
-    """The share in a parameter that another connection has used first. Raises `Failed` if it does not fit."""
+def as_first(share: Share, first: Tie, edges: EdgeSet, source: str, span: Span, names: Names) -> Share:
+    """The share in a parameter that another connection has used first, of a connection from a `source`.
+
+    Raises `Failed` if it does not fit.
+    """
     own = first.share
     others = (Label(first.span, "shared first here"),)
     if first.edges is None:
@@ -170,6 +174,8 @@ def as_first(share: Share, first: Tie, edges: EdgeSet, span: Span, names: Names)
         fields = {"name": own.parameter, "what": "what they are"}
         raise fail(names.report, codes.SHARE_DIFFERS, span, others=others, help=help, **fields)
     if share.keys is None and own.keys is None:
+        if source == first.into and first.span != span and _is_square(first.edges) and _is_square(edges):
+            names.report.add(codes.SHARED_AS_IT_IS, span, name=own.parameter, others=others)
         return _same_edges(own, first.edges, edges, span, others, names)
     if share.keys is None or own.keys is None or not np.array_equal(share.keys, own.keys):
         help = _about_keys(share.keys, own.keys)
@@ -196,16 +202,12 @@ def _same_edges(
     """One weight an edge: of the same edges, or of the same turned round."""
     if isinstance(first, Full) and isinstance(edges, Full):
         if shape_of(first) == shape_of(edges):
-            if len({*shape_of(first)}) == 1:
-                _say_if_two_ways(own, edges, span, others, names)
             return own
         if shape_of(first) == shape_of(edges)[::-1]:
             return Share(own.parameter, True, own.shape, None, True, None)
     elif first.count == edges.count:
         ends, own_ends = first.edges(), edges.edges()
         if all(map(np.array_equal, ends, own_ends)):
-            if all(map(np.array_equal, ends, _turned(own_ends))):
-                _say_if_two_ways(own, edges, span, others, names)
             return (
                 own
                 if len(own.shape) == 1
@@ -225,17 +227,9 @@ def _same_edges(
     )
 
 
-def _turned(ends: tuple[Indices, Indices]) -> tuple[Indices, Indices]:
-    """The ends of edges that are turned round, in canonical order."""
-    source, target = ends
-    order = np.lexsort((target, source))
-    return target[order], source[order]
-
-
-def _say_if_two_ways(own: Share, edges: EdgeSet, span: Span, others: tuple[Label, ...], names: Names) -> None:
-    """Warn of edges that are the first connection's turned round as well, but of the turns of one loop."""
-    if edges.count > 1 and all(other.span != span for other in others):
-        names.report.add(codes.SHARED_AS_IT_IS, span, name=own.parameter, others=others)
+def _is_square(edges: EdgeSet) -> bool:
+    """Whether a set is every pair of as many units as there are on the other side, and of more than one."""
+    return isinstance(edges, Full) and len({*shape_of(edges)}) == 1 < edges.count
 
 
 def _about_keys(given: Keys | None, first: Keys | None) -> str:

@@ -37,24 +37,27 @@ def read_data(statement: syntax.DataStatement, placed: Placed, known: Known) -> 
     """An `input` or `target` statement."""
     name = known.own(statement.name, placed)
     shape: Shape = ()
-    if statement.shape is not None and statement.keyword == "input":
-        shape = shape_of(known.names.declared[name], known)
+    classes = _classes(statement, placed, known)
+    if statement.keyword == "input":
+        units = shape_of(known.names.declared[name], known)
+        shape = units if classes is None else units[:-1]
     elif statement.shape is not None:
         shape, _ = _sizes(statement.shape, placed, f"`{name}`", known)
-    classes = None
-    if statement.classes is not None:
-        evaluator = known.names.evaluator(placed.variables)
-        classes = evaluator.integer(statement.classes, "the number of classes", least=2)
-        if statement.keyword == "input":
-            raise fail(known.report, codes.NOT_YET, statement.span, what="an input of class codes")
-    elif statement.shape is None:
+    elif classes is None:
         raise _no_shape(statement, statement.keyword, name, known)
     data = Data(name, shape, classes, statement.name.span)
     if statement.keyword == "input":
         known.network.inputs[name] = data
-        known.shapes[name] = shape
     else:
         known.network.targets[name] = data
+
+
+def _classes(statement: syntax.DataStatement, placed: Placed, known: Known) -> int | None:
+    """How many classes the codes of an input or a target are of; None if it holds numbers."""
+    if statement.classes is None:
+        return None
+    evaluator = known.names.evaluator(placed.variables)
+    return evaluator.integer(statement.classes, "the number of classes", least=2)
 
 
 def axis_of(declared: Declaration, known: Known) -> Axis:
@@ -76,7 +79,10 @@ def axis_at(size: syntax.Expression, variables: Mapping[str, int], known: Known)
 
 
 def shape_of(declared: Declaration, known: Known) -> Shape:
-    """The shape of a layer or an input, worked out when it is first asked for."""
+    """The shape of a layer's or an input's units, worked out when it is first asked for.
+
+    An input of class codes has a unit for every class of each code.
+    """
     name, statement = declared.name, declared.placed.statement
     assert isinstance(statement, syntax.LayerStatement | syntax.DataStatement)
     if name not in known.shapes:
@@ -84,11 +90,18 @@ def shape_of(declared: Declaration, known: Known) -> Shape:
             if name in known.shapeless:
                 raise Failed
             known.shapeless.add(name)
-            if statement.shape is None:
+            classes = None
+            if isinstance(statement, syntax.DataStatement):
+                classes = _classes(statement, declared.placed, known)
+            if statement.shape is None and classes is None:
                 raise _no_shape(statement, declared.kind, name, known)
-            known.shapes[name], known.side_axes[name] = _sizes(
-                statement.shape, declared.placed, f"`{name}`", known
-            )
+            shape, axes = (), ()
+            if statement.shape is not None:
+                shape, axes = _sizes(statement.shape, declared.placed, f"`{name}`", known)
+            if classes is not None:
+                shape, axes = (*shape, classes), (*axes, None)
+                _refuse_many_units(prod(shape), statement.span, known)
+            known.shapes[name], known.side_axes[name] = shape, axes
             known.shapeless.remove(name)
     return known.shapes[name]
 

@@ -51,10 +51,14 @@ def resolve_weight(
     edges: EdgeSet,
     known: Known,
     placed: Placed,
+    classes: int = 1,
     *,
     pooled: bool,
 ) -> Weight | None:
-    """The weight of a connection; None for `weight = none`, or where it is `pooled` and nothing gives one."""
+    """The weight of a connection; None for `weight = none`, or where it is `pooled` and nothing gives one.
+
+    Of `classes` units that stand for a code of the source one at most is not 0, and they count as one.
+    """
     report = known.report
     seen: dict[str, syntax.Attribution] = {}
     for attribution in statement.attributes:
@@ -76,7 +80,7 @@ def resolve_weight(
     if pooled and not seen.keys() & {*GIVING}:
         return None
     try:
-        return _Made(statement, sides, edges, known, placed).weight(seen)
+        return _Made(statement, sides, edges, known, placed, classes).weight(seen)
     except TooManyEdges as error:
         span = weight.value.span if weight else statement.set.span
         raise fail(report, codes.TOO_MANY_EDGES, span, count=f"{error.count:,}") from None
@@ -91,6 +95,7 @@ class _Made:
     edges: EdgeSet
     known: Known
     placed: Placed
+    classes: int
 
     @property
     def sets(self) -> SetResolver:
@@ -100,7 +105,8 @@ class _Made:
     def weight(self, seen: Mapping[str, syntax.Attribution]) -> Weight:
         """The weight that some attributes make."""
         report = self.sets.names.report
-        values = _Start(self.statement, self.sides, self.edges, self.sets, self.placed.variables)
+        variables = self.placed.variables
+        values = _Start(self.statement, self.sides, self.edges, self.sets, variables, self.classes)
         for name in seen.keys() & {"share", "sign", "through", "times"}:
             if seen[name].operator != "=":
                 raise fail(report, codes.NOT_DRAWN, seen[name].span, name=name)
@@ -154,7 +160,8 @@ class _Made:
             columns = [np.broadcast_to(values.evaluated(item), self.edges.count) for item in items]
             share = by_key(name or own, bool(name), columns, self.edges)
         if name in self.known.ties:
-            return as_first(share, self.known.ties[name], self.edges, attribution.value.span, names)
+            first, span = self.known.ties[name], attribution.value.span
+            return as_first(share, first, self.edges, self.sides.source.name, span, names)
         return share
 
     def _tied(
@@ -169,7 +176,9 @@ class _Made:
         if name not in self.known.ties:
             made = DrawnByFanIn() if start is None else start
             span = seen["share"].value.span
-            self.known.ties[name] = Tie(share, made, trainable is not False, self.edges, span)
+            self.known.ties[name] = Tie(
+                share, made, trainable is not False, self.edges, span, self.sides.target.name
+            )
         first = self.known.ties[name]
         assert not isinstance(first.start, float | int)
         differs = {
@@ -239,7 +248,9 @@ class _Start:
         edges: EdgeSet,
         sets: SetResolver,
         variables: Mapping[str, int],
+        classes: int,
     ) -> None:
+        self.classes = classes
         self.statement = statement
         self.sides = sides
         self.edges = edges
@@ -451,7 +462,10 @@ class _Start:
         if isinstance(self.edges, Listed) or not self.edges.count:
             return {}
         ends = {"fan_in": degrees(self.edges, "target"), "fan_out": degrees(self.edges, "source")}
-        return {name: fans.low for name, fans in ends.items() if fans.low == fans.high}
+        fans = {name: fans.low for name, fans in ends.items() if fans.low == fans.high}
+        if "fan_in" in fans:
+            fans["fan_in"] //= self.classes
+        return fans
 
     @cached_property
     def _index_columns(self) -> dict[str, Indices]:

@@ -47,7 +47,7 @@ def test_explain_prints_the_paragraph_and_both_examples(form: list[str]) -> None
     assert "\nRight:\n    model m\n" in result.output
 
 
-@pytest.mark.parametrize("code", ["E101", "W303", "E901"])
+@pytest.mark.parametrize("code", ["E101", "W303", "E502"])
 def test_syntax_and_warnings_are_explained_too(code: str) -> None:
     result = run("--explain", code)
     assert result.exit_code == 0

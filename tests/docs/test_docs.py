@@ -203,23 +203,6 @@ def is_rule(row: list[str], after: list[str]) -> bool:
     return row[0].startswith("---") or after[0].startswith("---")
 
 
-def test_unsupported_forms_are_refused_as_the_page_says(tmp_path: Path) -> None:
-    """If this fails because something works now, take it out of the table and describe it."""
-    rows = table_cells(section(LANGUAGE, "In the grammar, not yet supported"))
-    assert rows
-    (tmp_path / "f.csv").write_text("source,target,w\n0,1,0.5\n")
-    for what, form, code in rows:
-        spec = tmp_path / "later.nnspec"
-        spec.write_text(
-            "model later\ninput x[4]\ntarget t[4]\nlayer y[4]\nedges ring : x -> y = one_to_one\n"
-            f"connect x -> y as given : all\n{form.strip('`')}\n"
-        )
-        with pytest.raises(SpecError) as error:
-            compile_spec(spec)
-        found = {diagnostic.code.code for diagnostic in error.value.diagnostics}
-        assert code in found, f"{what}: {form} gives {found}, not {code}"
-
-
 @pytest.mark.parametrize(
     ("heading", "names"),
     [

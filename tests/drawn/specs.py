@@ -208,6 +208,18 @@ def activation(draw) -> str:
 
 
 @st.composite
+def taking_together(draw, layer: Value) -> str:
+    """An operation with `per`, or one that has slopes, of a layer of any shape."""
+    rank = len(layer.shape)
+    apart = draw(st.lists(st.integers(0, rank - 1), min_size=1, max_size=rank, unique=True))
+    per = f"per = {apart[0] if len(apart) == 1 else tuple(apart)}"
+    some = [f"batch_norm({per})", f"dropout(0.25, {per})", f"prelu({per})", "prelu(start = -0.5)", "rms_norm"]
+    if prod(layer.shape[at] for at in apart) < prod(layer.shape):
+        some += [f"{name}({per})" for name in ("softmax", "log_softmax", "layer_norm", "rms_norm")]
+    return draw(st.sampled_from(some))
+
+
+@st.composite
 def bias(draw, made: Drawn, layer: Value) -> str:
     """A bias with what it may be given."""
     kind = draw(st.sampled_from(["bias", "bias(off)", "start", "per", "per", "only"]))
@@ -234,6 +246,10 @@ def operations(draw, made: Drawn, layer: Value) -> list[str]:
     norm = draw(st.sampled_from(["", "", "", "batch_norm", "batch_norm(momentum = 0.25)", "layer_norm"]))
     if norm:
         some.append(norm)
+    if draw(st.integers(0, 2)) == 0:
+        more = draw(taking_together(layer))
+        if more.partition("(")[0] not in {each.partition("(")[0] for each in some}:
+            some.append(more)
     if draw(st.booleans()):
         some.append(draw(bias(made, layer)))
     return list(draw(st.permutations(some)))
@@ -322,6 +338,23 @@ def layer(draw, made: Drawn, number: int) -> None:
     made.values.append(target)
 
 
+@st.composite
+def codes(draw, made: Drawn) -> None:
+    """An input of class codes, and a connection from it."""
+    shape, classes = draw(st.sampled_from([(), (1,), (3,), (2, 2)])), draw(st.integers(2, 5))
+    target = draw(st.sampled_from([value for value in made.values if value.name in made.layers]))
+    made.statements.append(f"input word{list(shape) if shape else ''}: class[{classes}]")
+    sources = prod(shape) * classes
+    edges = {(s, t) for s in range(sources) for t in range(prod(target.shape))}
+    weight = draw(
+        st.sampled_from(["", " with trainable = false", " with weight ~ normal(0, 1 / sqrt(fan_in))"])
+    )
+    made.inside.append(f"connect word -> {target.name} : all{weight}")
+    made.edges[f"word_{target.name}"] = edges
+    if "false" not in weight:
+        made.trained.setdefault(target.name, []).append(f"word_{target.name}")
+
+
 # ----------------------------------------------------------------------------------------------- losses
 
 
@@ -383,6 +416,8 @@ def specs(draw) -> Spec:
         made.statements.append(f"input {data.name}{data.declared}")
     for number in range(draw(st.sampled_from([1, 2, 3, 4, 1, 2, 3, 4, 12]))):
         draw(layer(made, number))
+    if draw(st.integers(0, 3)) == 0:
+        draw(codes(made))
     used = {step.partition("(")[0] for steps in made.layers.values() for step in steps}
     used |= {"swish"} if "mish" in used else set()
     made.statements += [statement for name, (statement, _) in STATED.items() if name in used]

@@ -309,7 +309,9 @@ FAULTS: tuple[Fault, ...] = (
     InText("derivative's factor changed", "numpy", r"= (project_weight\()", r"= 2 * \1"),
     InText("derivative's factor changed", "numpy", r"= d_(\w+)\.sum\(axis=0\)", r"= d_\1.mean(axis=0)"),
     InText("derivative's term dropped", "numpy", r"(d_\w+) = \1 \+ ", r"\1 = "),
-    InText("derivative's factor changed", "numpy", r"d_hat = d_hat - d_hat\.mean\(axis=0\)", "d_hat = d_hat"),
+    InText(
+        "derivative's factor changed", "numpy", r"parts = d\.mean\(axis=axes, keepdims=True\) \+ ", "parts = "
+    ),
     InText("loss reduction changed", "numpy", r"(return [\d.* ]*)np\.sum\(", r"\1np.mean("),
     InText("loss reduction changed", "numpy", r"np\.mean\(\((\w+) - (\w+)\)", r"np.sum((\1 - \2)"),
     InText("loss reduction changed", "numpy", r"axis=-1\)\.mean\(\)", "axis=-1).sum()"),
@@ -343,18 +345,18 @@ FAULTS: tuple[Fault, ...] = (
     InText("dropout's factor missing", "numpy", r"( = \w+ \* )(\w+_keep)\n", r"\1(\2 != 0)\n"),
     InText("dropout's factor missing", "numpy", r"( = d_\w+ \* )(v\.\w+_keep)\n", r"\1(\2 != 0)\n"),
     InText(
-        "dropout's mask constant", "numpy", r"rng\.random\(shape", "np.random.default_rng(5).random(shape"
+        "dropout's mask constant", "numpy", r"rng\.random\(drawn", "np.random.default_rng(5).random(drawn"
     ),
     InText(
         "dropout's mask constant",
         "numpy",
-        r"\(rng\.random\(shape, np\.float32\)",
+        r"\(rng\.random\(drawn, np\.float32\)",
         "(rng.random((1, shape[1]), np.float32).repeat(shape[0], 0)",
     ),
     InText(
         "dropout's mask constant",
         "numpy",
-        r"\(rng\.random\(shape, np\.float32\)",
+        r"\(rng\.random\(drawn, np\.float32\)",
         "(rng.random((shape[0], 1), np.float32).repeat(shape[1], 1)",
     ),
     InText("dropout's mask differs", "numpy", r"\* (v\.\w+_keep)\n", r"* np.roll(\1, 1)\n"),
@@ -370,6 +372,97 @@ FAULTS: tuple[Fault, ...] = (
         r"SimpleNamespace\(\*\*(layers\([^\n]*\))\)",
         r"SimpleNamespace(**(\1, \1)[1])",
     ),
+    # --- class codes
+    InText(
+        "code's row moved", "numpy", r"position \* classes \+ column\[there\]", "position + column[there]"
+    ),
+    InText(
+        "code's row moved",
+        "torch",
+        r"torch\.arange\(0, sources, self\.classes,",
+        "torch.arange(sources // self.classes,",
+    ),
+    InText(
+        "code's row moved",
+        "keras",
+        r"arange\(0, self\.shape\[1\], self\.classes, dtype\)",
+        "arange(self.positions, dtype=dtype)",
+    ),
+    InText("code of none counts", "numpy", r"column >= 0", "column >= -1"),
+    InText("code of none counts", "torch", r"torch\.where\(there, found, 0\)", "found"),
+    InText(
+        "code of none counts",
+        "keras",
+        r"keras\.ops\.where\(there\[\.\.\., None\], found, [^\n]*\), axis=1\)",
+        "found, axis=1)",
+    ),
+    InText(
+        "code's derivative changed", "numpy", r"row = position \* classes \+ codes", "row = position + codes"
+    ),
+    InText("code out of range taken", "numpy", r"\(codes < least\) \| \(codes >= classes\)", "codes < least"),
+    InText("code out of range taken", "torch", r"low < least or high >= classes", "low < least"),
+    # --- units that are taken together
+    InText("units taken together otherwise", "numpy", r"axis=\(1, 3\)\)", "axis=(1, 2))"),
+    InText(
+        "units taken together otherwise", "numpy", r"(eps=1e-0?5, shape=\(3, 2, 4\), over=\(1), 3\)", r"\1,)"
+    ),
+    InText(
+        "units taken together otherwise",
+        "torch",
+        r"Softmax\(\(3, 2, 4\), \(1, 3\)",
+        "Softmax((3, 2, 4), (1, 2)",
+    ),
+    InText("units taken together otherwise", "torch", r"nn\.Softmax\(dim=2\)", "nn.Softmax(dim=1)"),
+    InText(
+        "units taken together otherwise",
+        "torch",
+        r"LayerNorm\(\(3, 2, 4\), \(1, 3\)",
+        "LayerNorm((3, 2, 4), (1,)",
+    ),
+    InText(
+        "units taken together otherwise",
+        "torch",
+        r"Norm\(2, \(3, 2, 4\), \(1, 3\)",
+        "Norm(2, (3, 4, 2), (1, 2)",
+    ),
+    InText("units taken together otherwise", "keras", r"LogSoftmax\(\(1, 3\)", "LogSoftmax((1, 2)"),
+    InText("units taken together otherwise", "keras", r"layers\.Softmax\(2", "layers.Softmax(1"),
+    InText("units taken together otherwise", "keras", r"Norm\(\(3, 2, 4\), \(1, 3\)", "Norm((3, 2, 4), (1,)"),
+    InText(
+        "units taken together otherwise",
+        "keras",
+        r"Norm\(2, \(3, 2, 4\), \(1, 3\)",
+        "Norm(2, (3, 4, 2), (1, 2)",
+    ),
+    InText(
+        "slopes shared otherwise",
+        "numpy",
+        r'(p\["c\.prelu\.weight"\]\[np\.)broadcast_to\([^\n]*\.ravel\(\)',
+        r"\1arange(24) % 3",
+    ),
+    InText("slopes shared otherwise", "torch", r"PReLU\(shape=\(3, 8\), over=\(2,\)", "PReLU((8, 3), (1,)"),
+    InText("slopes shared otherwise", "keras", r"Prelu\(\(3, 8\), \(2,\)", "Prelu((8, 3), (1,)"),
+    InText(
+        "slope's derivative changed", "numpy", r"np\.where\((v\.\w+) > 0, 0, ", r"np.where(\1 > 0, 1e-3, "
+    ),
+    InText("slope's derivative changed", "numpy", r"gathered\(np\.where\(", "-gathered(np.where("),
+    InText(
+        "units dropped together otherwise",
+        "numpy",
+        r"grid=\(3, 2, 4\), over=\(2,\)",
+        "grid=(3, 2, 4), over=(3,)",
+    ),
+    InText(
+        "units dropped together otherwise",
+        "torch",
+        r"0\.25, shape=\(3, 2, 4\), over=\(2,\)",
+        "0.25, (3, 2, 4), (3,)",
+    ),
+    InText(
+        "units dropped together otherwise", "keras", r"0\.25, \(3, 2, 4\), \(2,\)", "0.25, (3, 2, 4), (3,)"
+    ),
+    InText("norm's derivative changed", "numpy", r"d_hat - x_hat \* along", "d_hat"),
+    InText("norm's derivative changed", "numpy", r"np\.exp\(y\) \* d\.sum", "np.exp(y) * d.mean"),
 )
 
 # Rules that restate edges are the same text in every target.

@@ -29,6 +29,15 @@ EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("*.nnspec"))
 TARGETS = ("numpy", "torch", "keras")
 # What another test plants in much the same way is left to the long ones for Keras, which takes longest.
 MOSTLY = ("numpy", "torch", pytest.param("keras", marks=pytest.mark.slow))
+# Those of class codes, too.
+CODES = {
+    "code's row moved",
+    "code of none counts",
+    "code's derivative changed",
+    "code out of range taken",
+}
+CODES_SPEC = ROOT / "tests" / "specs" / "codes.nnspec"
+GROUPED_SPEC = ROOT / "tests" / "specs" / "grouped.nnspec"
 POOLS = ROOT / "tests" / "specs" / "pools.nnspec"
 NAMED = ROOT / "tests" / "specs" / "named.nnspec"
 # Kinds that there is nothing to plant for in `zoo`: it has no names, and adds everything up.
@@ -38,7 +47,15 @@ NAMES = {
     "names in another order",
     "names shared",
 }
-ELSEWHERE = {*NAMES, *POOLING}
+# Those of operations that take units together, which are in a spec of their own.
+GROUPED = {
+    "units taken together otherwise",
+    "units dropped together otherwise",
+    "slopes shared otherwise",
+    "slope's derivative changed",
+    "norm's derivative changed",
+}
+ELSEWHERE = {*NAMES, *POOLING, *GROUPED, *CODES}
 DERIVATIVES = [kind for kind in KINDS if kind.startswith(("derivative's", "dropout's"))]
 
 
@@ -105,6 +122,18 @@ def test_every_fault_in_names_is_caught(target: str, tmp_path: Path) -> None:
     outcomes = plant_all(NAMED, target, tmp_path, NAMES)
     assert not missed(outcomes)
     assert caught(outcomes) == NAMES & kinds_in(target)
+
+
+@pytest.mark.parametrize(
+    ("spec", "kinds"), [(GROUPED_SPEC, GROUPED), (CODES_SPEC, CODES)], ids=["units", "codes"]
+)
+@pytest.mark.parametrize("target", MOSTLY)
+def test_every_fault_in_units_taken_together_and_in_codes_is_caught(
+    spec: Path, kinds: set[str], target: str, tmp_path: Path
+) -> None:
+    outcomes = plant_all(spec, target, tmp_path, kinds)
+    assert not missed(outcomes)
+    assert caught(outcomes) == kinds & kinds_in(target)
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from nnspec.compiler.catalogue.norms import NORMS
 
 STEP = 1e-200
 WRITTEN = {**vars(activations), **vars(losses), "np": np}
-ACTIVATION = {"softmax": lambda x: torch.softmax(x, -1)}
+ACTIVATION = {"softmax": lambda x: torch.softmax(x, -1), "log_softmax": lambda x: torch.log_softmax(x, -1)}
 LOSS = {
     "cross_entropy": lambda y, t: F.cross_entropy(y.movedim(-1, 1), t),
     "binary_cross_entropy": F.binary_cross_entropy_with_logits,
@@ -53,16 +53,28 @@ def test_every_entry_of_the_catalogue_is_defined():
         assert callable(getattr(plain, name))
 
 
-@pytest.mark.parametrize("scale", [1e-3, 1, 30, 1000])
-def test_softmax(scale):
+@pytest.mark.parametrize("scale", [1e-3, 1, 30, 1000, 1e4])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_softmax(name, scale):
+    entry, own, of_framework = ACTIVATIONS[name], getattr(plain, name), ACTIVATION[name]
     x = scale * np.random.default_rng(0).normal(size=(4, 5))
     d = np.random.default_rng(1).normal(size=x.shape)
-    value, gradient = by_step(lambda x: (plain.softmax(x) * d).sum(), x)
-    of_torch = by_torch(lambda x: (torch.softmax(x, -1) * torch.tensor(d)).sum(), x)
-    written = eval(ACTIVATIONS["softmax"].gradient, {**WRITTEN, "y": activations.softmax(x), "d": d})
+    value, gradient = by_step(lambda x: (own(x) * d).sum(), x)
+    of_torch = by_torch(lambda x: (of_framework(x) * torch.tensor(d)).sum(), x)
+    names = {**WRITTEN, "x": x, "d": d, "along": {}}
+    names["y"] = eval(entry.formula, names)
+    written = eval(entry.gradient, names)
     np.testing.assert_allclose(value, of_torch[0], rtol=1e-13)
     for other in (of_torch[1], written):
         np.testing.assert_allclose(gradient, other, rtol=1e-12, atol=1e-15)
+
+
+def test_groups_of_units_are_those_of_their_numbers():
+    x = np.arange(12.0).reshape(2, 6)
+    groups = np.array([0, 1, 2, 0, 1, 2])
+    apart = plain.in_groups(x, groups)
+    np.testing.assert_array_equal(apart[1], [[6, 9], [7, 10], [8, 11]])
+    np.testing.assert_array_equal(plain.as_units(apart, groups), x)
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1, 30, 1000])
@@ -103,9 +115,12 @@ def test_norms(name, units):
     def of_torch(x):
         if axis == 0:
             return F.batch_norm(x, None, None, training=True)
-        return F.layer_norm(x, (units,))
+        return F.layer_norm(x, (units,)) if name == "layer_norm" else F.rms_norm(x, (units,), eps=1e-5)
 
-    value, gradient = by_step(lambda x: (plain.normalised(x, axis, 1e-5) * d).sum(), x)
+    def own(x):
+        return plain.rms_normalised(x, 1e-5) if name == "rms_norm" else plain.normalised(x, axis, 1e-5)
+
+    value, gradient = by_step(lambda x: (own(x) * d).sum(), x)
     wanted, other = by_torch(lambda x: (of_torch(x) * torch.tensor(d)).sum(), x)
     np.testing.assert_allclose(value, wanted, rtol=1e-11, atol=1e-11)
     np.testing.assert_allclose(gradient, other, rtol=1e-9, atol=1e-9)

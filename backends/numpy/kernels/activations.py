@@ -18,12 +18,23 @@ def erf(x: np.ndarray) -> np.ndarray:
     return np.asarray(np.frompyfunc(math.erf, 1, 1)(x), x.dtype)
 
 
-def softmax(x: np.ndarray) -> np.ndarray:
-    """exp(x) over its sum along the last dimension."""
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
+def softmax(x: np.ndarray, axis: int | tuple[int, ...] = -1) -> np.ndarray:
+    """exp(x) over its sum along an axis, or several."""
+    e = np.exp(x - x.max(axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
 
 
-def softmax_gradient(y: np.ndarray, d: np.ndarray) -> np.ndarray:
+def softmax_gradient(y: np.ndarray, d: np.ndarray, axis: int | tuple[int, ...] = -1) -> np.ndarray:
     """Gradient of the input of softmax, from its output y and the gradient d of that."""
-    return y * (d - (d * y).sum(axis=-1, keepdims=True))
+    return y * (d - (d * y).sum(axis=axis, keepdims=True))
+
+
+def log_softmax(x: np.ndarray, axis: int | tuple[int, ...] = -1) -> np.ndarray:
+    """x - log(sum(exp(x))) along an axis, or several."""
+    shifted = x - x.max(axis=axis, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
+
+
+def log_softmax_gradient(y: np.ndarray, d: np.ndarray, axis: int | tuple[int, ...] = -1) -> np.ndarray:
+    """Gradient of the input of log_softmax, from its output y and the gradient d of that."""
+    return d - np.exp(y) * d.sum(axis=axis, keepdims=True)

@@ -16,7 +16,8 @@ def batched(**given: Any) -> list[Any]:
 
     Args:
         given: by the name of an array, the array (*batch, *shape), `shape`, and where it holds codes, the
-            number of classes. The batch has any number of dimensions, none too, the same in all arrays.
+            number of classes, and the least code if it is not 0. The batch has any number of dimensions,
+            none too, the same in all arrays.
 
     Returns:
         The batch's dimensions, then every array as (samples, *shape).
@@ -25,7 +26,7 @@ def batched(**given: Any) -> list[Any]:
         ValueError: if an array has another shape, or holds anything else than codes below its classes.
     """
     first, batch, arrays = "", None, []
-    for name, (array, shape, *classes) in given.items():
+    for name, (array, shape, *codes) in given.items():
         array = np.asarray(array)
         before = max(array.ndim - len(shape), 0)
         if batch is None and array.shape[before:] != shape:
@@ -36,18 +37,18 @@ def batched(**given: Any) -> list[Any]:
         if array.shape != batch + shape:
             why = f"since the batch of `{first}` is {batch}"
             raise ValueError(f"`{name}` must have the shape {batch + shape}, {why}, but has {array.shape}.")
-        for count in classes:
-            check_codes(name, array, count)
+        if codes:
+            check_codes(name, array, *codes)
         arrays.append(array.reshape(-1, *shape))
     return [batch, *arrays]
 
 
-def check_codes(name: str, codes: np.ndarray, classes: int) -> None:
-    """Raises ValueError unless the array holds integers from 0 to `classes` - 1."""
-    wanted = f"`{name}` must hold integers from 0 to {classes - 1}"
+def check_codes(name: str, codes: np.ndarray, classes: int, least: int = 0) -> None:
+    """Raises ValueError unless the array holds integers from `least` to `classes` - 1."""
+    wanted = f"`{name}` must hold integers from {least} to {classes - 1}"
     if codes.dtype.kind not in "iu":
         raise ValueError(f"{wanted}, but is an array of {codes.dtype}.")
-    wrong = codes[(codes < 0) | (codes >= classes)]
+    wrong = codes[(codes < least) | (codes >= classes)]
     if wrong.size:
         raise ValueError(f"{wanted}, but holds {wrong[0]}.")
 

@@ -6,11 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-
-def log_softmax(x: np.ndarray) -> np.ndarray:
-    """x - log(sum(exp(x))) along the last dimension."""
-    shifted = x - x.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+from .activations import log_softmax
 
 
 def cross_entropy(logits: np.ndarray, codes: np.ndarray) -> np.floating:

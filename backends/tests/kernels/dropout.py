@@ -20,13 +20,14 @@ def check_dropout(expected: Expected, model: Any) -> None:
     """
     never = np.log(1e-12)
     for name, (_, p) in expected.dropout.items():
-        dropped = np.asarray(model.dropped(name, 0))
-        kept, what = dropped != 0, f"{model.name}: dropout of {name}"
+        what = f"{model.name}: dropout of {name}"
+        dropped = one_a_group(expected, name, np.asarray(model.dropped(name, 0)), what)
+        kept = dropped != 0
         assert_close(dropped[kept] * (1 - p), np.ones(kept.sum()), 1e-5, f"{what}: what it keeps")
         share = 1 - kept.mean()
         message = f"{what} drops {share:.3f} of its units, not {p}"
         assert kept.size * divergence(share, p) <= np.log(2) - never, message
-        again = np.asarray(model.dropped(name, 1)) != 0
+        again = one_a_group(expected, name, np.asarray(model.dropped(name, 1)), what) != 0
         if kept.size * np.log(p**2 + (1 - p) ** 2) < never:
             assert not np.array_equal(kept, again), f"{what} drops the same units each time"
         for axis, along in enumerate(("in all samples", "throughout a sample")):
@@ -34,6 +35,17 @@ def check_dropout(expected: Expected, model: Any) -> None:
             if kept.size / length * np.log(p**length + (1 - p) ** length) < never:
                 first = kept.take([0], axis)
                 assert not np.array_equal(kept, np.broadcast_to(first, kept.shape)), f"{what} is one {along}"
+
+
+def one_a_group(expected: Expected, layer: str, dropped: np.ndarray, what: str) -> np.ndarray:
+    """What is dropped of each group, (batch, groups), where units are dropped in groups."""
+    groups = expected.dropped_together.get(layer)
+    if groups is None:
+        return dropped
+    _, first = np.unique(groups, return_index=True)
+    each = dropped[:, first]
+    assert np.array_equal(dropped, each[:, groups]), f"{what} drops a part of what goes together"
+    return each
 
 
 def divergence(share: float, p: float) -> float:

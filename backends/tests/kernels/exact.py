@@ -55,13 +55,17 @@ def paired(x: np.ndarray, g: np.ndarray, source: np.ndarray, target: np.ndarray)
 class PlainMap:
     """A connection of any kind in plain arithmetic, in whole numbers if such are given: y = W x, and W'g.
 
-    `longest` is the number of terms of its longest sum over units.
+    `longest` is the number of terms of its longest sum over units. Of class codes, `x` holds the codes.
     """
 
-    def __init__(self, expected: Expected, name: str, structure: tuple[str, int, int]) -> None:
-        self.kind, self.targets, self.sources = structure
-        self.shape = (self.targets, self.sources) if self.kind == "all" else (self.sources,)
-        self.longest = max(self.targets, self.sources) if self.kind == "all" else 1
+    def __init__(self, expected: Expected, name: str, structure: tuple[Any, ...]) -> None:
+        self.kind, self.targets, self.sources, *classes = structure
+        whole = self.kind in ("all", "codes")
+        self.shape = (self.targets, self.sources) if whole else (self.sources,)
+        self.longest = max(self.targets, self.sources) if whole else 1
+        # Of codes, how many classes there are, and which column of weights is the first of each position.
+        self.classes = classes[0] if classes else 0
+        self.first = np.arange(0, self.sources, self.classes) if classes else np.empty(0, np.int64)
         if self.kind == "edges":
             self.source, self.target = (end.astype(np.int64) for end in edges_of(expected.stored, name))
             self.shape = self.source.shape
@@ -69,6 +73,12 @@ class PlainMap:
 
     def forward(self, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """(batch, sources) -> (batch, targets)."""
+        if self.kind == "codes":
+            y = np.zeros((len(x), self.targets), weight.dtype)
+            for sums, codes in zip(y, x, strict=True):
+                for column in (self.first + codes)[codes >= 0]:
+                    sums += weight[:, column]
+            return y
         if self.kind == "edges":
             return carried(x, weight, self.source, self.target, self.targets)
         return x @ weight.T if self.kind == "all" else x * weight
@@ -81,6 +91,12 @@ class PlainMap:
 
     def of_weight(self, x: np.ndarray, g: np.ndarray) -> np.ndarray:
         """The gradient of the weights, in their shape."""
+        if self.kind == "codes":
+            total = np.zeros(self.shape, g.dtype)
+            for own, codes in zip(g, x, strict=True):
+                for column in (self.first + codes)[codes >= 0]:
+                    total[:, column] += own
+            return total
         if self.kind == "edges":
             return paired(x, g, self.source, self.target)
         return g.T @ x if self.kind == "all" else (g * x).sum(axis=0)
@@ -91,15 +107,15 @@ class PlainMap:
 
 def check_linear_parts(
     expected: Expected,
-    connections: dict[str, tuple[str, int, int]],
+    connections: dict[str, tuple[Any, ...]],
     draws: tuple[int, int, int],
     model: Any,
     dtype: str,
 ) -> None:
     """The sums and both gradients of every connection are those of integer arithmetic over its edges.
 
-    `connections` are their kinds, targets and sources; `draws` the largest batch, the largest integer drawn,
-    and how many draws there are, of batches of several sizes down to one sample.
+    `connections` are their kinds, targets, sources, and of codes the number of classes; `draws` the largest
+    batch, the largest integer drawn, and how many draws there are, of batches of several sizes down to one.
     """
     check_stored(expected)
     batch, most, count = draws
@@ -125,16 +141,20 @@ def check_linear_parts(
                 continue  # it is the value itself, and nothing computes it
             ends = each.sources, each.targets
             x, g = (rng.integers(-most, most, (samples, units), endpoint=True) for units in ends)
+            if each.kind == "codes":
+                x = rng.integers(-1, each.classes, (samples, len(each.first)))
             terms = max(each.longest, samples)
             assert terms * most**2 <= largest_whole(dtype), f"{name}: integers are too large for {dtype}"
+            read = x if each.kind == "codes" else x.astype(np.float64)
             given = made[name].astype(np.float64) if name in made else None
-            found = model.differentiate_projection(name, x.astype(np.float64), g.astype(np.float64), given)
+            found = model.differentiate_projection(name, read, g.astype(np.float64), given)
             if found is not None:  # else it is a part of the whole network alone
                 what = f"{model.name}, {dtype}: {name} of a batch of {samples}"
                 check_linear_part(what, each, dtype, found, x, g, weight)
                 trained = f"{name}.weight" in expected.trained
                 message = f"{what}: a gradient of frozen weights, or none of trained ones"
-                assert found[1] is None or name in made or (found[2] is not None) == trained, message
+                unknown = name in made or (found[1] is None and each.kind != "codes")
+                assert unknown or (found[2] is not None) == trained, message
 
 
 def check_linear_part(
@@ -150,10 +170,12 @@ def check_linear_part(
     y, of_x, of_weight = found
     entries = np.ones(plain.shape, np.int64) if weight is None else weight
     assert_exact(y, plain.forward(x, entries), dtype, f"{what}: sum ")
-    if of_x is None:
+    if of_x is None and of_weight is None:
         return
-    assert_exact(of_x, plain.backward(g, entries), dtype, f"{what}: gradient of input ")
-    products = {inner(g, y), inner(of_x, x)}
+    products = {inner(g, y)}
+    if of_x is not None:
+        assert_exact(of_x, plain.backward(g, entries), dtype, f"{what}: gradient of input ")
+        products.add(inner(of_x, x))
     if of_weight is not None:
         assert_exact(of_weight, plain.of_weight(x, g), dtype, f"{what}: gradient of weights ")
         products.add(inner(entries, of_weight))
@@ -259,7 +281,10 @@ class ExactNetwork:
         for layer, (connections, steps) in self.facts["layers"].items():
             x = ExactSum(self.largest, (1, 1))
             for name, read in connections.items():
-                x.add(self.maps[name].forward, v[read], self.weight(p, name))
+                if self.maps[name].kind == "codes":
+                    x.add(partial(self.maps[name].forward, v[read]), self.weight(p, name))
+                else:
+                    x.add(self.maps[name].forward, v[read], self.weight(p, name))
             passed[layer] = []
             for kind, what, how in steps:
                 before = x.value
@@ -305,30 +330,35 @@ class ExactNetwork:
                 else:
                     d = self.held(how(d, x, y))
             for name, read in connections.items():
-                of_value[read].add(self.maps[name].backward, d, self.weight(p, name))
-                if name in self.expected.shared:
-                    parameter = self.facts["weights"][name][0]
-                    if parameter in of_parameter:
-                        of_parameter[parameter].add(*self.of_entries(p, name), v[read], d)
-                elif f"{name}.weight" in of_parameter:
-                    of_parameter[f"{name}.weight"].add(self.maps[name].of_weight, v[read], d)
+                codes = self.maps[name].kind == "codes"
+                if not codes:
+                    of_value[read].add(self.maps[name].backward, d, self.weight(p, name))
+                parameter, of_weight, *slope = self.of_parameter(p, name)
+                if parameter in of_parameter:
+                    factors = (partial(of_weight, v[read]),) if codes else (of_weight, v[read])
+                    of_parameter[parameter].add(*factors, *slope, d)
         gradients = {name: each.value for name, each in of_parameter.items()}
-        gradients |= {name: of_value[name].value.reshape(data[name].shape) for name in self.expected.inputs}
+        gradients |= {name: of_value[name].value.reshape(data[name].shape) for name in self.expected.moved}
         return float(loss.value), gradients
 
-    def of_entries(
-        self, p: dict[str, np.ndarray], connection: str
-    ) -> tuple[Callable[..., np.ndarray], np.ndarray]:
-        """The gradient of a parameter, linear in slopes of edges and in what they join, and the slopes."""
-        _, slope, place = self.made(p, connection)
-        shape, of_weight = p[self.facts["weights"][connection][0]].shape, self.maps[connection].of_weight
+    def of_parameter(self, p: dict[str, np.ndarray], connection: str) -> tuple[Any, ...]:
+        """The parameter of a connection, its gradient by what edges read and give, and their slopes if any.
 
-        def summed(slope: np.ndarray, x: np.ndarray, d: np.ndarray) -> np.ndarray:
+        The gradient is linear in what is read, in the slopes, and in the gradient of what is given.
+        """
+        of_weight = self.maps[connection].of_weight
+        if connection not in self.expected.shared:
+            return f"{connection}.weight", of_weight
+        _, slope, place = self.made(p, connection)
+        parameter = self.facts["weights"][connection][0]
+        shape = p[parameter].shape
+
+        def summed(x: np.ndarray, slope: np.ndarray, d: np.ndarray) -> np.ndarray:
             total = np.zeros(int(np.prod(shape)))
             np.add.at(total, place.ravel(), (slope * of_weight(x, d)).ravel())
             return total.reshape(shape)
 
-        return summed, slope
+        return parameter, summed, slope
 
     def squared(self, *terms: np.ndarray) -> None:
         """See to it that the squares of a sum of arrays can be added up, and so can absolute values."""
@@ -368,12 +398,18 @@ def draw_exactly(
             if key in p:
                 edges = np.prod(network.maps[name].shape)
                 share = arriving * facts["connections"][name][1] / max(1, edges)
+                share *= max(1, network.maps[name].classes)
                 p[key] = drawn(p[key].shape) * (rng.random(p[key].shape) < share)
                 if key in facts["inexact"]:
                     half = np.random.default_rng(list(key.encode())).random(p[key].shape) < 0.5
                     p[key] *= (half, ~half, False)[seed]
         p |= {what: drawn(p[what].shape) for kind, what, _ in steps if kind == "bias"}
-    data = {name: drawn((batch, *shape)) for name, shape in expected.inputs.items()}
+    data = {
+        name: rng.integers(-1, expected.classes[name], (batch, *shape))
+        if name in expected.classes
+        else drawn((batch, *shape))
+        for name, shape in expected.inputs.items()
+    }
     v, passed = network.forward(p, data)
     for y, t, *_ in facts["losses"]:
         shape = (batch, *expected.targets[t][0])

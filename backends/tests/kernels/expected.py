@@ -19,9 +19,11 @@ class Expected:
 
     `parameters` maps names to shapes; `trained` and `running` are names among them. `edges` maps sparse
     connections to (targets, sources, edges), `hashes` stored arrays to their sha256, `inputs` names to
-    shapes, `targets` names to shapes and the number of classes or None, `dropout` layers to the step that
-    drops and its probability. `loss_reads` are the arguments of `loss`, `compared` the pairs of prediction
-    and target in it; `modes` are the options of the NumPy functions, where training is otherwise.
+    shapes, `classes` those of them that hold class codes to the number of classes, `targets` names to shapes
+    and the number of classes or None, `dropout` layers to the step that drops and its probability, and
+    `dropped_together` those whose units it drops in groups to the group of each. `loss_reads` are the
+    arguments of `loss`, `compared` the pairs of prediction and target in it; `modes` are the options of the
+    NumPy functions, where training is otherwise.
 
     Where nothing is compared, the tests have a loss of their own: the sum of all entries of the outputs, each
     times a number drawn, and the spec's penalties. `cotangents` are the names of these numbers by output.
@@ -43,10 +45,12 @@ class Expected:
     edges: dict[str, tuple[int, int, int]]
     hashes: dict[str, str]
     inputs: dict[str, tuple[int, ...]]
+    classes: dict[str, int]
     targets: dict[str, tuple[tuple[int, ...], int | None]]
     layers: tuple[str, ...]
     outputs: dict[str, tuple[int, ...]]
     dropout: dict[str, tuple[str, float]]
+    dropped_together: dict[str, np.ndarray]
     loss_reads: tuple[str, ...]
     compared: tuple[tuple[str, str], ...]
     cotangents: dict[str, str]
@@ -72,6 +76,11 @@ class Expected:
         return made.get(connection, parameters.get(f"{connection}.weight"))
 
     @property
+    def moved(self) -> tuple[str, ...]:
+        """The inputs that hold numbers, and have derivatives."""
+        return tuple(name for name in self.inputs if name not in self.classes)
+
+    @property
     def size(self) -> int:
         """Number of parameters and of units that one evaluation of the reference passes through."""
         return sum(int(np.prod(shape)) for shape in self.parameters.values())
@@ -92,7 +101,12 @@ def load_module(path: Path, package: str | None = None) -> ModuleType:
 def draw_data(expected: Expected, seed: int, batch: int = 6) -> dict[str, np.ndarray]:
     """Inputs, targets and cotangents, float64 or integer codes, by name."""
     rng = np.random.default_rng(seed)
-    data = {name: rng.normal(size=(batch, *shape)) for name, shape in expected.inputs.items()}
+    data = {
+        name: rng.integers(-1, expected.classes[name], (batch, *shape))
+        if name in expected.classes
+        else rng.normal(size=(batch, *shape))
+        for name, shape in expected.inputs.items()
+    }
     for name, (shape, classes) in expected.targets.items():
         if classes is None:
             data.setdefault(name, rng.uniform(0.05, 0.95, size=(batch, *shape)))

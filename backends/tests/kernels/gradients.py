@@ -21,7 +21,7 @@ def check_gradients(expected: Expected, model: Any, training: bool = True) -> No
     loss, gradients = model.differentiate(point.data, training)
     check_running(expected, model, point)
     assert_within(loss, point.wanted.loss, point.loss_error, f"{model.name}: loss")
-    assert set(gradients) == {*expected.trained, *expected.inputs}, f"{model.name}: gradients of other things"
+    assert set(gradients) == {*expected.trained, *expected.moved}, f"{model.name}: gradients of other things"
     for name, wanted in derivatives_at(expected, point).items():
         gradient, what = gradients[name], f"{model.name}: d loss / d {name}"
         assert gradient.shape == wanted.direction.shape, f"{what} has the shape {gradient.shape}"

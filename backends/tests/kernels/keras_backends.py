@@ -91,7 +91,8 @@ def differentiator(
     """A function from a model's inputs, and the data of an objective, to its value and its gradients.
 
     The objective is a scalar of what the model returns, of the model's losses and of the data. Gradients are
-    those of some variables and of the inputs, lists in this order, None for what it does not depend on.
+    those of some variables and of the inputs, lists in this order, None for what it does not depend on, and
+    nothing that means anything for inputs of codes.
     """
     ways = {
         "tensorflow": differentiator_on_tensorflow,
@@ -109,10 +110,14 @@ def differentiator_on_tensorflow(model: Any, training: bool, objective: Any) -> 
     import tensorflow as tf
 
     def differentiate(variables: list[Any], inputs: list[Any], data: dict[str, Any]) -> tuple[Any, list[Any]]:
+        moved = [tensor for tensor in inputs if tensor.dtype.is_floating]
         with tf.GradientTape() as tape:
-            tape.watch(inputs)
+            tape.watch(moved)
             value = objective(called(model, inputs, training), model.losses, data)
-        return value, tape.gradient(value, [*(variable.value for variable in variables), *inputs])
+        found = tape.gradient(value, [*(variable.value for variable in variables), *moved])
+        rest = iter(found[len(variables) :])
+        of_inputs = [next(rest) if tensor.dtype.is_floating else None for tensor in inputs]
+        return value, [*found[: len(variables)], *of_inputs]
 
     return differentiate
 
@@ -130,7 +135,7 @@ def differentiator_on_jax(model: Any, training: bool, objective: Any) -> Any:
         result, moved, losses = model.stateless_call(of, state, as_given(inputs), **options)
         return objective(result, losses, data), moved
 
-    compiled = jax.jit(jax.value_and_grad(state_and_value, argnums=(0, 1), has_aux=True))
+    compiled = jax.jit(jax.value_and_grad(state_and_value, argnums=(0, 1), has_aux=True, allow_int=True))
 
     def differentiate(variables: list[Any], inputs: list[Any], data: dict[str, Any]) -> tuple[Any, list[Any]]:
         state = [variable.value for variable in others]
@@ -147,38 +152,50 @@ def differentiator_on_torch(model: Any, training: bool, objective: Any) -> Any:
     import torch
 
     def differentiate(variables: list[Any], inputs: list[Any], data: dict[str, Any]) -> tuple[Any, list[Any]]:
-        inputs = [tensor.detach().requires_grad_() for tensor in inputs]
+        inputs = [tensor.detach().requires_grad_(tensor.is_floating_point()) for tensor in inputs]
         value = objective(called(model, inputs, training), model.losses, data)
-        wanted = [*(variable.value for variable in variables), *inputs]
-        return value, list(torch.autograd.grad(value, wanted, allow_unused=True))
+        wanted = [*(variable.value for variable in variables), *(x for x in inputs if x.requires_grad)]
+        found = iter(torch.autograd.grad(value, wanted, allow_unused=True))
+        of_variables = [next(found) for _ in variables]
+        return value, [*of_variables, *(next(found) if x.requires_grad else None for x in inputs)]
 
     return differentiate
 
 
 def pulled_back(layer: Any, inputs: list[Any], g: Any) -> tuple[Any, list[Any]]:
-    """What a layer gives, and the gradients of its product with g: of its inputs and of what is trained."""
-    count = len(inputs)
+    """What a layer gives, and the gradients of its product with g: of its inputs and of what is trained.
+
+    There is none, None, of an input that holds codes.
+    """
     trained = [variable.value for variable in layer.trainable_variables]
+    floating = [at for at, x in enumerate(inputs) if "float" in keras.backend.standardize_dtype(x.dtype)]
+    leaves = [*(inputs[at] for at in floating), *trained]
     match keras.backend.backend():
         case "jax":
             import jax
 
             fixed = [variable.value for variable in layer.non_trainable_variables]
-            y, pull = jax.vjp(
-                lambda *a: layer.stateless_call(a[count:], fixed, as_given([*a[:count]]))[0],
-                *inputs,
-                *trained,
-            )
-            return y, list(pull(g))
+
+            def computed(*leaves: Any) -> Any:
+                moved = dict(zip(floating, leaves, strict=False))
+                given = as_given([moved.get(at, x) for at, x in enumerate(inputs)])
+                return layer.stateless_call(leaves[len(floating) :], fixed, given)[0]
+
+            y, pull = jax.vjp(computed, *leaves)
+            gradients = list(pull(g))
         case "torch":
             import torch
 
-            y = layer(as_given([x.requires_grad_() for x in inputs]))
-            return y, list(torch.autograd.grad(y, [*inputs, *trained], g))
+            for at in floating:
+                inputs[at].requires_grad_()
+            y = layer(as_given(inputs))
+            gradients = list(torch.autograd.grad(y, leaves, g)) if leaves else []
         case _:
             import tensorflow as tf
 
             with tf.GradientTape() as tape:
-                tape.watch(inputs)
+                tape.watch(leaves)
                 y = layer(as_given(inputs))
-            return y, tape.gradient(y, [*inputs, *trained], g)
+            gradients = list(tape.gradient(y, leaves, g))
+    of_inputs = dict(zip(floating, gradients, strict=False))
+    return y, [*(of_inputs.get(at) for at in range(len(inputs))), *gradients[len(floating) :]]

@@ -94,6 +94,8 @@ class KerasModel:
         loss, found = self.differentiators[training](*arguments)
         gradients: dict[str, np.ndarray] = {}
         for (name, of), gradient in zip((variables | inputs).items(), found, strict=True):
+            if name in self.expected.classes:
+                continue
             array = (
                 np.zeros(of.shape, self.dtype) if gradient is None else keras.ops.convert_to_numpy(gradient)
             )
@@ -155,8 +157,9 @@ class KerasModel:
                 self.model.get_layer(n) for n in self.rates if self.model.get_layer(n).output is part.input
             )
         part.rate = self.rates[part.name]
+        units = len(self.expected.dropped_together.get(layer, range(50)))
         with precision(self.dtype):
-            dropped = keras.ops.convert_to_numpy(part(keras.ops.ones((500, 50)), training=True))
+            dropped = keras.ops.convert_to_numpy(part(keras.ops.ones((500, units)), training=True))
         part.rate = 0.0
         return dropped
 
@@ -169,9 +172,13 @@ class KerasModel:
         """
         inputs = [x] if given is None else [x, given]
         with precision(self.dtype), self._alone(connection) as part:
-            *tensors, g = (keras.ops.convert_to_tensor(array, self.dtype) for array in (*inputs, g))
-            y, gradients = pulled_back(part, tensors, g)
-            of_x, of_weight, *_ = *map(keras.ops.convert_to_numpy, gradients), None
+            tensors = [
+                keras.ops.convert_to_tensor(array, "int32" if array.dtype.kind == "i" else self.dtype)
+                for array in inputs
+            ]
+            y, gradients = pulled_back(part, tensors, keras.ops.convert_to_tensor(g, self.dtype))
+            found = (None if d is None else keras.ops.convert_to_numpy(d) for d in gradients)
+            of_x, of_weight, *_ = *found, None
             if of_weight is not None and given is None:
                 of_weight = of_weight.T  # a dense kernel is (sources, targets)
             elif not part.trainable:

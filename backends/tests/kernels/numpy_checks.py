@@ -146,9 +146,13 @@ def check_numpy_refusals(expected: Expected, model: NumpyModel) -> None:
     module, names = model.module, list(expected.inputs)
     targets = {name: data[name] for name in expected.targets if name not in expected.inputs}
     for name in names:
-        wider = np.concatenate([data[name], data[name][..., :1]], axis=-1)
-        wrong = {name: wider} if len(names) == 1 else {name: data[name][:1]}
-        for array in (wider, *wrong.values()):
+        own, classes = data[name], expected.classes.get(name)
+        wrong = [own[:1]] if len(names) > 1 else []
+        if classes is None:
+            wrong += [np.concatenate([own, own[..., :1]], axis=-1)]
+        else:
+            wrong += [own - own.min() - 2, own - own.max() + classes, own.astype(float)]
+        for array in wrong:
             inputs = [array if other == name else data[other] for other in names]
             refuses(lambda inputs=inputs: module.forward({**parameters}, *inputs), f"numpy: a wrong {name}")
     inputs = [data[name] for name in names]

@@ -35,6 +35,12 @@ def weighted_sum(
     return around(total, total)
 
 
+def looked_up(codes: np.ndarray, weight: np.ndarray, classes: int) -> np.ndarray:
+    """Class codes (batch, positions) as sums of columns of the weight, (targets, sources); -1 is none."""
+    column = codes + classes * np.arange(codes.shape[1])
+    return np.stack([weight[:, mine[own >= 0]].sum(axis=1) for own, mine in zip(codes, column, strict=True)])
+
+
 def entries_at(parameter: np.ndarray, index: np.ndarray) -> np.ndarray:
     """The entry of a parameter, counted along its rows, that every edge has."""
     return np.ravel(parameter)[np.asarray(index, np.int64)]
@@ -48,6 +54,16 @@ def biases(bias: np.ndarray, index: np.ndarray) -> np.ndarray:
 # ------------------------------------------------------------------------------------------------- norms
 
 
+def in_groups(x: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Units (batch, units) by the group that each is of: (batch, groups, units of a group)."""
+    return x[:, np.argsort(groups, kind="stable")].reshape(len(x), groups.max() + 1, -1)
+
+
+def as_units(x: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """What `in_groups` gave, as it was before."""
+    return x.reshape(len(x), -1)[:, np.argsort(np.argsort(groups, kind="stable"))]
+
+
 def normalised(x: np.ndarray, axis: int, eps: float) -> np.ndarray:
     """x less its mean, over the root of its biased variance plus eps, along `axis`.
 
@@ -58,6 +74,11 @@ def normalised(x: np.ndarray, axis: int, eps: float) -> np.ndarray:
     variance = around(variance, (x * x).mean(axis=axis, keepdims=True))
     variance = np.where(variance.real < 0, variance - variance.real, variance)
     return centred / np.sqrt(variance + eps)
+
+
+def rms_normalised(x: np.ndarray, eps: float) -> np.ndarray:
+    """x over the root of its mean square plus eps, along the last dimension."""
+    return x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + eps)
 
 
 def moved(
@@ -149,6 +170,17 @@ def softmax(x: np.ndarray) -> np.ndarray:
     """exp(x) over its sum along the last dimension."""
     e = np.exp(x - x.real.max(axis=-1, keepdims=True))
     return smooth(e / e.sum(axis=-1, keepdims=True), x)
+
+
+def log_softmax(x: np.ndarray) -> np.ndarray:
+    """x less the logarithm of the sum of exp(x) along the last dimension."""
+    shifted = x - x.real.max(axis=-1, keepdims=True)
+    return smooth(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)), x)
+
+
+def prelu(x: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """x above 0, and each unit's slope times x elsewhere."""
+    return np.where(x.real > 0, x, slope * x)
 
 
 def smooth(y: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -234,7 +234,7 @@ def candidates(expected: Expected, dtype: str) -> Iterator[Point]:
                 for name, array in draw_parameters(expected, seed).items()
             }
             data = {
-                name: array * 10.0 ** (-2 * power) if name in expected.inputs else array
+                name: array * 10.0 ** (-2 * power) if name in expected.moved else array
                 for name, array in draw_data(expected, seed + 10).items()
             }
             direction = direction_through(expected, data, 0)
@@ -278,7 +278,7 @@ def direction_through(expected: Expected, data: dict[str, np.ndarray], seed: int
     """A direction in general position through everything that has a gradient."""
     rng = np.random.default_rng(seed)
     shapes = {name: expected.parameters[name] for name in expected.trained}
-    shapes |= {name: data[name].shape for name in expected.inputs}
+    shapes |= {name: data[name].shape for name in expected.moved}
     return {name: general(rng, shape) for name, shape in shapes.items()}
 
 

@@ -112,7 +112,7 @@ def check_slope(
     for name, gradient in gradients.items():
         assert np.isfinite(gradient).all(), f"{who}: gradient of {name} is not finite"
     direction = direction_through(expected, data, 0)
-    for what, names in (("parameters", expected.trained), ("inputs", tuple(expected.inputs))):
+    for what, names in (("parameters", expected.trained), ("inputs", expected.moved)):
         along = {name: direction[name] for name in names}
         slope, error = slopes(expected, parameters, data, along, training)["loss"]
         got = sum(np.vdot(gradients[name], along[name]) for name in names)
@@ -170,7 +170,7 @@ def check_batches(expected: Expected, model: Any, tolerance: float) -> None:
         loss, gradients = model.differentiate(
             piece | {name: piece[name] / share for name in expected.cotangents.values()}, False
         )
-        for name in expected.inputs:
+        for name in expected.moved:
             assert gradients[name].shape == piece[name].shape, f"{who}: gradient of {name}"
             gradients[name] = gradients[name].reshape(data[name][part].shape)
         return share * float(loss), {name: share * gradient for name, gradient in gradients.items()}
@@ -202,7 +202,7 @@ def check_repeated_samples(expected: Expected, model: Any, tolerance: float) -> 
         loss, gradients = model.differentiate(
             many | {name: many[name] / times for name in expected.cotangents.values()}
         )
-        for name in expected.inputs:
+        for name in expected.moved:
             gradients[name] = times * gradients[name][-3:]
         return float(loss), gradients
 
@@ -234,7 +234,7 @@ def check_large_values(expected: Expected, model: Any, tolerance: float) -> None
         ("biases of 1e2", biases, 1e2),
         ("biases of 1e4", biases, 1e4),
         ("biases of -1e4", biases, -1e4),
-        ("inputs of 1e4", expected.inputs, 1e4),
+        ("inputs of 1e4", expected.moved, 1e4),
         ("weights of 1e2", weights, 1e2),
     ):
         parameters, data, who = {**start}, {**given}, f"{model.name}, {what}"

@@ -24,7 +24,12 @@ from .torch_model import TorchModel
 
 def torch_inputs(expected: Expected, model: TorchModel, data: dict[str, np.ndarray]) -> list[Any]:
     """What `forward` takes."""
-    return [torch.tensor(data[name], dtype=model.dtype) for name in expected.inputs]
+    return [given_tensor(data[name], model.dtype) for name in expected.inputs]
+
+
+def given_tensor(array: np.ndarray, dtype: Any) -> Any:
+    """Numbers of this type, or codes."""
+    return torch.tensor(array, dtype=dtype if array.dtype.kind == "f" else torch.int64)
 
 
 def check_torch_parameters(expected: Expected, model: TorchModel) -> None:
@@ -197,13 +202,14 @@ def check_torch_derivatives(expected: Expected, model: TorchModel) -> None:
     direction = direction_through(expected, data, 55)
     wanted = slopes(expected, parameters, data, direction, False)
     leaves = {name: tensor.detach().clone() for name, tensor in net.named_parameters()}
-    leaves |= dict(zip(expected.inputs, torch_inputs(expected, model, data), strict=True))
+    held = dict(zip(expected.inputs, torch_inputs(expected, model, data), strict=True))
+    leaves |= {name: held[name] for name in expected.moved}
     along = {name: torch.tensor(direction[model.names.get(name, name)]) for name in leaves}
     function = torch_function(net)
 
     def layers(leaves: dict[str, Any]) -> Any:
         given = {**leaves}
-        inputs = [given.pop(name) for name in expected.inputs]
+        inputs = [given.pop(name) if name in given else held[name] for name in expected.inputs]
         return function(given, *inputs)
 
     # PyTorch would compile derivatives of its own first, for seconds; no step here needs one of them.
@@ -386,7 +392,7 @@ def check_torch_half(expected: Expected, model: TorchModel) -> None:
     for dtype in (low, torch.float32):
         net = deepcopy(model.model).to(dtype).eval()
         data = draw_data(expected, 60)
-        outputs = net(*(torch.tensor(data[name], dtype=dtype) for name in expected.inputs))
+        outputs = net(*(given_tensor(data[name], dtype) for name in expected.inputs))
         for name, output in zip(
             expected.outputs, outputs if isinstance(outputs, tuple) else (outputs,), strict=True
         ):
@@ -455,7 +461,13 @@ def check_torch_refusals(expected: Expected, model: TorchModel) -> None:
 
     given = dict(zip(expected.inputs, torch_inputs(expected, model, data), strict=True))
     for name, tensor in given.items():
-        wrong = [torch.cat([tensor, tensor[..., :1]], -1), tensor.long()]
+        if name in expected.classes:
+            wrong = [tensor.double(), tensor - tensor.min() - 2]
+            wrong += [tensor - tensor.max() + expected.classes[name]]
+            if expected.inputs[name]:  # else any dimension is one of the batch
+                wrong += [torch.cat([tensor, tensor[..., :1]], -1)]
+        else:
+            wrong = [torch.cat([tensor, tensor[..., :1]], -1), tensor.long()]
         wrong += [tensor[:1]] if len(given) > 1 else []
         for shape in wrong:
             refuses(lambda shape=shape, name=name: net(*(given | {name: shape}).values()), name)

@@ -93,10 +93,11 @@ class TorchModel:
         self.model.train(training)
         self.model.zero_grad()
         tensors = self._tensors(data)
-        inputs = {name: tensors[name].clone().requires_grad_() for name in self.expected.inputs}
+        moved = {name: tensors[name].clone().requires_grad_() for name in self.expected.moved}
+        inputs = {name: moved.get(name, tensors[name]) for name in self.expected.inputs}
         loss = self._loss(inputs, tensors)
         loss.backward()
-        leaves = self.renamed({n: p for n, p in self.model.named_parameters() if p.requires_grad}) | inputs
+        leaves = self.renamed({n: p for n, p in self.model.named_parameters() if p.requires_grad}) | moved
         gradients = {n: torch.zeros_like(x) if x.grad is None else x.grad for n, x in leaves.items()}
         return loss.item(), {name: gradient.numpy() for name, gradient in gradients.items()}
 
@@ -124,7 +125,8 @@ class TorchModel:
         part = getattr(self.model, layer).dropout
         part.p = self.rates[part]
         torch.manual_seed(seed)
-        dropped = part.train()(torch.ones(500, 50)).numpy()
+        units = len(self.expected.dropped_together.get(layer, range(50)))
+        dropped = part.train()(torch.ones(500, units)).numpy()
         part.p = 0.0
         return dropped
 
@@ -136,13 +138,15 @@ class TorchModel:
         Weights that are made of parameters are `given`.
         """
         part = getattr(self.model, connection)
-        leaf = torch.tensor(x, dtype=self.dtype, requires_grad=True)
+        codes = x.dtype.kind == "i"
+        leaf = torch.tensor(x) if codes else torch.tensor(x, dtype=self.dtype, requires_grad=True)
         weight, arguments = getattr(part, "weight", None), {}
         trained = [weight] if isinstance(weight, torch.nn.Parameter) and weight.requires_grad else []
         if given is not None:
             arguments["weight"] = torch.tensor(given, dtype=self.dtype, requires_grad=True)
             trained = [*arguments.values()]
         y = part(leaf, **arguments)
-        gradients = torch.autograd.grad(y, [leaf, *trained], torch.tensor(g, dtype=self.dtype))
-        of_x, of_weight, *_ = *(gradient.numpy() for gradient in gradients), None
+        leaves = trained if codes else [leaf, *trained]
+        gradients = torch.autograd.grad(y, leaves, torch.tensor(g, dtype=self.dtype)) if leaves else ()
+        of_x, of_weight, *_ = *[None] * codes, *(gradient.numpy() for gradient in gradients), None
         return y.detach().numpy(), of_x, of_weight

@@ -79,30 +79,37 @@ def flat(
 
 
 def class_codes(
-    name: str, codes: Tensor, batch: tuple[int, ...], shape: tuple[int, ...], classes: int
+    name: str, codes: Tensor, batch: tuple[int, ...], shape: tuple[int, ...], classes: int, least: int = 0
 ) -> Tensor:
-    """Return class codes, (*batch, *shape), as a vector of int64.
+    """Return class codes from `least` on, (*batch, *shape), as a vector of int64.
 
     On a CPU the codes are looked at. On other devices that would wait for the device, and while code is
-    traced or mapped there is nothing to look at: then `F.cross_entropy` stops at a code that is out of range,
-    -100 too, which it would leave out by itself.
+    traced or mapped there is nothing to look at: then what reads the codes stops at one that is out of range,
+    `F.cross_entropy` at -100 too, which it would leave out by itself.
 
     Raises:
         ValueError: `codes` has another shape, or holds no integers, or one that is no class.
     """
     check_shape(name, codes, batch, shape)
-    wanted = f"`{name}` must hold integers from 0 to {classes - 1}"
+    wanted = f"`{name}` must hold integers from {least} to {classes - 1}"
     if torch.is_floating_point(codes) or codes.is_complex() or codes.dtype == torch.bool:
         raise ValueError(f"{wanted}, but is a tensor of {codes.dtype}.")
     codes = codes.reshape(-1).long()
     unseen = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
     if unseen or codes.device.type != "cpu":
-        return codes.clamp(min=-1)
+        return codes.clamp(min=least - 1)
     if len(codes):
         low, high = (int(code) for code in codes.aminmax())
-        if low < 0 or high >= classes:
-            raise ValueError(f"{wanted}, but holds {low if low < 0 else high}.")
+        if low < least or high >= classes:
+            raise ValueError(f"{wanted}, but holds {low if low < least else high}.")
     return codes
+
+
+def input_codes(
+    name: str, codes: Tensor, batch: tuple[int, ...], shape: tuple[int, ...], classes: int
+) -> Tensor:
+    """Return class codes of an input, of which -1 is none, as (entries of the batch, positions)."""
+    return class_codes(name, codes, batch, shape, classes, -1).reshape(-1, math.prod(shape))
 
 
 def unflat(values: dict[str, Tensor], batch: tuple[int, ...]) -> dict[str, Tensor]:

@@ -120,19 +120,3 @@ class UnitsFirstLayerNorm(nn.LayerNorm):
             variance, mean = torch.var_mean(x, 1, correction=0, keepdim=True)
             x = (x - mean) * torch.rsqrt(variance + self.eps)
             return torch.addcmul(self.bias, x, self.weight).to(dtype)
-
-
-class Softmax(nn.Softmax):
-    """A softmax of (batch, units) that is stored units first, and stays so.
-
-    It is taken along the last dimension of `shape`, that of the units. Its name is that of `nn.Softmax`,
-    because tools such as shap know a module by the name of its class.
-    """
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        super().__init__(dim=-1)
-        self.shape = shape
-
-    def forward(self, input: Tensor) -> Tensor:
-        """(batch, units) -> (batch, units)."""
-        return torch.softmax(input.t().unflatten(0, self.shape), dim=-2).flatten(0, -2).t()
