@@ -128,7 +128,7 @@ TORCH: Spellings = {
 }
 
 KERAS: Spellings = {
-    "abs": "keras.ops.abs(a)",
+    "abs": "abs(a)",
     "sign": "keras.ops.sign(a)",
     "min": "smaller(a, b)",
     "max": "larger(a, b)",

@@ -5,12 +5,12 @@ from typing import Any
 import keras
 
 
-def smaller(a, b):
+def smaller(a, b) -> Any:
     """The smaller of both; where they are equal it is `b`, whose derivative counts. nan where one is."""
     return keras.ops.where(keras.ops.logical_or(a >= b, b != b), b, a)
 
 
-def larger(a, b):
+def larger(a, b) -> Any:
     """The larger of both; where they are equal it is `b`, whose derivative counts. nan where one is."""
     return keras.ops.where(keras.ops.logical_or(a <= b, b != b), b, a)
 
@@ -22,7 +22,7 @@ def sloped(x, value, slope):
     of the slope is the second one.
     """
     at: Any = keras.ops.stop_gradient(x)
-    step = keras.ops.where(keras.ops.isfinite(at), x - at, keras.ops.zeros_like(x))
+    step: Any = keras.ops.where(keras.ops.isfinite(at), x - at, keras.ops.zeros_like(x))
     return value(at) + slope(at + step / 2) * step
 
 

@@ -56,7 +56,8 @@ class ModelWithLoss(BatchedModel):
         outputs = super().call(inputs, training=training, mask=mask, **kwargs)
         arrays, batch = self._given(inputs)
         for layer in self._keepers() if len(batch) != 1 else ():
-            before = keras.ops.shape(arrays[0])[: len(batch)]
+            sizes: Any = keras.ops.shape(arrays[0])
+            before = sizes[: len(batch)]
             for name, value in layer.kept.values.items():
                 layer.kept.values[name] = keras.ops.reshape(value, (*before, *value.shape[1:]))
         return outputs

@@ -64,7 +64,7 @@ class PoolTables:
         used, parts = 0, []
         for table, _ in self.groups:
             k, n = table[1]
-            part = keras.ops.take(values, self.indices.read(table), axis=0)
+            part: Any = keras.ops.take(values, self.indices.read(table), axis=0)
             if weight is not None:
                 part = part * keras.ops.reshape(weight[used : used + k * n], (k, n, 1))
                 used += k * n
@@ -158,8 +158,9 @@ def chosen(parts, pooled, upstream):
     # Of numbers, and not of what they are equal to, TensorFlow would take -0 before 0.
     first: Any = keras.ops.argmax(keras.ops.cast(keras.ops.equal(parts, pooled[None]), "int32"), axis=0)
     numbers = keras.ops.reshape(keras.ops.arange(parts.shape[0], dtype="int32"), (-1, 1, 1))
-    here = keras.ops.equal(numbers, keras.ops.cast(first, "int32")[None])
-    return keras.ops.where(here, upstream[None], keras.ops.zeros_like(upstream)[None])
+    here = keras.ops.equal(numbers, keras.ops.expand_dims(keras.ops.cast(first, "int32"), 0))
+    given = keras.ops.expand_dims(upstream, 0)
+    return keras.ops.where(here, given, keras.ops.zeros_like(given))
 
 
 class EdgeMean(EdgePool):
@@ -207,8 +208,8 @@ class EdgeProduct(EdgePool):
 
     def slopes(self, parts, upstream):
         """The gradient of `parts`: of each, the product of all the others."""
-        after = keras.ops.flip(products_before(keras.ops.flip(parts, 0)), 0)
-        return products_before(parts) * after * upstream
+        after: Any = keras.ops.flip(products_before(keras.ops.flip(parts, 0)), 0)
+        return after * products_before(parts) * upstream
 
 
 def products_before(parts):

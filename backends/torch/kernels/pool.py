@@ -211,7 +211,8 @@ class PoolEdges(torch.autograd.Function):
             found = iter(torch.autograd.grad(y, wanted, grad, create_graph=True))
             by_rows, by_weight = (next(found) if needed else None for needed in ctx.needs_input_grad[:2])
         else:
-            tables = read, order, place, *reverse, ctx.groups
+            row, offsets = reverse
+            tables = read, order, place, row, offsets, ctx.groups
             by_rows, by_weight = pooled_gradients(
                 rows, weight, grad, *tables, ctx.slopes, of_weight=ctx.needs_input_grad[1]
             )
