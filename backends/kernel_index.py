@@ -622,7 +622,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('TorchSparseChecks', 379, 383, ('SparseChecks', 'TorchChecks', 'check_torch_layouts', 'self'), ('TorchChecks', 'SparseChecks'), ()),
         ('KerasChecks', 386, 399, ('NetworkChecks', 'Path', 'check_compiled', 'check_copies', 'check_saved', 'check_variables', 'self', 'tmp_path'), ('NetworkChecks',), (('Path', 'from pathlib import Path'),)),
     )),
-    'tests/kernels/torch_checks.py': (3884514461, (
+    'tests/kernels/torch_checks.py': (2574569175, (
         ('torch_inputs', 25, 27, ('Any', 'Expected', 'TorchModel', 'data', 'dict', 'expected', 'given_tensor', 'list', 'model', 'name', 'np', 'str'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
         ('given_tensor', 30, 32, ('Any', 'array', 'dtype', 'np', 'torch'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
         ('check_torch_parameters', 35, 61, ('Any', 'Expected', 'TorchModel', '_', 'before', 'buffers', 'counters', 'data', 'dict', 'digests', 'draw_data', 'draw_moderate', 'expected', 'fixed', 'held', 'id', 'keys', 'model', 'name', 'named', 'net', 'p', 'set', 'str', 'tensor'), (), (('Any', 'from typing import Any'),)),

@@ -96,7 +96,7 @@ VOCABULARY = vocabulary(
             "loss",
             "made",
             "moved_inputs",
-            "pooled",
+            "given",
             "running",
             "training",
             "adapters",
@@ -609,8 +609,8 @@ def _norm(scope: Scope, op: ApplyNorm) -> tuple[Statement, ...]:
     apart = together = ""
     if op.per is not None:  # what is pooled counts as more samples
         apart = "groups = index\nx = np.moveaxis(in_groups(x, groups), 1, 2)\n"
-        apart += "pooled = x.shape\nx = x.reshape(-1, pooled[-1])\n"
-        together = "\nx = as_units(np.moveaxis(x.reshape(pooled), 2, 1), groups)"
+        apart += "given = x.shape\nx = x.reshape(-1, given[-1])\n"
+        together = "\nx = as_units(np.moveaxis(x.reshape(given), 2, 1), groups)"
     return scope.statements(
         f"{apart}"
         "running |= moved(p, name, x, momentum)\n"

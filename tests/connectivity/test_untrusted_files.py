@@ -688,7 +688,7 @@ def test_biases_from_files(genes, operation, shape, expected):
         ),
         ("unit,value\nEGFR,1\nTP53,2\nBRCA1,nan\n", "E610", "line 4"),
         ("unit,value\nEGFR,1\nTP53,2\nBRCA2,1\n", "E331", "did you mean `BRCA1`?"),
-        ("unit,value\nEGFR,1\nTP53,2\nBRCA1,1e99\n", "E419", "a bias"),
+        ("unit,value\nEGFR,1\nTP53,2\nBRCA1,1e99\n", "E419", "a number of this file"),
         ("gene,value\nEGFR,1\nTP53,2\nBRCA1,1\n", "E609", "`unit`"),
     ],
 )

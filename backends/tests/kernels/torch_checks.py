@@ -481,7 +481,7 @@ def check_torch_refusals(expected: Expected, model: TorchModel) -> None:
     one, other = (net.loss(*(reads | given).values()) for given in (whole, integers))
     assert torch.equal(one, other), "torch: what is compared with integers is another loss"
     for name, tensor in reads.items():
-        wrong = [tensor[:1], tensor[..., None]]
+        wrong = [tensor[..., None], *([tensor[:1]] if len(reads) > 1 else [])]
         if (classes := expected.targets.get(name, ((), None))[1]) is not None:
             wrong += [tensor - tensor.min() - 1, tensor + classes, tensor.double(), tensor * 0 - 100]
         for shape in wrong:
