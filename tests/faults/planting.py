@@ -716,8 +716,8 @@ FAULTS += (
     ),
     numpy_fault(
         "norm's statistics overwritten",
-        r"parameters\[running_mean\] = ([^\n]*)",
-        r"parameters[running_mean][:] = \1",
+        r"parameters\[f\"\{name\}\.\{what\}\"\] = ([^\n]*)",
+        r'parameters[f"{name}.{what}"][:] = \1',
     ),
     numpy_fault("dropout's mask constant", r"(def forward\((?:.|\n)*?)rng=rng", r"\1rng=None"),
     numpy_fault(

@@ -20,10 +20,12 @@ from nnspec.backends.emit import write
 from nnspec.compiler import compile_spec
 
 SPECS = Path(__file__).parent.parent / "specs"
-ZOO, PART, NAMED, TILES = (SPECS / f"{name}.nnspec" for name in ("zoo", "part", "named", "tiles"))
+ZOO, PART, NAMED, TILES, GROUPED = (
+    SPECS / f"{name}.nnspec" for name in ("zoo", "part", "named", "tiles", "grouped")
+)
 LATTICE = SPECS.parent.parent / "examples" / "lattice.nnspec"
 BUILDS = {
-    "numpy": [(ZOO, "edges"), (PART, None), (NAMED, None)],
+    "numpy": [(ZOO, "edges"), (PART, None), (NAMED, None), (GROUPED, None)],
     "torch": [
         *((ZOO, kernel) for kernel in ("edges", "masked")),
         *((TILES, kernel) for kernel in ("edges", "blocks")),
