@@ -140,8 +140,8 @@ class NumpyModel:
         if given is not None:
             weight, trained = given.astype(self.dtype), "pool_weight" in functions
         y = functions["pool"](x, weight, *edges, g.shape[1], functions[f"{reduction}_of"], empty)
-        if "pool_back" not in functions:
-            return y, None, None
+        if "pool_back" not in functions or f"{reduction}_slopes" not in functions:
+            return y, None, None  # the module has no use for its gradient
         read = x, g, weight, *edges, functions[f"{reduction}_slopes"]
         of_weight = functions["pool_weight"](*read) if trained else None
         return y, functions["pool_back"](*read), of_weight

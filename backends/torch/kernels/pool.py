@@ -205,7 +205,8 @@ class PoolEdges(torch.autograd.Function):
         """Gradients of `rows` and `weight`; where they are differentiated again, of plain operations."""
         (grad,) = grads
         rows, weight, read, order, place, *reverse = ctx.saved_tensors
-        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        # Of no edges, what is pooled depends on nothing.
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling() and len(read):
             wanted = [x for x, needed in zip((rows, weight), ctx.needs_input_grad, strict=False) if needed]
             y = pooled_rows(rows, weight, read, order, place, ctx.groups, ctx.pools, ctx.empty)
             found = iter(torch.autograd.grad(y, wanted, grad, create_graph=True))
