@@ -118,7 +118,7 @@ def test_outputs_of_several_dimensions_are_called_by_their_layers(
 
 
 def test_every_kernel_that_can_be_planned_is_there() -> None:
-    assert PROJECTIONS.keys() | {"pool", "embedding"} == KERNELS.keys(), "these two are spelled elsewhere"
+    assert PROJECTIONS.keys() == KERNELS.keys() | {"embedding"}, "codes are looked up, whatever is planned"
 
 
 # ----------------------------------------------------------------------------------- precision, compilation
