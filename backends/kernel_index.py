@@ -106,14 +106,13 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
     'torch/kernels/embedding.py': (2260525524, (
         ('Embedding', 10, 55, ('F', 'Tensor', 'bool', 'classes', 'codes', 'found', 'int', 'nn', 'onto', 'rows', 'self', 'shape', 'sources', 'str', 'super', 'table', 'targets', 'there', 'torch', 'trainable', 'tuple', 'weight', 'weighted', 'y'), (), (('F', 'import torch.nn.functional as F'), ('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'), ('torch', 'import torch'))),
     )),
-    'torch/kernels/entries.py': (2087199591, (
+    'torch/kernels/entries.py': (2359408581, (
         ('SpreadEntries', 15, 41, ('SumEntries', 'Tensor', '_', 'ctx', 'grads', 'in_dims', 'index', 'inputs', 'int', 'parameter', 'staticmethod', 'torch', 'tuple'), (), (('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
         ('SumEntries', 44, 70, ('SpreadEntries', 'Tensor', '_', 'ctx', 'entries', 'grads', 'in_dims', 'inputs', 'int', 'offsets', 'order', 'segment_sums', 'staticmethod', 'torch', 'tuple'), (), (('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
         ('segment_sums', 73, 83, ('Tensor', 'edges', 'ends', 'entries', 'offsets', 'order', 'rows', 'taken', 'torch', 'wide'), (), (('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
         ('Spread', 86, 119, ('SpreadEntries', 'Tensor', 'WithTables', 'entries', 'flat', 'in_forward_mode', 'index', 'int', 'np', 'offsets', 'order', 'parameter', 'prod', 'self', 'shape', 'spread', 'str', 'super', 'torch', 'tuple'), ('WithTables',), (('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'), ('prod', 'from math import prod'), ('torch', 'import torch'))),
         ('Turned', 122, 127, ('Tensor', 'matrix', 'nn'), (), (('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'))),
-        ('Absolute', 130, 135, ('Tensor', 'nn', 'x'), (), (('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'))),
-        ('Times', 138, 149, ('Tensor', 'WithTables', 'entries', 'factor', 'np', 'self', 'super'), ('WithTables',), (('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'))),
+        ('Times', 130, 141, ('Tensor', 'WithTables', 'entries', 'factor', 'np', 'self', 'super'), ('WithTables',), (('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'))),
     )),
     'torch/kernels/grouped.py': (2081911448, (
         ('GroupedBatchNorm', 17, 50, ('Tensor', 'apart', 'at', 'bool', 'eps', 'float', 'input', 'int', 'len', 'math', 'momentum', 'nn', 'num_features', 'over', 'pooled', 'range', 'self', 'shape', 'sizes', 'sorted', 'super', 'tuple', 'units_first', 'x'), (), (('Tensor', 'from torch import Tensor'), ('math', 'import math'), ('nn', 'from torch import nn'))),
@@ -239,17 +238,16 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
     'keras/kernels/embedding.py': (1965129140, (
         ('CodeEmbedding', 9, 86, ('Any', 'NotImplementedError', 'RuntimeError', 'TypeError', 'ValueError', 'all_right', 'classes', 'codes', 'dtype', 'first', 'float', 'found', 'given', 'inputs', 'int', 'keras', 'known', 'kwargs', 'mark', 'np', 'regularizer', 'right', 'rows', 'rows_first', 'self', 'shape', 'source', 'super', 'table', 'there', 'tuple', 'wanted', 'weight', 'y'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
     )),
-    'keras/kernels/entries.py': (1038632042, (
+    'keras/kernels/entries.py': (3207020333, (
         ('packed', 17, 19, ('array', 'base64', 'dtype', 'np', 'zlib'), (), (('base64', 'import base64'), ('np', 'import numpy as np'), ('zlib', 'import zlib'))),
         ('unpacked', 22, 26, ('array', 'base64', 'dtype', 'isinstance', 'np', 'str', 'zlib'), (), (('base64', 'import base64'), ('np', 'import numpy as np'), ('zlib', 'import zlib'))),
         ('SharedWeight', 29, 71, ('keras', 'kwargs', 'len', 'list', 'regularizer', 'self', 'shape', 'super', 'tuple', 'value'), (), (('keras', 'import keras'),)),
         ('Spread', 74, 136, ('Any', 'GatherPlan', 'IndexArrays', 'ValueError', 'arguments', 'bool', 'entries', 'flat', 'gradient', 'index', 'int', 'keras', 'kwargs', 'len', 'list', 'np', 'order', 'packed', 'padded', 'self', 'shape', 'size', 'spread', 'sums', 'super', 'tuple', 'unpacked', 'upstream', 'value'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
         ('Turned', 139, 148, ('input_shape', 'keras', 'matrix', 'tuple'), (), (('keras', 'import keras'),)),
-        ('Absolute', 151, 160, ('entries', 'input_shape', 'keras'), (), (('keras', 'import keras'),)),
-        ('Times', 163, 187, ('Any', 'dtype', 'entries', 'factor', 'input_shape', 'keras', 'kwargs', 'packed', 'self', 'super', 'unpacked'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
-        ('DenseProduct', 190, 201, ('input_shape', 'inputs', 'keras', 'weight', 'x'), (), (('keras', 'import keras'),)),
-        ('DiagonalProduct', 204, 214, ('input_shape', 'inputs', 'keras', 'weight', 'x'), (), (('keras', 'import keras'),)),
-        ('AddShared', 217, 227, ('bias', 'input_shape', 'inputs', 'keras', 'x'), (), (('keras', 'import keras'),)),
+        ('Times', 151, 175, ('Any', 'dtype', 'entries', 'factor', 'input_shape', 'keras', 'kwargs', 'packed', 'self', 'super', 'unpacked'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('DenseProduct', 178, 189, ('input_shape', 'inputs', 'keras', 'weight', 'x'), (), (('keras', 'import keras'),)),
+        ('DiagonalProduct', 192, 202, ('input_shape', 'inputs', 'keras', 'weight', 'x'), (), (('keras', 'import keras'),)),
+        ('AddShared', 205, 215, ('bias', 'input_shape', 'inputs', 'keras', 'x'), (), (('keras', 'import keras'),)),
     )),
     'keras/kernels/factor.py': (642867860, (
         ('Scale', 11, 28, ('factor', 'float', 'input_shape', 'keras', 'kwargs', 'self', 'super', 'x'), (), (('keras', 'import keras'),)),

@@ -323,7 +323,7 @@ def _made_text(parameter: Parameter, steps: Sequence[Made]) -> str:
             case Turned():
                 words.append("transposed")
             case Through(function=function):
-                words.append("of given sign" if step.is_absolute else f"through {function.name}")
+                words.append(f"through {function.name}")
             case Times(factor=float() as factor) if abs(factor) != 1:
                 words.append(f"times {factor:g}")
             case _:

@@ -227,8 +227,6 @@ class Network:
             case Turned():
                 return scope.expression("Turned(name=own)", own=own)
             case Through():
-                if step.is_absolute:
-                    return scope.expression("Absolute(name=own)", own=own)
                 return self._computed(step.function, step.numbers, own)
             case Times(factor=float() as factor):
                 return scope.expression("Scale(factor, name=own)", factor=factor, own=own)

@@ -105,7 +105,7 @@ GROUPED_NORMS: dict[str, str] = {
 # The kernels that a saved model looks up by their registered names, as it does the loss functions.
 REGISTERED = frozenset(
     [
-        *("Absolute", "AddShared", "BandProjection", "BatchNorm", "BatchedModel", "Bias", "BlockProjection"),
+        *("AddShared", "BandProjection", "BatchNorm", "BatchedModel", "Bias", "BlockProjection"),
         *("CodeEmbedding", "DenseProduct", "DenseSum", "Diagonal", "DiagonalProduct", "EdgeProjection"),
         *("Elementwise", "Gelu", "GeluTanh", "GroupedBatchNorm", "GroupedDropout", "GroupedNorm"),
         *("KeptForLoss", "LeakyRectifier", "LogSoftmax", "MaskedProjection", "Penalty", "Prelu", "Scale"),

@@ -254,8 +254,6 @@ def _maker(step: Made, functions: Definitions) -> Expression:
         case Turned():
             return PLAIN.name("Turned")()
         case Through():
-            if step.is_absolute:
-                return PLAIN.name("Absolute")()
             return _computed(step.function, step.numbers, functions)
         case Times(factor=float() as factor):
             return PLAIN.expression("Scale(factor)", factor=factor)

@@ -210,6 +210,13 @@ Factor: TypeAlias = Full | Diagonal | Listed | Shifted
 EdgeSet: TypeAlias = Factor | Product
 
 
+def weight_shape(edges: EdgeSet) -> Shape:
+    """The shape of one weight an edge: a matrix (targets, sources) where every pair has one."""
+    if isinstance(edges, Full):
+        return prod(edges.target_shape), prod(edges.source_shape)
+    return (edges.count,)
+
+
 def _crossed(source: Indices, target: Indices, n_target: int, factor: Factor) -> tuple[Indices, Indices]:
     """The product of edges between some sides with those of a factor, in canonical order."""
     inner_source, inner_target = factor.edges()

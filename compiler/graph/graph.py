@@ -111,11 +111,6 @@ class Through:
     numbers: Numbers
 
     @property
-    def is_absolute(self) -> bool:
-        """Whether it takes the absolute value, as for weights of a given sign."""
-        return self.function.name == "abs"
-
-    @property
     def shape(self) -> Shape:
         """That of the parameter."""
         return self.of.shape

@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 
 from ...dsl.records import record
-from ..edges.edge_set import Diagonal, Full, Product, Shape
+from ..edges.edge_set import Diagonal, Full, Product, weight_shape
 from ..names.reserved import RESERVED
 from . import graph
 from .graph import (
@@ -190,7 +190,7 @@ def _way(step: Made) -> tuple[object, ...]:
         case Turned():
             return ("turned",)
         case Through():
-            return "through", step.function.name
+            return "through", step.function, step.numbers
         case Times():
             return "times", sha256(np.asarray(step.factor).tobytes()).digest()
 
@@ -201,9 +201,7 @@ def _weight(connection: Connection, held: _Held) -> Entries | None:
     if weight is None:
         return None
     name, share, edges = f"{connection.name}.weight", weight.share, connection.edges
-    shape: Shape = (edges.count,)
-    if isinstance(edges, Full):
-        shape = Value("", edges.target_shape).units, Value("", edges.source_shape).units
+    shape = weight_shape(edges)
     own = Parameter(
         name if share is None else share.parameter,
         shape if share is None else share.shape,

@@ -122,8 +122,7 @@ def _prelu(node: syntax.Expression, side: Side, sets: SetResolver, variables: Ma
     bound = bind(sets.names.report, node, ("per", "start"), 0)
     per = _per(bound, side, sets, variables)
     entries = side if per is None else side.along(per)
-    start = _start(bound, entries, sets, variables) if "start" in bound else 0.25
-    return Prelu(entries.units, start, per)
+    return Prelu(entries.units, _start(bound, entries, sets, variables, 0.25), per)
 
 
 def _per(bound: Bound, side: Side, sets: SetResolver, variables: Mapping[str, int]) -> tuple[int, ...] | None:
@@ -201,10 +200,12 @@ def _bias(
     return Bias(units, start, None, None, share)
 
 
-def _start(bound: Bound, side: Side, sets: SetResolver, variables: Mapping[str, int]) -> Given | float:
+def _start(
+    bound: Bound, side: Side, sets: SetResolver, variables: Mapping[str, int], default: float = 0.0
+) -> Given | float:
     """The number that a bias or slope starts as, or those of a file, one a unit."""
     if "start" not in bound:
-        return 0.0
+        return default
     node = bound["start"].value
     parts = call_parts(node)
     if parts is None or parts[0] != "load":

@@ -15,7 +15,7 @@ from ...dsl.records import record
 from ...dsl.source import Span
 from ...dsl.walk import call_parts, called_name, names_in
 from .. import codes
-from ..edges.edge_set import EdgeSet, Full, Indices, Shape
+from ..edges.edge_set import EdgeSet, Full, Indices, weight_shape
 from ..graph.model import Bias, Drawn, DrawnByFanIn, Given, Share, Start
 from ..names.evaluate import FUNCTIONS
 from ..names.names import Names, Placed
@@ -135,17 +135,10 @@ def by_key(name: str, named: bool, columns: Sequence[NDArray[np.float64]], edges
         keys[index, at] = column
     whole = size == edges.count
     if whole and np.array_equal(index, np.arange(size)):
-        return Share(name, named, shape_of(edges), None, False, keys)
+        return Share(name, named, weight_shape(edges), None, False, keys)
     if whole and isinstance(edges, Full) and np.array_equal(index, turned_index(edges)):
-        return Share(name, named, shape_of(edges)[::-1], None, True, keys)
+        return Share(name, named, weight_shape(edges)[::-1], None, True, keys)
     return Share(name, named, (size,), index, False, keys)
-
-
-def shape_of(edges: EdgeSet) -> Shape:
-    """The shape of one weight an edge: a matrix (targets, sources) where every pair has one."""
-    if isinstance(edges, Full):
-        return int(np.prod(edges.target_shape)), int(np.prod(edges.source_shape))
-    return (edges.count,)
 
 
 def turned_index(edges: EdgeSet) -> Indices:
@@ -178,16 +171,8 @@ def as_first(share: Share, first: Tie, edges: EdgeSet, source: str, span: Span, 
             names.report.add(codes.SHARED_AS_IT_IS, span, name=own.parameter, others=others)
         return _same_edges(own, first.edges, edges, span, others, names)
     if share.keys is None or own.keys is None or not np.array_equal(share.keys, own.keys):
-        help = _about_keys(share.keys, own.keys)
-        raise fail(
-            names.report,
-            codes.SHARE_DIFFERS,
-            span,
-            name=own.parameter,
-            what="their keys",
-            others=others,
-            help=help,
-        )
+        help, fields = _about_keys(share.keys, own.keys), {"name": own.parameter, "what": "their keys"}
+        raise fail(names.report, codes.SHARE_DIFFERS, span, others=others, help=help, **fields)
     if share.index is None and share.shape == own.shape:
         return share
     index = entry_of(share, edges)
@@ -201,9 +186,9 @@ def _same_edges(
 ) -> Share:
     """One weight an edge: of the same edges, or of the same turned round."""
     if isinstance(first, Full) and isinstance(edges, Full):
-        if shape_of(first) == shape_of(edges):
+        if weight_shape(first) == weight_shape(edges):
             return own
-        if shape_of(first) == shape_of(edges)[::-1]:
+        if weight_shape(first) == weight_shape(edges)[::-1]:
             return Share(own.parameter, True, own.shape, None, True, None)
     elif first.count == edges.count:
         ends, own_ends = first.edges(), edges.edges()
@@ -216,20 +201,14 @@ def _same_edges(
         index = turned_index(edges)
         if all(map(np.array_equal, (ends[1][index], ends[0][index]), own_ends)):
             return Share(own.parameter, True, own.shape, index, False, None)
-    raise fail(
-        names.report,
-        codes.SHARE_DIFFERS,
-        span,
-        name=own.parameter,
-        what="their edges",
-        others=others,
-        help=f"a key says which edges have one weight: `share = {own.parameter}(i, j)`",
-    )
+    help = f"a key says which edges have one weight: `share = {own.parameter}(i, j)`"
+    fields = {"name": own.parameter, "what": "their edges"}
+    raise fail(names.report, codes.SHARE_DIFFERS, span, others=others, help=help, **fields)
 
 
 def _is_square(edges: EdgeSet) -> bool:
     """Whether a set is every pair of as many units as there are on the other side, and of more than one."""
-    return isinstance(edges, Full) and len({*shape_of(edges)}) == 1 < edges.count
+    return isinstance(edges, Full) and len({*weight_shape(edges)}) == 1 < edges.count
 
 
 def _about_keys(given: Keys | None, first: Keys | None) -> str:

@@ -18,7 +18,7 @@ from ...dsl.words import counted, suggest
 from .. import codes
 from ..catalogue.initialisers import DISTRIBUTIONS
 from ..edges.degrees import degrees
-from ..edges.edge_set import EdgeSet, Full, Indices, Listed, TooManyEdges, occurrences
+from ..edges.edge_set import EdgeSet, Full, Indices, Listed, TooManyEdges, occurrences, weight_shape
 from ..functions import catalogue
 from ..functions.function import Function
 from ..graph.model import Compute, Drawn, DrawnByFanIn, Given, Share, Start, Weight
@@ -35,7 +35,7 @@ from ..sets.rules.rule import Sides
 from .functions import function_names, function_of
 from .known import Known
 from .operations import computed
-from .sharing import SHARED, Tie, as_first, by_key, entry_of, key_items, same_start, shape_of, share_name
+from .sharing import SHARED, Tie, as_first, by_key, entry_of, key_items, same_start, share_name
 
 ATTRIBUTES = ("weight", "trainable", "share", "sign", "through", "times", "reduce", "empty")
 # Those that give weights to a connection that pools otherwise than by a sum.
@@ -107,9 +107,9 @@ class _Made:
         report = self.sets.names.report
         variables = self.placed.variables
         values = _Start(self.statement, self.sides, self.edges, self.sets, variables, self.classes)
-        for name in seen.keys() & {"share", "sign", "through", "times"}:
-            if seen[name].operator != "=":
-                raise fail(report, codes.NOT_DRAWN, seen[name].span, name=name)
+        for name, attribution in seen.items():
+            if name in ("share", "sign", "through", "times") and attribution.operator != "=":
+                raise fail(report, codes.NOT_DRAWN, attribution.span, name=name)
         if {"sign", "through"} <= seen.keys():
             raise fail(report, codes.NOT_TOGETHER, seen["through"].span, first="sign", second="through")
         through = self._through(seen["through"]) if "through" in seen else None
@@ -148,7 +148,7 @@ class _Made:
         if name and names.declared[name].kind != SHARED:
             raise Failed  # it is declared twice, which is recorded
         if isinstance(node, syntax.Reference) and name:
-            share = Share(name, True, shape_of(self.edges), None, False, None)
+            share = Share(name, True, weight_shape(self.edges), None, False, None)
         else:
             if name:
                 assert isinstance(node, syntax.Call)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from nnspec.backends.torch.kernels.entries import Spread
-from nnspec.compiler.graph.graph import Graph, Parameter, Turned
+from nnspec.compiler.graph.graph import Graph, Parameter, Through, Turned
 from nnspec.compiler.pipeline import understand
 
 Load = Callable[[str, str | None], ModuleType]
@@ -151,6 +151,29 @@ def test_entries_that_no_edge_has_get_no_gradient() -> None:
     spread(parameter).sum().backward()
     assert parameter.grad is not None
     assert parameter.grad.tolist() == [1, 0, 0, 2, 0]
+
+
+def test_one_parameter_goes_through_as_many_functions_as_say_so() -> None:
+    graph = graph_of("""model through
+function bent(w, by = 1) = w * sigmoid(by * w)
+input x[4]
+layer a[4]
+layer b[4]
+layer c[4]
+connect x -> a : one_to_one with share = w, through = bent
+connect x -> b : one_to_one with share = w, through = bent(by = 2)
+connect x -> c : one_to_one with share = w, through = bent(by = 2)
+output a
+output b
+output c
+""")
+    first, second, again = (projection.weight for projection in graph.projections)
+    assert isinstance(first, Through)
+    assert isinstance(second, Through)
+    assert first.of is second.of
+    assert dict(first.numbers) == {"by": 1.0}
+    assert dict(second.numbers) == {"by": 2.0}
+    assert second is again
 
 
 def test_signs_hold_whatever_training_does(torch_module: Load) -> None:

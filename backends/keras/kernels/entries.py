@@ -148,18 +148,6 @@ class Turned(keras.layers.Layer):
         return tuple(input_shape)[::-1]
 
 
-class Absolute(keras.layers.Layer):
-    """The absolute value, of weights whose sign is given."""
-
-    def call(self, entries):
-        """Any shape -> the same shape."""
-        return keras.ops.abs(entries)
-
-    def compute_output_shape(self, input_shape):
-        """The same shape."""
-        return input_shape
-
-
 class Times(keras.layers.Layer):
     """factor * entries, a number of its own for each.
 

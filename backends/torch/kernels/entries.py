@@ -127,14 +127,6 @@ class Turned(nn.Module):
         return matrix.t()
 
 
-class Absolute(nn.Module):
-    """The absolute value, of weights whose sign is given."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Any shape -> the same shape."""
-        return x.abs()
-
-
 class Times(WithTables):
     """Multiplies every entry by a number of its own."""
 
