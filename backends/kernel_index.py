@@ -131,6 +131,10 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('UnitsFirstBatchNorm1d', 100, 105, ('Tensor', 'input', 'nn', 'super'), (), (('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'))),
         ('UnitsFirstLayerNorm', 108, 122, ('Tensor', 'dtype', 'input', 'mean', 'nn', 'self', 'single', 'torch', 'variance', 'x'), (), (('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'), ('torch', 'import torch'))),
     )),
+    'torch/kernels/losses.py': (4149770056, (
+        ('soft_cross_entropy', 11, 20, ('F', 'Sequence', 'Tensor', 'codes', 'float', 'logits', 'losses', 'smoothing', 'weight', 'weights'), (), (('F', 'import torch.nn.functional as F'), ('Sequence', 'from collections.abc import Sequence'), ('Tensor', 'from torch import Tensor'))),
+        ('cosine', 23, 32, ('Tensor', 'direction', 't', 'x', 'y'), (), (('Tensor', 'from torch import Tensor'),)),
+    )),
     'torch/kernels/masked.py': (1192580272, (
         ('MaskedProjection', 12, 80, ('EdgeWeights', 'Tensor', 'bool', 'check_edges', 'dtype', 'empty', 'int', 'matrix', 'np', 'onto', 'place', 'product_onto', 'self', 'shape', 'source', 'sums', 'super', 'target', 'torch', 'trainable', 'tuple', 'units_first', 'weight', 'weighted', 'x'), ('EdgeWeights',), (('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
     )),
@@ -162,9 +166,6 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('EdgeMin', 405, 408, ('EdgePool', 'pools', 'slopes', 'smallest', 'smallest_slopes', 'smallest_value', 'values'), ('EdgePool',), ()),
         ('EdgeProduct', 411, 414, ('EdgePool', 'pools', 'product_of', 'product_slopes', 'slopes', 'values'), ('EdgePool',), ()),
         ('EdgeLogSumExp', 417, 420, ('EdgePool', 'log_sum_exp', 'log_sum_exp_slopes', 'pools', 'slopes', 'values'), ('EdgePool',), ()),
-    )),
-    'torch/kernels/soft_cross_entropy.py': (1538311449, (
-        ('soft_cross_entropy', 11, 20, ('F', 'Sequence', 'Tensor', 'codes', 'float', 'logits', 'losses', 'smoothing', 'weight', 'weights'), (), (('F', 'import torch.nn.functional as F'), ('Sequence', 'from collections.abc import Sequence'), ('Tensor', 'from torch import Tensor'))),
     )),
     'torch/kernels/units.py': (1738089802, (
         ('hold_units', 14, 27, ('Any', 'Mapping', 'dict', 'digest', 'digest_of', 'digests', 'getattr', 'hasattr', 'model', 'name', 'nn', 'refuse_other_units', 'save_units', 'str', 'torch'), (), (('Any', 'from typing import Any'), ('Mapping', 'from collections.abc import Mapping'), ('nn', 'from torch import nn'), ('torch', 'import torch'))),
