@@ -389,9 +389,8 @@ def layer(draw, made: Drawn, number: int) -> None:
 def codes(draw, made: Drawn) -> None:
     """An input of class codes, and a connection from it."""
     shape, classes = draw(st.sampled_from([(), (1,), (3,), (2, 2)])), draw(st.integers(2, 5))
-    target = draw(
-        st.sampled_from([v for v in made.values if v.name in made.layers.keys() - made.expressions])
-    )
+    entered = made.layers.keys() - made.expressions
+    target = draw(st.sampled_from([value for value in made.values if value.name in entered]))
     made.statements.append(f"input word{list(shape) if shape else ''}: class[{classes}]")
     sources = prod(shape) * classes
     edges = {(s, t) for s in range(sources) for t in range(prod(target.shape))}
