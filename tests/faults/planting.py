@@ -1320,7 +1320,7 @@ EXPRESSIONS: tuple[Fault, ...] = (
     numpy_fault("derivative's operand wrong", r"d_a \+ d_c_input \* v\.f", "d_a + d_c_input * v.i"),
     numpy_fault("one unit's gradient not summed", r"\)\.sum\(axis=1, keepdims=True\)", ")[:, :1]"),
     numpy_fault("gradient through stop", r"# stopped <- g\n", "# stopped <- g\n    d_g = d_g + d_stopped\n"),
-    numpy_fault("layers share an array", r"part = c\.copy\(\)", "part = c"),
+    numpy_fault("layers share an array", r"bare = one\.copy\(\)", "bare = one"),
     torch_fault("wrong operand", rf"self\.c\({GATES}\)", "self.c(f * a + g * g)"),
     torch_fault("term lost", rf"self\.c\({GATES}\)", "self.c(f * a)"),
     torch_fault("choice turned round", CHOICE, "(cells > grid) & (one >= 0.5)"),
