@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import keyword
-import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import field, replace
@@ -15,12 +14,12 @@ from ..compiler.functions.function import Function as Stated
 from ..compiler.functions.function import Numbers
 from ..compiler.functions.guard import guarded
 from ..compiler.functions.simplify import simplified
+from ..compiler.functions.text import said as as_text
 from ..compiler.functions.tree import (
     ONE,
     ZERO,
     Apply,
     Argument,
-    Number,
     Tree,
     apply,
     arguments_in,
@@ -35,7 +34,6 @@ from .functions import Spellings, Writer
 from .source import (
     WIDTH,
     Assign,
-    Binary,
     Call,
     Expression,
     Function,
@@ -45,7 +43,6 @@ from .source import (
     Return,
     Scope,
     Statement,
-    Unary,
     flat,
     node,
 )
@@ -113,9 +110,14 @@ class Definitions:
     def defined(self, function: Stated, numbers: Numbers) -> tuple[Name, tuple[Name, ...]]:
         """The name of a function that is defined, and those of its parameters."""
         tree = guarded(value_of(function), dict(numbers))
-        said = f"{flat(spoken(function.value))}."
-        if len(said) > WIDTH - 10:
-            said = f"The function `{function.name}` of `{function.first}`."
+        whole, stated = f"{as_text(function.value)}", ""
+        if function.declared is not None:
+            stated = f", with the derivative {as_text(function.declared)}"
+            if len(whole + stated) >= WIDTH - 10:
+                stated = ", with a derivative of its own"
+        if len(whole + stated) >= WIDTH - 10:
+            whole = f"The function `{function.name}` of `{function.first}`"
+        said = f"{whole}{stated}."
         return self._defined(function.name, tree, [function.first], function, said)
 
     def written(self, tree: Tree, names: Mapping[str, Expression]) -> Expression:
@@ -236,20 +238,3 @@ def _other_name(wish: str, function: Stated) -> str:
     while wish in function.arguments:
         wish += "_"
     return wish
-
-
-def spoken(tree: Tree) -> Expression:
-    """A tree in the words of the language."""
-    match tree:
-        case Number(value):
-            return Name("pi") if value == math.pi else node(value)
-        case Argument(name):
-            return Name(name)
-        case Apply("negative" | "not" as word, (operand,)):
-            return Unary("-" if word == "negative" else "not ", spoken(operand))
-        case Apply("declared", (_, value, _)):
-            return spoken(value)
-        case Apply(word, (left, right)) if not word.isalpha() or word in ("and", "or"):
-            return Binary(spoken(left), word, spoken(right))
-        case Apply(word, operands):
-            return Call(Name(word), tuple(map(spoken, operands)))

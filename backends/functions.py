@@ -163,10 +163,15 @@ KERAS: Spellings = {
 # The reference of the generated tests, of numbers that may be complex; its kernels are in `plain.py`.
 REFERENCE: Spellings = {
     **{
-        word: f"{word}(a)" for word in ("expm1", "log1p", "erf", "sigmoid", "softplus", "log_sigmoid", "tanh")
+        word: f"{word}(a)"
+        for word in (
+            *("expm1", "log", "log1p", "sqrt", "atanh", "erf", "sigmoid", "softplus", "log_sigmoid"),
+            "tanh",
+        )
     },
-    **{word: NUMPY[word] for word in ("exp", "log", "sqrt", "sin", "cos", "sinh", "cosh", "tan")},
-    **{word: NUMPY[word] for word in ("atan", "atanh", "where", "choice", "truth", "constant")},
+    "power": "real_power(a, b)",
+    **{word: NUMPY[word] for word in ("exp", "sin", "cos", "sinh", "cosh", "tan")},
+    **{word: NUMPY[word] for word in ("atan", "where", "choice", "truth", "constant")},
     **{word: NUMPY[word] for word in ("and", "or", "not")},
     "abs": "magnitude(a)",
     "sign": "np.sign(a.real)",
@@ -176,6 +181,11 @@ REFERENCE: Spellings = {
     "declared": "sloped(a, b, c)",
     "compared": "a.real",
 }
+
+
+def _is_whole(tree: Tree) -> bool:
+    """Whether a tree is a whole number."""
+    return isinstance(tree, Number) and float(tree.value).is_integer()
 
 
 # What is longer than this is a statement of its own before the sum that it is a term of.
@@ -227,6 +237,13 @@ class Writer:
             return Unary("-", self.tree(operands[0]))
         if word in COMPARISONS:
             return Binary(self._compared(operands[0]), word, self._compared(operands[1]))
+        if (
+            word == "**"
+            and "power" in self.words
+            and not _is_whole(operands[1])
+            and not self._is_number(tree)
+        ):
+            return self._quoted("power", *map(self.tree, operands), like=tree)
         if word in ARITHMETIC:
             return Binary(self.tree(operands[0]), word, self.tree(operands[1]))
         if self._is_number(tree):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
 
@@ -138,8 +137,12 @@ def _constant(tree: Tree) -> bool:
     return not arguments_in(tree)
 
 
-def sampled(function: Function, numbers: Numbers) -> Iterator[float]:
-    """The function's values at a few places, for a look at whether it has any."""
+# Places near 0 and far from it, where functions are looked at for whether they have values at all.
+_FAR = np.geomspace(100, 1e9, 50)
+_PLACES = np.concatenate([np.linspace(-100, 100, 4001), _FAR, -_FAR])
+
+
+def is_finite_somewhere(function: Function, numbers: Numbers) -> bool:
+    """Whether the function has a value at one of many places."""
     tree = substituted(function.value, dict(numbers))
-    for place in (-1.0, -0.5, 0.25, 0.5, 1.0):
-        yield float(evaluate(tree, {function.first: np.float64(place)}))
+    return bool(np.isfinite(evaluate(tree, {function.first: _PLACES})).any())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+import numpy as np
+
 from ...dsl import syntax
 from ...dsl.diagnostics import Report, fail
 from ...dsl.records import record
@@ -11,10 +13,14 @@ from ...dsl.walk import called_name, written
 from ...dsl.words import counted, suggest
 from .. import codes
 from ..names.arguments import bind
+from .evaluate import evaluate
 from .function import Function
+from .text import said
 from .tree import (
     ARITHMETIC,
     FUNCTIONS,
+    ZERO,
+    Apply,
     Argument,
     Number,
     Tree,
@@ -24,6 +30,7 @@ from .tree import (
     is_condition,
     size,
     substituted,
+    walk,
 )
 
 # A tree is walked by recursion, and its derivative is longer than it is.
@@ -57,17 +64,18 @@ class Reader:
         return tree
 
     def condition(self, node: syntax.Expression) -> Tree:
-        """A condition; the name of a value alone means that it is not 0."""
+        """A condition. Raises `Failed` after a diagnostic where a value stands."""
         tree = self._checked(self._tree(node), node)
-        if isinstance(tree, Argument):
-            return apply("!=", tree, 0)
         if not is_condition(tree):
-            raise fail(self.report, codes.NOT_A_CONDITION, node.span)
+            shown = written(self.report, node)
+            help = f"a value is no condition: write `{shown} != 0`, or `{shown} > 0`"
+            raise fail(self.report, codes.NOT_A_CONDITION, node.span, help=help)
         return tree
 
     def _checked(self, tree: Tree, node: syntax.Expression) -> Tree:
         if depth(tree) > DEPTH_LIMIT or size(tree) > SIZE_LIMIT:
             raise fail(self.report, codes.FUNCTION_TOO_LARGE, node.span, limit=SIZE_LIMIT, depth=DEPTH_LIMIT)
+        refuse_infinite(tree if isinstance(node, syntax.Call) else _constant(tree), node, self.report)
         return tree
 
     def _tree(self, node: syntax.Expression) -> Tree:
@@ -158,6 +166,19 @@ class Reader:
                 fields = {"name": function.name, "argument": argument, "first": first}
                 raise fail(self.report, codes.NUMBER_WANTED, span, **fields)
         return apply("declared", values[first], value, substituted(function.declared, values))
+
+
+def _constant(tree: Tree) -> Tree:
+    """A tree, if it is of numbers alone, and else a number."""
+    return tree if not arguments_in(tree) else ZERO
+
+
+def refuse_infinite(tree: Tree, node: syntax.Expression, report: Report) -> None:
+    """Refuse a tree with a part that is of numbers alone and not finite, such as `sqrt(-1)`."""
+    for part in walk(tree):
+        constant = isinstance(part, Apply) and not is_condition(part) and not arguments_in(part)
+        if constant and not np.isfinite(evaluate(part, {})):
+            raise fail(report, codes.NOT_FINITE, node.span, help=f"`{said(part)}` has no value")
 
 
 def read_function(

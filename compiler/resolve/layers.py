@@ -34,6 +34,7 @@ def read_layer(statement: syntax.LayerStatement, placed: Placed, known: Known) -
             found.append((operation, node.span))
     _refuse_repeats(found, known.report)
     operations = tuple(operation for operation, _ in found)
+    known.operations[name] = tuple(found)
     known.network.layers[name] = Layer(name, side.shape, operations, statement.name.span)
     if not any((parts := call_parts(node)) and parts[0] == "bias" for node in statement.operations):
         known.unbiased.add(name)

@@ -35,7 +35,7 @@ from ..sets.rules.rule import Sides
 from .functions import function_names, function_of
 from .known import Known
 from .operations import computed
-from .sharing import SHARED, Tie, as_first, by_key, entry_of, key_items, same_start, share_name
+from .sharing import SHARED, Tie, as_first, by_key, entry_of, is_number, key_items, same_start, share_name
 
 ATTRIBUTES = ("weight", "trainable", "share", "sign", "through", "times", "reduce", "empty")
 # Those that give weights to a connection that pools otherwise than by a sum.
@@ -157,12 +157,23 @@ class _Made:
                     raise fail(names.report, codes.MISSING_ARGUMENT, node.span, name=name, argument="key")
             else:
                 items = key_items(node)
+                self._warn_of_number(node)
             columns = [np.broadcast_to(values.evaluated(item), self.edges.count) for item in items]
             share = by_key(name or own, bool(name), columns, self.edges)
         if name in self.known.ties:
             first, span = self.known.ties[name], attribution.value.span
             return as_first(share, first, self.edges, self.sides.source.name, span, names)
         return share
+
+    def _warn_of_number(self, node: syntax.Expression) -> None:
+        """Warn of a number where the name of a parameter may be meant: it is one key, of all edges."""
+        names = self.sets.names
+        if not isinstance(node, syntax.Reference):
+            return
+        name = names.text(node.name, self.placed.variables)
+        if is_number(name, names, self.placed):
+            help = f"`share = ({name},)` says that this is meant; a parameter to share needs another name"
+            names.report.add(codes.SHARED_BY_NUMBER, node.span, name=name, help=help)
 
     def _tied(
         self,
