@@ -40,6 +40,8 @@ Spellings = Mapping[str, str]
 NUMBERS: Spellings = {
     "abs": "abs(a)",
     "sign": "(a > 0) - (a < 0)",
+    "floor": "math.floor(a)",
+    "round": "round(a)",
     "min": "min(a, b)",
     "max": "max(a, b)",
     "where": "b if a else c",
@@ -62,6 +64,8 @@ NUMBERS: Spellings = {
 NUMPY: Spellings = {
     "abs": "np.abs(a)",
     "sign": "np.sign(a)",
+    "floor": "np.floor(a)",
+    "round": "np.round(a)",
     "min": "np.minimum(a, b)",
     "max": "np.maximum(a, b)",
     "where": "np.where(a, b, c)",
@@ -94,6 +98,8 @@ NUMPY: Spellings = {
 TORCH: Spellings = {
     "abs": "a.abs()",
     "sign": "a.sign()",
+    "floor": "a.floor()",
+    "round": "a.round()",
     "min": "smaller(a, b)",
     "max": "larger(a, b)",
     "least": "b.clamp(max=a)",
@@ -130,6 +136,8 @@ TORCH: Spellings = {
 KERAS: Spellings = {
     "abs": "abs(a)",
     "sign": "keras.ops.sign(a)",
+    "floor": "keras.ops.floor(a)",
+    "round": "keras.ops.round(a)",
     "min": "smaller(a, b)",
     "max": "larger(a, b)",
     "where": "keras.ops.where(a, b, c)",
@@ -175,6 +183,8 @@ REFERENCE: Spellings = {
     **{word: NUMPY[word] for word in ("and", "or", "not")},
     "abs": "magnitude(a)",
     "sign": "np.sign(a.real)",
+    "floor": "np.floor(a.real)",
+    "round": "np.round(a.real)",
     "min": "smaller(a, b)",
     "max": "larger(a, b)",
     "stop": "a.real",

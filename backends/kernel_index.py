@@ -114,14 +114,15 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('Turned', 122, 127, ('Tensor', 'matrix', 'nn'), (), (('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'))),
         ('Times', 130, 141, ('Tensor', 'WithTables', 'entries', 'factor', 'np', 'self', 'super'), ('WithTables',), (('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'))),
     )),
-    'torch/kernels/grouped.py': (2081911448, (
+    'torch/kernels/grouped.py': (1064246387, (
         ('GroupedBatchNorm', 17, 50, ('Tensor', 'apart', 'at', 'bool', 'eps', 'float', 'input', 'int', 'len', 'math', 'momentum', 'nn', 'num_features', 'over', 'pooled', 'range', 'self', 'shape', 'sizes', 'sorted', 'super', 'tuple', 'units_first', 'x'), (), (('Tensor', 'from torch import Tensor'), ('math', 'import math'), ('nn', 'from torch import nn'))),
         ('GroupedLayerNorm', 53, 72, ('Tensor', 'dtype', 'eps', 'float', 'input', 'int', 'math', 'nn', 'over', 'self', 'shape', 'single', 'super', 'torch', 'tuple', 'variance', 'x'), (), (('Tensor', 'from torch import Tensor'), ('math', 'import math'), ('nn', 'from torch import nn'), ('torch', 'import torch'))),
         ('GroupedRMSNorm', 75, 93, ('Tensor', 'dtype', 'eps', 'float', 'grid', 'int', 'math', 'nn', 'over', 'root', 'self', 'shape', 'single', 'square', 'super', 'torch', 'tuple', 'x'), (), (('Tensor', 'from torch import Tensor'), ('math', 'import math'), ('nn', 'from torch import nn'), ('torch', 'import torch'))),
         ('GroupedDropout', 96, 109, ('F', 'Tensor', 'at', 'entries', 'enumerate', 'float', 'input', 'int', 'len', 'mask', 'nn', 'over', 'p', 'self', 'shape', 'size', 'super', 'tuple'), (), (('F', 'import torch.nn.functional as F'), ('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'))),
-        ('GroupedPReLU', 112, 123, ('Tensor', 'at', 'entries', 'enumerate', 'input', 'int', 'math', 'nn', 'over', 'self', 'shape', 'size', 'super', 'torch', 'tuple', 'x'), (), (('Tensor', 'from torch import Tensor'), ('math', 'import math'), ('nn', 'from torch import nn'), ('torch', 'import torch'))),
-        ('Softmax', 126, 142, ('Tensor', 'at', 'e', 'input', 'int', 'len', 'nn', 'over', 'self', 'shape', 'super', 'torch', 'tuple', 'x'), (), (('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'), ('torch', 'import torch'))),
-        ('LogSoftmax', 145, 157, ('Tensor', 'at', 'input', 'int', 'len', 'nn', 'over', 'self', 'shape', 'super', 'torch', 'tuple', 'x'), (), (('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'), ('torch', 'import torch'))),
+        ('PReLU', 112, 121, ('Tensor', 'input', 'nn', 'self', 'torch'), (), (('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'), ('torch', 'import torch'))),
+        ('GroupedPReLU', 124, 135, ('Tensor', 'at', 'entries', 'enumerate', 'input', 'int', 'math', 'nn', 'over', 'self', 'shape', 'size', 'super', 'torch', 'tuple', 'x'), (), (('Tensor', 'from torch import Tensor'), ('math', 'import math'), ('nn', 'from torch import nn'), ('torch', 'import torch'))),
+        ('Softmax', 138, 154, ('Tensor', 'at', 'e', 'input', 'int', 'len', 'nn', 'over', 'self', 'shape', 'super', 'torch', 'tuple', 'x'), (), (('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'), ('torch', 'import torch'))),
+        ('LogSoftmax', 157, 169, ('Tensor', 'at', 'input', 'int', 'len', 'nn', 'over', 'self', 'shape', 'super', 'torch', 'tuple', 'x'), (), (('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'), ('torch', 'import torch'))),
     )),
     'torch/kernels/layer.py': (1121583233, (
         ('Layer', 12, 44, ('Tensor', 'WithTables', 'bias', 'bias_index', 'index', 'int', 'isinstance', 'name', 'nn', 'np', 'object', 'part', 'parts', 'self', 'super', 'torch', 'x'), ('WithTables',), (('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'), ('np', 'import numpy as np'), ('torch', 'import torch'))),

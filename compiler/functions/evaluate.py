@@ -85,6 +85,8 @@ OF_NUMPY: dict[str, Callable[..., Any]] = {
     "where": _where,
     "abs": np.abs,
     "sign": np.sign,
+    "floor": np.floor,
+    "round": np.round,
     "min": np.minimum,
     "max": np.maximum,
     "exp": np.exp,

@@ -11,7 +11,7 @@ import numpy as np
 from ...dsl.records import record
 from .derive import derivative, switches
 from .evaluate import evaluate
-from .tree import COMPARISONS, CONNECTIVES, Apply, Argument, Number, Tree, arguments_in, substituted
+from .tree import COMPARISONS, CONNECTIVES, Apply, Argument, Number, Tree, arguments_in, substituted, walk
 
 Numbers = tuple[tuple[str, float], ...]
 
@@ -69,6 +69,8 @@ def kinks(function: Function, numbers: Numbers) -> tuple[Tree, ...]:
 
 def _zeros(switch: Tree, argument: str) -> tuple[float, ...] | None:
     """Where a tree that is linear in an argument, piece by piece, is 0; None where it is not."""
+    if any(isinstance(each, Apply) and each.word in ("floor", "round") for each in walk(switch)):
+        return None
     borders: list[float] = []
     for inner in switches(switch):
         found = _zeros(inner, argument)
@@ -99,7 +101,9 @@ def _jumps(tree: Tree, argument: str, place: float) -> bool:
 
 # ------------------------------------------------------------------------------------------------ exactness
 
-_CHOOSING = frozenset(["where", "abs", "sign", "min", "max", "stop", "negative", *CONNECTIVES])
+_CHOOSING = frozenset(
+    ["where", "abs", "sign", "floor", "round", "min", "max", "stop", "negative", *CONNECTIVES]
+)
 
 
 def is_exact(function: Function, numbers: Numbers) -> bool:

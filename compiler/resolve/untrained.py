@@ -30,7 +30,7 @@ class _Wall:
     connection: str = ""
 
 
-@record(frozen=False)
+@record
 class _Way:
     """The way of the gradient back through a network: the parameters that it comes to, and what stops it."""
 

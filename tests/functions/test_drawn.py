@@ -30,6 +30,8 @@ UNARY = [
     "stop",
     "-",
     "sign",
+    "floor",
+    "round",
 ]
 BOUNDED = ["exp(min({0}, 2))", "expm1(min({0}, 2))", "log1p(abs({0}))", "sqrt(1 + ({0})**2)", "({0})**2"]
 BINARY = [
