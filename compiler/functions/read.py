@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from ...dsl.walk import called_name, written
 from ...dsl.words import counted, suggest
 from .. import codes
 from ..names.arguments import bind
+from ..names.reserved import argument_refusal
 from .evaluate import evaluate
 from .function import Function
 from .text import said
@@ -48,13 +50,15 @@ class Reader:
     """Reads expressions of values.
 
     `name` gives the tree that a name stands for, and `function` the function of a name, None if there is
-    none; both raise `Failed` after recording a diagnostic. `functions` are all names that could be meant.
+    none; both raise `Failed` after recording a diagnostic. `functions` are all names that could be meant, and
+    `own` those of them that the spec states.
     """
 
     report: Report
     name: Callable[[syntax.Reference], Tree]
     function: Callable[[str], Function | None]
     functions: Collection[str] = ()
+    own: Collection[str] = ()
 
     def value(self, node: syntax.Expression) -> Tree:
         """An expression that has a value, element by element. Raises `Failed` after a diagnostic."""
@@ -124,8 +128,8 @@ class Reader:
         if function is None:
             known = (*FUNCTIONS, *self.functions)
             guess = suggest(name, known)
-            listed = "functions are " + ", ".join(f"`{each}`" for each in FUNCTIONS)
-            help = f"did you mean `{guess}`?" if guess else listed
+            listed = "functions are " + ", ".join(f"`{each}`" for each in (*self.own, *FUNCTIONS))
+            help = f"did you mean `{guess}`?" if guess else f"{listed}, and those that layers can have"
             span = node.function.span
             raise fail(self.report, codes.UNKNOWN_FUNCTION, span, name=name or "this", help=help)
         return self.called(function, node)
@@ -200,7 +204,7 @@ def read_function(
             Argument(str(parts[0])) if len(parts) == 1 and parts[0] in arguments else reader.name(reference)
         )
 
-    inner = Reader(report, named, reader.function, reader.functions)
+    inner = replace(reader, name=named)
     value, declared = inner.value(statement.value), None
     for attribute in statement.attributes:
         if attribute.name != "derivative" or attribute.operator != "=":
@@ -216,12 +220,24 @@ def read_function(
     return Function(name, tuple(arguments), tuple(defaults.items()), value, declared)
 
 
+def _refuse_name(parameter: syntax.Parameter, report: Report) -> None:
+    """Hold the name of an argument to the rules for names that come to stand in generated code."""
+    name = parameter.name
+    if name.startswith("_") or "__" in name:
+        raise fail(report, codes.UNDERSCORES, parameter.span, name=name)
+    if (why := argument_refusal(name)) is not None:
+        raise fail(
+            report, codes.RESERVED_NAME, parameter.span, name=name, why=why, help=f"`{name}_` would do"
+        )
+
+
 def _head(
     statement: syntax.FunctionStatement, report: Report, number: Callable[[syntax.Expression], float]
 ) -> tuple[list[str], dict[str, float]]:
     """The names of a function's arguments, and the numbers that some have."""
     arguments, defaults = list[str](), dict[str, float]()
     for parameter in statement.parameters:
+        _refuse_name(parameter, report)
         if parameter.name in arguments:
             raise fail(report, codes.ARGUMENT_TWICE, parameter.span, name=parameter.name)
         if parameter.default is not None and not arguments:

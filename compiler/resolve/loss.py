@@ -20,7 +20,7 @@ from ..functions.tree import Apply as FunctionTree
 from ..functions.tree import Argument, Tree, arguments_in, substituted
 from ..graph.model import Activate, Compute, Data, Dropout, ExpressionTerm, Layer, LossTerm, PenaltyTerm
 from ..names.arguments import Bound, bind
-from ..names.evaluate import FLOAT32_MAX, FUNCTIONS
+from ..names.evaluate import CONSTANTS, FLOAT32_MAX, FUNCTIONS
 from ..names.names import Placed
 from .functions import function_names, function_of, reader
 from .known import Known
@@ -76,7 +76,10 @@ def _terms(
         case syntax.Call(function=syntax.Reference()) if called_name(node) not in FUNCTIONS:
             yield from _term(node, coefficient, known, variables)
         case _:
-            raise fail(report, codes.LOSS_PRODUCT if _has_term(node) else codes.LOSS_CONSTANT, node.span)
+            if not _has_term(node):
+                raise fail(report, codes.LOSS_CONSTANT, node.span)
+            help = "what is computed of each unit goes inside: `mean(sqrt((y - t)**2 + 1))`"
+            raise fail(report, codes.LOSS_PRODUCT, node.span, help=help)
 
 
 def _has_term(node: syntax.Expression) -> bool:
@@ -144,7 +147,14 @@ def _expression(
     numbers = reader(known, variables)
 
     def named(reference: syntax.Reference) -> Tree:
-        found = known.names.declared.get(known.names.text(reference.name, variables))
+        name = known.names.text(reference.name, variables)
+        found = known.names.declared.get(name)
+        if found is None and name not in variables and name not in CONSTANTS:
+            wanted = ("layer", "input", "target", "param")
+            guess = known.names.declared_as(wanted).nearest(name, also=variables)
+            fields = {"kind": "layer, input, target or param", "name": name}
+            help = f"did you mean `{guess}`?" if guess else ()
+            raise fail(report, codes.UNKNOWN_NAME, reference.span, help=help, **fields)
         if found is None or found.kind not in ("layer", "input", "target"):
             return numbers.name(reference)
         read[found.name] = _read_by_loss(found.name, reference, known)

@@ -16,6 +16,7 @@ from ...dsl.records import record
 from ...dsl.walk import call_parts, name_of, written
 from ...dsl.words import counted, suggest
 from .. import codes
+from ..catalogue.activations import ACTIVATIONS
 from ..catalogue.initialisers import DISTRIBUTIONS
 from ..edges.degrees import degrees
 from ..edges.edge_set import EdgeSet, Full, Indices, Listed, TooManyEdges, occurrences, weight_shape
@@ -32,7 +33,7 @@ from ..sets.loading.edges import loaded_edges
 from ..sets.loading.numbers import numbers_by_edge
 from ..sets.resolver import SetResolver
 from ..sets.rules.rule import Sides
-from .functions import function_names, function_of
+from .functions import function_names, function_of, own_names
 from .known import Known
 from .operations import computed
 from .sharing import SHARED, Tie, as_first, by_key, entry_of, is_number, key_items, same_start, share_name
@@ -138,7 +139,12 @@ class _Made:
         report, node = self.known.report, attribution.value
         function = function_of(name, self.known) if (name := name_of(report, node)) else None
         if function is None or not isinstance(node, syntax.Reference | syntax.Call):
-            raise no_choice(report, node, "through", function_names(self.known))
+            if name in ACTIVATIONS:
+                raise fail(report, codes.NOT_OF_VALUES, node.span, what=f"`{name}`")
+            guess = suggest(name, function_names(self.known))
+            some = ", ".join(f"`{each}`" for each in (*own_names(self.known), "softplus", "exp", "tanh"))
+            help = f"did you mean `{guess}`?" if guess else f"any function that a layer can have: {some}, ..."
+            raise fail(report, codes.UNKNOWN_FUNCTION, node.span, name=name, help=help)
         return computed(function, node, self.sets, self.placed.variables)
 
     def _share(self, attribution: syntax.Attribution, values: _Start) -> Share:
