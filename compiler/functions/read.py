@@ -14,7 +14,7 @@ from ...dsl.walk import called_name, written
 from ...dsl.words import counted, suggest
 from .. import codes
 from ..names.arguments import bind
-from ..names.reserved import argument_refusal
+from ..names.reserved import OPERATIONS, argument_refusal
 from .evaluate import evaluate
 from .function import Function
 from .text import said
@@ -38,6 +38,10 @@ from .tree import (
 # A tree is walked by recursion, and its derivative is longer than it is.
 DEPTH_LIMIT = 60
 SIZE_LIMIT = 500
+
+
+# What looks like a function, and takes more than one unit, or weights.
+OF_SEVERAL_UNITS = {*OPERATIONS, "mean", "sum", "l1", "l2", "cross_entropy", "cosine"}
 
 
 def as_held(number: int | float) -> int | float:
@@ -125,13 +129,17 @@ class Reader:
         if name in FUNCTIONS:
             return self._word(name, node)
         function = self.function(name)
+        if function is None and name in OF_SEVERAL_UNITS:
+            help = "it takes several units or weights together: it stands outside, as a term or an operation"
+            raise fail(self.report, codes.NOT_OF_VALUES, node.span, what=f"`{name}`", help=help)
         if function is None:
-            known = (*FUNCTIONS, *self.functions)
-            guess = suggest(name, known)
+            known, name = (*FUNCTIONS, *self.functions), name or written(self.report, node.function)
+            last = name.rpartition(".")[2]  # of `np.tanh`, say
+            guess = last if last in known else suggest(last, known)
             listed = "functions are " + ", ".join(f"`{each}`" for each in (*self.own, *FUNCTIONS))
             help = f"did you mean `{guess}`?" if guess else f"{listed}, and those that layers can have"
             span = node.function.span
-            raise fail(self.report, codes.UNKNOWN_FUNCTION, span, name=name or "this", help=help)
+            raise fail(self.report, codes.UNKNOWN_FUNCTION, span, name=name, help=help)
         return self.called(function, node)
 
     def _word(self, name: str, node: syntax.Call) -> Tree:

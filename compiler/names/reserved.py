@@ -148,6 +148,8 @@ def refusal(name: str, kind: str, rules: Collection[str]) -> str | None:
         return "it is a rule for sets of edges" if name in rules else None
     if kind not in _IN_CODE:
         return "it is a word of the language" if name in NUMBER_WORDS else None
+    if kind == "shared weight" and name in NUMBER_WORDS:
+        return "it is a word of the language"
     if kind == "function" and name in OPERATIONS:
         return "it is an operation of layers"
     if kind == "function" and name in WORDS_OF_VALUES:
