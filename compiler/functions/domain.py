@@ -253,7 +253,9 @@ def _unary(word: str, a: Range) -> Range:
         low = max(a.low, -a.high, 0.0)
         return Range(low, max(-a.low, a.high), frozenset(map(abs, a.held)))
     if word in ("sign", "floor", "round"):
-        low, high = _at(word, a.low), _at(word, a.high)
+        # A bound that is never reached is by what is rounded: the sigmoid of 40 is 1.
+        low = _at(word, math.nextafter(a.low, -math.inf))
+        high = _at(word, math.nextafter(a.high, math.inf))
         steps = [step for step in (-1.0, 0.0, 1.0) if low <= step <= high]
         held = {step for step in steps if word != "sign" or step or low == high or 0 in a.held}
         return Range(low, high, frozenset(held))
