@@ -15,6 +15,7 @@ from ..compiler.functions.function import Function as Stated
 from ..compiler.functions.function import Numbers
 from ..compiler.functions.guard import guarded
 from ..compiler.functions.simplify import simplified
+from ..compiler.functions.text import said as as_text
 from ..compiler.functions.tree import (
     ONE,
     ZERO,
@@ -30,7 +31,7 @@ from ..compiler.functions.tree import (
     walk,
 )
 from ..dsl.records import record
-from .functions import Spellings, Writer, spoken
+from .functions import Spellings, Writer
 from .source import (
     WIDTH,
     Assign,
@@ -113,10 +114,14 @@ class Definitions:
     def defined(self, function: Stated, numbers: Numbers) -> tuple[Name, tuple[Name, ...]]:
         """The name of a function that is defined, and those of its parameters."""
         tree = guarded(value_of(function), dict(numbers))
-        said = f"{flat(spoken(function.value))}."
-        if len(said) > WIDTH - 10:
-            said = f"The function `{function.name}` of `{function.first}`."
-        return self._defined(function.name, tree, [function.first], said, function)
+        whole, stated = f"{as_text(function.value)}", ""
+        if function.declared is not None:
+            stated = f", with the derivative {as_text(function.declared)}"
+            if len(whole + stated) >= WIDTH - 10:
+                stated = ", with a derivative of its own"
+        if len(whole + stated) >= WIDTH - 10:
+            whole = f"The function `{function.name}` of `{function.first}`"
+        return self._defined(function.name, tree, [function.first], f"{whole}{stated}.", function)
 
     def combined(self, wish: str, tree: Tree) -> Name:
         """The name of a function of all that an expression reads, in that order.
@@ -126,7 +131,7 @@ class Definitions:
         read = arguments_in(tree)
         alike = substituted(tree, {name: Argument(f" {at}") for at, name in enumerate(read)})
         if ("", alike) not in self.made:
-            said = f"{flat(spoken(tree))}."
+            said = f"{as_text(tree)}."
             if len(said) > WIDTH - 10:
                 said = f"An expression of `{'`, `'.join(read)}`."
             self.made["", alike] = self._defined(wish, guarded(tree), read, said)

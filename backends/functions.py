@@ -21,7 +21,6 @@ from ..dsl.records import record
 from .source import (
     Assign,
     Binary,
-    Call,
     Expression,
     Lambda,
     Name,
@@ -42,6 +41,8 @@ Spellings = Mapping[str, str]
 NUMBERS: Spellings = {
     "abs": "abs(a)",
     "sign": "(a > 0) - (a < 0)",
+    "floor": "math.floor(a)",
+    "round": "round(a)",
     "min": "min(a, b)",
     "max": "max(a, b)",
     "where": "b if a else c",
@@ -64,6 +65,8 @@ NUMBERS: Spellings = {
 NUMPY: Spellings = {
     "abs": "np.abs(a)",
     "sign": "np.sign(a)",
+    "floor": "np.floor(a)",
+    "round": "np.round(a)",
     "min": "np.minimum(a, b)",
     "max": "np.maximum(a, b)",
     "where": "np.where(a, b, c)",
@@ -96,6 +99,8 @@ NUMPY: Spellings = {
 TORCH: Spellings = {
     "abs": "a.abs()",
     "sign": "a.sign()",
+    "floor": "a.floor()",
+    "round": "a.round()",
     "min": "smaller(a, b)",
     "max": "larger(a, b)",
     "least": "b.clamp(max=a)",
@@ -133,6 +138,8 @@ KERAS: Spellings = {
     "square": "keras.ops.square(a)",  # TensorFlow's power rounds whole numbers
     "abs": "abs(a)",
     "sign": "keras.ops.sign(a)",
+    "floor": "keras.ops.floor(a)",
+    "round": "keras.ops.round(a)",
     "min": "smaller(a, b)",
     "max": "larger(a, b)",
     "where": "keras.ops.where(a, b, c)",
@@ -166,19 +173,31 @@ KERAS: Spellings = {
 # The reference of the generated tests, of numbers that may be complex; its kernels are in `plain.py`.
 REFERENCE: Spellings = {
     **{
-        word: f"{word}(a)" for word in ("expm1", "log1p", "erf", "sigmoid", "softplus", "log_sigmoid", "tanh")
+        word: f"{word}(a)"
+        for word in (
+            *("expm1", "log", "log1p", "sqrt", "atanh", "erf", "sigmoid", "softplus", "log_sigmoid"),
+            "tanh",
+        )
     },
-    **{word: NUMPY[word] for word in ("exp", "log", "sqrt", "sin", "cos", "sinh", "cosh", "tan")},
-    **{word: NUMPY[word] for word in ("atan", "atanh", "where", "choice", "truth", "constant")},
+    "power": "real_power(a, b)",
+    **{word: NUMPY[word] for word in ("exp", "sin", "cos", "sinh", "cosh", "tan")},
+    **{word: NUMPY[word] for word in ("atan", "where", "choice", "truth", "constant")},
     **{word: NUMPY[word] for word in ("and", "or", "not")},
     "abs": "magnitude(a)",
     "sign": "np.sign(a.real)",
+    "floor": "np.floor(a.real)",
+    "round": "np.round(a.real)",
     "min": "smaller(a, b)",
     "max": "larger(a, b)",
     "stop": "a.real",
     "declared": "sloped(a, b, c)",
     "compared": "a.real",
 }
+
+
+def _is_whole(tree: Tree) -> bool:
+    """Whether a tree is a whole number."""
+    return isinstance(tree, Number) and float(tree.value).is_integer()
 
 
 # What is longer than this is a statement of its own before the sum that it is a term of.
@@ -192,23 +211,6 @@ def apart(lines: list[Statement], name: Callable[[], Name], value: Expression) -
     local = name()
     lines.append(Assign(local, value))
     return local
-
-
-def spoken(tree: Tree) -> Expression:
-    """A tree in the words of the language."""
-    match tree:
-        case Number(value):
-            return Name("pi") if value == math.pi else node(value)
-        case Argument(name):
-            return Name(name)
-        case Apply("negative" | "not" as word, (operand,)):
-            return Unary("-" if word == "negative" else "not ", spoken(operand))
-        case Apply("declared", (_, value, _)):
-            return spoken(value)
-        case Apply(word, (left, right)) if not word.isalpha() or word in ("and", "or"):
-            return Binary(spoken(left), word, spoken(right))
-        case Apply(word, operands):
-            return Call(Name(word), tuple(map(spoken, operands)))
 
 
 @record
@@ -247,9 +249,11 @@ class Writer:
             return Unary("-", self.tree(operands[0]))
         if word in COMPARISONS:
             return Binary(self._compared(operands[0]), word, self._compared(operands[1]))
-        is_square = (word, operands[1:]) == ("**", (Number(2),)) and not self._is_number(tree)
-        if is_square and "square" in self.words:
+        is_array = word == "**" and not self._is_number(tree)
+        if is_array and operands[1] == Number(2) and "square" in self.words:
             return self._quoted("square", self.tree(operands[0]), like=tree)
+        if is_array and not _is_whole(operands[1]) and "power" in self.words:
+            return self._quoted("power", *map(self.tree, operands), like=tree)
         if word in ARITHMETIC:
             return Binary(self.tree(operands[0]), word, self.tree(operands[1]))
         if self._is_number(tree):

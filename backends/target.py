@@ -22,6 +22,7 @@ import numpy as np
 
 from ..compiler.edges.edge_set import Diagonal, Full, Listed, Product, Shape, Shifted
 from ..compiler.edges.structure import described
+from ..compiler.functions.text import said as as_text
 from ..compiler.graph.graph import (
     Add,
     AddBias,
@@ -50,7 +51,6 @@ from ..compiler.graph.graph import (
 from ..compiler.graph.model import Data, ExpressionTerm, LossTerm
 from ..compiler.plan.plan import Plan
 from ..dsl.records import record
-from .functions import spoken
 from .source import Name, flat, scaled
 
 Context: TypeAlias = Mapping[str, object]
@@ -234,7 +234,7 @@ def summary(plan: Plan) -> tuple[str, ...]:
         steps = [text for op in chain if (text := _step_text(op))]
         head = f"layer {layer.layer} {list(layer.shape)}"
         if expression := expression_of(chain):
-            lines.append(f"{head} = {flat(spoken(expression.tree))}")
+            lines.append(f"{head} = {as_text(expression.tree)}")
         else:
             lines.append(f"{head} <- {' + '.join(_connection_text(op) for op in projections)}")
         if steps:
@@ -261,7 +261,7 @@ def _loss_text(term: LossTerm | ExpressionTerm) -> str:
     elif term.name:
         name, given = term.name, term.numbers
     else:
-        return f"{term.pool}({flat(spoken(term.value))})"
+        return f"{term.pool}({as_text(term.value)})"
     numbers = [f"{key} = {_numbers_text(value)}" for key, value in given]
     return f"{name}({', '.join([*term.layers, *term.data, *numbers])})"
 

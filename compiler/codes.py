@@ -178,6 +178,8 @@ SHARED_AS_IT_IS = Code(
 
 NO_NAMES_HERE = Code("E332", '"{name}" is no unit: {what} has no names')
 
+SHARED_BY_NUMBER = Code("W333", "`share = {name}` gives all edges one weight: `{name}` is a number")
+
 # -------------------------------------------------------------------------- E4xx: operations, weights, losses
 
 UNKNOWN_OPERATION = Code("E401", "no operation is called `{name}`")
@@ -269,7 +271,13 @@ FIRST_ARGUMENT = Code("E456", "`{name}` is what the function is applied to, and 
 
 ARGUMENT_ORDER = Code("E457", "`{name}` has no number, and stands behind an argument that has one")
 
-NOWHERE_FINITE = Code("E458", "with these numbers, `{name}` is finite nowhere between -1 and 1")
+NOWHERE_FINITE = Code("E458", "with these numbers, `{name}` is finite nowhere")
+
+UNDEFINED = Code("W401", "{fault}")
+
+NO_GRADIENT = Code("W402", "no gradient comes to {parameters}: {reason}")
+
+STUCK = Code("W403", "{what} at {value} and stay there: the derivative of `{function}` is 0")
 
 VALUE_SHAPES = Code("E441", "`{name}` is {shape}, but the layer `{layer}`, which reads it, is {wanted}")
 

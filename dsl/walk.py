@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from . import syntax
@@ -63,6 +63,16 @@ def names_in(node: object, text: Callable[[syntax.Name], str]) -> set[str]:
     for child in children(node):
         names |= names_in(child, text)
     return names
+
+
+def seeds_in(node: object) -> Iterator[syntax.Argument | syntax.Attribution]:
+    """The seeds that a set of edges gives, by `random(..., seed = 1)` or `{ ... ; seed = 1 }`."""
+    if isinstance(node, syntax.Call) and called_name(node) == "random":
+        yield from (argument for argument in node.arguments if argument.name == "seed")
+    if isinstance(node, syntax.Builder):
+        yield from (policy for policy in node.policies if policy.name == "seed")
+    for child in children(node):
+        yield from seeds_in(child)
 
 
 def called_name(node: syntax.Call) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ...compiler.edges.edge_set import Diagonal, Full
 from ...compiler.functions.derive import kinks as kinks_of_tree
+from ...compiler.functions.domain import undefined
 from ...compiler.functions.function import Function as Stated
 from ...compiler.functions.function import Numbers, kinks
 from ...compiler.functions.guard import guarded
@@ -246,6 +247,7 @@ def _facts(scope: Scope, plan: Plan) -> dict[str, Given]:
         **({"made": scope.name("made_weights"), "shared": _shared(plan)} if made_of(plan) else {}),
         **({"surrogate": True} if any(map(_is_surrogate, graph.operations)) else {}),
         **({"pooled": _table(pooled)} if pooled else {}),
+        **({"partial": True} if _is_partial(plan) else {}),
     }
 
 
@@ -273,6 +275,22 @@ def _shared(plan: Plan) -> Display:
             if op.parameter
         }
     )
+
+
+def _is_partial(plan: Plan) -> bool:
+    """Whether a function of the network is not finite for all numbers, whatever it is given here."""
+    steps = [step for made in plan.graph.made.values() for step in steps_of(made)]
+    through = [step for step in steps if isinstance(step, Through)]
+    computed = [op for op in plan.graph.operations if isinstance(op, Compute)]
+    trees = [
+        substituted(tree, dict(step.numbers))
+        for step in (*through, *computed)
+        for tree in (step.function.value, step.function.declared)
+        if tree is not None
+    ]
+    trees += [term.value for term in plan.graph.losses if isinstance(term, ExpressionTerm)]
+    trees += [op.tree for op in plan.graph.operations if isinstance(op, Combine)]
+    return any(True for tree in trees for _ in undefined(simplified(tree), {}))
 
 
 def _is_surrogate(op: Operation) -> bool:

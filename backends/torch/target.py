@@ -416,7 +416,7 @@ def _part(
         case Compute():
             return operation.function.name, _computed(operation.function, operation.numbers, functions)
         case Rectify():
-            text = "GroupedPReLU(**grid)" if (grid := _grid(operation)) else "nn.PReLU(units)"
+            text = "GroupedPReLU(**grid)" if (grid := _grid(operation)) else "PReLU(units)"
             return "prelu", PLAIN.expression(text, grid=grid, units=operation.output.units)
         case ApplyNorm():
             return operation.norm.name, _norm(operation, layout)

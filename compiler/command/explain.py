@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from math import prod
 
+import numpy as np
+
 from ...dsl.records import record
+from ...dsl.words import counted
 from ..edges.degrees import degrees
-from ..graph.graph import Project
+from ..graph.graph import Pool, Project, Spread, Through, Times, Turned, parameter_of, steps_of
 from ..plan.choice import Candidate
 from ..plan.kernels import KERNELS
 from ..plan.layouts import Transpose
@@ -18,6 +22,7 @@ from ..plan.plan import Plan
 class ConnectionFacts:
     """One connection: sizes, degrees, cost and the kernel with its reason. Memory in bytes, in float32.
 
+    `weight` says how weights are made of their parameter, and how units pool; it is empty of plain sums.
     `candidates` are all kernels that could compute it, the quickest, which is `kernel`, first.
     """
 
@@ -33,6 +38,7 @@ class ConnectionFacts:
     memory: int
     kernel: str
     reason: str
+    weight: str
     candidates: tuple[Candidate, ...]
 
 
@@ -70,8 +76,34 @@ def _facts(op: Project, plan: Plan) -> ConnectionFacts:
         memory=4 * (held + KERNELS[choice.kernel].tables(op)),
         kernel=choice.kernel,
         reason=choice.reason,
+        weight="; ".join(_made(op)),
         candidates=choice.candidates,
     )
+
+
+def _made(op: Project) -> Iterator[str]:
+    """How the weights of a connection are made, step by step, and how its units pool."""
+    if op.weight is not None:
+        parameter = parameter_of(op.weight)
+        if parameter.name != f"{op.connection}.weight" or any(
+            isinstance(step, Spread) for step in steps_of(op.weight)
+        ):
+            entries = counted(prod(parameter.shape), "entry").replace("entrys", "entries")
+            yield f"shares the {entries} of `{parameter.name}`"
+        for step in steps_of(op.weight):
+            match step:
+                case Turned():
+                    yield "turned round"
+                case Through(function=function, numbers=numbers):
+                    given = ", ".join(f"{name} = {value:g}" for name, value in numbers)
+                    yield f"through {function.name}{f'({given})' if given else ''}"
+                case Times(factor=factor):
+                    one = np.ndim(factor) == 0
+                    yield f"times {float(factor):g}" if one else "times a number of each edge"
+                case Spread():
+                    pass
+    if isinstance(op, Pool):
+        yield f"reduce = {op.reduction.name}"
 
 
 def as_json(explanation: Explanation) -> dict[str, object]:

@@ -20,6 +20,8 @@ def show_explanation(explanation: Explanation) -> None:
     console.print(_columns("connection edges density fan-in parameters memory kernel", map(_sizes, facts)))
     for f in facts:
         console.print(f"{f.connection}: {f.reason}", highlight=False, soft_wrap=True)
+        if f.weight:
+            console.print(f"{f.connection}: {f.weight}", highlight=False, soft_wrap=True, markup=False)
     console.print(f"\nfor batches of {explanation.batch}, a training step:", highlight=False)
     rows = (row for f in facts for row in _candidates(f))
     console.print(_columns("kernel moves operations takes chosen", rows))

@@ -23,7 +23,8 @@ PLACE = Path(__file__).with_name("catalogue.nnspec")
 WORDS = tuple(
     word
     for word, operands in FUNCTIONS.items()
-    if operands == 1 and word not in ("atanh", "log", "log1p", "sign", "sqrt", "stop", "tan")
+    if operands == 1
+    and word not in ("atanh", "floor", "log", "log1p", "round", "sign", "sqrt", "stop", "tan")
 )
 
 

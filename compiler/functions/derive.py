@@ -24,7 +24,7 @@ def _derived(tree: Tree, by: str) -> Tree:
             return ZERO
         case Argument(name):
             return ONE if name == by else ZERO
-        case Apply("stop" | "sign"):
+        case Apply("stop" | "sign" | "floor" | "round"):
             return ZERO
         case Apply("declared", (at, _, slope)):
             return _times(slope, _derived(at, by))
@@ -132,6 +132,10 @@ def _switches(tree: Tree) -> Iterator[Tree]:
         return
     if tree.word in ("abs", "sign"):
         yield tree.operands[0]
+    if tree.word in ("floor", "round"):  # at whole numbers, or half-way between them
+        (operand,) = tree.operands
+        shifted = operand if tree.word == "floor" else apply("-", operand, 0.5)
+        yield apply("-", shifted, apply("round", shifted))
     if tree.word in ("min", "max") or (is_condition(tree) and tree.word not in ("and", "or", "not")):
         yield apply("-", *tree.operands)
     for operand in tree.operands:

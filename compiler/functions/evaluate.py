@@ -34,8 +34,9 @@ def _evaluated(tree: Tree, values: Mapping[str, Any]) -> Any:
 
 def _where(condition: Any, then: Any, otherwise: Any) -> Any:
     kinds = [np.asarray(each).dtype for each in (then, otherwise) if not isinstance(each, int | float)]
+    floats = [kind for kind in kinds if kind.kind == "f"]  # a choice between whole numbers is none
     result = cast("np.ndarray", np.where(condition, then, otherwise))
-    return result.astype(np.result_type(*kinds)) if kinds else result
+    return result.astype(np.result_type(*floats) if floats else np.float64)
 
 
 def sigmoid(x: Any) -> Any:
@@ -84,6 +85,8 @@ OF_NUMPY: dict[str, Callable[..., Any]] = {
     "where": _where,
     "abs": np.abs,
     "sign": np.sign,
+    "floor": np.floor,
+    "round": np.round,
     "min": np.minimum,
     "max": np.maximum,
     "exp": np.exp,

@@ -11,7 +11,7 @@ import numpy as np
 from ...dsl.records import record
 from .derive import derivative, switches
 from .evaluate import evaluate
-from .tree import COMPARISONS, CONNECTIVES, Apply, Argument, Number, Tree, arguments_in, substituted
+from .tree import COMPARISONS, CONNECTIVES, Apply, Argument, Number, Tree, arguments_in, substituted, walk
 
 Numbers = tuple[tuple[str, float], ...]
 
@@ -69,6 +69,8 @@ def kinks(function: Function, numbers: Numbers) -> tuple[Tree, ...]:
 
 def _zeros(switch: Tree, argument: str) -> tuple[float, ...] | None:
     """Where a tree that is linear in an argument, piece by piece, is 0; None where it is not."""
+    if any(isinstance(each, Apply) and each.word in ("floor", "round") for each in walk(switch)):
+        return None
     borders: list[float] = []
     for inner in switches(switch):
         found = _zeros(inner, argument)
@@ -99,7 +101,9 @@ def _jumps(tree: Tree, argument: str, place: float) -> bool:
 
 # ------------------------------------------------------------------------------------------------ exactness
 
-_CHOOSING = frozenset(["where", "abs", "sign", "min", "max", "stop", "negative", *CONNECTIVES])
+_CHOOSING = frozenset(
+    ["where", "abs", "sign", "floor", "round", "min", "max", "stop", "negative", *CONNECTIVES]
+)
 
 
 def is_exact(function: Function, numbers: Numbers) -> bool:
@@ -153,8 +157,13 @@ def _constant(tree: Tree) -> bool:
     return not arguments_in(tree)
 
 
+# Places near 0 and far from it, where functions are looked at for whether they have values at all.
+_FAR = np.geomspace(100, 1e9, 50)
+_PLACES = np.concatenate([np.linspace(-100, 100, 4001), _FAR, -_FAR])
+
+
 def is_somewhere_finite(tree: Tree) -> bool:
-    """Whether a tree has a value at any of a few places, of two arguments at any pair of these."""
-    places, turn = np.array([-1.0, -0.5, 0.25, 0.5, 1.0]), np.arange(25)
-    values = {name: places[(turn + at * (turn // 5)) % 5] for at, name in enumerate(arguments_in(tree))}
+    """Whether a tree has a value at one of many places, drawn ones where it has several arguments."""
+    draws = np.random.default_rng(0)
+    values = {name: draws.permutation(_PLACES) for name in arguments_in(tree)}
     return bool(np.isfinite(np.asarray(evaluate(tree, values), np.float64)).any())

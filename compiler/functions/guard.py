@@ -3,7 +3,8 @@
 Every target computes both branches of `where`, and multiplies the derivative of the one that is not taken
 by 0. So what a branch computes with is held within what its condition says: `where(x > 0, x, expm1(x))`
 becomes `where(x > 0, x, expm1(min(0, x)))`, with `x` second, whose derivative counts at 0. Where a condition
-bounds no argument, the argument is a constant, at which the branch is finite, wherever it is not taken.
+bounds no argument, the argument is a constant, at which the branch is finite, wherever it is not taken; and
+where no constant makes it so, what could be infinite in it is computed of a harmless operand there.
 """
 
 from __future__ import annotations
@@ -14,10 +15,15 @@ import numpy as np
 
 from .derive import derivative
 from .evaluate import evaluate
-from .tree import Apply, Argument, Number, Tree, apply, arguments_in, substituted, walk
+from .tree import Apply, Argument, Number, Tree, apply, arguments_in, is_condition, size, substituted, walk
 
 # Words whose value or derivative can be without bounds where their operand is not.
 _UNBOUNDED = frozenset(["/", "exp", "expm1", "log", "log1p", "sqrt", "tan", "sinh", "cosh", "atanh"])
+# An operand at which a word and its derivative are finite, where that is not 0.
+_HARMLESS = dict.fromkeys(["/", "log", "sqrt", "**"], 1.0)
+# A condition is written for every argument in a branch unless that makes so many parts: trees within each
+# other would be multiplied.
+_MOST_READ = 200
 # Where a branch that is not taken may be looked at instead.
 _CANDIDATES = (0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 0.1, -0.1, 10.0, -10.0)
 
@@ -55,16 +61,30 @@ def _held(branch: Tree, condition: Tree, holds: bool, numbers: Mapping[str, floa
     if held:
         return substituted(branch, held)
     names = [name for name in arguments_in(branch) if name not in numbers]
-    for candidate in _CANDIDATES:
+    reads = sum(isinstance(each, Argument) for each in walk(branch))
+    for candidate in _CANDIDATES if reads * size(condition) <= _MOST_READ else ():
         values = dict.fromkeys(names, candidate)
         if _finite_at(branch, values, numbers):
-            return substituted(branch, {name: _taken(condition, name, candidate, holds) for name in names})
-    return branch
+            taken = {name: _taken(condition, Argument(name), candidate, holds) for name in names}
+            return substituted(branch, taken)
+    return _held_within(branch, condition, holds)
 
 
-def _taken(condition: Tree, name: str, candidate: float, holds: bool) -> Tree:
-    value, argument = Number(int(candidate) if candidate.is_integer() else candidate), Argument(name)
-    return apply("where", condition, *((argument, value) if holds else (value, argument)))
+def _held_within(branch: Tree, condition: Tree, holds: bool) -> Tree:
+    """A branch that no argument makes finite, as `sqrt(-exp(x))`, with harmless operands, each by itself."""
+    if not isinstance(branch, Apply) or is_condition(branch):
+        return branch
+    operands = [_held_within(each, condition, holds) for each in branch.operands]
+    if _can_be_infinite(branch):
+        at = 1 if branch.word == "/" else 0
+        operands[at] = _taken(condition, operands[at], _HARMLESS.get(branch.word, 0.0), holds)
+    return Apply(branch.word, tuple(operands))
+
+
+def _taken(condition: Tree, tree: Tree, candidate: float, holds: bool) -> Tree:
+    """A tree where a branch is taken, and a number elsewhere."""
+    value = Number(int(candidate) if candidate.is_integer() else candidate)
+    return apply("where", condition, *((tree, value) if holds else (value, tree)))
 
 
 def _can_be_infinite(tree: Tree) -> bool:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
+
+import numpy as np
 
 from ...dsl import syntax
 from ...dsl.diagnostics import Report, fail
@@ -11,10 +14,15 @@ from ...dsl.walk import called_name, written
 from ...dsl.words import counted, suggest
 from .. import codes
 from ..names.arguments import bind
+from ..names.reserved import OPERATIONS, argument_refusal
+from .evaluate import evaluate
 from .function import Function
+from .text import said
 from .tree import (
     ARITHMETIC,
     FUNCTIONS,
+    ZERO,
+    Apply,
     Argument,
     Number,
     Tree,
@@ -24,11 +32,16 @@ from .tree import (
     is_condition,
     size,
     substituted,
+    walk,
 )
 
 # A tree is walked by recursion, and its derivative is longer than it is.
 DEPTH_LIMIT = 60
 SIZE_LIMIT = 500
+
+
+# What looks like a function, and takes more than one unit, or weights.
+OF_SEVERAL_UNITS = {*OPERATIONS, "mean", "sum", "l1", "l2", "cross_entropy", "cosine"}
 
 
 def as_held(number: int | float) -> int | float:
@@ -41,13 +54,15 @@ class Reader:
     """Reads expressions of values.
 
     `name` gives the tree that a name stands for, and `function` the function of a name, None if there is
-    none; both raise `Failed` after recording a diagnostic. `functions` are all names that could be meant.
+    none; both raise `Failed` after recording a diagnostic. `functions` are all names that could be meant, and
+    `own` those of them that the spec states.
     """
 
     report: Report
     name: Callable[[syntax.Reference], Tree]
     function: Callable[[str], Function | None]
     functions: Collection[str] = ()
+    own: Collection[str] = ()
 
     def value(self, node: syntax.Expression) -> Tree:
         """An expression that has a value, element by element. Raises `Failed` after a diagnostic."""
@@ -57,17 +72,18 @@ class Reader:
         return tree
 
     def condition(self, node: syntax.Expression) -> Tree:
-        """A condition; the name of a value alone means that it is not 0."""
+        """A condition. Raises `Failed` after a diagnostic where a value stands."""
         tree = self._checked(self._tree(node), node)
-        if isinstance(tree, Argument):
-            return apply("!=", tree, 0)
         if not is_condition(tree):
-            raise fail(self.report, codes.NOT_A_CONDITION, node.span)
+            shown = written(self.report, node)
+            help = f"a value is no condition: write `{shown} != 0`, or `{shown} > 0`"
+            raise fail(self.report, codes.NOT_A_CONDITION, node.span, help=help)
         return tree
 
     def _checked(self, tree: Tree, node: syntax.Expression) -> Tree:
         if depth(tree) > DEPTH_LIMIT or size(tree) > SIZE_LIMIT:
             raise fail(self.report, codes.FUNCTION_TOO_LARGE, node.span, limit=SIZE_LIMIT, depth=DEPTH_LIMIT)
+        refuse_infinite(tree if isinstance(node, syntax.Call) else _constant(tree), node, self.report)
         return tree
 
     def _tree(self, node: syntax.Expression) -> Tree:
@@ -113,13 +129,17 @@ class Reader:
         if name in FUNCTIONS:
             return self._word(name, node)
         function = self.function(name)
+        if function is None and name in OF_SEVERAL_UNITS:
+            help = "it takes several units or weights together: it stands outside, as a term or an operation"
+            raise fail(self.report, codes.NOT_OF_VALUES, node.span, what=f"`{name}`", help=help)
         if function is None:
-            known = (*FUNCTIONS, *self.functions)
-            guess = suggest(name, known)
-            listed = "functions are " + ", ".join(f"`{each}`" for each in FUNCTIONS)
-            help = f"did you mean `{guess}`?" if guess else listed
+            known, name = (*FUNCTIONS, *self.functions), name or written(self.report, node.function)
+            last = name.rpartition(".")[2]  # of `np.tanh`, say
+            guess = last if last in known else suggest(last, known)
+            listed = "functions are " + ", ".join(f"`{each}`" for each in (*self.own, *FUNCTIONS))
+            help = f"did you mean `{guess}`?" if guess else f"{listed}, and those that layers can have"
             span = node.function.span
-            raise fail(self.report, codes.UNKNOWN_FUNCTION, span, name=name or "this", help=help)
+            raise fail(self.report, codes.UNKNOWN_FUNCTION, span, name=name, help=help)
         return self.called(function, node)
 
     def _word(self, name: str, node: syntax.Call) -> Tree:
@@ -160,6 +180,19 @@ class Reader:
         return apply("declared", values[first], value, substituted(function.declared, values))
 
 
+def _constant(tree: Tree) -> Tree:
+    """A tree, if it is of numbers alone, and else a number."""
+    return tree if not arguments_in(tree) else ZERO
+
+
+def refuse_infinite(tree: Tree, node: syntax.Expression, report: Report) -> None:
+    """Refuse a tree with a part that is of numbers alone and not finite, such as `sqrt(-1)`."""
+    for part in walk(tree):
+        constant = isinstance(part, Apply) and not is_condition(part) and not arguments_in(part)
+        if constant and not np.isfinite(evaluate(part, {})):
+            raise fail(report, codes.NOT_FINITE, node.span, help=f"`{said(part)}` has no value")
+
+
 def read_function(
     statement: syntax.FunctionStatement,
     name: str,
@@ -179,7 +212,7 @@ def read_function(
             Argument(str(parts[0])) if len(parts) == 1 and parts[0] in arguments else reader.name(reference)
         )
 
-    inner = Reader(report, named, reader.function, reader.functions)
+    inner = replace(reader, name=named)
     value, declared = inner.value(statement.value), None
     for attribute in statement.attributes:
         if attribute.name != "derivative" or attribute.operator != "=":
@@ -195,12 +228,24 @@ def read_function(
     return Function(name, tuple(arguments), tuple(defaults.items()), value, declared)
 
 
+def _refuse_name(parameter: syntax.Parameter, report: Report) -> None:
+    """Hold the name of an argument to the rules for names that come to stand in generated code."""
+    name = parameter.name
+    if name.startswith("_") or "__" in name:
+        raise fail(report, codes.UNDERSCORES, parameter.span, name=name)
+    if (why := argument_refusal(name)) is not None:
+        raise fail(
+            report, codes.RESERVED_NAME, parameter.span, name=name, why=why, help=f"`{name}_` would do"
+        )
+
+
 def _head(
     statement: syntax.FunctionStatement, report: Report, number: Callable[[syntax.Expression], float]
 ) -> tuple[list[str], dict[str, float]]:
     """The names of a function's arguments, and the numbers that some have."""
     arguments, defaults = list[str](), dict[str, float]()
     for parameter in statement.parameters:
+        _refuse_name(parameter, report)
         if parameter.name in arguments:
             raise fail(report, codes.ARGUMENT_TWICE, parameter.span, name=parameter.name)
         if parameter.default is not None and not arguments:

@@ -44,6 +44,7 @@ CONNECTIVES = ("and", "or", "not")
 FUNCTIONS = {
     **dict.fromkeys(("abs", "sign", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tan", "sinh"), 1),
     **dict.fromkeys(("cosh", "tanh", "atan", "atanh", "erf", "sigmoid", "softplus", "log_sigmoid"), 1),
+    **dict.fromkeys(("floor", "round"), 1),
     **dict.fromkeys(("min", "max"), 2),
     "stop": 1,
     "where": 3,

@@ -148,7 +148,8 @@ class Names:
         """The declaration that a name refers to, one of `kinds`. Raises `Failed` if there is none."""
         text = self.text(name, variables)
         found = self.declared.get(text)
-        wanted = " or ".join(kinds)
+        *others, last = kinds
+        wanted = f"{', '.join(others)} or {last}" if others else last
         if found is None:
             if self.report.has(codes.UNKNOWN_NAME, name.span):
                 raise Failed  # in an earlier turn of a loop; to look for near names each time takes too long

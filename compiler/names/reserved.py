@@ -118,8 +118,23 @@ OPERATIONS = frozenset(
 )
 WORDS_OF_VALUES = frozenset(
     [
-        *("abs", "atan", "atanh", "cos", "cosh", "erf", "exp", "expm1", "log", "log1p", "log_sigmoid", "max"),
-        *("min", "sigmoid", "sign", "sin", "sinh", "softplus", "sqrt", "stop", "tan", "tanh", "where"),
+        *("abs", "atan", "atanh", "cos", "cosh", "erf", "exp", "expm1", "floor", "log", "log1p"),
+        *(
+            "log_sigmoid",
+            "max",
+            "min",
+            "round",
+            "sigmoid",
+            "sign",
+            "sin",
+            "sinh",
+            "softplus",
+            "sqrt",
+            "stop",
+            "tan",
+            "tanh",
+            "where",
+        ),
     ]
 )
 
@@ -133,6 +148,8 @@ def refusal(name: str, kind: str, rules: Collection[str]) -> str | None:
         return "it is a rule for sets of edges" if name in rules else None
     if kind not in _IN_CODE:
         return "it is a word of the language" if name in NUMBER_WORDS else None
+    if kind == "shared weight" and name in NUMBER_WORDS:
+        return "it is a word of the language"
     if kind == "function" and name in OPERATIONS:
         return "it is an operation of layers"
     if kind == "function" and name in WORDS_OF_VALUES:
@@ -144,6 +161,13 @@ def refusal(name: str, kind: str, rules: Collection[str]) -> str | None:
     if name in OWN:
         return "generated models have a method of that name"
     return "it is a name of Python's own that generated code may use" if name in BUILTINS else None
+
+
+def argument_refusal(name: str) -> str | None:
+    """Why an argument of a function cannot bear a name, which is a parameter in code; None if it can."""
+    if keyword.iskeyword(name):
+        return "it is a keyword of Python"
+    return "it is a number of the language" if name == "pi" else None
 
 
 def model_refusal(name: str) -> str | None:

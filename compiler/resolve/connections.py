@@ -7,6 +7,7 @@ from dataclasses import replace
 from ...dsl import syntax
 from ...dsl.diagnostics import Failed, fail
 from ...dsl.findings import Label
+from ...dsl.walk import seeds_in
 from .. import codes
 from ..edges.edge_set import Full
 from ..graph.model import Bias, Connection
@@ -29,6 +30,20 @@ def connection_name(statement: syntax.ConnectStatement, placed: Placed, names: N
     return f"{source}_{target}"
 
 
+def _warn_of_same_seed(
+    node: syntax.Expression, placed: Placed, known: Known, statement: syntax.ConnectStatement | None = None
+) -> None:
+    """Warn of a seed that is a number in a loop, unless the edges have to be the same to share a weight."""
+    shared = [each for each in statement.attributes if each.name == "share"] if statement else []
+    tied = any(isinstance(each.value, syntax.Reference) for each in shared)
+    if not placed.variables or tied:
+        return
+    for seed in seeds_in(node):
+        if isinstance(seed.value, syntax.Number):
+            help = "leave `seed` out, or let it depend on the loop"
+            known.report.add(codes.SAME_SEED, seed.span, help=help)
+
+
 def read_edges(statement: syntax.EdgesStatement, placed: Placed, known: Known) -> None:
     """The sides of an `edges` statement."""
     name = known.own(statement.name, placed)
@@ -37,6 +52,7 @@ def read_edges(statement: syntax.EdgesStatement, placed: Placed, known: Known) -
             side_of(statement.source, placed, known), side_of(statement.target, placed, known), name
         )
         known.sets.named[name] = NamedSet(sides, statement.set, placed)
+        _warn_of_same_seed(statement.set, placed, known)
 
 
 def resolve_edges(statement: syntax.EdgesStatement, placed: Placed, known: Known) -> None:
@@ -65,6 +81,7 @@ def read_connection(statement: syntax.ConnectStatement, placed: Placed, known: K
             help=f"connect to a layer of its own, `{layer.name}_input` say, and read that in the expression",
         )
     sides = Sides(side_of(statement.source, placed, known), side_of(statement.target, placed, known), name)
+    _warn_of_same_seed(statement.set, placed, known, statement)
     edges = known.sets.resolve(statement.set, sides, placed.variables)
     if not edges.count:
         known.report.add(codes.NO_EDGES, statement.set.span, name=name)

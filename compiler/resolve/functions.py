@@ -36,8 +36,12 @@ def function_of(name: str, known: Known) -> Function | None:
 
 def function_names(known: Known) -> tuple[str, ...]:
     """The names of all functions, for suggestions."""
-    own = (declared.name for declared in known.names.declared.values() if declared.kind == "function")
-    return (*own, *catalogue.names())
+    return (*own_names(known), *catalogue.names())
+
+
+def own_names(known: Known) -> tuple[str, ...]:
+    """The names of the functions that the spec states."""
+    return tuple(each.name for each in known.names.declared.values() if each.kind == "function")
 
 
 def reader(known: Known, variables: Mapping[str, int]) -> Reader:
@@ -46,7 +50,8 @@ def reader(known: Known, variables: Mapping[str, int]) -> Reader:
     def named(reference: syntax.Reference) -> Tree:
         return _number(known.names.number(reference, variables), reference, known)
 
-    return Reader(known.report, named, lambda name: function_of(name, known), function_names(known))
+    functions, own = function_names(known), own_names(known)
+    return Reader(known.report, named, lambda name: function_of(name, known), functions, own)
 
 
 def _number(value: object, node: syntax.Expression, known: Known) -> Number:

@@ -9,11 +9,12 @@ from functools import cached_property
 from ...dsl import syntax
 from ...dsl.diagnostics import Failed, Report
 from ...dsl.records import record
+from ...dsl.source import Span
 from ..data.axis import Axis
 from ..data.files import Files
 from ..edges.edge_set import Indices, Shape
 from ..functions.function import Function
-from ..graph.model import Connection
+from ..graph.model import Connection, Operation
 from ..names.axes import Axes
 from ..names.names import Names, Placed
 from ..sets.resolver import SetResolver
@@ -30,7 +31,7 @@ class Known:
     worked out, or has an error. `edge_ends` are the ends of named sets whose edges an expression counts.
     `functions` are those that have been read, None where there is an error. `ties` are the parameters that
     are shared by name. `unbiased` are layers without a `bias`, which get one with the first connection that
-    has weights.
+    has weights. `operations` are those that layers state, with their places.
     """
 
     report: Report
@@ -44,6 +45,9 @@ class Known:
     shapeless: set[str] = field(default_factory=set[str])
     edge_ends: dict[str, tuple[Indices, Indices]] = field(default_factory=dict[str, tuple[Indices, Indices]])
     unbiased: set[str] = field(default_factory=set[str])
+    operations: dict[str, tuple[tuple[Operation, Span], ...]] = field(
+        default_factory=dict[str, "tuple[tuple[Operation, Span], ...]"]
+    )
     functions: dict[str, Function | None] = field(default_factory=dict[str, "Function | None"])
     functions_being_read: list[str] = field(default_factory=list[str])
     functions_used: set[str] = field(default_factory=set[str])

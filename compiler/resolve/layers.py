@@ -37,6 +37,7 @@ def read_layer(statement: syntax.LayerStatement, placed: Placed, known: Known) -
             found.append((operation, node.span))
     _refuse_repeats(found, known.report)
     operations = tuple(operation for operation, _ in found)
+    known.operations[name] = tuple(found)
     plain = Layer(name, side.shape, operations, statement.name.span)
     if statement.value is not None:
         value, reads = layer_value(statement.value, side, known, placed.variables)

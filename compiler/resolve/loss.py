@@ -76,7 +76,10 @@ def _terms(
         case syntax.Call(function=syntax.Reference()) if called_name(node) not in FUNCTIONS:
             yield from _term(node, coefficient, known, variables)
         case _:
-            raise fail(report, codes.LOSS_PRODUCT if _has_term(node) else codes.LOSS_CONSTANT, node.span)
+            if not _has_term(node):
+                raise fail(report, codes.LOSS_CONSTANT, node.span)
+            help = "what is computed of each unit goes inside: `mean(sqrt((y - t)**2 + 1))`"
+            raise fail(report, codes.LOSS_PRODUCT, node.span, help=help)
 
 
 def _has_term(node: syntax.Expression) -> bool:

@@ -15,7 +15,8 @@ from .. import codes
 from ..catalogue.activations import ACTIVATIONS, Activation
 from ..catalogue.norms import NORMS, Norm
 from ..functions.function import Function, is_somewhere_finite
-from ..functions.tree import substituted
+from ..functions.read import refuse_infinite
+from ..functions.tree import FUNCTIONS, substituted
 from ..graph.model import Activate, Bias, Compute, Dropout, Given, Normalise, Operation, Prelu, Scale
 from ..names.arguments import Bound, bind
 from ..names.axes import file_name
@@ -59,6 +60,8 @@ def resolve_operation(
     names = [*_ALSO, *NORMS, *ACTIVATIONS, *function_names(known)]
     guess = suggest(name, names)
     help = f"did you mean `{guess}`?" if guess else "operations are " + ", ".join(f"`{n}`" for n in names)
+    if FUNCTIONS.get(name) == 1:
+        help = f"`{name}` is a word of functions: `function NAME(x) = {name}(x)` makes an operation of it"
     raise fail(report, codes.UNKNOWN_OPERATION, node.span, name=name, help=help)
 
 
@@ -161,12 +164,19 @@ def computed(
         if argument not in defaults:
             _required(report, node, bound, argument)
     numbers = tuple(
-        (key, _number(key, bound, sets, variables) if key in bound else defaults[key])
+        (key, _plain(_number(key, bound, sets, variables)) if key in bound else defaults[key])
         for key in function.arguments[1:]
     )
-    if not is_somewhere_finite(substituted(function.value, dict(numbers))):
+    tree = substituted(function.value, dict(numbers))
+    refuse_infinite(tree, node, report)
+    if not is_somewhere_finite(tree):
         raise fail(report, codes.NOWHERE_FINITE, node.span, name=function.name)
     return Compute(function, numbers)
+
+
+def _plain(number: float) -> float:
+    """A number as one writes it: a whole one without a point, as the defaults have it."""
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
 
 def _bias(

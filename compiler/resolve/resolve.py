@@ -21,6 +21,7 @@ from ..sets.rules import RULES
 from .asked import declare_set, reaching, surroundings
 from .connections import read_connection, read_edges, resolve_edges
 from .declarations import declare, read_param
+from .definedness import warn_of_undefined
 from .functions import read_function_statement, warn_of_unused
 from .known import Known
 from .layers import read_layer, read_output
@@ -28,6 +29,7 @@ from .loss import read_loss
 from .network import check_network, order, refuse_cycle
 from .sizes import read_axis, read_data, read_layer_shape
 from .stating import statements
+from .untrained import warn_of_untrained
 
 # The passes over all statements, each over one kind of them or two: what comes later needs what came before.
 PASSES: tuple[Mapping[type, Callable[[Any, Placed, Known], None]], ...] = (
@@ -83,6 +85,9 @@ def resolve(
         refuse_cycle(known.network, report)
     else:
         check_network(known.network, known.side_axes, report)
+        if not report.failed:
+            warn_of_undefined(known)
+            warn_of_untrained(known)
         warn_of_unused(known)
     report.check()
     return _model(known)

@@ -49,9 +49,19 @@ def share_name(node: syntax.Expression, edges: syntax.Expression | None, names: 
     if not isinstance(node, syntax.Reference):
         return ""
     name = names.text(node.name, placed.variables)
+    return (
+        ""
+        if is_number(name, names, placed)
+        or name in ("fan_in", "fan_out")
+        or name in _indices(edges, names, placed)
+        else name
+    )
+
+
+def is_number(name: str, names: Names, placed: Placed) -> bool:
+    """Whether a name is that of a param or of the variable of a loop."""
     found = names.declared.get(name)
-    number = name in placed.variables or (found is not None and found.kind == "param")
-    return "" if number or name in ("fan_in", "fan_out") or name in _indices(edges, names, placed) else name
+    return name in placed.variables or (found is not None and found.kind == "param")
 
 
 def _indices(edges: syntax.Expression | None, names: Names, placed: Placed) -> set[str]:

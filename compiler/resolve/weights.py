@@ -16,6 +16,7 @@ from ...dsl.records import record
 from ...dsl.walk import call_parts, name_of, written
 from ...dsl.words import counted, suggest
 from .. import codes
+from ..catalogue.activations import ACTIVATIONS
 from ..catalogue.initialisers import DISTRIBUTIONS
 from ..edges.degrees import degrees
 from ..edges.edge_set import EdgeSet, Full, Indices, Listed, TooManyEdges, occurrences, weight_shape
@@ -32,10 +33,10 @@ from ..sets.loading.edges import loaded_edges
 from ..sets.loading.numbers import numbers_by_edge
 from ..sets.resolver import SetResolver
 from ..sets.rules.rule import Sides
-from .functions import function_names, function_of
+from .functions import function_names, function_of, own_names
 from .known import Known
 from .operations import computed
-from .sharing import SHARED, Tie, as_first, by_key, entry_of, key_items, same_start, share_name
+from .sharing import SHARED, Tie, as_first, by_key, entry_of, is_number, key_items, same_start, share_name
 
 ATTRIBUTES = ("weight", "trainable", "share", "sign", "through", "times", "reduce", "empty")
 # Those that give weights to a connection that pools otherwise than by a sum.
@@ -138,7 +139,12 @@ class _Made:
         report, node = self.known.report, attribution.value
         function = function_of(name, self.known) if (name := name_of(report, node)) else None
         if function is None or not isinstance(node, syntax.Reference | syntax.Call):
-            raise no_choice(report, node, "through", function_names(self.known))
+            if name in ACTIVATIONS:
+                raise fail(report, codes.NOT_OF_VALUES, node.span, what=f"`{name}`")
+            guess = suggest(name, function_names(self.known))
+            some = ", ".join(f"`{each}`" for each in (*own_names(self.known), "softplus", "exp", "tanh"))
+            help = f"did you mean `{guess}`?" if guess else f"any function that a layer can have: {some}, ..."
+            raise fail(report, codes.UNKNOWN_FUNCTION, node.span, name=name, help=help)
         return computed(function, node, self.sets, self.placed.variables)
 
     def _share(self, attribution: syntax.Attribution, values: _Start) -> Share:
@@ -157,12 +163,23 @@ class _Made:
                     raise fail(names.report, codes.MISSING_ARGUMENT, node.span, name=name, argument="key")
             else:
                 items = key_items(node)
+                self._warn_of_number(node)
             columns = [np.broadcast_to(values.evaluated(item), self.edges.count) for item in items]
             share = by_key(name or own, bool(name), columns, self.edges)
         if name in self.known.ties:
             first, span = self.known.ties[name], attribution.value.span
             return as_first(share, first, self.edges, self.sides.source.name, span, names)
         return share
+
+    def _warn_of_number(self, node: syntax.Expression) -> None:
+        """Warn of a number where the name of a parameter may be meant: it is one key, of all edges."""
+        names = self.sets.names
+        if not isinstance(node, syntax.Reference):
+            return
+        name = names.text(node.name, self.placed.variables)
+        if is_number(name, names, self.placed):
+            help = f"`share = ({name},)` says that this is meant; a parameter to share needs another name"
+            names.report.add(codes.SHARED_BY_NUMBER, node.span, name=name, help=help)
 
     def _tied(
         self,

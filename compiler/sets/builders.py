@@ -112,9 +112,6 @@ def seeded(node: syntax.Builder, scope: Scope) -> tuple[Scope, Policies]:
     seed = Evaluator(scope.report, scope.outer, surroundings=scope.surroundings).integer(
         first.value, "`seed`", least=0
     )
-    if scope.loop_variables and isinstance(first.value, syntax.Number):
-        help = "leave `seed` out, or let it depend on the loop"
-        scope.report.add(codes.SAME_SEED, first.span, help=help)
     return replace(scope, seed=lambda: seed), policies
 
 

@@ -251,9 +251,6 @@ def operations(draw, made: Drawn, layer: Value) -> list[str]:
         more = draw(taking_together(layer))
         if more.partition("(")[0] not in {each.partition("(")[0] for each in some}:
             some.append(more)
-    if any(each.startswith("prelu") for each in some):
-        # PyTorch's own has another derivative forwards than backwards at 0, which is what steps give.
-        some = [each for each in some if not each.startswith("spike")]
     if draw(st.booleans()):
         some.append(draw(bias(made, layer)))
     return list(draw(st.permutations(some)))

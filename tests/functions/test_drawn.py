@@ -11,6 +11,7 @@ from nnspec.compiler.functions.derive import derivative
 from nnspec.compiler.functions.evaluate import evaluate
 from nnspec.compiler.functions.function import Function, kinks
 from nnspec.compiler.functions.tree import Tree, size
+from nnspec.dsl.diagnostics import Failed
 
 from . import code
 from .reading import tree_of
@@ -29,6 +30,8 @@ UNARY = [
     "stop",
     "-",
     "sign",
+    "floor",
+    "round",
 ]
 BOUNDED = ["exp(min({0}, 2))", "expm1(min({0}, 2))", "log1p(abs({0}))", "sqrt(1 + ({0})**2)", "({0})**2"]
 BINARY = [
@@ -60,10 +63,13 @@ def drawn(rng: random.Random, depth: int) -> str:
 
 
 def functions(seed: int) -> Function:
-    """A function whose tree is of a size that people write."""
+    """A function whose tree is of a size that people write, and that the language has (E216)."""
     rng = random.Random(seed)
     while True:
-        tree = tree_of(drawn(rng, 5))
+        try:
+            tree = tree_of(drawn(rng, 5))
+        except Failed:
+            continue
         if size(tree) <= 120 and "x" in repr(tree):
             return Function("drawn", ("x",), (), tree)
 

@@ -35,14 +35,14 @@ function both(np) = swish(np) + 0.1 * mish(stop(np)) * np
 function safe(x) = where(x > 0, log1p(x), x / width) + max(x, -1)
 """
 FAULTS = [
-    ("numpy", r"sigmoid\(2\.0 \* ", "sigmoid(1.0 * "),  # the parameter lost
+    ("numpy", r"sigmoid\(2 \* ", "sigmoid(1.0 * "),  # the parameter lost
     ("numpy", r"u \+ y \* \(1 - u\) \* beta", "u - y * (1 - u) * beta"),
     ("numpy", r"u \+ y \* \(1 - u\) \* beta", "u + y * (1 - u)"),
-    ("numpy", r"1 \+ 2\.0 \* np\.abs", "1 + 10 * np.abs"),
+    ("numpy", r"1 \+ 2 \* np\.abs", "1 + 10 * np.abs"),
     ("numpy", r"g_sum > 0, 1,", "g_sum > 0, 0.5,"),
     ("numpy", r"> -1", "< -1"),  # a kink's other side
-    ("torch", r"beta=2\.0", "beta=1.0"),
-    ("torch", r"sharpness=2\.0", "sharpness=10"),
+    ("torch", r"beta=2", "beta=1.0"),
+    ("torch", r"sharpness=2", "sharpness=10"),
     ("torch", r"v\.abs\(\)\) \*\* 2", "v.abs()) ** 3"),
     ("torch", r"lambda v: \(v > 0\)", "lambda v: (v < 0)"),
     ("torch", r"alpha=0\.5", "alpha=1.0"),

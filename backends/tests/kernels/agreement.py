@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .expected import Expected, draw_data
+from .expected import Expected, draw_data, moved_inside
 from .gradients import check_direction, check_running
 from .points import assert_within, derivatives_at, direction_through, evaluated, point_of
 
@@ -51,6 +51,7 @@ def check_training(expected: Expected, models: Sequence[Any], steps: int = 2) ->
     """
     data = draw_data(expected, 9)
     place = {name: array.astype(np.float64) for name, array in expected.start(0).items()}
+    place = moved_inside(expected, place)
     for step in range(steps):
         direction = direction_through(expected, data, step)
         point = evaluated(expected, place, data, True, direction)

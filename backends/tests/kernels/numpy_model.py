@@ -31,7 +31,8 @@ class NumpyModel:
 
     def trained(self) -> set[str]:
         """Names of the trained parameters: those that have a gradient."""
-        return set(self.differentiate(draw_data(self.expected, 0))[1]) & set(self.expected.parameters)
+        with np.errstate(all="ignore"):  # where a spec starts, its functions may not be finite
+            return set(self.differentiate(draw_data(self.expected, 0))[1]) & set(self.expected.parameters)
 
     def _cast(self, data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {n: a.astype(self.dtype) if a.dtype.kind == "f" else a for n, a in data.items()}

@@ -148,6 +148,34 @@ def log1p(x: np.ndarray) -> np.ndarray:
     return np.log1p(x.real) + 1j * (x.imag / (1 + x.real))
 
 
+def log(x: np.ndarray) -> np.ndarray:
+    """The logarithm, nan below 0, where numpy's own goes on into the complex plane."""
+    return where_real(np.log, x, x.real >= 0)
+
+
+def sqrt(x: np.ndarray) -> np.ndarray:
+    """The square root, nan below 0."""
+    return where_real(np.sqrt, x, x.real >= 0)
+
+
+def atanh(x: np.ndarray) -> np.ndarray:
+    """The inverse of tanh, nan beyond -1 and 1."""
+    return where_real(np.arctanh, x, np.abs(x.real) <= 1)
+
+
+def real_power(x: np.ndarray, exponent: np.ndarray | float) -> np.ndarray:
+    """A power that is no whole one, nan below 0."""
+    return where_real(lambda base: base**exponent, x + 0 * exponent, np.real(x + 0 * exponent) >= 0)
+
+
+def where_real(
+    function: Callable[[np.ndarray], np.ndarray], x: np.ndarray, defined: np.ndarray
+) -> np.ndarray:
+    """A function of real numbers that is continued to complex ones, and nan where it is not `defined`."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(defined, function(x), np.nan)
+
+
 def smaller(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The smaller of both, and where they are equal the second."""
     return np.where(np.real(a) < np.real(b), a, b)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .expected import Expected, draw_data, draw_parameters, general
+from .expected import Expected, general, moved_inside, some_data, some_parameters
 from .rounding import rounding
 
 
@@ -275,12 +275,13 @@ def candidates(expected: Expected, dtype: str) -> Iterator[Point]:
         for seed in range(4):
             parameters = {
                 name: array if name in expected.running else array * 10.0 ** (-2 * power)
-                for name, array in draw_parameters(expected, seed).items()
+                for name, array in some_parameters(expected, seed).items()
             }
             data = {
                 name: array * 10.0 ** (-2 * power) if name in expected.moved else array
-                for name, array in draw_data(expected, seed + 10).items()
+                for name, array in some_data(expected, seed + 10, 6).items()
             }
+            parameters, data = moved_inside(expected, parameters), moved_inside(expected, data)
             direction = direction_through(expected, data, 0)
             points.append(evaluated(expected, parameters, data, True, direction, dtype))
             if points[-1].unsettled == 0 or points[-1].unsettled > 10:  # too many to be settled by luck

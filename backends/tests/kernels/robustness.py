@@ -18,7 +18,7 @@ from ...common.kernels.digests import digest_of
 from ...common.kernels.edge_digest import edge_digest
 from ...common.kernels.stored import edges_of
 from .checks import assert_close
-from .expected import Expected, draw_data, load_module
+from .expected import Expected, draw_data, load_module, moved_inside
 from .points import (
     Doubt,
     Outcome,
@@ -54,7 +54,7 @@ def draw_moderate(expected: Expected, seed: int) -> dict[str, np.ndarray]:
         else:
             targets, _, edges = expected.edges.get(owner, (1, 1, shape[1] if len(shape) > 1 else 1))
             drawn[name] = values / math.sqrt(max(1.0, edges / targets))
-    return drawn
+    return moved_inside(expected, drawn)
 
 
 def slopes(

@@ -109,6 +109,18 @@ class GroupedDropout(nn.Dropout):
         return (input.unflatten(1, self.shape) * mask).flatten(1)
 
 
+class PReLU(nn.PReLU):
+    """x where x > 0, else the slope of each unit times x.
+
+    At 0 its derivative is the slope, where that of `nn.PReLU` is 1 forwards and the slope backwards. Its name
+    is that of `nn.PReLU`, because tools know a module by the name of its class.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(batch, units) -> (batch, units)."""
+        return torch.where(input > 0, input, self.weight * input)
+
+
 class GroupedPReLU(nn.PReLU):
     """x where x > 0, else a slope times x, which units have in common that differ along `over` alone."""
 

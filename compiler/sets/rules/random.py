@@ -80,11 +80,7 @@ def _seed(bound: Bound, setting: Setting, evaluator: Evaluator) -> int:
     if "seed" not in bound:
         return seed_of(setting.sides.owner, setting.place)
     given = bound["seed"]
-    seed = evaluator.integer(given.value, "`seed`", least=0)
-    if setting.variables and isinstance(given.value, syntax.Number):
-        help = "leave `seed` out, or let it depend on the loop"
-        setting.names.report.add(codes.SAME_SEED, given.span, help=help)
-    return seed
+    return evaluator.integer(given.value, "`seed`", least=0)
 
 
 def _form(node: syntax.Expression, bound: Bound, report: Report) -> Form:
