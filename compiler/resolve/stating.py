@@ -25,7 +25,7 @@ from ..sets.resolver import NamedSet
 from ..sets.rules import RULES
 from ..sets.rules.load import refuse_parquet
 from ..sets.rules.rule import NoStatement, Sides, Stating
-from ..sets.search import calls, components, conjuncts
+from ..sets.terms import calls, components, conjuncts
 
 Variables: TypeAlias = Mapping[str, int]
 

@@ -10,7 +10,7 @@ from ...dsl.walk import called_name, children, names_in
 from ..names.evaluate import FUNCTIONS
 from ..names.sides import Scope
 from .narrowing import summands_of
-from .search import bare
+from .terms import bare
 
 
 def is_deterministic(node: syntax.Expression) -> bool:
