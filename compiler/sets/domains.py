@@ -13,7 +13,7 @@ from ...dsl.source import Span
 from ...dsl.walk import names_in
 from ..edges.edge_set import Indices, distinct
 from ..names.evaluate import Value
-from .narrowing import WHOLE, Interval
+from .intervals import WHOLE, Interval
 from .rows import Rows, RowValues
 
 # First and last of a range in every row; or of the places in a list, whose values come with them, (items,),

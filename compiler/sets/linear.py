@@ -9,7 +9,7 @@ from ...dsl import syntax
 from ...dsl.walk import called_name, children, names_in
 from ..names.evaluate import FUNCTIONS
 from ..names.sides import Scope
-from .narrowing import summands_of
+from .inverting import summands_of
 from .terms import bare
 
 

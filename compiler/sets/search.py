@@ -24,7 +24,8 @@ from ..names.budget import Budget, OverBudget
 from ..names.sides import Scope
 from .clauses import Condition, clauses_of
 from .domains import Domain, Ranges
-from .narrowing import Ends, narrow
+from .intervals import Ends
+from .narrowing import narrow
 from .rows import Rows, RowValues
 from .terms import components
 
