@@ -18,8 +18,8 @@ from ..catalogue.norms import NORMS, Norm
 from ..functions.function import Function, sampled
 from ..graph.model import Activate, Bias, Compute, Dropout, Given, Normalise, Operation, Prelu, Scale
 from ..names.arguments import Bound, bind
+from ..names.arithmetic import FLOAT32_MAX
 from ..names.axes import file_name
-from ..names.evaluate import FLOAT32_MAX
 from ..names.sides import Side
 from ..sets.loading.call import UNIT_PARAMETERS
 from ..sets.loading.numbers import numbers_by_unit

@@ -12,7 +12,7 @@ from ...dsl.records import record
 from ...dsl.source import Span
 from ...dsl.walk import names_in
 from ..edges.edge_set import Indices, distinct
-from ..names.evaluate import Value
+from ..names.arithmetic import Value
 from .intervals import WHOLE, Interval
 from .rows import Rows, RowValues
 

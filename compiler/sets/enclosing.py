@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...dsl import syntax
 from ...dsl.walk import called_name
-from ..names.evaluate import FUNCTIONS, Value
+from ..names.arithmetic import FUNCTIONS, Value
 from .intervals import (
     LARGE,
     WHOLE,

@@ -12,8 +12,8 @@ from ...dsl import syntax
 from ...dsl.walk import children
 from ..edges.edge_set import EdgeSet, Shape, nothing, product, shifted
 from ..edges.structure import recognised
+from ..names.arithmetic import Value
 from ..names.budget import Budget
-from ..names.evaluate import Value
 from ..names.sides import Side
 from .digits import Digit, Form, Group, NotSymbolic
 from .linear import is_deterministic, linear, modulus, number

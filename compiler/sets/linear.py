@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from ...dsl import syntax
 from ...dsl.walk import called_name, children, names_in
-from ..names.evaluate import FUNCTIONS
+from ..names.arithmetic import FUNCTIONS
 from ..names.sides import Scope
 from .inverting import summands_of
 from .terms import bare

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 
 from ...dsl import syntax
-from ..names.evaluate import Value
+from ..names.arithmetic import Value
 from .enclosing import Enclosure
 from .intervals import Interval, hull
 from .inverting import Inwards

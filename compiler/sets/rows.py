@@ -11,7 +11,9 @@ from ...dsl.diagnostics import fail
 from .. import codes
 from ..edges.draw import pair_uniforms
 from ..edges.edge_set import Indices
-from ..names.evaluate import Evaluator, Faulty, Value, is_integer
+from ..names.arithmetic import Value, is_integer
+from ..names.evaluate import Evaluator
+from ..names.faults import Faulty, not_an_integer
 from ..names.sides import Scope, Side
 from .terms import calls, components
 
@@ -47,7 +49,7 @@ class RowValues:
         if np.asarray(value).dtype.kind == "b":
             raise fail(self.scope.report, codes.NOT_A_NUMBER, expression.span, what=what)
         if not is_integer(value) and np.size(value):
-            raise self._evaluator.not_an_integer(expression, what, np.ravel(value)[0])
+            raise not_an_integer(self.scope.report, expression, what, np.ravel(value)[0])
         return value if is_integer(value) else np.zeros(0, np.int64)
 
     def assignment(self, rows: Rows, row: int) -> str:

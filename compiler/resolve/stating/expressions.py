@@ -6,7 +6,7 @@ from ....dsl import syntax
 from ....dsl.walk import called_name
 from ...graph import statement as stated
 from ...names.arguments import bind
-from ...names.evaluate import FUNCTIONS
+from ...names.arithmetic import FUNCTIONS
 from ...sets.rules.rule import NoStatement
 from .axes import AxisStatements
 from .bound import Bound, Scope, opened
