@@ -2,7 +2,7 @@
 
 The generated tests state every set anew from this, to hold the edges of the compiler against it. Numbers of
 params and loops are filled in, names of units, axes and sets are bound, defaults are made explicit. No edge
-and no order of search is in it: `compiler/resolve/stating.py` makes it from the tree alone.
+and no order of search is in it: `compiler/resolve/stating/` makes it from the tree alone.
 """
 
 from __future__ import annotations

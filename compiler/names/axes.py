@@ -20,8 +20,9 @@ from ..data.files import Files
 from ..data.tables import Column, Table, Texts
 from ..edges.edge_set import Indices, TooManyEdges, distinct
 from .arguments import Bound, bind
+from .arithmetic import FUNCTIONS
 from .by_name import places, refuse_strays
-from .evaluate import FUNCTIONS, Evaluator
+from .evaluate import Evaluator
 from .names import Declaration, Names
 from .policies import DUPLICATE, Policies
 from .sides import Member, Side

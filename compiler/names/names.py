@@ -13,8 +13,10 @@ from ...dsl.records import record
 from ...dsl.source import Span
 from ...dsl.words import KnownWords, article
 from .. import codes
-from .evaluate import CONSTANTS, INT_LIMIT, Evaluator, Surroundings, Value
+from .arithmetic import CONSTANTS, INT_LIMIT, Value
+from .evaluate import Evaluator
 from .reserved import NUMBER_WORDS, refusal
+from .surroundings import Surroundings
 
 # A `for` of a billion turns is a mistake or an attack; no network is written with this many statements.
 STATEMENT_LIMIT = 100_000

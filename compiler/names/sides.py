@@ -14,8 +14,9 @@ from ...dsl.source import Span
 from .. import codes
 from ..data.axis import Axis
 from ..edges.edge_set import EdgeSet, Shape
+from .arithmetic import Value
 from .budget import Budget
-from .evaluate import Surroundings, Value
+from .surroundings import Surroundings
 
 # Letters of a name that a message shows.
 NAME_SHOWN = 60

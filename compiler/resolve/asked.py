@@ -13,9 +13,9 @@ from .. import codes
 from ..data.axis import Axis
 from ..data.tables import Texts
 from ..edges.edge_set import EdgeSet, Indices, TooManyEdges
-from ..names.evaluate import Surroundings
 from ..names.names import Declaration
 from ..names.sides import Member, rank_text
+from ..names.surroundings import Surroundings
 from .connections import read_edges
 from .known import Known
 from .sizes import axis_at, axis_of, shape_of

@@ -17,7 +17,7 @@ from ..sets.rules.rule import Sides
 from .known import Known
 from .pooling import resolve_pooling
 from .sizes import side_of
-from .stating import Connecting
+from .stating.statements import Connecting
 from .weights import resolve_weight
 
 

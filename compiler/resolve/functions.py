@@ -12,7 +12,7 @@ from ..functions import catalogue
 from ..functions.function import Function
 from ..functions.read import Reader, as_held, read_function
 from ..functions.tree import Number, Tree
-from ..names.evaluate import FLOAT32_MAX
+from ..names.arithmetic import FLOAT32_MAX
 from ..names.names import Declaration, Placed
 from .known import Known
 

@@ -20,7 +20,7 @@ from ..names.names import Names, Placed
 from ..sets.resolver import SetResolver
 from .network import Network
 from .sharing import Tie
-from .stating import Connecting
+from .stating.statements import Connecting
 
 
 @record(frozen=False)

@@ -19,7 +19,7 @@ from ..functions.tree import Apply as FunctionTree
 from ..functions.tree import Argument, Tree, substituted
 from ..graph.model import Activate, Compute, Data, Dropout, ExpressionTerm, Layer, LossTerm, PenaltyTerm
 from ..names.arguments import Bound, bind
-from ..names.evaluate import FLOAT32_MAX, FUNCTIONS
+from ..names.arithmetic import FLOAT32_MAX, FUNCTIONS
 from ..names.names import Placed
 from .functions import function_names
 from .known import Known

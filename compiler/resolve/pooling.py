@@ -14,7 +14,7 @@ from ..edges.degrees import unreached
 from ..edges.edge_set import EdgeSet
 from ..graph.model import Pooling
 from ..names.arguments import no_choice
-from ..names.evaluate import FLOAT32_MAX
+from ..names.arithmetic import FLOAT32_MAX
 from ..names.names import Names
 from ..names.sides import unit_text
 from ..sets.rules.rule import Sides

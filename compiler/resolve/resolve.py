@@ -28,7 +28,7 @@ from .layers import read_layer, read_output
 from .loss import read_loss
 from .network import check_network, order, refuse_cycle
 from .sizes import read_axis, read_data, read_layer_shape
-from .stating import statements
+from .stating.statements import statements
 from .untrained import warn_of_untrained
 
 # The passes over all statements, each over one kind of them or two: what comes later needs what came before.

@@ -17,7 +17,7 @@ from ...dsl.walk import call_parts, called_name, names_in
 from .. import codes
 from ..edges.edge_set import EdgeSet, Full, Indices, weight_shape
 from ..graph.model import Bias, Drawn, DrawnByFanIn, Given, Share, Start
-from ..names.evaluate import FUNCTIONS
+from ..names.arithmetic import FUNCTIONS
 from ..names.names import Names, Placed
 
 Keys = NDArray[np.float64]

@@ -13,7 +13,7 @@ from .. import codes
 from ..functions.function import Function, is_somewhere_finite
 from ..functions.simplify import simplified
 from ..functions.tree import Argument, Tree, arguments_in
-from ..names.evaluate import CONSTANTS
+from ..names.arithmetic import CONSTANTS
 from ..names.sides import Side
 from .functions import reader
 from .known import Known

@@ -19,7 +19,9 @@ from ..names.policies import DUPLICATE, OUTSIDE, Policies, apply_outside, refuse
 from ..names.sides import Scope, Side
 from .closed_form import symbolic
 from .idle import refuse_idle
-from .search import Rows, Search, calls, components, numbered
+from .rows import Rows, RowValues
+from .search import Search
+from .terms import calls, components, numbered
 
 
 def build(node: syntax.Builder, scope: Scope) -> EdgeSet:
@@ -134,8 +136,8 @@ def _searched(
     search = Search(arrow, node, scope, scope.budget)
     count = 0
     for rows in search.solutions():
-        source, source_kept = _units(arrow.source, scope.source, rows, search, policies)
-        target, target_kept = _units(arrow.target, scope.target, rows, search, policies)
+        source, source_kept = _units(arrow.source, scope.source, rows, search.values, policies)
+        target, target_kept = _units(arrow.target, scope.target, rows, search.values, policies)
         kept = source_kept & target_kept
         count += int(np.count_nonzero(kept))
         if count > EDGE_LIMIT:
@@ -198,30 +200,30 @@ def _literal_unit(index: syntax.Expression, side: Side) -> int | None:
 
 
 def _units(
-    index: syntax.Expression, side: Side, rows: Rows, search: Search, policies: Policies
+    index: syntax.Expression, side: Side, rows: Rows, values: RowValues, policies: Policies
 ) -> tuple[Indices, NDArray[np.bool_]]:
     """The unit that an index names in every row, and whether it is kept."""
     unit: Indices = np.zeros(rows[""].shape, np.int64)
     kept: NDArray[np.bool_] = np.ones(rows[""].shape, bool)
     for part, size in zip(components(index), side.shape, strict=True):
         along, inside = apply_outside(
-            _integers(part, rows, search),
+            _integers(part, rows, values),
             size,
             policies,
             side,
-            search.scope,
+            values.scope,
             part,
-            lambda row: search.assignment(rows, row),
+            lambda row: values.assignment(rows, row),
         )
         unit = unit * size + along
         kept &= inside
     return unit, kept
 
 
-def _integers(part: syntax.Expression, rows: Rows, search: Search) -> Indices:
+def _integers(part: syntax.Expression, rows: Rows, values: RowValues) -> Indices:
     """An index in every row; a float is one if it is whole."""
-    value, faulty = search.attempt(part, rows)
-    search.refuse_faults(rows, faulty)
+    value, faulty = values.attempt(part, rows)
+    values.refuse_faults(rows, faulty)
     value = np.broadcast_to(np.asarray(value), rows[""].shape)
     if value.dtype.kind != "f":
         return value
@@ -231,9 +233,9 @@ def _integers(part: syntax.Expression, rows: Rows, search: Search) -> Indices:
     ):
         if wrong.any():
             at = int(np.argmax(wrong))
-            given = search.assignment(rows, at)
+            given = values.assignment(rows, at)
             raise fail(
-                search.scope.report,
+                values.scope.report,
                 code,
                 part.span,
                 value=value[at],

@@ -17,7 +17,7 @@ from ..edges.edge_set import EdgeSet
 from ..names.policies import Policies
 from ..names.sides import Scope, Side
 from .linear import divisor_of, plus_zero, uses
-from .search import bare, calls, components, conjuncts, generator_of, owners_of, with_units
+from .terms import bare, calls, components, conjuncts, generator_of, owners_of, with_units
 
 
 class NotSymbolic(Exception):

@@ -12,12 +12,13 @@ from ...dsl import syntax
 from ...dsl.walk import children
 from ..edges.edge_set import EdgeSet, Shape, nothing, product, shifted
 from ..edges.structure import recognised
+from ..names.arithmetic import Value
 from ..names.budget import Budget
-from ..names.evaluate import Value
 from ..names.sides import Side
 from .digits import Digit, Form, Group, NotSymbolic
 from .linear import is_deterministic, linear, modulus, number
-from .search import Search, bare, components, member_of
+from .search import Search
+from .terms import bare, components, member_of
 
 # A list of offsets longer than this is no description of a set.
 OFFSET_LIMIT = 1 << 20
@@ -228,7 +229,7 @@ def _assignments(
         for name in search.names:
             columns[name].append(rows[name])
         for at, index in enumerate(indices or []):
-            value, faulty = search.attempt(index, rows)
+            value, faulty = search.values.attempt(index, rows)
             value = np.asarray(value)
             if np.any(faulty) or value.dtype.kind not in "iu":
                 raise NotSymbolic

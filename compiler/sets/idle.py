@@ -10,7 +10,7 @@ from .. import codes
 from ..edges.edge_set import Diagonal, EdgeSet, Full, Product, Shifted
 from ..names.policies import Policies
 from ..names.sides import Scope, Side
-from .search import bare, components, conjuncts, generator_of
+from .terms import bare, components, conjuncts, generator_of
 
 # An offset a unit is shown in full in a help, up to this many.
 SHOWN = 12

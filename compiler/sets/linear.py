@@ -7,10 +7,10 @@ from fractions import Fraction
 
 from ...dsl import syntax
 from ...dsl.walk import called_name, children, names_in
-from ..names.evaluate import FUNCTIONS
+from ..names.arithmetic import FUNCTIONS
 from ..names.sides import Scope
-from .narrowing import summands_of
-from .search import bare
+from .inverting import summands_of
+from .terms import bare
 
 
 def is_deterministic(node: syntax.Expression) -> bool:

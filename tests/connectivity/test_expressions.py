@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnspec.compiler.sets.narrowing import Interval, _cosine, _tangent
+from nnspec.compiler.sets.intervals import Interval, cosine, tangent
 
 from .specs import Refused, model, pairs, refusal
 
@@ -226,7 +226,7 @@ def test_angles_in_conditions(function, condition, factor, angle):
 )
 def test_enclosed_angles(function, low, width):
     """No angle in an interval has a value outside of what it is enclosed by."""
-    enclose = _tangent if function == "tan" else _cosine
+    enclose = tangent if function == "tan" else cosine
     turn = math.pi / 2 if function == "sin" else 0.0
     found = enclose(Interval(low - turn, low + width - turn))
     values = getattr(np, function)(np.linspace(low, low + width, 1001))

@@ -34,7 +34,7 @@ from nnspec.compiler.catalogue.norms import NORMS
 from nnspec.compiler.catalogue.reductions import REDUCTIONS
 from nnspec.compiler.functions import catalogue
 from nnspec.compiler.functions.tree import FUNCTIONS as WORDS
-from nnspec.compiler.names.evaluate import FUNCTIONS
+from nnspec.compiler.names.arithmetic import FUNCTIONS
 from nnspec.compiler.sets.rules import RULES
 from nnspec.dsl.diagnostics import SpecError
 

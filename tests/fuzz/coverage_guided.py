@@ -38,7 +38,7 @@ with atheris.instrument_imports(include=["nnspec.dsl", "nnspec.compiler"]):
     from nnspec.compiler import pipeline
     from nnspec.compiler.command import explain
     from nnspec.compiler.command import main as cli
-    from nnspec.compiler.names import evaluate as expressions
+    from nnspec.compiler.names import arithmetic as expressions
     from nnspec.dsl import formatter, parser, render
     from nnspec.dsl.diagnostics import Report, SpecError
     from nnspec.dsl.findings import Diagnostic
