@@ -36,6 +36,13 @@ COSTS: dict[str, tuple[Cost, ...]] = {
         Cost(batch=256, call=481, unit=0.149, weight=0.0133, block=3.45),
         Cost(batch=1024, call=144, unit=1.32, weight=0.0475, block=14),
     ),
+    "convolution": (
+        Cost(batch=1, call=100, unit=0.001, weight=0.0005),
+        Cost(batch=16, call=100, unit=0.01, weight=0.001),
+        Cost(batch=64, call=100, unit=0.04, weight=0.002),
+        Cost(batch=256, call=100, unit=0.16, weight=0.008),
+        Cost(batch=1024, call=100, unit=0.64, weight=0.03),
+    ),
     "dense": (
         Cost(batch=1, call=47.8, unit=0, weight=0.000364),
         Cost(batch=16, call=47.5, unit=0.0263, weight=0.000665),
