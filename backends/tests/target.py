@@ -246,14 +246,14 @@ def _facts(scope: Scope, plan: Plan) -> dict[str, Given]:
         **({"made": scope.name("made_weights"), "shared": _shared(plan)} if made_of(plan) else {}),
         **({"surrogate": True} if any(map(_is_surrogate, graph.operations)) else {}),
         **({"pooled": _table(pooled)} if pooled else {}),
-        **({"windows": _table(windows)} if (windows := _windows(plan)) else {}),
+        **({"windows": _table({**windows})} if (windows := _windows(plan)) else {}),
     }
 
 
-def _windows(plan: Plan) -> dict[str, Given]:
+def _windows(plan: Plan) -> dict[str, tuple[str, Display]]:
     """The convolutions: where it is stored which entry every edge has, and what their kernels are told."""
     return {
-        op.connection: (f"{op.weight.name}.index", window_fields(window))
+        op.connection: (f"{op.weight.name}.index", _table(window_fields(window)))
         for op in plan.graph.projections
         if (window := plan.choice(op.connection).window) and op.weight
     }

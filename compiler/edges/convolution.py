@@ -245,7 +245,8 @@ def _apart(offsets: Indices) -> int:
 def _around(offsets: Indices, entry: Indices, ring: int) -> tuple[int, int]:
     """From which offset on those on a ring are evenly apart, and how far.
 
-    The first has as wide a gap before it as there is; where several have, the first `entry` of each says which.
+    The first has as wide a gap before it as there is; where several have, the order of entries says which:
+    `entry` is the first of each offset.
     """
     gaps = np.diff(offsets, prepend=offsets[-1] - ring)
     rising = [np.diff(np.roll(entry, -at)) > 0 for at in range(len(offsets))]
