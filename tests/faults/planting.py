@@ -1306,9 +1306,15 @@ def plant_all(
         outcomes.append(Outcome(fault.kind, spec.stem, target, result, fault))
     return outcomes
 
+
 # Faults in convolutions.
 CONVOLVING: tuple[Fault, ...] = (
-    InText("kernel flipped", "torch", r"return weight\.flip\(windows\.flipped\) if [^\n]*", "return weight.flip(2)"),
+    InText(
+        "kernel flipped",
+        "torch",
+        r"return weight\.flip\(windows\.flipped\) if [^\n]*",
+        "return weight.flip(2)",
+    ),
     InText(
         "kernel flipped",
         "keras",
@@ -1339,6 +1345,11 @@ CONVOLVING: tuple[Fault, ...] = (
         r"groups, values\.shape\[1\] // groups, units\)",
         "values.shape[1] // groups, groups, units).swapaxes(1, 2)",
     ),
-    InText("border of the derivative lost", "numpy", r"inner\[: max\(after, 0\)\] \+= ", "inner[: max(after, 0)] = "),
+    InText(
+        "border of the derivative lost",
+        "numpy",
+        r"inner\[: max\(after, 0\)\] \+= ",
+        "inner[: max(after, 0)] = ",
+    ),
     InText("tie of windows broken", "numpy", r'g\["w"\] = g\["w"\] \+ ', 'g["w"] = '),
 )

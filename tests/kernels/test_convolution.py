@@ -86,7 +86,8 @@ class Drawn:
         outside = "wrap" if self.wrap else "skip"
         return (
             f"model m\ninput x{sides[0]}\nlayer y{sides[1]}\n"
-            f"connect x -> y : {{ {ends} : {', '.join(clauses)} ; outside = {outside} }} with share = ({keys})\n"
+            f"connect x -> y : {{ {ends} : {', '.join(clauses)} ; outside = {outside} }} "
+            f"with share = ({keys})\n"
         )
 
     def weight(self, entries: Any) -> Any:
@@ -136,7 +137,7 @@ def drawn(seed: int) -> Drawn:
 
 
 def told(at: int, case: Drawn) -> bool:
-    """Whether the edges tell all of a dimension: each offset is there, and one of them at neighbouring places."""
+    """Whether the edges tell all of a dimension: each offset is there, one of them at two neighbours."""
     steps = [case.stride[at] * t - case.pad[at][0] for t in range(case.places[at])]
     offsets = [case.dilation[at] * p for p in range(case.extents[at])]
     there = [[case.wrap or 0 <= step + offset < case.grid[at] for step in steps] for offset in offsets]
@@ -276,7 +277,7 @@ def test_one_kernel_for_all_channels_is_a_convolution_of_each() -> None:
 
 NEARLY = {
     "(r + a) -> (k, r) : a in 0..2, r != 3 ; outside = skip | share = (k, a)": "of its",
-    "(r + a) -> (k, r) : a in 0..2, a * k != 2 ; outside = skip | share = (k, a)": "not every offset has a weight",
+    "(r + a) -> (k, r) : a in 0..2, a * k != 2 ; outside = skip | share = (k, a)": "not every offset has",
     "(r + a * a) -> (k, r) : a in 0..2 ; outside = skip | share = (k, a)": "not evenly apart",
     "(r + a) -> (k, r) : a in 0..2 ; outside = skip | share = (k, (a * 5) % 3)": "order of its keys",
     "(r + a) -> (k, r) : a in 0..2 ; outside = skip | share = a": "channels share weights",
