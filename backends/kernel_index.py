@@ -333,13 +333,13 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('spread', 104, 106, ('index', 'np', 'parameter'), (), (('np', 'import numpy as np'),)),
         ('gathered', 109, 112, ('d', 'index', 'int', 'math', 'np', 'shape', 'size', 'tuple'), (), (('math', 'import math'), ('np', 'import numpy as np'))),
     )),
-    'numpy/kernels/convolution.py': (1784062194, (
+    'numpy/kernels/convolution.py': (2036013619, (
         ('convolve', 12, 19, ('Windows', 'grid', 'in_groups', 'kernel', 'len', 'matrices', 'np', 'offsets', 'on_grid', 'padded', 'part', 'targets', 'units_of', 'weight', 'windows', 'x', 'y'), (), (('np', 'import numpy as np'),)),
-        ('convolve_back', 22, 29, ('Windows', 'after', 'before', 'd', 'grid', 'in_groups', 'kernel', 'len', 'matrices', 'np', 'of_targets', 'offsets', 'padded_back', 'part', 'places_of', 'sizes', 'units', 'units_of', 'weight', 'windows', 'zip'), (), (('np', 'import numpy as np'),)),
-        ('convolve_weight', 32, 40, ('Windows', 'd', 'gradient', 'grid', 'in_groups', 'kernel', 'matrices', 'np', 'of_targets', 'offsets', 'on_grid', 'padded', 'part', 'places_of', 'windows', 'x'), (), (('np', 'import numpy as np'),)),
+        ('convolve_back', 22, 29, ('Windows', 'after', 'before', 'd', 'grid', 'in_groups', 'kernel', 'len', 'matrices', 'np', 'of_targets', 'offsets', 'on_places', 'padded_back', 'part', 'sizes', 'units', 'units_of', 'weight', 'windows', 'zip'), (), (('np', 'import numpy as np'),)),
+        ('convolve_weight', 32, 40, ('Windows', 'd', 'gradient', 'grid', 'in_groups', 'kernel', 'matrices', 'np', 'of_targets', 'offsets', 'on_grid', 'on_places', 'padded', 'part', 'windows', 'x'), (), (('np', 'import numpy as np'),)),
         ('offsets', 43, 52, ('Iterator', 'Windows', 'grid', 'kernel', 'matrices', 'np', 'offset', 'tuple', 'windows'), (), (('Iterator', 'from collections.abc import Iterator'), ('np', 'import numpy as np'))),
         ('on_grid', 55, 59, ('Windows', 'len', 'np', 'windows', 'x'), (), (('np', 'import numpy as np'),)),
-        ('places_of', 62, 66, ('Windows', 'd', 'len', 'np', 'windows'), (), (('np', 'import numpy as np'),)),
+        ('on_places', 62, 66, ('Windows', 'd', 'len', 'np', 'windows'), (), (('np', 'import numpy as np'),)),
         ('units_of', 69, 72, ('Windows', 'batch', 'bool', 'channels_last', 'int', 'np', 'values', 'windows'), (), (('np', 'import numpy as np'),)),
         ('in_groups', 75, 79, ('Windows', 'groups', 'int', 'len', 'np', 'units', 'values', 'windows'), (), (('np', 'import numpy as np'),)),
         ('padded', 82, 90, ('Windows', 'added', 'after', 'at', 'before', 'enumerate', 'grid', 'max', 'np', 'windows'), (), (('np', 'import numpy as np'),)),

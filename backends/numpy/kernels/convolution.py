@@ -21,7 +21,7 @@ def convolve(x: np.ndarray, weight: np.ndarray, windows: Windows) -> np.ndarray:
 
 def convolve_back(d: np.ndarray, weight: np.ndarray, windows: Windows) -> np.ndarray:
     """Gradient (batch, sources) of the input of `convolve` from that of its output, d (batch, targets)."""
-    kernel, of_targets = weight[windows.entries()], in_groups(places_of(d, windows), windows)
+    kernel, of_targets = weight[windows.entries()], in_groups(on_places(d, windows), windows)
     sizes = [before + units + after for (before, after), units in zip(windows.pad, windows.grid, strict=True)]
     grid = np.zeros((len(d) * windows.copies, windows.sources, *sizes), np.result_type(d, weight))
     for part, matrices in offsets(grid, kernel, windows):
@@ -31,7 +31,7 @@ def convolve_back(d: np.ndarray, weight: np.ndarray, windows: Windows) -> np.nda
 
 def convolve_weight(x: np.ndarray, d: np.ndarray, windows: Windows) -> np.ndarray:
     """Gradient (entries,) of the weight of `convolve`."""
-    grid, of_targets = padded(on_grid(x, windows), windows), in_groups(places_of(d, windows), windows)
+    grid, of_targets = padded(on_grid(x, windows), windows), in_groups(on_places(d, windows), windows)
     kernel = np.empty(windows.kernel, np.result_type(x, d))
     for part, matrices in offsets(grid, kernel, windows):
         matrices[:] = np.einsum("bgkt,bgct->gkc", of_targets, in_groups(part, windows))
@@ -59,7 +59,7 @@ def on_grid(x: np.ndarray, windows: Windows) -> np.ndarray:
     return x.reshape(len(x) * windows.copies, windows.sources, *windows.grid)
 
 
-def places_of(d: np.ndarray, windows: Windows) -> np.ndarray:
+def on_places(d: np.ndarray, windows: Windows) -> np.ndarray:
     """(batch, targets) -> (batch * copies, channels, *places)."""
     if windows.channels_last[1]:
         return np.moveaxis(d.reshape(-1, *windows.places, windows.kernel[0]), -1, 1)
