@@ -108,18 +108,11 @@ GROUPED_NORMS: dict[str, str] = {
 REGISTERED = frozenset(
     [
         *("AddShared", "BandProjection", "BatchNorm", "BatchedModel", "Bias", "BlockProjection"),
-        *(
-            "CodeEmbedding",
-            "ConvolutionProjection",
-            "DenseProduct",
-            "DenseSum",
-            "Diagonal",
-            "DiagonalProduct",
-            "EdgeProjection",
-        ),
-        *("Elementwise", "Gelu", "GeluTanh", "GroupedBatchNorm", "GroupedDropout", "GroupedNorm"),
-        *("KeptForLoss", "LeakyRectifier", "LogSoftmax", "MaskedProjection", "Penalty", "Prelu", "Scale"),
-        *("SharedWeight", "Spread", "Times", "Turned", "Units"),
+        *("CodeEmbedding", "Combined", "ConvolutionProjection", "DenseProduct", "DenseSum", "Diagonal"),
+        *("DiagonalProduct",),
+        *("EdgeProjection", "Elementwise", "Gelu", "GeluTanh", "GroupedBatchNorm", "GroupedDropout"),
+        *("GroupedNorm", "KeptForLoss", "LeakyRectifier", "LogSoftmax", "MaskedProjection", "Penalty"),
+        *("Prelu", "Scale", "SharedWeight", "Spread", "Times", "Turned", "Units"),
         *POOLS.values(),
     ]
 )
