@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from ..compiler.edges.convolution import Window
 from ..compiler.edges.edge_set import Diagonal, EdgeSet, Full, Listed, Product, Shape, Shifted
 from ..compiler.edges.restated import offset_runs
 from ..compiler.graph.graph import Graph, Parameter, Spread, Times, Turned, steps_of
@@ -30,6 +31,9 @@ from .source import (
     Subscript,
     Vocabulary,
     node,
+)
+from .source import (
+    Given as Quoted,
 )
 from .target import kept, sides, units_digests
 
@@ -206,6 +210,34 @@ def block_arguments(scope: Scope, edges: EdgeSet, name: str) -> list[Expression]
             return [size, stored_edges(scope, part_name(name, 0))]
         case _:
             return [size, Starred(scope.expression("edges[:2]", edges=rule(scope, outer, name)))]
+
+
+def windows(scope: Scope, window: Window) -> Expression:
+    """A convolution in the words of the kernels."""
+    return scope.name("Windows")(**window_fields(window))
+
+
+def window_fields(window: Window) -> dict[str, Quoted]:
+    """The fields of `Windows`: those that are as usual are left out."""
+    along = window.along
+    plain = tuple(range(len(window.kernel)))
+    unusual: dict[str, Quoted] = {
+        "groups": window.groups if window.groups > 1 else (),
+        "copies": window.copies if window.copies > 1 else (),
+        "wrap": tuple(each.wrap for each in along) if any(each.wrap for each in along) else (),
+        "channels_last": window.last if any(window.last) else (),
+        "order": window.order if window.order != plain else (),
+        "flipped": window.flipped,
+    }
+    return {
+        "grid": tuple(each.sources for each in along),
+        "places": tuple(each.targets for each in along),
+        "kernel": window.kernel,
+        "pad": tuple((each.before, each.after) for each in along),
+        "stride": tuple(each.stride for each in along),
+        "dilation": tuple(each.dilation for each in along),
+        **{name: value for name, value in unusual.items() if value},
+    }
 
 
 def wiring(scope: Scope, plan: Plan, *, cached: bool = False) -> tuple[Statement, ...]:

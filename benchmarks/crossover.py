@@ -9,10 +9,12 @@ puts them into `compiler/plan/costs.py`, which the plan reads, and the times int
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +25,10 @@ from rich.table import Table
 from scipy.optimize import nnls
 from torch import nn
 
-from nnspec.backends.common.kernels.rules import crossed_edges, every_pair, same_index, shifted_edges
+from nnspec.backends.common.kernels.rules import Edges, crossed_edges, every_pair, same_index, shifted_edges
+from nnspec.backends.common.kernels.windows import Windows
 from nnspec.backends.torch.kernels.blocks import BlockProjection
+from nnspec.backends.torch.kernels.convolution import ConvolutionProjection
 from nnspec.backends.torch.kernels.dense import DenseProjection, DiagonalProjection
 from nnspec.backends.torch.kernels.edges import EdgeProjection
 from nnspec.backends.torch.kernels.masked import MaskedProjection
@@ -47,10 +51,49 @@ class Problem:
     edges: int
     blocks: int
     layers: dict[str, Callable[[], nn.Module]]
+    windows: bool = False
+
+
+class Shared(nn.Module):
+    """A convolution that holds its weights."""
+
+    def __init__(self, edges: Edges, windows: Windows) -> None:
+        super().__init__()
+        self.layer = ConvolutionProjection(edges.source, edges.target, windows)
+        self.weight = nn.Parameter(torch.zeros(math.prod(windows.kernel)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(batch, units) -> (batch, units)."""
+        return self.layer(x, weight=self.weight)
+
+
+def convolutions() -> Iterator[Problem]:
+    """Windows on squares, all channels of which feed each other."""
+    for side, channels, extent in ((6, 2, 3), (12, 1, 5), (12, 4, 3), (24, 6, 3), (28, 1, 5), (32, 16, 3)):
+        offsets = range(-(extent // 2), extent // 2 + 1)
+        window = shifted_edges((side, side), (side, side), list(product(offsets, offsets)))
+        edges = crossed_edges(every_pair(channels, channels), window)
+        windows = Windows(
+            grid=(side, side),
+            places=(side, side),
+            kernel=(channels, channels, extent, extent),
+            pad=((extent // 2, extent // 2),) * 2,
+            stride=(1, 1),
+            dilation=(1, 1),
+        )
+        units, count = channels * side * side, len(edges.source)
+        name = f"{extent} x {extent} on {channels} x {side} x {side}"
+        ends = (edges.source, edges.target, (units, units))
+        layers = {
+            "edges": lambda e=ends: EdgeProjection(*e),
+            "convolution": lambda e=edges, w=windows: Shared(e, w),
+        }
+        yield Problem(name, units, count, 0, layers, windows=True)
 
 
 def problems() -> Iterator[Problem]:
-    """Random sets by size and density, bands, and blocks."""
+    """Random sets by size and density, bands, blocks, and convolutions."""
+    yield from convolutions()
     rng = np.random.default_rng(0)
     for units in (64, 250, 1000, 2000):
         for density in (0.003, 0.01, 0.03, 0.1, 0.3):
@@ -141,8 +184,8 @@ def main() -> None:
                 continue
             times = measured(problem, batch)
             for kernel, taken in times.items():
-                # Edges within blocks read rows that are in the cache: `edges` is judged by random ones.
-                if kernel != "edges" or not problem.blocks:
+                # Edges in blocks and windows read rows that are in the cache: random ones judge `edges`.
+                if kernel != "edges" or not (problem.blocks or problem.windows):
                     rows.setdefault((kernel, batch), []).append(features(kernel, problem))
                     found.setdefault((kernel, batch), []).append(taken)
                 of = f"{taken / times.get('edges', taken):.2f}"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from nnspec.compiler.edges.convolution import Window
     from nnspec.compiler.edges.edge_set import EdgeSet
     from nnspec.compiler.plan.kernels import Kernel
 
@@ -76,8 +77,8 @@ def preferring() -> Preferring:
 
     @contextmanager
     def prefer(kernel: str | None) -> Iterator[None]:
-        def preferred(edges: EdgeSet, pairs: int) -> list[Kernel]:
-            found = every(edges, pairs)
+        def preferred(edges: EdgeSet, pairs: int, window: Window | None) -> list[Kernel]:
+            found = every(edges, pairs, window)
             return [each for each in found if each.name == kernel] or found
 
         with pytest.MonkeyPatch.context() as patch:

@@ -42,7 +42,7 @@ from ...compiler.plan.plan import Plan
 from ...dsl.records import record
 from ..definitions import Definitions, native
 from ..functions import KERAS
-from ..parts import band_arguments, block_arguments, index_of, loading, spelled, stored, stored_edges
+from ..parts import band_arguments, block_arguments, index_of, loading, spelled, stored, stored_edges, windows
 from ..source import Assign, Constant, Expression, Given, Name, Pair, Scope, Statement, node, power_of_ten
 from ..target import chain_of, expression_of, grid_of, is_identity, is_sparse, units_digests
 from .loss import is_own_loss, kept_layers
@@ -175,7 +175,9 @@ class Network:
         """The variables that layers share, and what is made of them before any layer reads it."""
         graph = self.plan.graph
         used: dict[str, Entries] = {
-            op.connection: op.weight for op in graph.projections if op.weight is not None and _is_given(op)
+            op.connection: weight
+            for op in graph.projections
+            if (weight := self.plan.weight(op)) is not None and _is_given(op)
         }
         used |= {
             op.output.name: op.bias
@@ -303,6 +305,8 @@ class Network:
         if isinstance(op, Pool):
             empty: dict[str, Given] = {"empty": op.empty} if op.has_empty else {}
             pooling = {"layer": self.scope.name(POOLS[op.reduction.name]), "empty": empty}
+        if kernel == "convolution":
+            pooling["windows"] = windows(self.scope, self.plan.window(op.connection))
         if _is_given(op):
             return self.scope.expression(
                 GIVEN[kernel],
@@ -339,7 +343,7 @@ class Network:
                 return band_arguments(self.scope, op.edges)
             case "blocks":
                 return block_arguments(self.scope, op.edges, op.connection)
-            case "masked" | "edges" | "pool":
+            case "masked" | "edges" | "convolution" | "pool":
                 return [stored_edges(self.scope, op.connection)]
 
     def _penalty(self, parameter: Parameter) -> dict[str, Expression]:

@@ -45,6 +45,7 @@ PROJECTIONS: dict[KernelName, str] = {
     "blocks": "BlockProjection((units, sources), *edges, **weighted, **penalty, **last)",
     "masked": "MaskedProjection((units, sources), *edges, **weighted, **penalty, **last)",
     "edges": "EdgeProjection((units, sources), *edges, **weighted, **penalty, **last)",
+    "convolution": "ConvolutionProjection(windows, *edges, **last)",
     "pool": "layer((units, sources), *edges, **empty, **weighted, **penalty, **last)",
 }
 
@@ -66,6 +67,7 @@ GIVEN: dict[KernelName, str] = {
     "blocks": "BlockProjection((units, sources), *edges, weighted=False, given=True, **last)",
     "masked": "MaskedProjection((units, sources), *edges, weighted=False, given=True, **last)",
     "edges": "EdgeProjection((units, sources), *edges, weighted=False, given=True, **last)",
+    "convolution": "ConvolutionProjection(windows, *edges, **last)",
     "pool": "layer((units, sources), *edges, **empty, weighted=False, given=True, **last)",
 }
 
@@ -106,7 +108,8 @@ GROUPED_NORMS: dict[str, str] = {
 REGISTERED = frozenset(
     [
         *("AddShared", "BandProjection", "BatchNorm", "BatchedModel", "Bias", "BlockProjection"),
-        *("CodeEmbedding", "Combined", "DenseProduct", "DenseSum", "Diagonal", "DiagonalProduct"),
+        *("CodeEmbedding", "Combined", "ConvolutionProjection", "DenseProduct", "DenseSum", "Diagonal"),
+        *("DiagonalProduct",),
         *("EdgeProjection", "Elementwise", "Gelu", "GeluTanh", "GroupedBatchNorm", "GroupedDropout"),
         *("GroupedNorm", "KeptForLoss", "LeakyRectifier", "LogSoftmax", "MaskedProjection", "Penalty"),
         *("Prelu", "Scale", "SharedWeight", "Spread", "Times", "Turned", "Units"),

@@ -42,7 +42,7 @@ from ...compiler.graph.model import ExpressionTerm
 from ...dsl.records import record
 from ..definitions import is_short, part_names, parted
 from ..functions import NUMPY, Writer, apart
-from ..parts import factor_of, index_along, index_of, stored_edges
+from ..parts import factor_of, index_along, index_of, stored_edges, windows
 from ..source import (
     Assign,
     Binary,
@@ -170,7 +170,7 @@ def _given(module: Module) -> list[Statement]:
 
 def _of_weights(module: Module, reached: set[str]) -> Iterator[Share]:
     """What parameters get of the gradients of the weights that are made of them."""
-    for made in module.graph.made.values():
+    for made in module.plan.made.values():
         if key_of(made) in reached:
             d: Expression = module.variable(made)
             for step in reversed(steps_of(made)):
@@ -296,12 +296,16 @@ def _project(module: Module, op: Project, d: Name) -> Iterator[Share]:
         yield from _pool(module, op, d)
         return
     if op.parameter is not None and op.parameter.trainable:
-        assert op.weight is not None
-        yield op.weight, _weight(module, op, d)
+        of = module.plan.weight(op)
+        assert of is not None
+        yield of, _weight(module, op, d)
     if op.input.classes:
         return
     scope, w, n = module.scope, weight(op, module), op.input.units
-    if is_sparse(op):
+    if module.plan.choice(op.connection).window:
+        shape = windows(scope, module.plan.window(op.connection))
+        yield op.input, scope.name("convolve_back")(d, w, shape)
+    elif is_sparse(op):
         yield op.input, scope.name("project_back")(d, w, stored_edges(scope, op.connection), n)
     elif op.weight is None:
         yield op.input, scope.expression("np.repeat(d.sum(axis=1, keepdims=True), n, axis=1)", d=d, n=n)
@@ -325,6 +329,8 @@ def _weight(module: Module, op: Project, d: Name) -> Expression:
     if op.input.classes:
         shape = (op.output.units, op.input.units)
         return scope.name("looked_up_weight")(x, d, shape, op.input.classes)
+    if module.plan.choice(op.connection).window:
+        return scope.name("convolve_weight")(x, d, windows(scope, module.plan.window(op.connection)))
     if is_sparse(op):
         return scope.name("project_weight")(x, d, stored_edges(scope, op.connection))
     return scope.expression("d.T @ x" if isinstance(op.edges, Full) else "(d * x).sum(axis=0)", d=d, x=x)

@@ -144,8 +144,8 @@ def module_of(plan: Plan) -> Module:
         for what in EXTRAS.get(type(op), ())
     }
     gradients = {name: scope.new(f"d_{name}") for name in (*inputs, *steps)}
-    weights = {name: scope.new(identifier(name)) for name in graph.made}
-    gradients |= {key_of(made): scope.new(f"d_{weights[name].text}") for name, made in graph.made.items()}
+    weights = {name: scope.new(identifier(name)) for name in plan.made}
+    gradients |= {key_of(made): scope.new(f"d_{weights[name].text}") for name, made in plan.made.items()}
     functions = Definitions(scope, Scope(VOCABULARY, frozenset()), NUMPY, "np.ndarray")
     return Module(plan, scope, local, gradients, extras, weights, functions)
 
@@ -192,10 +192,10 @@ def flattened(variable: Expression, value: Value) -> Statement:
 
 def weight(op: Project, module: Module) -> Expression:
     """The weights of a projection, or None."""
-    match op.weight:
+    match module.plan.weight(op):
         case None:
             return node(None)
-        case Parameter():
-            return module.p(op.weight.name)
+        case Parameter(name=name):
+            return module.p(name)
         case made:
             return module.weights[made.name]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from ...compiler.edges.degrees import degrees
-from ...compiler.edges.edge_set import Diagonal, Full
+from ...compiler.edges.edge_set import Diagonal, Full, Indices
 from ...compiler.functions.derive import derivative
 from ...compiler.functions.function import Function as Stated
 from ...compiler.functions.function import Numbers, is_dyadic, is_exact, is_made_of_products
@@ -132,9 +132,24 @@ def _draws(plan: Plan, projections: list[Project], bits: int) -> tuple[int, int,
     """
     edges = max(1, *(op.edges.count for op in projections))
     batch = 2 ** max(0, min((2 * plan.batch - 1).bit_length(), (WORK // edges).bit_length() - 1))
-    terms = max(batch, *(degrees(op.edges, end).high for op in projections for end in ("source", "target")))
+    alike = max(np.bincount(index).max() for index in (np.zeros(1, np.int64), *_indices(plan, projections)))
+    terms = max(
+        batch * int(alike),
+        *(degrees(op.edges, end).high for op in projections for end in ("source", "target")),
+    )
     most = max(1, math.isqrt(2**bits // terms))
     return batch, most, math.ceil(math.log(CHANCE) / math.log(2 / (2 * most + 1)))
+
+
+def _indices(plan: Plan, projections: list[Project]) -> Iterator[Indices]:
+    """Which entry every edge has, of every convolution."""
+    for op in projections:
+        if (
+            plan.choice(op.connection).window
+            and isinstance(op.weight, Spread)
+            and op.weight.index is not None
+        ):
+            yield op.weight.index
 
 
 def _bound(dtype: str, most: int, count: int) -> str:

@@ -51,6 +51,7 @@ from ..parts import (
     start_function,
     stored_edges,
     vocabulary,
+    window_fields,
     wiring,
 )
 from ..source import (
@@ -144,7 +145,8 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
 def _suites(plan: Plan, targets: Sequence[str]) -> set[str]:
     """The classes of tests that hold a network's modules, but for those that other facts decide."""
     sparse, drops = bool(_sparse(plan)), "rng" in training_options(plan.graph)
-    summed = any(not isinstance(op, Pool) for op in _sparse(plan))
+    summed = [op for op in _sparse(plan) if not isinstance(op, Pool)]
+    gathered = [op for op in summed if not plan.choice(op.connection).window]
     numpy, torch, keras = (target in targets for target in ("numpy", "torch", "keras"))
     held = {
         "NetworkChecks": True,
@@ -158,10 +160,10 @@ def _suites(plan: Plan, targets: Sequence[str]) -> set[str]:
         "RunningChecks": any(p.running for p in plan.graph.parameters),
         "OptimiserChecks": (torch or keras) and any(p.trainable for p in plan.graph.parameters),
         "NumpyChecks": numpy,
-        "NumpySparseChecks": numpy and summed,
+        "NumpySparseChecks": numpy and bool(gathered),
         "NumpyDropoutChecks": numpy and drops,
         "TorchChecks": torch,
-        "TorchSparseChecks": torch and summed,
+        "TorchSparseChecks": torch and bool(summed),
         "KerasChecks": keras,
     }
     return {name for name, applies in held.items() if applies}
@@ -248,6 +250,16 @@ def _facts(scope: Scope, plan: Plan) -> dict[str, Given]:
         **({"surrogate": True} if any(map(_is_surrogate, graph.operations)) else {}),
         **({"pooled": _table(pooled)} if pooled else {}),
         **({"partial": True} if _is_partial(plan) else {}),
+        **({"windows": _table({**windows})} if (windows := _windows(plan)) else {}),
+    }
+
+
+def _windows(plan: Plan) -> dict[str, tuple[str, Display]]:
+    """The convolutions: where it is stored which entry every edge has, and what their kernels are told."""
+    return {
+        op.connection: (f"{op.weight.name}.index", _table(window_fields(window)))
+        for op in plan.graph.projections
+        if (window := plan.choice(op.connection).window) and op.weight
     }
 
 

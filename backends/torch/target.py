@@ -169,7 +169,9 @@ POOLS = {
     "product": "EdgeProduct",
     "logsumexp": "EdgeLogSumExp",
 }
-ALONG_EDGES = frozenset(["BlockProjection", "EdgeProjection", "MaskedProjection", *POOLS.values()])
+ALONG_EDGES = frozenset(
+    ["BlockProjection", "ConvolutionProjection", "EdgeProjection", "MaskedProjection", *POOLS.values()]
+)
 
 # The constructor has no names of the spec, but as attributes.
 PLAIN = Scope(VOCABULARY, frozenset())
@@ -244,7 +246,7 @@ def _shared_parameters(plan: Plan, functions: Definitions) -> list[Statement]:
         else:
             lines += PLAIN.statements("self.register_buffer(name, zeros)", name=attribute, zeros=zeros)
     for name, attribute in _makers(plan).items():
-        made = [_maker(step, functions) for step in steps_of(plan.graph.made[name])]
+        made = [_maker(step, functions) for step in steps_of(plan.made[name])]
         whole = made[0] if len(made) == 1 else PLAIN.expression("nn.Sequential(*made)", made=made)
         lines.append(_attribute(attribute, whole))
     return lines
@@ -292,7 +294,7 @@ def _held_by_model(plan: Plan) -> dict[str, str]:
 
 def _makers(plan: Plan) -> dict[str, str]:
     """The attributes of the model that make weights of parameters, by the weights' names."""
-    return _attributes(plan, {name: f"{name}.entries" for name in plan.graph.made})
+    return _attributes(plan, {name: f"{name}.entries" for name in plan.made})
 
 
 def _attributes(plan: Plan, wished: Mapping[str, str]) -> dict[str, str]:
@@ -354,7 +356,7 @@ def _construct(
                 bias["bias"] = operation.parameter.shape[0]
                 if not operation.holds_bias:
                     bias["bias"] = PLAIN.name("self").get(operation.parameter.name)
-                if isinstance(operation.bias, Spread):
+                if isinstance(operation.bias, Spread) and not _is_by_channel(operation, chain, plan):
                     bias["bias_index"] = parts.index_of(PLAIN, operation.bias)
             case Apply() | Compute() | Rectify() | ApplyNorm() | Drop() | Multiply():
                 if isinstance(operation, Apply | Compute | Rectify) and not own:
@@ -485,7 +487,7 @@ def _projection(operation: Project, layer: Value, plan: Plan) -> list[Statement]
     made = weight is not None and not operation.holds_weight
     if operation.holds_weight and operation.parameter and not operation.parameter.trainable:
         options["trainable"] = False
-    if not operation.holds_weight and kernel not in ("dense", "diagonal"):
+    if not operation.holds_weight and kernel not in ("dense", "diagonal", "convolution"):
         options["weighted"] = False
     if kernel in FREE and plan.layouts.of(operation.layer) == "units first":
         options["units_first"] = True
@@ -506,6 +508,9 @@ def _projection(operation: Project, layer: Value, plan: Plan) -> list[Statement]
             class_, arguments = "EdgeProjection", [parts.stored_edges(PLAIN, name), shape]
         case "masked":
             class_, arguments = "MaskedProjection", [parts.stored_edges(PLAIN, name), shape]
+        case "convolution":
+            windows = parts.windows(PLAIN, plan.window(name))
+            class_, arguments = "ConvolutionProjection", [parts.stored_edges(PLAIN, name), windows]
         case "pool":
             assert isinstance(operation, Pool)
             class_, arguments = POOLS[operation.reduction.name], [parts.stored_edges(PLAIN, name), shape]
@@ -572,13 +577,13 @@ def _weights(scope: Scope, plan: Plan) -> tuple[dict[str, Expression], list[Stat
     variables = {name: scope.new(identifier(name)) for name in makers}
     lines: list[Statement] = []
     for name, maker in makers.items():
-        parameter = own.get(held[parameter_of(plan.graph.made[name]).name])
+        parameter = own.get(held[parameter_of(plan.made[name]).name])
         lines.append(Assign(variables[name], own.get(maker)(parameter)))
     weights: dict[str, Expression] = {}
     for op in plan.graph.projections:
-        if op.weight is not None and not op.holds_weight:
-            named = isinstance(op.weight, GraphParameter)
-            weights[weight_key(op)] = own.get(held[op.weight.name]) if named else variables[op.weight.name]
+        if (weight := plan.weight(op)) is not None and not op.holds_weight:
+            named = isinstance(weight, GraphParameter)
+            weights[weight_key(op)] = own.get(held[weight.name]) if named else variables[weight.name]
     return weights, lines
 
 
@@ -630,7 +635,7 @@ def _layer(
     value, module = scope.user(layer.name), scope.name("self").get(layer.name)
     steps, bias = behind(chain), None
     if steps and isinstance(steps[0], AddBias) and not _own_bias(layer, plan):
-        bias = _bias(steps[0], module)
+        bias = _bias(steps[0], chain, module, plan)
     # A copy, so that each layer's value is an array of its own.
     copied = _is_passed_on(chain) and all(isinstance(step, Drop) for step in steps)
     if expression := expression_of(chain):
@@ -692,8 +697,25 @@ def _projected(
     return y if onto is None or takes else scope.expression("y + onto", y=y, onto=onto)
 
 
-def _bias(operation: AddBias, module: Attribute) -> Expression:
-    return module.get("bias") if operation.by_unit else module.get("unit_bias")()
+def _bias(operation: AddBias, chain: tuple[Operation, ...], module: Attribute, plan: Plan) -> Expression:
+    """The bias of every unit; that of every channel where a convolution adds it."""
+    whole = operation.by_unit or _is_by_channel(operation, chain, plan)
+    return module.get("bias") if whole else module.get("unit_bias")()
+
+
+def _is_by_channel(operation: AddBias, chain: tuple[Operation, ...], plan: Plan) -> bool:
+    """Whether a bias is the first thing that is added to a convolution, and each channel of it has one."""
+    bias = operation.bias
+    projections = [op for op in chain if isinstance(op, Project)]
+    first = next((op for op in chain if not isinstance(op, Project | Add)), None)
+    if first is not operation or not isinstance(bias, Spread) or bias.per is None:
+        return False
+    if any(map(is_identity, projections)) or plan.choice(projections[0].connection).window is None:
+        return False
+    window, rank = plan.window(projections[0].connection), len(bias.shape)
+    behind = rank - len(window.along)
+    channels = range(len(window.along), rank) if window.last[1] else range(behind)
+    return window.copies == 1 and bias.per == tuple(channels) != ()
 
 
 def _forward(scope: Scope, plan: Plan) -> Function:

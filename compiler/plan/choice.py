@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log
+from math import log, prod
 
 from ...dsl.records import record
+from ..edges.convolution import NoWindow, Window, window_of
 from ..edges.degrees import degrees
 from ..edges.edge_set import Diagonal, EdgeSet, Full, Listed
 from ..edges.structure import described
-from ..graph.graph import Pool, Project
+from ..graph.graph import Pool, Project, Spread
 from .costs import Cost
 from .kernels import KERNELS, Kernel, KernelName, Work, blocks_of
 
@@ -32,21 +33,44 @@ class Candidate:
 
 @record
 class Choice:
-    """The kernel of one connection, one sentence that says why, and all that could have been chosen."""
+    """The kernel of one connection, one sentence that says why, and all that could have been chosen.
+
+    A convolution has its `window`.
+    """
 
     connection: str
     kernel: KernelName
     reason: str
     candidates: tuple[Candidate, ...]
+    window: Window | None = None
 
 
 def choose(projection: Project, batch: int) -> Choice:
     """The quickest kernel for a connection, by measured costs."""
     if projection.input.classes:
         return _embedding(projection, batch)
-    candidates = sorted(_candidates(projection, batch), key=lambda candidate: candidate.cost)
+    found = _window(projection)
+    window = found if isinstance(found, Window) else None
+    candidates = sorted(_candidates(projection, batch, window), key=lambda candidate: candidate.cost)
     best, *others = candidates
-    return Choice(projection.connection, best.kernel, _reason(projection, best, others), tuple(candidates))
+    chosen = window if best.kernel == "convolution" else None
+    reason = _reason(projection, best, others, _window_text(chosen) if chosen else KERNELS[best.kernel].text)
+    if isinstance(found, NoWindow) and found.near:
+        reason += f"; no convolution, since {found.why}"
+    return Choice(projection.connection, best.kernel, reason, tuple(candidates), chosen)
+
+
+def _window(projection: Project) -> Window | NoWindow | None:
+    """The convolution that a connection is, or why its shared weights are none."""
+    weight, edges = projection.weight, projection.edges
+    if isinstance(projection, Pool) or isinstance(edges, Full | Diagonal):
+        return None
+    if not isinstance(weight, Spread) or weight.index is None:
+        return None
+    try:
+        return window_of(edges, weight.index, prod(weight.of.shape))
+    except NoWindow as none:
+        return none
 
 
 def _embedding(projection: Project, batch: int) -> Choice:
@@ -63,16 +87,17 @@ def _embedding(projection: Project, batch: int) -> Choice:
     return Choice(projection.connection, "embedding", reason, (only,))
 
 
-def _candidates(projection: Project, batch: int) -> list[Candidate]:
+def _candidates(projection: Project, batch: int, window: Window | None) -> list[Candidate]:
     if isinstance(projection, Pool):
         return [_candidate(KERNELS["pool"], projection, batch)]
     pairs = projection.input.units * projection.output.units
-    return [_candidate(kernel, projection, batch) for kernel in _kernels(projection.edges, pairs)]
+    return [_candidate(kernel, projection, batch) for kernel in _kernels(projection.edges, pairs, window)]
 
 
-def _kernels(edges: EdgeSet, pairs: int) -> list[Kernel]:
-    """The kernels that can compute a set of edges among so many pairs of units."""
-    return [kernel for kernel in KERNELS.values() if kernel.accepts(edges, pairs)]
+def _kernels(edges: EdgeSet, pairs: int, window: Window | None) -> list[Kernel]:
+    """The kernels that can compute a set of edges among so many pairs of units, or the window that it is."""
+    found = [kernel for kernel in KERNELS.values() if kernel.accepts(edges, pairs)]
+    return found if window is None else [*found, KERNELS["convolution"]]
 
 
 def _candidate(kernel: Kernel, projection: Project, batch: int) -> Candidate:
@@ -94,6 +119,19 @@ def _candidate(kernel: Kernel, projection: Project, batch: int) -> Candidate:
     return Candidate(kernel.name, 4 * numbers, passes * operations * batch, cost)
 
 
+def _window_text(window: Window) -> str:
+    """A convolution in a few words."""
+    kernel = " x ".join(map(str, (along.extent for along in window.along)))
+    words = [f"a convolution of {kernel}, {window.sources} to {window.targets} channels"]
+    words += [f"in {window.groups} groups"] if window.groups > 1 else []
+    words += [f"of {window.copies} channels alike"] if window.copies > 1 else []
+    for what in ("stride", "dilation"):
+        each = [getattr(along, what) for along in window.along]
+        words += [f"{what} {' x '.join(map(str, each))}"] if {*each} != {1} else []
+    words += ["around a ring"] if any(along.wrap for along in window.along) else []
+    return ", ".join(words)
+
+
 def _time(costs: Sequence[Cost], units: int, entries: int, blocks: int, batch: int) -> float:
     """Microseconds of a training step: between batches that were measured, on a line between logarithms."""
     times = [c.call + c.unit * units + c.weight * entries + c.block * blocks for c in costs]
@@ -106,19 +144,19 @@ def _time(costs: Sequence[Cost], units: int, entries: int, blocks: int, batch: i
     return times[low] * (times[high] / times[low]) ** along
 
 
-def _reason(projection: Project, best: Candidate, others: list[Candidate]) -> str:
+def _reason(projection: Project, best: Candidate, others: list[Candidate], how: str) -> str:
     edges = projection.edges
     if isinstance(edges, Full):
-        how = "one matrix product" if projection.weight else "the sum of all units, for each target"
-        return f"every pair is connected: {how}"
+        sums = "one matrix product" if projection.weight else "the sum of all units, for each target"
+        return f"every pair is connected: {sums}"
     if isinstance(edges, Diagonal):
-        how = "a product by unit" if projection.weight else "the values themselves"
-        return f"each unit feeds its own counterpart: {how}"
+        values = "a product by unit" if projection.weight else "the values themselves"
+        return f"each unit feeds its own counterpart: {values}"
     fan_in = degrees(edges, "target")
     spread = f"{fan_in.low}" if fan_in.low == fan_in.high else f"{fan_in.low} to {fan_in.high}"
     pairs = projection.input.units * projection.output.units
     what = "" if isinstance(edges, Listed) else f"{described(edges)}: "
-    text = f"{what}{edges.count:,} of {pairs:,} pairs, fan-in {spread}: {KERNELS[best.kernel].text}"
+    text = f"{what}{edges.count:,} of {pairs:,} pairs, fan-in {spread}: {how}"
     if isinstance(projection, Pool):
         return f"{text} ({projection.reduction.name})"
     if not others:

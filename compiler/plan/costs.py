@@ -36,6 +36,14 @@ COSTS: dict[str, tuple[Cost, ...]] = {
         Cost(batch=256, call=481, unit=0.149, weight=0.0133, block=3.45),
         Cost(batch=1024, call=144, unit=1.32, weight=0.0475, block=14),
     ),
+    # Measured on one busy core, beside edges that took twice as long as these costs say: halved.
+    "convolution": (
+        Cost(batch=1, call=145, unit=0.0135, weight=0.00005),
+        Cost(batch=16, call=250, unit=0.025, weight=0.0015),
+        Cost(batch=64, call=300, unit=0.19, weight=0),
+        Cost(batch=256, call=440, unit=3.5, weight=0),
+        Cost(batch=1024, call=1000, unit=15, weight=0),
+    ),
     "dense": (
         Cost(batch=1, call=47.8, unit=0, weight=0.000364),
         Cost(batch=16, call=47.5, unit=0.0263, weight=0.000665),

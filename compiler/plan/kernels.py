@@ -13,7 +13,9 @@ from ..edges.restated import is_restated
 from ..graph.graph import Project
 from .costs import COSTS, Cost
 
-KernelName: TypeAlias = Literal["dense", "diagonal", "band", "edges", "blocks", "masked", "pool", "embedding"]
+KernelName: TypeAlias = Literal[
+    "dense", "diagonal", "band", "edges", "blocks", "masked", "convolution", "pool", "embedding"
+]
 
 # A matrix is made of a sparse connection only where it has at most this many entries, in all or an edge.
 SMALL_MATRIX, MATRIX_PER_EDGE = 1 << 16, 40
@@ -38,7 +40,7 @@ class Kernel:
     """A way to compute a connection; its modules are called after it, in each target that has it.
 
     `accepts` says whether it can compute a set of edges, among so many pairs of units, and `costs` what that
-    takes as measured. `layout` is what it reads and writes: always units first, either, or what it reads.
+    takes as measured. `layout` is what it reads and writes: always one of them, either, or what it reads.
     `moves` counts the numbers that it moves besides both sides and the weights, and `tables` those of 32 bits
     that it keeps, but for a few. With `has_matrix` it multiplies an entry for every pair of units.
     """
@@ -47,7 +49,7 @@ class Kernel:
     text: str
     accepts: Callable[[EdgeSet, int], bool]
     costs: Callable[[EdgeSet], Sequence[Cost]]
-    layout: Literal["units first", "either", "what it reads"]
+    layout: Literal["units first", "batch first", "either", "what it reads"]
     moves: Callable[[Work], int] = _nothing
     tables: Callable[[Project], int] = _nothing
     has_matrix: bool = False
@@ -176,6 +178,14 @@ _ENTRIES = (
         moves=lambda work: (1 + work.passes) * work.pairs,
         tables=lambda op: 2 * op.edges.count,  # the place of each in the matrix, in 64 bits
         has_matrix=True,
+    ),
+    # Windows with shared weights; whether edges are one is worked out of the weights, too.
+    Kernel(
+        name="convolution",
+        text="a convolution",
+        accepts=lambda edges, pairs: False,
+        costs=lambda edges: COSTS["convolution"],
+        layout="batch first",
     ),
     # All that pools otherwise than by a sum; it computes no sums, so it is no candidate for these.
     Kernel(

@@ -1,10 +1,10 @@
 """Which layout every value has in memory, batch first or units first, and where a value is transposed.
 
-Kernels along edges compute units first, (units, batch), so that an edge reads one run of the batch. Inputs
-come and outputs go batch first. Products with a matrix read and write either layout, and all else keeps what
-it reads: an expression of several layers reads them in one. Layers are assigned layouts such that as few
-numbers as possible are transposed: whole chains of sparse layers stay units first, and dense layers between
-them too.
+Kernels along edges compute units first, (units, batch), so that an edge reads one run of the batch.
+Convolutions are batch first, inputs come and outputs go so. Products with a matrix read and write either
+layout, and all else keeps what it reads: an expression of several layers reads them in one. Layers are
+assigned layouts such that as few numbers as possible are transposed: whole chains of sparse layers stay units
+first, and dense layers between them too.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from .kernels import KERNELS, KernelName
 
 Layout: TypeAlias = Literal["batch first", "units first"]
 
-# Kernels that read and write units first, and those that read and write either layout.
+# Kernels that read and write units first, or batch first, and those that read and write either layout.
 FIXED = frozenset(name for name, kernel in KERNELS.items() if kernel.layout == "units first")
+BATCH_FIRST = frozenset(name for name, kernel in KERNELS.items() if kernel.layout == "batch first")
 FREE = frozenset(name for name, kernel in KERNELS.items() if kernel.layout == "either")
 
 
@@ -145,7 +146,9 @@ class _Network:
             if kernel in FIXED:
                 self._add(source, self.scale * self.units[source], 0)
                 self._add(target, self.scale * self.units[target] + 1, 0)
-            elif kernel == "embedding":
+            elif kernel in BATCH_FIRST or kernel == "embedding":
+                if kernel in BATCH_FIRST and source not in inputs:  # of an input the original is there
+                    self._add(source, 0, self.scale * self.units[source])
                 self._add(target, 0, self.scale * self.units[target])
             elif kernel not in FREE:
                 bond = self.scale * min(self.units[source], self.units[target])
@@ -213,9 +216,10 @@ class _Network:
         if kernel in FIXED:
             result = Transpose(target, connection, to, units, "edges computes units first")
             return _Reading(source, connection, "units first", () if target in first else (result,))
-        if kernel == "embedding":
-            result = Transpose(target, connection, to, units, "embedding gives batch first")
-            return _Reading(source, connection, None, (result,) if target in first else ())
+        if kernel in BATCH_FIRST or kernel == "embedding":
+            result = Transpose(target, connection, to, units, f"{kernel} gives batch first")
+            reads = "batch first" if kernel in BATCH_FIRST else None
+            return _Reading(source, connection, reads, (result,) if target in first else ())
         if kernel in FREE:
             return _Reading(source, connection, None)
         reads, original = _layout(source in first), source in self.inputs and source in first

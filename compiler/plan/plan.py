@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...dsl.records import record
+from ..edges.convolution import Window
 from ..edges.degrees import degrees
 from ..edges.edge_set import EdgeSet, Listed, Product, Shifted
 from ..edges.restated import is_restated
-from ..graph.graph import AddBias, Entries, Graph, Project, Spread, Times, parameter_of, steps_of
+from ..graph.graph import (
+    AddBias,
+    Entries,
+    Graph,
+    Made,
+    Parameter,
+    Project,
+    Spread,
+    Times,
+    parameter_of,
+    steps_of,
+)
 from ..graph.model import Drawn, DrawnByFanIn, Given, UnitNames
 from .choice import Choice, choose
 from .layouts import Layouts, assign
@@ -54,6 +67,27 @@ class Plan:
     def choice(self, connection: str) -> Choice:
         """The kernel chosen for a connection."""
         return self._choices[connection]
+
+    def window(self, connection: str) -> Window:
+        """The window of a connection that is computed as a convolution."""
+        window = self.choice(connection).window
+        assert window is not None
+        return window
+
+    def weight(self, projection: Project) -> Entries | None:
+        """What the kernel of a connection reads as its weight: by edge, or by entry of a convolution."""
+        weight = projection.weight
+        if self.choice(projection.connection).window is None:
+            return weight
+        assert isinstance(weight, Spread)
+        own = weight.of
+        return own if isinstance(own, Parameter) else replace(own, name=f"{projection.connection}.kernel")
+
+    @cached_property
+    def made(self) -> Mapping[str, Made]:
+        """The weights that kernels read and that are made of parameters, by name, in the order of need."""
+        weights = (self.weight(projection) for projection in self.graph.projections)
+        return {weight.name: weight for weight in weights if not isinstance(weight, Parameter | None)}
 
     def restated_projections(self) -> tuple[Project, ...]:
         """The projections whose edges the generated code makes anew."""

@@ -16,7 +16,9 @@ from nnspec.compiler.pipeline import understand
 from nnspec.compiler.plan.kernels import KernelName
 from nnspec.compiler.plan.layouts import Layouts, assign, cheapest
 
-KERNELS: tuple[KernelName, ...] = ("dense", "masked", "edges", "band", "blocks", "diagonal")
+KERNELS: tuple[KernelName, ...] = (
+    *("dense", "masked", "edges", "band", "blocks", "diagonal", "convolution"),
+)
 
 
 @st.composite
@@ -59,6 +61,9 @@ def transposed(graph: Graph, kernels: dict[str, KernelName], first: set[str]) ->
             match kernels[operation.connection]:
                 case "edges" | "band":
                     total += sum(units[name] for name in (source, target) if name not in first)
+                case "convolution":
+                    # An input is there as it came, too.
+                    total += sum(units[name] for name in (source, target) if name in first & layers.keys())
                 case "blocks" | "diagonal":
                     # Of an input that is transposed the original is there, too.
                     if (source in first) != (target in first) and (source in layers or target in first):

@@ -70,6 +70,7 @@ PREFERRED = [
     ("edges", ("layouts", "graph_mlp")),
     ("band", ("zoo",)),
     ("blocks", ("les_miserables",)),
+    ("convolution", ("convolutions", "shared")),
 ]
 
 

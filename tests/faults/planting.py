@@ -1307,6 +1307,53 @@ def plant_all(
     return outcomes
 
 
+# Faults in convolutions.
+CONVOLVING: tuple[Fault, ...] = (
+    InText(
+        "kernel flipped",
+        "torch",
+        r"return weight\.flip\(windows\.flipped\) if [^\n]*",
+        "return weight.flip(2)",
+    ),
+    InText(
+        "kernel flipped",
+        "keras",
+        r"return keras\.ops\.flip\(kernel, windows\.flipped\) if [^\n]*",
+        "return keras.ops.flip(kernel, 2)",
+    ),
+    InText("kernel flipped", "numpy", r"np\.argsort\(order\)\), self\.flipped\)", "np.argsort(order)), 2)"),
+    *(
+        InText(kind, target, pattern, replacement)
+        for target in ("numpy", "torch", "keras")
+        for kind, pattern, replacement in (
+            ("stride swapped", r"stride=\(2, 1\)", "stride=(1, 2)"),
+            ("dilation swapped", r"dilation=\(1, 2\)", "dilation=(2, 1)"),
+            ("padding on the other side", r"pad=\(\(1, 0\), ", "pad=((0, 1), "),
+            ("ring of the window opened", r"wrap=\(True, True\)", "wrap=(False, False)"),
+        )
+    ),
+    InText("groups mixed", "torch", r"(windows\.sources, \*windows\.grid\))", r"\1.flip(1)"),
+    InText(
+        "groups mixed",
+        "keras",
+        r"(keras\.ops\.reshape\(x, \(-1, windows\.sources, \*windows\.grid\)\))",
+        r"keras.ops.flip(\1, 1)",
+    ),
+    InText(
+        "groups mixed",
+        "numpy",
+        r"groups, values\.shape\[1\] // groups, units\)",
+        "values.shape[1] // groups, groups, units).swapaxes(1, 2)",
+    ),
+    InText(
+        "border of the derivative lost",
+        "numpy",
+        r"inner\[: max\(after, 0\)\] \+= ",
+        "inner[: max(after, 0)] = ",
+    ),
+    InText("tie of windows broken", "numpy", r'g\["w"\] = g\["w"\] \+ ', 'g["w"] = '),
+)
+
 # What can be wrong with layers that are expressions.
 GATES = r"f \* a \+ i \* g"
 CHOICE = r"\(cells > grid\) & \(one < 0\.5\)"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from planting import (
+    CONVOLVING,
     EXACT,
     EXPRESSIONS,
     FAULTS,
@@ -117,6 +118,16 @@ def test_every_fault_in_shared_weights_is_caught(target: str, tmp_path: Path) ->
     outcomes = plant_all(spec, target, tmp_path, faults=SHARING)
     assert not missed(outcomes)
     assert caught(outcomes) == {fault.kind for fault in SHARING}
+
+
+@pytest.mark.parametrize("target", MOSTLY)
+def test_every_fault_in_convolutions_is_caught(target: str, tmp_path: Path, preferring: Preferring) -> None:
+    spec = ROOT / "tests" / "specs" / "convolutions.nnspec"
+    faults = [fault for fault in CONVOLVING if isinstance(fault, InText) and fault.target == target]
+    with preferring("convolution"):
+        outcomes = plant_all(spec, target, tmp_path, faults=faults)
+    assert not missed(outcomes)
+    assert caught(outcomes) == {fault.kind for fault in faults}
 
 
 @pytest.mark.parametrize("target", MOSTLY)

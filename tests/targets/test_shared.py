@@ -55,7 +55,7 @@ def graph_of(text: str) -> Graph:
     return understand(Path("spec.nnspec"), text=text).plan.graph
 
 
-@pytest.mark.parametrize("kernel", ["edges", "masked"])
+@pytest.mark.parametrize("kernel", ["edges", "masked", "convolution"])
 def test_a_shared_window_is_the_convolution_of_pytorch(torch_module: Load, kernel: str) -> None:
     model = torch_module(CONVOLUTION, kernel).Convolution(seed=3).double()
     image = torch.randn(5, 3, 6, 7, dtype=torch.float64, requires_grad=True)

@@ -70,6 +70,18 @@ class PlainMap:
             self.source, self.target = (end.astype(np.int64) for end in edges_of(expected.stored, name))
             self.shape = self.source.shape
             self.longest = max(np.bincount(end).max(initial=1) for end in (self.source, self.target))
+        # Of a convolution, the entry of the weight that each edge has, and the most edges that have one.
+        self.entry, self.most_alike = None, 1
+
+    def share(self, entry: np.ndarray | None) -> None:
+        """Give edges of one entry one weight."""
+        if entry is not None:
+            self.entry, alike = entry, np.bincount(entry)
+            self.shape, self.most_alike = alike.shape, int(alike.max())
+
+    def by_edge(self, weight: np.ndarray) -> np.ndarray:
+        """The weight of every edge."""
+        return weight if self.entry is None else weight[self.entry]
 
     def forward(self, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """(batch, sources) -> (batch, targets)."""
@@ -80,13 +92,13 @@ class PlainMap:
                     sums += weight[:, column]
             return y
         if self.kind == "edges":
-            return carried(x, weight, self.source, self.target, self.targets)
+            return carried(x, self.by_edge(weight), self.source, self.target, self.targets)
         return x @ weight.T if self.kind == "all" else x * weight
 
     def backward(self, g: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """(batch, targets) -> (batch, sources)."""
         if self.kind == "edges":
-            return carried(g, weight, self.target, self.source, self.sources)
+            return carried(g, self.by_edge(weight), self.target, self.source, self.sources)
         return g @ weight if self.kind == "all" else g * weight
 
     def of_weight(self, x: np.ndarray, g: np.ndarray) -> np.ndarray:
@@ -98,7 +110,12 @@ class PlainMap:
                     total[:, column] += own
             return total
         if self.kind == "edges":
-            return paired(x, g, self.source, self.target)
+            pairs = paired(x, g, self.source, self.target)
+            if self.entry is None:
+                return pairs
+            total = np.zeros(self.shape, pairs.dtype)
+            np.add.at(total, self.entry, pairs)
+            return total
         return g.T @ x if self.kind == "all" else (g * x).sum(axis=0)
 
 
@@ -120,6 +137,8 @@ def check_linear_parts(
     check_stored(expected)
     batch, most, count = draws
     maps = {name: PlainMap(expected, name, structure) for name, structure in connections.items()}
+    for name, each in maps.items():
+        each.share(expected.entry(name))
     start = {name: array.astype(np.float64) for name, array in expected.start(0).items()}
     for draw in range(count):
         rng = np.random.default_rng(draw)
@@ -143,7 +162,7 @@ def check_linear_parts(
             x, g = (rng.integers(-most, most, (samples, units), endpoint=True) for units in ends)
             if each.kind == "codes":
                 x = rng.integers(-1, each.classes, (samples, len(each.first)))
-            terms = max(each.longest, samples)
+            terms = max(each.longest, samples * each.most_alike)
             assert terms * most**2 <= largest_whole(dtype), f"{name}: integers are too large for {dtype}"
             read = x if each.kind == "codes" else x.astype(np.float64)
             given = made[name].astype(np.float64) if name in made else None

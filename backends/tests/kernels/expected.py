@@ -38,6 +38,9 @@ class Expected:
 
     `pooled` are the sparse connections that pool otherwise than by a sum: how, and the value of a unit
     without an edge. A network is `partial` if a function in it is not finite everywhere, as a logarithm.
+
+    `windows` are the connections whose shared weights are a convolution: under which name it is stored which
+    entry every edge has, and the fields of `Windows`. Their layers take weights one an entry.
     """
 
     name: str
@@ -67,6 +70,7 @@ class Expected:
     shared: dict[str, tuple[str, int]] = field(default_factory=dict)
     pooled: dict[str, tuple[str, float]] = field(default_factory=dict)
     partial: bool = False
+    windows: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
 
     @property
     def summed(self) -> dict[str, tuple[int, int, int]]:
@@ -77,6 +81,19 @@ class Expected:
         """The weights of a connection's edges, None for a plain sum."""
         made = {} if self.made is None else self.made(parameters)
         return made.get(connection, parameters.get(f"{connection}.weight"))
+
+    def entry(self, connection: str) -> np.ndarray | None:
+        """The entry of the weight that every edge has, of a convolution; None for any other connection."""
+        return self.stored[self.windows[connection][0]] if connection in self.windows else None
+
+    def given_weight(self, parameters: dict[str, np.ndarray], connection: str) -> np.ndarray | None:
+        """The weights that the layer of a connection takes: those of its edges, or of its entries."""
+        weight, entry = self.weight(parameters, connection), self.entry(connection)
+        if weight is None or entry is None:
+            return weight
+        entries = np.zeros(entry.max() + 1, weight.dtype)
+        entries[entry] = weight
+        return entries
 
     @property
     def moved(self) -> tuple[str, ...]:

@@ -145,7 +145,7 @@ class KerasModel:
         with precision(self.dtype), self._alone(connection) as part:
             given = [x]
             if connection in self.expected.shared:
-                given.append(self.expected.weight(self.arrays(), connection))
+                given.append(self.expected.given_weight(self.arrays(), connection))
             tensors = [keras.ops.convert_to_tensor(array, self.dtype) for array in given]
             return keras.ops.convert_to_numpy(part(as_given(tensors)))
 

@@ -71,8 +71,10 @@ class NumpyModel:
 
     def project(self, connection: str, x: np.ndarray) -> np.ndarray:
         """One sparse connection by itself."""
-        weight = self.expected.weight(self.parameters, connection)
+        weight = self.expected.given_weight(self.parameters, connection)
         weight = None if weight is None else weight.astype(self.dtype)
+        if connection in self.expected.windows:
+            return self.module.convolve(x.astype(self.dtype), weight, self._windows(connection))
         targets = self.expected.edges[connection][0]
         given = x.astype(self.dtype), weight, *edges_of(self.expected.stored, connection), targets
         if connection not in self.expected.pooled:
@@ -118,6 +120,8 @@ class NumpyModel:
         if connection in self.expected.pooled:
             return self._differentiate_pool(connection, x.astype(self.dtype), g.astype(self.dtype), given)
         x, g, weight = x.astype(self.dtype), g.astype(self.dtype), self.parameters.get(name)
+        if given is not None and connection in self.expected.windows:
+            return self._differentiate_windows(connection, x, g, given.astype(self.dtype))
         functions = self.module.project.__globals__  # this module's, or of the one beside that has them
         trained = name in self.expected.trained
         if given is not None:
@@ -128,6 +132,21 @@ class NumpyModel:
             return y, None, None
         of_x = functions["project_back"](g, weight, *edges, x.shape[1])
         return y, of_x, functions["project_weight"](x, g, *edges) if trained else None
+
+    def _windows(self, connection: str) -> Any:
+        """The convolution that a connection is."""
+        return self.module.convolve.__globals__["Windows"](**self.expected.windows[connection][1])
+
+    def _differentiate_windows(
+        self, connection: str, x: np.ndarray, g: np.ndarray, weight: np.ndarray
+    ) -> tuple[Any, Any, Any]:
+        """What `differentiate_projection` gives, of a convolution."""
+        functions, windows = self.module.convolve.__globals__, self._windows(connection)
+        y = functions["convolve"](x, weight, windows)
+        of_x = functions["convolve_back"](g, weight, windows) if "convolve_back" in functions else None
+        if "convolve_weight" not in functions:
+            return y, of_x, None
+        return y, of_x, functions["convolve_weight"](x, g, windows)
 
     def _differentiate_pool(
         self, connection: str, x: np.ndarray, g: np.ndarray, given: np.ndarray | None

@@ -116,7 +116,7 @@ class TorchModel:
         with torch.no_grad():
             given = {}
             if connection in self.expected.shared:
-                weight = self.expected.weight(self.arrays(), connection)
+                weight = self.expected.given_weight(self.arrays(), connection)
                 given["weight"] = torch.tensor(weight, dtype=self.dtype)
             return getattr(self.model, connection)(torch.tensor(x, dtype=self.dtype), **given).numpy()
 
