@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import keyword
-import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import field, replace
@@ -20,7 +19,6 @@ from ..compiler.functions.tree import (
     ZERO,
     Apply,
     Argument,
-    Number,
     Tree,
     apply,
     arguments_in,
@@ -31,11 +29,10 @@ from ..compiler.functions.tree import (
     walk,
 )
 from ..dsl.records import record
-from .functions import Spellings, Writer
+from .functions import Spellings, Writer, spoken
 from .source import (
     WIDTH,
     Assign,
-    Binary,
     Call,
     Expression,
     Function,
@@ -45,10 +42,12 @@ from .source import (
     Return,
     Scope,
     Statement,
-    Unary,
     flat,
     node,
 )
+
+# A part of an expression that is longer than this, as source, stands before it under a name.
+LONGEST_PART = 70
 
 # A tree with more nodes than this is a function of its own in code, and so is one with parts that repeat.
 MOST_INLINE = 12
@@ -93,15 +92,15 @@ class Definitions:
         value = simplified(substituted(function.value, known))
         tree = guarded(reusing(simplified(substituted(function.slope, known)), value, y_name))
         if self.inline or is_short(tree):
-            return self._short_slope(tree, {function.first: x, y_name: y})
+            return self.factor(tree, {function.first: x, y_name: y})
         tree = guarded(reusing(function.slope, function.value, y_name), known)
         arrays = [function.first, *([y_name] if y_name in arguments_in(tree) else [])]
         said = f"The derivative of `{function.name}` by `{function.first}`"
         said += f", `{y_name}` being its value." if len(arrays) > 1 else "."
-        name, parameters = self._defined(f"{function.name}_derivative", tree, arrays, function, said)
+        name, parameters = self._defined(f"{function.name}_derivative", tree, arrays, said, function)
         return _call(name, parameters[len(arrays) :], [x, y][: len(arrays)], numbers)
 
-    def _short_slope(self, tree: Tree, names: Mapping[str, Expression]) -> Expression:
+    def factor(self, tree: Tree, names: Mapping[str, Expression]) -> Expression:
         """A derivative where it is used, as a factor: a number stays one, and so does a condition."""
         writer = Writer(self.scope, self.words, names, tuple(names))
         match tree:
@@ -116,26 +115,41 @@ class Definitions:
         said = f"{flat(spoken(function.value))}."
         if len(said) > WIDTH - 10:
             said = f"The function `{function.name}` of `{function.first}`."
-        return self._defined(function.name, tree, [function.first], function, said)
+        return self._defined(function.name, tree, [function.first], said, function)
+
+    def combined(self, wish: str, tree: Tree) -> Name:
+        """The name of a function of all that an expression reads, in that order.
+
+        Expressions that are the same but for the names of what they read have one function.
+        """
+        read = arguments_in(tree)
+        alike = substituted(tree, {name: Argument(f" {at}") for at, name in enumerate(read)})
+        if ("", alike) not in self.made:
+            said = f"{flat(spoken(tree))}."
+            if len(said) > WIDTH - 10:
+                said = f"An expression of `{'`, `'.join(read)}`."
+            self.made["", alike] = self._defined(wish, guarded(tree), read, said)
+        return self.made["", alike][0]
 
     def written(self, tree: Tree, names: Mapping[str, Expression]) -> Expression:
         """A tree of arrays."""
         return Writer(self.scope, self.words, names, tuple(names)).value(tree)
 
     def _defined(
-        self, wish: str, tree: Tree, arrays: Sequence[str], function: Stated, said: str
+        self, wish: str, tree: Tree, arrays: Sequence[str], said: str, function: Stated | None = None
     ) -> tuple[Name, tuple[Name, ...]]:
         if (wish, tree) in self.made:
             return self.made[wish, tree]
+        numbers = function.arguments[1:] if function else ()
         taken = {*self.outer.vocabulary.imports, *self.outer.vocabulary.kernels}
         names: dict[str, Name] = {}
-        for each in (*arrays, *function.arguments[1:]):
+        for each in (*arrays, *numbers):
             names[each] = _free(each, {*taken, *(name.text for name in names.values())})
         name = self.scope.new(wish)
         writer = Writer(self.outer, self.words, names, tuple(arrays))
-        array, defaults = self.outer.expression(self.array), dict(function.defaults)
+        array, defaults = self.outer.expression(self.array), dict(function.defaults if function else ())
         parameters = [Parameter(names[each], array) for each in arrays]
-        for each in function.arguments[1:]:
+        for each in numbers:
             default = node(defaults[each]) if each in defaults else None
             parameters.append(Parameter(names[each], Name("float"), default))
         body = tuple(_body(writer, tree, taken, self.around, names[arrays[0]]))
@@ -200,20 +214,49 @@ def _body(
     x: Expression,
 ) -> Iterator[Statement]:
     """The statements that return a tree, with a name for each part that is in it more than once."""
-    whole, used = tree, {*taken, *(flat(name) for name in writer.names.values())}
-    while parts := _repeated(tree):
-        part = min(parts, key=size)
-        local = _free("u", used)
-        used.add(local.text)
-        yield Assign(local, writer.tree(part))
+    used = {*taken, *(flat(name) for name in writer.names.values())}
+
+    def local() -> Name:
+        name = _free("u", used)
+        used.add(name.text)
+        return name
+
+    lines = list[Statement]()
+    value = parted(writer, tree, local, lines)
+    yield from lines
+    yield Return(value if around is None else around(tree, value, x))
+
+
+def parted(writer: Writer, tree: Tree, local: Callable[[], Name], lines: list[Statement]) -> Expression:
+    """A tree of arrays, behind `lines` that give names, which `local` makes, to parts of it.
+
+    These are the parts that repeat, and of what is long still the longest that are not.
+    """
+    while part := _next_part(writer, tree):
+        name = local()
+        lines.append(Assign(name, writer.tree(part)))
         # No argument is called so, since names of the language do not begin with a blank.
-        inner = f" {local.text}"
+        inner = f" {name.text}"
         tree = replaced(tree, {part: Argument(inner)})
         is_array = any(name in writer.arrays for name in arguments_in(part))
         arrays = (*writer.arrays, inner) if is_array else writer.arrays
-        writer = replace(writer, names={**writer.names, inner: local}, arrays=arrays)
-    value = writer.value(tree)
-    yield Return(value if around is None else around(whole, value, x))
+        writer = replace(writer, names={**writer.names, inner: name}, arrays=arrays)
+    return writer.value(tree)
+
+
+def _next_part(writer: Writer, tree: Tree) -> Tree | None:
+    """The part of a tree that is to have a name next, if there is one."""
+    if repeated := _repeated(tree):
+        return min(repeated, key=size)
+    if len(flat(writer.value(tree))) <= LONGEST_PART:
+        return None
+    lengths = {
+        each: len(flat(writer.tree(each)))
+        for each in walk(tree)
+        if isinstance(each, Apply) and each != tree and arguments_in(each) and not is_condition(each)
+    }
+    short = [each for each, length in lengths.items() if length <= LONGEST_PART]
+    return max(short, key=lambda each: lengths[each], default=None)
 
 
 def _call(
@@ -236,20 +279,3 @@ def _other_name(wish: str, function: Stated) -> str:
     while wish in function.arguments:
         wish += "_"
     return wish
-
-
-def spoken(tree: Tree) -> Expression:
-    """A tree in the words of the language."""
-    match tree:
-        case Number(value):
-            return Name("pi") if value == math.pi else node(value)
-        case Argument(name):
-            return Name(name)
-        case Apply("negative" | "not" as word, (operand,)):
-            return Unary("-" if word == "negative" else "not ", spoken(operand))
-        case Apply("declared", (_, value, _)):
-            return spoken(value)
-        case Apply(word, (left, right)) if not word.isalpha() or word in ("and", "or"):
-            return Binary(spoken(left), word, spoken(right))
-        case Apply(word, operands):
-            return Call(Name(word), tuple(map(spoken, operands)))

@@ -21,6 +21,7 @@ from ..dsl.records import record
 from .source import (
     Assign,
     Binary,
+    Call,
     Expression,
     Lambda,
     Name,
@@ -33,7 +34,8 @@ from .source import (
 )
 
 # How a target spells words as Python, with the holes `a`, `b` and `c` for their operands. Those that choose
-# between numbers alone need an array `like` the one to make; `truth` is 1 where `a` holds and 0 elsewhere.
+# between numbers alone need an array `like` the one to make; `truth` is 1 where `a` holds and 0 elsewhere,
+# and `square` is `a**2` where the power would be less exact.
 Spellings = Mapping[str, str]
 
 # Numbers alone, in any target: what they are is known before any array is.
@@ -128,6 +130,7 @@ TORCH: Spellings = {
 }
 
 KERAS: Spellings = {
+    "square": "keras.ops.square(a)",  # TensorFlow's power rounds whole numbers
     "abs": "abs(a)",
     "sign": "keras.ops.sign(a)",
     "min": "smaller(a, b)",
@@ -191,6 +194,23 @@ def apart(lines: list[Statement], name: Callable[[], Name], value: Expression) -
     return local
 
 
+def spoken(tree: Tree) -> Expression:
+    """A tree in the words of the language."""
+    match tree:
+        case Number(value):
+            return Name("pi") if value == math.pi else node(value)
+        case Argument(name):
+            return Name(name)
+        case Apply("negative" | "not" as word, (operand,)):
+            return Unary("-" if word == "negative" else "not ", spoken(operand))
+        case Apply("declared", (_, value, _)):
+            return spoken(value)
+        case Apply(word, (left, right)) if not word.isalpha() or word in ("and", "or"):
+            return Binary(spoken(left), word, spoken(right))
+        case Apply(word, operands):
+            return Call(Name(word), tuple(map(spoken, operands)))
+
+
 @record
 class Writer:
     """Writes trees in a target's words.
@@ -227,6 +247,9 @@ class Writer:
             return Unary("-", self.tree(operands[0]))
         if word in COMPARISONS:
             return Binary(self._compared(operands[0]), word, self._compared(operands[1]))
+        is_square = (word, operands[1:]) == ("**", (Number(2),)) and not self._is_number(tree)
+        if is_square and "square" in self.words:
+            return self._quoted("square", self.tree(operands[0]), like=tree)
         if word in ARITHMETIC:
             return Binary(self.tree(operands[0]), word, self.tree(operands[1]))
         if self._is_number(tree):

@@ -22,13 +22,12 @@ import numpy as np
 
 from ..compiler.edges.edge_set import Diagonal, Full, Listed, Product, Shape, Shifted
 from ..compiler.edges.structure import described
-from ..compiler.functions.tree import Apply as Word
-from ..compiler.functions.tree import Argument, Number, Tree
 from ..compiler.graph.graph import (
     Add,
     AddBias,
     Apply,
     ApplyNorm,
+    Combine,
     Compute,
     Drop,
     Graph,
@@ -51,7 +50,8 @@ from ..compiler.graph.graph import (
 from ..compiler.graph.model import Data, ExpressionTerm, LossTerm
 from ..compiler.plan.plan import Plan
 from ..dsl.records import record
-from .source import Binary, Expression, Name, Unary, flat, node, scaled
+from .functions import spoken
+from .source import Name, flat, scaled
 
 Context: TypeAlias = Mapping[str, object]
 
@@ -232,8 +232,11 @@ def summary(plan: Plan) -> tuple[str, ...]:
         chain = chain_of(graph, layer)
         projections = [op for op in chain if isinstance(op, Project)]
         steps = [text for op in chain if (text := _step_text(op))]
-        sources = " + ".join(_connection_text(op) for op in projections)
-        lines.append(f"layer {layer.layer} {list(layer.shape)} <- {sources}")
+        head = f"layer {layer.layer} {list(layer.shape)}"
+        if expression := expression_of(chain):
+            lines.append(f"{head} = {flat(spoken(expression.tree))}")
+        else:
+            lines.append(f"{head} <- {' + '.join(_connection_text(op) for op in projections)}")
         if steps:
             lines[-1] += " : " + ", ".join(steps)
     lines.append("output " + ", ".join(graph.outputs))
@@ -258,7 +261,7 @@ def _loss_text(term: LossTerm | ExpressionTerm) -> str:
     elif term.name:
         name, given = term.name, term.numbers
     else:
-        return f"{term.pool}({flat(_in_words(term.value))})"
+        return f"{term.pool}({flat(spoken(term.value))})"
     numbers = [f"{key} = {_numbers_text(value)}" for key, value in given]
     return f"{name}({', '.join([*term.layers, *term.data, *numbers])})"
 
@@ -267,23 +270,15 @@ def _numbers_text(value: float | tuple[float, ...] | None) -> str:
     return f"[{', '.join(f'{each:g}' for each in value)}]" if isinstance(value, tuple) else f"{value:g}"
 
 
-def _in_words(tree: Tree) -> Expression:
-    """A tree in the words of the language."""
-    match tree:
-        case Number(value):
-            return node(value)
-        case Argument(name):
-            return Name(name)
-        case Word("negative", (operand,)):
-            return Unary("-", _in_words(operand))
-        case Word("not", (operand,)):
-            return Unary("not ", _in_words(operand))
-        case Word(word, (a, b)) if not word.isalpha() or word in ("and", "or"):
-            return Binary(_in_words(a), word, _in_words(b))
-        case Word("declared", (_, value, _)):
-            return _in_words(value)
-        case Word(word, operands):
-            return Name(word)(*map(_in_words, operands))
+def behind(chain: Sequence[Operation]) -> list[Operation]:
+    """The steps of a layer behind what makes its sum, or behind its expression."""
+    return [op for op in chain if not isinstance(op, Project | Add | Combine)]
+
+
+def expression_of(chain: Sequence[Operation]) -> Combine | None:
+    """The expression that a layer is, if it is one."""
+    first = chain[0]
+    return first if isinstance(first, Combine) else None
 
 
 def chain_of(graph: Graph, layer: Value) -> tuple[Operation, ...]:
@@ -354,7 +349,7 @@ def _step_text(operation: Operation) -> str:
             return f"dropout({', '.join(filter(None, [f'{operation.p:g}', _per_text(operation.per)]))})"
         case Multiply():
             return f"scale({operation.factor:g})"
-        case Project() | Add():
+        case Project() | Add() | Combine():
             return ""
 
 

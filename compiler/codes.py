@@ -131,7 +131,7 @@ TOO_MANY_EDGES = Code("E314", "{count} edges are more than can be written out")
 
 TOO_FEW_CANDIDATES = Code("E315", "{count} distinct {what} cannot be drawn {where}")
 
-CYCLE = Code("E316", "connections form a cycle: {chain}")
+CYCLE = Code("E316", "layers form a cycle: {chain}")
 
 NOTHING_ENTERS = Code("E317", "nothing is connected to the layer `{name}`")
 
@@ -270,6 +270,14 @@ FIRST_ARGUMENT = Code("E456", "`{name}` is what the function is applied to, and 
 ARGUMENT_ORDER = Code("E457", "`{name}` has no number, and stands behind an argument that has one")
 
 NOWHERE_FINITE = Code("E458", "with these numbers, `{name}` is finite nowhere between -1 and 1")
+
+VALUE_SHAPES = Code("E441", "`{name}` is {shape}, but the layer `{layer}`, which reads it, is {wanted}")
+
+VALUE_OF_ONE_UNIT = Code("E442", "`{name}` is {shape}, but all that it reads has one unit: {read}")
+
+VALUE_READS_NOTHING = Code("E443", "the expression of `{name}` reads no layer and no input")
+
+VALUE_ENTERED = Code("E444", "no connection can enter `{name}`, which is an expression")
 
 LOSS_WITHOUT_LAYER = Code("E420", "`{name}` of what no layer computes is no loss")
 

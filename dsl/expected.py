@@ -51,6 +51,7 @@ _AFTER = {
     ("connect", ":"): "a set of edges",
     ("edges", "="): "a set of edges",
     ("function", "="): "the function's value",
+    ("layer", "="): "the layer's value, an expression of layers and inputs",
     ("for", "in"): "a range or a list",
     ("loss", "loss"): "a loss",
     ("axis", "="): "a size or `names(...)`",

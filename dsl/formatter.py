@@ -177,9 +177,10 @@ def _line(statement: Statement, text: str, *, broken: bool) -> str:
             classes = f": class[{value(statement.classes)}]" if statement.classes is not None else ""
             return f"{statement.keyword} {name(statement.name)}{_shape(statement.shape, text)}{classes}"
         case LayerStatement():
+            made = f" = {value(statement.value)}" if statement.value is not None else ""
             operations = ", ".join(value(operation) for operation in statement.operations)
             then = f" : {operations}" if operations else ""
-            return f"layer {name(statement.name)}{_shape(statement.shape, text)}{then}"
+            return f"layer {name(statement.name)}{_shape(statement.shape, text)}{made}{then}"
         case EdgesStatement():
             sides = f"{name(statement.source)} -> {name(statement.target)}"
             return f"edges {name(statement.name)} : {sides} = {value(statement.set)}"

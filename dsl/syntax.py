@@ -264,11 +264,12 @@ class DataStatement:
 
 @record(slots=True)
 class LayerStatement:
-    """`layer NAME[shape] : operation, operation(...)`."""
+    """`layer NAME[shape] = value : operation, operation(...)`; without a value, connections enter it."""
 
     span: Span
     name: Name
     shape: Shape | None
+    value: Expression | None
     operations: tuple[Reference | Call, ...]
 
 

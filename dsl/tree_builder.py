@@ -121,10 +121,13 @@ class TreeBuilder:
         )
 
     def layer(self, children: list[Child]) -> syntax.LayerStatement:
-        """`layer NAME[shape] : operations`."""
-        operations = cast("tuple[Reference | syntax.Call, ...]", _expressions(children))
+        """`layer NAME[shape] = value : operations`."""
+        expressions = _expressions(children)
+        has_value = any(isinstance(child, Token) and child.type == "EQUAL" for child in children)
+        value = expressions[0] if has_value else None
+        operations = cast("tuple[Reference | syntax.Call, ...]", expressions[has_value:])
         return syntax.LayerStatement(
-            _span(children), cast(Name, children[1]), _one(children, Shape), operations
+            _span(children), cast(Name, children[1]), _one(children, Shape), value, operations
         )
 
     def edges(self, children: list[Child]) -> syntax.EdgesStatement:

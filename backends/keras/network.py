@@ -14,6 +14,7 @@ from ...compiler.graph.graph import (
     AddBias,
     Apply,
     ApplyNorm,
+    Combine,
     Compute,
     Drop,
     Entries,
@@ -43,7 +44,7 @@ from ..definitions import Definitions, native
 from ..functions import KERAS
 from ..parts import band_arguments, block_arguments, index_of, loading, spelled, stored, stored_edges
 from ..source import Assign, Constant, Expression, Given, Name, Pair, Scope, Statement, node, power_of_ten
-from ..target import chain_of, grid_of, is_identity, is_sparse, units_digests
+from ..target import chain_of, expression_of, grid_of, is_identity, is_sparse, units_digests
 from .loss import is_own_loss, kept_layers
 from .spelling import (
     ACTIVATIONS,
@@ -145,7 +146,7 @@ class Network:
             "keras.Input(shape, **dtype, name=name)", shape=value.shape, dtype=dtype, name=value.name
         )
         self.lines.append(Assign(variable, given))
-        read = any(op.input.name == value.name for op in self.plan.graph.projections)
+        read = any(each.name == value.name for each in self.plan.graph.read)
         if read and len(value.shape) != 1:
             name = f"{value.name}_flat"
             self.read[value.name] = self._reshape(self.scope.new(name), (units,), self._free(name), variable)
@@ -156,7 +157,7 @@ class Network:
         if not digests:
             return
         data = {d.name for d in graph.inputs}
-        first = next(op.input for op in graph.projections if op.input.name in data)
+        first = next(value for value in graph.read if value.name in data)
         x, name = self._read(first), self._free(f"{first.name}_units")
         pairs = [Pair(node(side), node(digest)) for side, digest in digests.items()]
         self.lines += self.scope.statements("digests = {**pairs}", pairs=pairs)
@@ -241,12 +242,15 @@ class Network:
         variable = self.scope.user(layer.name)
         projections = [op for op in chain if isinstance(op, Project)]
         within = _within_dense(chain)
-        if len(projections) == 1:
+        expression = expression_of(chain)
+        if expression is not None:
+            parts = [self._combined(expression, variable)]
+        elif len(projections) == 1:
             parts = [self._project(projections[0], variable, within)]
         else:
             parts = [self._project(op, self.scope.user(op.connection)) for op in projections]
         x: Expression = parts[0]
-        for op in chain[len(projections) + len(within) :]:
+        for op in chain[len(projections) + len(within) + (expression is not None) :]:
             if isinstance(op, Add):
                 x = self.scope.expression("[*parts]", parts=parts)
             x = self._step(op, variable, x)
@@ -254,6 +258,15 @@ class Network:
         if isinstance(last, Project) and not _is_dense(last):
             own = self._own_name(layer)
             self._make(variable, self.scope.expression("keras.layers.Identity(name=own)", own=own), x)
+
+    def _combined(self, op: Combine, variable: Name) -> Name:
+        """The tensor of an expression: a layer that calls what the module defines."""
+        function = self.functions.combined(f"{op.layer}_of", op.tree)
+        layer = self.scope.expression(
+            "Combined(function, name=own)", function=function, own=self._own_name(op.output)
+        )
+        read = self.scope.expression("[*values]", values=[self._read(value) for value in op.inputs])
+        return self._make(variable, layer, read)
 
     def _project(self, op: Project, variable: Name, within: Sequence[AddBias | Apply | Compute] = ()) -> Name:
         """The tensor of what a connection brings: a new one, or what it reads if that is the same.
@@ -376,8 +389,8 @@ class Network:
                 layer = scope.expression("keras.layers.Dropout(p, name=own)", p=op.p, own=own)
             case Multiply():
                 layer = scope.expression("Scale(factor, name=own)", factor=op.factor, own=own)
-            case Project():
-                raise AssertionError("a projection comes before all steps")
+            case Project() | Combine():
+                raise AssertionError("a projection, or an expression, comes before all steps")
         return self._make(variable, layer, x)
 
     def _computed(self, function: Stated, numbers: Numbers, own: str) -> Expression:

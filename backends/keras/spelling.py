@@ -106,10 +106,10 @@ GROUPED_NORMS: dict[str, str] = {
 REGISTERED = frozenset(
     [
         *("AddShared", "BandProjection", "BatchNorm", "BatchedModel", "Bias", "BlockProjection"),
-        *("CodeEmbedding", "DenseProduct", "DenseSum", "Diagonal", "DiagonalProduct", "EdgeProjection"),
-        *("Elementwise", "Gelu", "GeluTanh", "GroupedBatchNorm", "GroupedDropout", "GroupedNorm"),
-        *("KeptForLoss", "LeakyRectifier", "LogSoftmax", "MaskedProjection", "Penalty", "Prelu", "Scale"),
-        *("SharedWeight", "Spread", "Times", "Turned", "Units"),
+        *("CodeEmbedding", "Combined", "DenseProduct", "DenseSum", "Diagonal", "DiagonalProduct"),
+        *("EdgeProjection", "Elementwise", "Gelu", "GeluTanh", "GroupedBatchNorm", "GroupedDropout"),
+        *("GroupedNorm", "KeptForLoss", "LeakyRectifier", "LogSoftmax", "MaskedProjection", "Penalty"),
+        *("Prelu", "Scale", "SharedWeight", "Spread", "Times", "Turned", "Units"),
         *POOLS.values(),
     ]
 )

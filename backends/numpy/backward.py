@@ -11,13 +11,16 @@ from dataclasses import field
 from typing import TypeAlias
 
 from ...compiler.edges.edge_set import Full
-from ...compiler.functions.derive import derivative
+from ...compiler.functions.derive import derivative, reusing
 from ...compiler.functions.guard import guarded
-from ...compiler.functions.tree import ZERO
+from ...compiler.functions.simplify import simplified
+from ...compiler.functions.tree import ZERO, Argument, apply, walk
+from ...compiler.functions.tree import Apply as Word
 from ...compiler.graph.graph import (
     AddBias,
     Apply,
     ApplyNorm,
+    Combine,
     Compute,
     Drop,
     Made,
@@ -37,6 +40,7 @@ from ...compiler.graph.graph import (
 )
 from ...compiler.graph.model import ExpressionTerm
 from ...dsl.records import record
+from ..definitions import is_short, parted
 from ..functions import NUMPY, Writer, apart
 from ..parts import factor_of, index_along, index_of, stored_edges
 from ..source import (
@@ -98,7 +102,9 @@ def backward_steps(module: Module) -> list[Statement]:
             continue
         if output.layer is not None:
             statements.append(Comment(f"{output.layer} <- {', '.join(sources[output.layer])}"))
-        statements += gradients.add(_back(module, step, module.gradients[output.name]))
+        before = list[Statement]()
+        shares = [*_back(module, step, module.gradients[output.name], before)]
+        statements += [*before, *gradients.add(shares)]
     statements += gradients.add(_of_weights(module, gradients.begun))
     statements += gradients.add(_unreached(module, gradients.begun))
     statements += gradients.add(_penalties(module))
@@ -114,8 +120,9 @@ def _weights_read(module: Module, statements: Sequence[Statement]) -> list[State
 def _sources(module: Module) -> dict[str, dict[str, None]]:
     """What enters each layer."""
     sources: dict[str, dict[str, None]] = {}
-    for op in module.graph.projections:
-        sources.setdefault(op.layer, {})[op.input.layer or op.input.name] = None
+    for op in module.graph.operations:
+        if isinstance(op, Project | Combine):
+            sources.setdefault(op.layer, {}).update({value.name: None for value in op.inputs})
     return sources
 
 
@@ -216,8 +223,11 @@ def _of_inputs(module: Module, reached: set[str]) -> Iterator[Statement]:
 # ----------------------------------------------------------------------------------------------- each step
 
 
-def _back(module: Module, step: tuple[Operation, ...], d: Name) -> Iterator[Share]:
-    """What a step's inputs and parameters get of the gradient `d` of its output."""
+def _back(module: Module, step: tuple[Operation, ...], d: Name, before: list[Statement]) -> Iterator[Share]:
+    """What a step's inputs and parameters get of the gradient `d` of its output.
+
+    Statements for what stands in it more than once are added to those `before`.
+    """
     if isinstance(step[0], Project):
         yield from (_bias(module, op, d) for op in step if isinstance(op, AddBias))
         for op in step:
@@ -230,6 +240,8 @@ def _back(module: Module, step: tuple[Operation, ...], d: Name) -> Iterator[Shar
         case Compute() as op:
             x, y = module.read(op.input), module.step(op.output)
             yield op.input, times(d, module.functions.slope(op.function, op.numbers, x, y))
+        case Combine() as op:
+            yield from _combined(module, op, d, before)
         case AddBias() as op:
             yield _bias(module, op, d)
             yield op.input, d
@@ -243,6 +255,28 @@ def _back(module: Module, step: tuple[Operation, ...], d: Name) -> Iterator[Shar
             yield from _norm(module, op, d)
         case op:
             raise AssertionError(op)
+
+
+def _combined(module: Module, op: Combine, d: Name, before: list[Statement]) -> Iterator[Share]:
+    """What each input of an expression gets; of one unit that all units read, the sum over these."""
+    names = {value.name: module.read(value) for value in op.inputs}
+    names |= {op.output.name: module.step(op.output), " d": d}
+    writer = Writer(module.scope, NUMPY, names, tuple(names))
+    for value in op.inputs:
+        slope = reusing(derivative(op.tree, value.name), op.tree, op.output.name)
+        if slope == ZERO:
+            continue
+        chooses = any(isinstance(each, Word) and each.word == "where" for each in walk(slope))
+        # A derivative that chooses is a factor, which is held finite by itself.
+        factor = guarded(slope) if chooses else simplified(apply("*", Argument(" d"), slope))
+        if chooses and is_short(factor):
+            given = times(d, module.functions.factor(factor, names))
+        else:
+            given = parted(writer, factor, lambda: module.scope.new(f"{op.layer}_part"), before)
+            given = times(d, given) if chooses else given
+        if value.units < op.output.units:
+            given = module.scope.expression("d.sum(axis=1, keepdims=True)", d=given)
+        yield value, given
 
 
 def _bias(module: Module, op: AddBias, d: Name) -> Share:

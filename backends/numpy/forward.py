@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...compiler.edges.edge_set import Diagonal, Full
+from ...compiler.functions.guard import guarded
 from ...compiler.graph.graph import (
     AddBias,
     Apply,
     ApplyNorm,
+    Combine,
     Compute,
     Drop,
     Entries,
@@ -23,6 +25,8 @@ from ...compiler.graph.graph import (
     Times,
     Turned,
 )
+from ..definitions import parted
+from ..functions import NUMPY, Writer
 from ..parts import factor_of, in_shape, index_of, stored_edges
 from ..source import Assign, Call, Constant, Display, Expression, Name, Statement, summed, times
 from ..target import is_identity
@@ -49,6 +53,8 @@ def _step(module: Module, step: tuple[Operation, ...]) -> list[Statement]:
     output = module.local[op.output.name]
     if isinstance(step[0], Project):
         return summed(output, _terms(module, step))
+    if isinstance(op, Combine):
+        return _combined(module, op)
     x = module.local[step[0].inputs[0].name]
     match op:
         case Apply():
@@ -68,6 +74,16 @@ def _step(module: Module, step: tuple[Operation, ...]) -> list[Statement]:
             return [_normalised(module, op, x)]
         case _:
             raise AssertionError(op)
+
+
+def _combined(module: Module, op: Combine) -> list[Statement]:
+    """The value of an expression, behind statements for parts that repeat."""
+    names = {value.name: module.local[value.name] for value in op.inputs}
+    writer, lines = Writer(module.scope, NUMPY, names, tuple(names)), list[Statement]()
+    value = parted(writer, guarded(op.tree), lambda: module.scope.new(f"{op.layer}_part"), lines)
+    if isinstance(value, Name):
+        value = value.get("copy")()  # what is returned is not what was given
+    return [*lines, Assign(module.local[op.output.name], value)]
 
 
 def _terms(module: Module, step: tuple[Operation, ...]) -> list[Expression]:

@@ -9,12 +9,16 @@ import numpy as np
 
 from ...compiler.edges.degrees import degrees
 from ...compiler.edges.edge_set import Diagonal, Full
+from ...compiler.functions.derive import derivative
 from ...compiler.functions.function import Function as Stated
-from ...compiler.functions.function import Numbers, is_dyadic, is_exact
+from ...compiler.functions.function import Numbers, is_dyadic, is_exact, is_made_of_products
+from ...compiler.functions.guard import guarded
+from ...compiler.functions.tree import Tree, arguments_in
 from ...compiler.graph.graph import (
     AddBias,
     Apply,
     ApplyNorm,
+    Combine,
     Compute,
     Made,
     Multiply,
@@ -34,10 +38,10 @@ from ...compiler.graph.graph import (
 from ...compiler.graph.model import LossTerm
 from ...compiler.plan.plan import Plan
 from ...dsl.records import record
-from ..definitions import Definitions
+from ..definitions import LONGEST_PART, Definitions
 from ..functions import NUMPY
 from ..parts import factor_of, index_of
-from ..source import Display, Expression, Pair, Scope, Statement, node, printed, scaled, times
+from ..source import Display, Expression, Function, Pair, Scope, Statement, flat, node, printed, scaled, times
 from ..target import chain_of, is_identity, is_sparse
 
 # Bits of the significand: integers up to two to this power are exact.
@@ -52,10 +56,14 @@ WORK = 2_000_000
 
 @record
 class Exact:
-    """What the template `exact.py.j2` places and the trees that are in it; which tests there are, of what."""
+    """What the template `exact.py.j2` places and the trees that are in it; which tests there are, of what.
+
+    `functions` are those of expressions that are long.
+    """
 
     context: dict[str, object]
     trees: tuple[object, ...]
+    functions: tuple[Function, ...]
     suites: frozenset[str]
     facts: tuple[tuple[str, str], ...]
 
@@ -76,7 +84,8 @@ def exact(scope: Scope, plan: Plan, targets: Sequence[str]) -> Exact:
     ]
     connections = scope.statements("CONNECTIONS = {**kinds}", kinds=kinds)
     drawn = [Pair(node(dtype), node(draw)) for dtype, draw in draws.items()]
-    network = _network(scope, plan, layers, whole=whole) if layers else ()
+    functions = Definitions(scope, scope, NUMPY, "np.ndarray")
+    network = _network(scope, plan, layers, functions, whole=whole) if layers else ()
     context: dict[str, object] = {
         "exact": bool(linear or layers),
         "exact_linear": bool(linear),
@@ -94,7 +103,7 @@ def exact(scope: Scope, plan: Plan, targets: Sequence[str]) -> Exact:
     if layers:
         suites.add("WholeExactChecks" if whole else "FirstExactChecks")
         facts.append(("network", "NETWORK"))
-    return Exact(context, network, frozenset(suites), tuple(facts))
+    return Exact(context, network, tuple(functions.statements), frozenset(suites), tuple(facts))
 
 
 def _classes(projection: Project) -> tuple[int, ...]:
@@ -144,7 +153,7 @@ def _exact_layers(plan: Plan) -> list[Value]:
     layers: list[Value] = []
     for layer in plan.graph.layers:
         chain = chain_of(plan.graph, layer)
-        reads = {op.input.layer or op.input.name for op in chain if isinstance(op, Project)}
+        reads = {value.name for op in chain if isinstance(op, Project | Combine) for value in op.inputs}
         if reads <= names and all(map(_is_exact, chain)):
             names.add(str(layer.layer))
             layers.append(layer)
@@ -155,6 +164,8 @@ def _is_exact(op: Operation) -> bool:
     match op:
         case Compute():
             return is_exact(op.function, op.numbers)
+        case Combine():
+            return is_made_of_products(op.tree)
         case Multiply():
             return is_dyadic(op.factor)
         case Apply() | ApplyNorm() | Rectify() | Pool():
@@ -175,7 +186,9 @@ def _losses_are_exact(plan: Plan) -> bool:
     )
 
 
-def _network(scope: Scope, plan: Plan, layers: list[Value], *, whole: bool) -> tuple[Statement, ...]:
+def _network(
+    scope: Scope, plan: Plan, layers: list[Value], functions: Definitions, *, whole: bool
+) -> tuple[Statement, ...]:
     """The facts of `ExactNetwork`; without a loss where not the whole network is exact."""
     graph = plan.graph
     penalties = [p for p in graph.penalties if is_dyadic(p.coefficient)]
@@ -184,7 +197,7 @@ def _network(scope: Scope, plan: Plan, layers: list[Value], *, whole: bool) -> t
         "NETWORK: dict[str, Any] = {'connections': CONNECTIONS, 'layers': {**layers}, 'losses': [*losses], "
         "'penalties': [*penalties], 'inexact': [*inexact], 'whole': whole, **weights}",
         weights=[Pair(node("weights"), _weights(scope, plan, layers))] if _made_into(plan, layers) else [],
-        layers=[Pair(node(str(layer.layer)), _layer(scope, plan, layer)) for layer in layers],
+        layers=[Pair(node(str(layer.layer)), _layer(scope, plan, layer, functions)) for layer in layers],
         losses=[_loss(scope, term) for term in graph.losses if whole and isinstance(term, LossTerm)],
         penalties=[_penalty(scope, term) for term in penalties if whole],
         inexact=list(others),
@@ -250,16 +263,33 @@ def _function(scope: Scope, function: Stated, numbers: Numbers) -> Expression:
     )
 
 
-def _layer(scope: Scope, plan: Plan, layer: Value) -> Expression:
+def _expression(scope: Scope, op: Combine, functions: Definitions) -> Expression:
+    """The step of a layer that is an expression: its value, and its derivative by each that it reads."""
+    names = {value.name: scope.name("v").at(value.name) for value in op.inputs}
+
+    def of_values(tree: Tree, wish: str) -> Expression:
+        value = functions.written(guarded(tree), names)
+        if len(flat(value)) > LONGEST_PART:
+            value = functions.combined(wish, tree)(*(names[name] for name in arguments_in(tree)))
+        return scope.expression("lambda v: value", value=value)
+
+    slopes = [
+        Pair(node(name), of_values(derivative(op.tree, name), f"{op.layer}_by_{name}")) for name in names
+    ]
+    value = of_values(op.tree, f"{op.layer}_of")
+    return scope.expression("('expression', value, {**slopes})", value=value, slopes=slopes)
+
+
+def _layer(scope: Scope, plan: Plan, layer: Value, functions: Definitions) -> Expression:
     """What enters a layer, connection by connection, and its steps."""
     chain = chain_of(plan.graph, layer)
     projections = [op for op in chain if isinstance(op, Project)]
     entering = [Pair(node(op.connection), node(op.input.layer or op.input.name)) for op in projections]
-    steps = [step for op in chain if (step := _step(scope, op))]
+    steps = [step for op in chain if (step := _step(scope, op, functions))]
     return scope.expression("({**entering}, [*steps])", entering=entering, steps=steps)
 
 
-def _step(scope: Scope, op: Operation) -> Expression | None:
+def _step(scope: Scope, op: Operation, functions: Definitions) -> Expression | None:
     """A step of a layer: a bias with the entries that units have, or a function and how it goes back."""
     match op:
         case AddBias():
@@ -269,6 +299,8 @@ def _step(scope: Scope, op: Operation) -> Expression | None:
             return scope.expression("('bias', name, index)", name=op.parameter.name, index=index)
         case Compute():
             return _function(scope, op.function, op.numbers)
+        case Combine():
+            return _expression(scope, op, functions)
         case Multiply():
             return scope.expression(
                 "('function', lambda x: factor * x, lambda d, x, y: factor * d)", factor=op.factor

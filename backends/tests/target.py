@@ -12,12 +12,13 @@ from ...compiler.functions.function import Numbers, kinks
 from ...compiler.functions.guard import guarded
 from ...compiler.functions.simplify import simplified
 from ...compiler.functions.tree import Apply as TreeApply
-from ...compiler.functions.tree import Argument, Tree, arguments_in, substituted, walk
+from ...compiler.functions.tree import Argument, Tree, arguments_in, is_name, substituted, walk
 from ...compiler.graph.graph import (
     Add,
     AddBias,
     Apply,
     ApplyNorm,
+    Combine,
     Compute,
     Drop,
     Entries,
@@ -36,8 +37,8 @@ from ...compiler.graph.graph import Parameter as GraphParameter
 from ...compiler.graph.model import Data, ExpressionTerm
 from ...compiler.plan.plan import Plan, Stored, compact
 from ..common.kernels.array_hash import array_hash
-from ..definitions import Definitions
-from ..functions import REFERENCE, apart
+from ..definitions import Definitions, parted
+from ..functions import REFERENCE, Writer, apart
 from ..kernels import closure
 from ..parts import (
     factor_of,
@@ -70,6 +71,7 @@ from ..source import (
 from ..target import (
     Rendering,
     chain_of,
+    expression_of,
     is_sparse,
     loss_arguments,
     training_options,
@@ -124,12 +126,12 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     }
     suites = _most_derived({*_suites(plan, targets), *exactly.suites, *stating.suites})
     stated_kernels, stated_imports = rules_needs(stating)
-    every = (*trees.values(), exactly.trees, functions.statements)
+    every = (*trees.values(), exactly.trees, exactly.functions, functions.statements)
     context = {
         **{name: printed(tree) for name, tree in trees.items()},
         **rules_context(stating),
         **exactly.context,
-        "functions": [printed([function]) for function in functions.statements],
+        "functions": [printed([each]) for each in (*functions.statements, *exactly.functions)],
         "name": graph.name,
         "suites": sorted(suites),
         "facts": [*exactly.facts, *stating.facts],
@@ -275,10 +277,13 @@ def _shared(plan: Plan) -> Display:
 
 def _is_surrogate(op: Operation) -> bool:
     """Whether the derivative of a step is another one than that of its value."""
-    if not isinstance(op, Compute):
-        return False
-    words = {each.word for each in walk(op.function.value) if isinstance(each, TreeApply)}
-    return op.function.declared is not None or bool(words & {"declared", "stop"})
+    match op:
+        case Combine(tree=tree) | Compute(function=Stated(value=tree)):
+            words = {each.word for each in walk(tree) if isinstance(each, TreeApply)}
+        case _:
+            return False
+    declared = isinstance(op, Compute) and op.function.declared is not None
+    return declared or bool(words & {"declared", "stop"})
 
 
 def _table(entries: Mapping[str, Given]) -> Display:
@@ -312,9 +317,7 @@ def _reference(scope: Scope, plan: Plan, functions: Definitions) -> tuple[Statem
     """The reference network, a function: `v` holds every layer's value, (batch, units)."""
     layers = _layers(scope, plan, functions)
     reading = loading(scope, plan, layers, cached=True)
-    return scope.statements(
-        _REFERENCE, reading=reading, layers=layers, losses=_losses(scope, plan, functions)
-    )
+    return scope.statements(_REFERENCE, reading=reading, layers=layers, losses=_losses(scope, plan))
 
 
 _MADE = '''
@@ -383,17 +386,20 @@ def _layers(scope: Scope, plan: Plan, functions: Definitions) -> list[Statement]
         lines += scope.statements("v[name] = inputs[name].reshape(-1, size)", name=d.name, size=size)
     for layer in graph.layers:
         chain = chain_of(graph, layer)
-        first, *others = [_term(scope, op) for op in chain if isinstance(op, Project)]
-        lines += scope.statements("x = first", first=first)
-        for term in others:
-            lines += scope.statements("x = x + term", term=term)
+        if expression := expression_of(chain):
+            lines += _combined(scope, expression)
+        else:
+            first, *others = [_term(scope, op) for op in chain if isinstance(op, Project)]
+            lines += scope.statements("x = first", first=first)
+            for term in others:
+                lines += scope.statements("x = x + term", term=term)
         for op in chain:
             lines += _step(scope, op, functions)
         lines += scope.statements("v[layer] = x", layer=str(layer.layer))
     return lines
 
 
-def _losses(scope: Scope, plan: Plan, functions: Definitions) -> list[Statement]:
+def _losses(scope: Scope, plan: Plan) -> list[Statement]:
     """The terms of the loss, or what stands for it, and the penalties."""
     lines, loss = list[Statement](), scope.name("loss")
 
@@ -402,8 +408,8 @@ def _losses(scope: Scope, plan: Plan, functions: Definitions) -> list[Statement]
 
     for term in plan.graph.losses:
         if isinstance(term, ExpressionTerm):
-            lines += _kinks_of_loss(scope, term, functions)
-            add(scaled(term.coefficient, _expression(scope, term, functions, lines)))
+            lines += _kinks_of_tree(scope, term.value, _read_by_loss(scope, term), term.layers)
+            add(scaled(term.coefficient, _expression(scope, term, lines)))
             continue
         shape = plan.graph.value(term.prediction).shape
         lines += scope.statements(
@@ -444,24 +450,47 @@ def _read_by_loss(scope: Scope, term: ExpressionTerm) -> dict[str, Expression]:
     return {**layers, **{name: data.at(name) for name in term.data}}
 
 
-def _kinks_of_loss(scope: Scope, term: ExpressionTerm, functions: Definitions) -> list[Statement]:
-    """Distances from where a term or its derivatives jump."""
-    names, lines = _read_by_loss(scope, term), list[Statement]()
-    for switch in kinks_of_tree(term.value, term.layers):
-        if {*arguments_in(switch)} & {*term.layers}:
-            distance = functions.written(switch, names)
+def _combined(scope: Scope, op: Combine) -> list[Statement]:
+    """The value of an expression, behind distances from where it or its derivatives jump."""
+    names: dict[str, Expression] = {value.name: scope.name("v").at(value.name) for value in op.inputs}
+    lines = _kinks_of_tree(scope, op.tree, names, tuple(names))
+    value = _granted_by(scope, op.tree, names, tuple(names), lines)
+    # What is no operation, as a name, would be the very array that another layer is.
+    value = scope.expression("+x", x=value) if is_name(op.tree) else value
+    return [*lines, Assign(scope.name("x"), value)]
+
+
+def _parted(scope: Scope, tree: Tree, names: Mapping[str, Expression], lines: list[Statement]) -> Expression:
+    """A tree of arrays, behind lines for what repeats in it or is long."""
+    return parted(Writer(scope, REFERENCE, names, tuple(names)), tree, lambda: scope.new("part"), lines)
+
+
+def _kinks_of_tree(
+    scope: Scope, tree: Tree, names: Mapping[str, Expression], by: Sequence[str]
+) -> list[Statement]:
+    """Distances from where a tree, or its derivatives `by` some of what it reads, jump."""
+    lines: list[Statement] = []
+    for switch in kinks_of_tree(tree, tuple(by)):
+        if {*arguments_in(switch)} & {*by}:
+            distance = _parted(scope, switch, names, lines)
             lines += scope.statements("kinks.append(distance.real)", distance=distance)
     return lines
 
 
-def _expression(
-    scope: Scope, term: ExpressionTerm, functions: Definitions, lines: list[Statement]
+def _granted_by(
+    scope: Scope, tree: Tree, names: Mapping[str, Expression], by: Sequence[str], lines: list[Statement]
 ) -> Expression:
+    """A tree, to whose derivatives `by` some of what it reads roundings are granted."""
+    value, around = _parted(scope, guarded(tree), names, lines), _granted(scope)
+    for name in by:
+        value = around(tree, value, names[name])
+    return value
+
+
+def _expression(scope: Scope, term: ExpressionTerm, lines: list[Statement]) -> Expression:
     """The mean over the batch of what a term takes of its units, behind a line for what is long."""
-    names, around = _read_by_loss(scope, term), _granted(scope)
-    each = functions.written(guarded(term.value), names)
-    for name in term.layers:
-        each = around(term.value, each, names[name])
+    names = _read_by_loss(scope, term)
+    each = _granted_by(scope, term.value, names, term.layers, lines)
     each = apart(lines, lambda: scope.name("x"), each)
     if term.pool == "sum":
         return scope.expression("np.sum(each) / len(y)", each=each, y=names[term.layers[0]])
@@ -541,7 +570,7 @@ def _step(scope: Scope, op: Operation, functions: Definitions) -> Sequence[State
                 kept=f"{op.output.name} kept",
                 share=op.p,
             )
-        case Project() | Add():
+        case Project() | Add() | Combine():
             return ()
 
 

@@ -9,11 +9,13 @@ from ...compiler.edges.edge_set import Full
 from ...compiler.functions.function import Function as Stated
 from ...compiler.functions.function import Numbers
 from ...compiler.functions.guard import guarded
+from ...compiler.functions.tree import is_name
 from ...compiler.graph.graph import (
     Add,
     AddBias,
     Apply,
     ApplyNorm,
+    Combine,
     Compute,
     Drop,
     Graph,
@@ -37,11 +39,12 @@ from ...compiler.graph.model import Data, ExpressionTerm
 from ...compiler.plan.layouts import FREE, Layout
 from ...compiler.plan.plan import Plan
 from .. import parts
-from ..definitions import Definitions, native
+from ..definitions import Definitions, native, parted
 from ..functions import TORCH, Writer, apart
 from ..source import (
     Assign,
     Attribute,
+    Binary,
     Comment,
     Expression,
     Function,
@@ -61,7 +64,9 @@ from ..target import (
     Grid,
     Rendering,
     Target,
+    behind,
     chain_of,
+    expression_of,
     grid_of,
     is_identity,
     loss_arguments,
@@ -268,7 +273,7 @@ def _linear(layer: Value, plan: Plan) -> Project | None:
     """
     chain = chain_of(plan.graph, layer)
     projections = [op for op in chain if isinstance(op, Project)]
-    if len(projections) > 1 or plan.layouts.of(layer.name) != "batch first":
+    if len(projections) != 1 or plan.layouts.of(layer.name) != "batch first":
         return None
     only, biases = projections[0], [op for op in chain if isinstance(op, AddBias)]
     shared = any(not (op.by_unit and op.holds_bias) for op in biases)
@@ -304,7 +309,7 @@ def _attributes(plan: Plan, wished: Mapping[str, str]) -> dict[str, str]:
 
 def _own_bias(layer: Value, plan: Plan) -> AddBias | None:
     """The bias that `nn.Linear` adds, where it computes a layer's sum."""
-    first = next((op for op in chain_of(plan.graph, layer) if not isinstance(op, Project | Add)), None)
+    first = next(iter(behind(chain_of(plan.graph, layer))), None)
     return first if isinstance(first, AddBias) and _linear(layer, plan) else None
 
 
@@ -356,7 +361,7 @@ def _construct(
                     _add_part(made, "view", PLAIN.expression("View()"))
                 _add_part(made, *_part(operation, layout, functions))
                 own = isinstance(operation, ApplyNorm | Multiply) or (own and isinstance(operation, Drop))
-            case Project() | Add():
+            case Project() | Add() | Combine():
                 pass
     if linear is None or bias:
         module = PLAIN.name(class_)(**bias, **made)
@@ -369,7 +374,7 @@ def _construct(
 
 def _has_module(layer: Value, plan: Plan) -> bool:
     """Whether a layer has a module of its own: not where `nn.Linear` does all there is to do."""
-    steps = [op for op in chain_of(plan.graph, layer) if not isinstance(op, Project | Add)]
+    steps = behind(chain_of(plan.graph, layer))
     return not _linear(layer, plan) or [op for op in steps if op is not _own_bias(layer, plan)] != []
 
 
@@ -378,10 +383,16 @@ def _attribute(name: str, value: Expression) -> Assign:
 
 
 def _is_passed_on(chain: tuple[Operation, ...]) -> bool:
-    """Whether a layer's sum is the value of another as it is: one connection without weights, and no bias."""
-    first = next((op for op in chain if not isinstance(op, Project | Add)), None)
-    projections = [op for op in chain if isinstance(op, Project)]
-    return len(projections) == 1 and is_identity(projections[0]) and not isinstance(first, AddBias)
+    """Whether a layer begins with the value of another as it is.
+
+    That is so of one connection without weights, and of an expression that is a name, without a bias.
+    """
+    first, projections = next(iter(behind(chain)), None), [op for op in chain if isinstance(op, Project)]
+    if isinstance(first, AddBias):
+        return False
+    if expression := expression_of(chain):
+        return is_name(expression.tree)
+    return len(projections) == 1 and is_identity(projections[0])
 
 
 def _add_part(made: dict[str, Expression], name: str, part: Expression) -> None:
@@ -617,13 +628,19 @@ def _layer(
     pass of its own.
     """
     value, module = scope.user(layer.name), scope.name("self").get(layer.name)
-    steps = [op for op in chain if not isinstance(op, Project | Add)]
-    bias = None
+    steps, bias = behind(chain), None
     if steps and isinstance(steps[0], AddBias) and not _own_bias(layer, plan):
         bias = _bias(steps[0], module)
+    # A copy, so that each layer's value is an array of its own.
+    copied = _is_passed_on(chain) and all(isinstance(step, Drop) for step in steps)
+    if expression := expression_of(chain):
+        lines = list[Statement]()
+        made = _combined(scope, expression, plan, copies, lines)
+        made = made.get("clone")() if copied else made
+        made = apart(lines, lambda: value, made if bias is None else Binary(made, "+", bias))
+        return [*lines, Assign(value, module(made))]
     projections = [op for op in chain if isinstance(op, Project)]
-    if _is_passed_on(chain) and all(isinstance(step, Drop) for step in steps):
-        # A copy, so that each layer's value is an array of its own.
+    if copied:
         passed = _projected(scope, projections[0], None, plan, copies)
         return [Assign(value, module(passed.get("clone")()))]
     sums = list[Expression]()
@@ -634,14 +651,32 @@ def _layer(
     return [*(Assign(value, each) for each in sums[:-1]), Assign(value, whole)]
 
 
+def _combined(
+    scope: Scope, expression: Combine, plan: Plan, copies: Copies, lines: list[Statement]
+) -> Expression:
+    """The value of an expression, which reads all in one layout; what is long stands in `lines` before it."""
+    names: dict[str, Expression] = {}
+    for value in expression.inputs:
+        x = scope.user(value.name)
+        if plan.layouts.is_copy_read(value.name, expression.layer):
+            x = copies[value.name]
+        if before := plan.layouts.before(value.name, expression.layer):
+            local = scope.new(f"{value.name}_{COPIES[before]}")
+            lines.append(Assign(local, _converted(scope, x, before)))
+            x = local
+        names[value.name] = x
+    writer = Writer(scope, TORCH, names, tuple(names))
+    return parted(writer, guarded(expression.tree), lambda: scope.new(f"{expression.layer}_part"), lines)
+
+
 def _projected(
     scope: Scope, operation: Project, onto: Expression | None, plan: Plan, copies: Copies
 ) -> Expression:
     """A projection's sums, added onto what is given: a bias, or what the layer is so far."""
     x, after = scope.user(operation.input.name), plan.layouts.after(operation)
-    if plan.layouts.copy_for(operation.connection):
+    if plan.layouts.is_copy_read(operation.input.name, operation.connection):
         x = copies[operation.input.name]
-    if before := plan.layouts.before(operation):
+    if before := plan.layouts.before(operation.input.name, operation.connection):
         x = _converted(scope, x, before)
     layer = scope.user(operation.layer)
     # What is transposed takes a bias along, and not an array, which is in the other layout.

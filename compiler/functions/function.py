@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
 
@@ -109,27 +108,43 @@ def is_exact(function: Function, numbers: Numbers) -> bool:
     return all(_has_few_bits(substituted(tree, values)) for tree in (function.value, function.slope))
 
 
+def is_made_of_products(tree: Tree) -> bool:
+    """Whether a tree and its derivatives are sums, products and choices of its arguments and of few bits.
+
+    They are not rounded as long as all products fit, which depends on the numbers.
+    """
+    trees = (tree, *(derivative(tree, name) for name in arguments_in(tree)))
+    return all(_has_few_bits(each, products=True) for each in trees)
+
+
 def is_dyadic(number: float) -> bool:
     """Whether a number has few bits: it is a small multiple of 1/1024."""
     return (1024 * number).is_integer() and abs(number) <= 1024
 
 
-def _has_few_bits(tree: Tree) -> bool:
+def _has_few_bits(tree: Tree, products: bool = False) -> bool:
+    """Whether what has few bits gives what has few; `products` of it, and powers, may have more."""
+
+    def has_few_bits(*trees: Tree) -> bool:
+        return all(_has_few_bits(each, products) for each in trees)
+
     match tree:
         case Number(value):
             return is_dyadic(float(value))
         case Argument():
             return True
         case Apply("declared", (_, value, slope)):
-            return _has_few_bits(value) and _has_few_bits(slope)
+            return has_few_bits(value, slope)
         case Apply("+" | "-", operands):
-            return all(map(_has_few_bits, operands))
+            return has_few_bits(*operands)
         case Apply("*", (a, b)):
-            return bool(_constant(a) or _constant(b)) and _has_few_bits(a) and _has_few_bits(b)
+            return (products or _constant(a) or _constant(b)) and has_few_bits(a, b)
+        case Apply("**", (a, Number(value))) if products:
+            return value == 2 and has_few_bits(a)
         case Apply("/", (a, Number(value))):
-            return _has_few_bits(a) and bool(value) and is_dyadic(1 / value) and is_dyadic(float(value))
+            return has_few_bits(a) and bool(value) and is_dyadic(1 / value) and is_dyadic(float(value))
         case Apply(word, operands) if word in _CHOOSING or word in COMPARISONS:
-            return all(map(_has_few_bits, operands))
+            return has_few_bits(*operands)
         case _:
             return False
 
@@ -138,8 +153,8 @@ def _constant(tree: Tree) -> bool:
     return not arguments_in(tree)
 
 
-def sampled(function: Function, numbers: Numbers) -> Iterator[float]:
-    """The function's values at a few places, for a look at whether it has any."""
-    tree = substituted(function.value, dict(numbers))
-    for place in (-1.0, -0.5, 0.25, 0.5, 1.0):
-        yield float(evaluate(tree, {function.first: np.float64(place)}))
+def is_somewhere_finite(tree: Tree) -> bool:
+    """Whether a tree has a value at any of a few places, of two arguments at any pair of these."""
+    places, turn = np.array([-1.0, -0.5, 0.25, 0.5, 1.0]), np.arange(25)
+    values = {name: places[(turn + at * (turn // 5)) % 5] for at, name in enumerate(arguments_in(tree))}
+    return bool(np.isfinite(np.asarray(evaluate(tree, values), np.float64)).any())

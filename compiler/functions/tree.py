@@ -65,6 +65,15 @@ def is_condition(tree: Tree) -> bool:
     return isinstance(tree, Apply) and tree.word in (*COMPARISONS, *CONNECTIVES)
 
 
+def is_name(tree: Tree) -> bool:
+    """Whether the value of a tree is that of an argument as it is."""
+    match tree:
+        case Apply("stop", (operand,)):
+            return is_name(operand)
+        case _:
+            return isinstance(tree, Argument)
+
+
 def walk(tree: Tree) -> Iterator[Tree]:
     """Every node, operands behind what is applied to them."""
     yield tree

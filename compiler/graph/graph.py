@@ -24,6 +24,7 @@ from ..catalogue.reductions import Reduction
 from ..edges.degrees import degrees
 from ..edges.edge_set import Diagonal, EdgeSet, Full, Indices, Shape
 from ..functions.function import Function, Numbers
+from ..functions.tree import Tree, arguments_in
 from .model import Data, DataFile, ExpressionTerm, LossTerm, Start, UnitNames
 from .statement import Statements
 
@@ -253,6 +254,20 @@ class Apply:
 
 
 @record
+class Combine:
+    """output = tree of the inputs, element by element: the value of a layer that is an expression.
+
+    The inputs stand in the tree by their names. Each has as many units as the output, or one. `layer` is the
+    layer's name.
+    """
+
+    output: Value
+    inputs: tuple[Value, ...]
+    layer: str
+    tree: Tree
+
+
+@record
 class Rectify:
     """output = input where that is above 0, else slope * input; `per` as in `AddBias`."""
 
@@ -343,7 +358,7 @@ class Multiply:
 
 
 Operation: TypeAlias = (
-    Project | Pool | Add | AddBias | Apply | Compute | Rectify | ApplyNorm | Drop | Multiply
+    Project | Pool | Add | AddBias | Apply | Combine | Compute | Rectify | ApplyNorm | Drop | Multiply
 )
 
 
@@ -392,6 +407,16 @@ class Graph:
     def projections(self) -> tuple[Project, ...]:
         """The projections among the operations, in their order."""
         return tuple(operation for operation in self.operations if isinstance(operation, Project))
+
+    @cached_property
+    def read(self) -> tuple[Value, ...]:
+        """The inputs and layers that projections and expressions read, in the order of the operations."""
+        return tuple(
+            value
+            for operation in self.operations
+            if isinstance(operation, Project | Combine)
+            for value in operation.inputs
+        )
 
     @cached_property
     def weighted(self) -> Mapping[str, Project]:
@@ -490,6 +515,8 @@ def _check_shapes(operation: Operation) -> None:
             raise GraphError(f"the weight of `{operation.connection}` does not fit its edges")
         if operation.input.classes and not (isinstance(operation.edges, Full) and operation.weight):
             raise GraphError(f"`{operation.connection}` reads class codes otherwise than by `all`")
+    elif isinstance(operation, Combine):
+        _check_combined(operation)
     elif any(value.units != operation.output.units for value in operation.inputs):
         raise GraphError(f"`{operation.output.name}` changes the number of units")
     if isinstance(operation, AddBias) and prod(operation.bias.shape) != operation.output.units:
@@ -498,6 +525,16 @@ def _check_shapes(operation: Operation) -> None:
     made = operation.bias if isinstance(operation, AddBias) else made
     for step in steps_of(made) if made else ():
         _check_step(step)
+
+
+def _check_combined(operation: Combine) -> None:
+    name, units = operation.output.name, [value.units for value in operation.inputs]
+    if {value.name for value in operation.inputs} != {*arguments_in(operation.tree)}:
+        raise GraphError(f"the expression of `{name}` does not read its inputs")
+    if max(units, default=0) != operation.output.units or any(n not in (1, max(units)) for n in units):
+        raise GraphError(f"`{name}` changes the number of units")
+    if any(value.classes for value in operation.inputs):
+        raise GraphError(f"`{name}` reads class codes otherwise than by `all`")
 
 
 def _check_step(step: Made) -> None:

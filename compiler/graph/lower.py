@@ -18,6 +18,7 @@ from .graph import (
     AddBias,
     Apply,
     ApplyNorm,
+    Combine,
     Drop,
     Entries,
     Graph,
@@ -85,7 +86,10 @@ def _layer(
     taken: dict[str, int],
     held: _Held,
 ) -> Iterator[Operation]:
-    """The sum of what enters a layer, then its operations; the last one makes the layer's own value."""
+    """The sum of what enters a layer, or its expression, then its operations.
+
+    The last operation makes the layer's own value.
+    """
     incoming = model.into(layer.name)
     remaining = len(layer.operations) + (len(incoming) > 1)
     shape = layer.shape
@@ -95,6 +99,10 @@ def _layer(
         return Value(layer.name, shape, layer.name) if remaining == 0 else Value(_free(step, taken), shape)
 
     sums: list[Value] = []
+    if layer.value is not None:
+        output = result(f"{layer.name}_input")
+        yield Combine(output, tuple(values[name] for name, _ in layer.reads), layer.name, layer.value)
+        sums.append(output)
     for connection in incoming:
         single = len(incoming) == 1
         output = (

@@ -127,12 +127,19 @@ Operation: TypeAlias = Bias | Activate | Compute | Prelu | Normalise | Dropout |
 
 @record
 class Layer:
-    """Units and what happens to their summed input, in order."""
+    """Units and what happens to their summed input, in order.
+
+    With a `value`, no connection enters the layer, and the operations are of that: a tree of other layers and
+    inputs, element by element. Each has the layer's shape or one unit, and stands in `reads` with the place
+    where it is read.
+    """
 
     name: str
     shape: Shape
     operations: tuple[Operation, ...]
     span: Span
+    value: Tree | None = None
+    reads: tuple[tuple[str, Span], ...] = ()
 
     @property
     def units(self) -> int:

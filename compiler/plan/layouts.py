@@ -2,20 +2,21 @@
 
 Kernels along edges compute units first, (units, batch), so that an edge reads one run of the batch. Inputs
 come and outputs go batch first. Products with a matrix read and write either layout, and all else keeps what
-it reads. Layers are assigned layouts such that as few numbers as possible are transposed: whole chains of
-sparse layers stay units first, and dense layers between them too.
+it reads: an expression of several layers reads them in one. Layers are assigned layouts such that as few
+numbers as possible are transposed: whole chains of sparse layers stay units first, and dense layers between
+them too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from itertools import combinations, pairwise
 from math import prod
 from typing import Literal, TypeAlias
 
 from ...dsl.records import record
-from ..graph.graph import Graph, Project
+from ..graph.graph import Combine, Graph, Operation, Project, Value
 from .kernels import KERNELS, KernelName
 
 Layout: TypeAlias = Literal["batch first", "units first"]
@@ -29,8 +30,8 @@ FREE = frozenset(name for name, kernel in KERNELS.items() if kernel.layout == "e
 class Transpose:
     """A copy of a value in the other layout; where it is trained through, its gradient is copied back.
 
-    `value` is an input or a layer; `connection` is whose reading or result it is, None for one that serves
-    all, or what is returned.
+    `value` is an input or a layer; `connection` is whose reading or result it is, or the layer whose
+    expression reads it, None for one that serves all, or what is returned.
     """
 
     value: str
@@ -42,7 +43,7 @@ class Transpose:
 
 @record
 class Copy:
-    """A copy of an input or layer beside it, in the other layout, and the connections that read it."""
+    """A copy of an input or layer beside it, in the other layout, and what reads it, as in `Transpose`."""
 
     value: str
     to: Layout
@@ -68,13 +69,13 @@ class Layouts:
         """The copy of an input or layer, if there is one."""
         return self._copies.get(value)
 
-    def copy_for(self, connection: str) -> Copy | None:
-        """The copy that a connection reads, if it reads one."""
-        return self._copies_read.get(connection)
+    def is_copy_read(self, value: str, reader: str) -> bool:
+        """Whether a connection, or the expression of a layer, reads the copy of a value."""
+        return (value, reader) in self._copies_read
 
-    def before(self, projection: Project) -> Layout | None:
-        """Into which layout a projection's input is transposed for it, if it is."""
-        return self._at(projection.input.name, projection.connection)
+    def before(self, value: str, reader: str) -> Layout | None:
+        """Into which layout a value is transposed for a connection or the expression of a layer, if it is."""
+        return self._at(value, reader)
 
     def after(self, projection: Project) -> Layout | None:
         """Into which layout a projection's result is transposed, if it is."""
@@ -92,8 +93,8 @@ class Layouts:
         return {copy.value: copy for copy in self.copies}
 
     @cached_property
-    def _copies_read(self) -> Mapping[str, Copy]:
-        return {connection: copy for copy in self.copies for connection in copy.connections}
+    def _copies_read(self) -> frozenset[tuple[str, str]]:
+        return frozenset((copy.value, reader) for copy in self.copies for reader in copy.connections)
 
     @cached_property
     def _transposed(self) -> Mapping[tuple[str, str | None], Layout]:
@@ -101,11 +102,16 @@ class Layouts:
 
 
 @record
-class _Around:
-    """The layout in which a connection reads, None for either, and what it transposes from then on."""
+class _Reading:
+    """What a connection or an expression reads, in which layout, None for either.
 
-    reads: Layout | None
-    transposes: tuple[Transpose, ...]
+    Also what it transposes from then on.
+    """
+
+    value: str
+    reader: str
+    layout: Layout | None
+    transposes: tuple[Transpose, ...] = ()
 
 
 def assign(graph: Graph, kernels: Mapping[str, KernelName]) -> Layouts:
@@ -146,6 +152,13 @@ class _Network:
                 self.bonds[target].append((source, bond))
                 if source not in inputs:  # of an input the original is there anyway
                     self.bonds[source].append((target, bond))
+        for expression in graph.operations:
+            if isinstance(expression, Combine):
+                for value in _of_several_units(expression):
+                    bond = self.scale * value.units
+                    self.bonds[expression.layer].append((value.name, bond))
+                    if value.name not in inputs:
+                        self.bonds[value.name].append((expression.layer, bond))
 
     def _add(self, name: str, batch_first: int, units_first: int) -> None:
         held = self.costs[name]
@@ -163,17 +176,17 @@ class _Network:
 
     def layouts(self, first: set[str]) -> Layouts:
         """What follows where some inputs and layers are units first."""
-        around = {projection.connection: self._around(projection, first) for projection in self.projections}
+        readings = [each for operation in self.graph.operations for each in self._readings(operation, first)]
         readers: dict[tuple[str, Layout], list[str]] = {}
-        for projection in self.projections:
-            reads = around[projection.connection].reads
-            if reads is not None:
-                readers.setdefault((projection.input.name, reads), []).append(projection.connection)
+        for each in readings:
+            if each.layout is not None:
+                readers.setdefault((each.value, each.layout), []).append(each.reader)
         plain, copies, before = self._shared(first, readers)
         transposes: list[Transpose] = []
-        for connection, own in around.items():
-            transposes += [before[connection]] if connection in before else []
-            transposes += own.transposes
+        for each in readings:
+            at = each.value, each.reader
+            transposes += [before[at]] if at in before else []
+            transposes += each.transposes
         transposes += [
             Transpose(name, None, "batch first", self.units[name], "returned")
             for name in self.graph.outputs
@@ -181,47 +194,58 @@ class _Network:
         ]
         return Layouts(tuple(name for name in self.units if name in plain), tuple(copies), tuple(transposes))
 
-    def _around(self, projection: Project, first: set[str]) -> _Around:
+    def _readings(self, operation: Operation, first: set[str]) -> Sequence[_Reading]:
+        """What a connection or an expression reads."""
+        match operation:
+            case Project():
+                return [self._of_connection(operation, first)]
+            case Combine(layer=layer):
+                to = _layout(layer in first)
+                return [_Reading(value.name, layer, to) for value in _of_several_units(operation)]
+            case _:
+                return ()
+
+    def _of_connection(self, projection: Project, first: set[str]) -> _Reading:
         """What one connection reads, and what is transposed within it and behind it."""
         source, target, connection = projection.input.name, projection.layer, projection.connection
         kernel, to = self.kernels[connection], _layout(target in first)
         units = self.units[target]
         if kernel in FIXED:
             result = Transpose(target, connection, to, units, "edges computes units first")
-            return _Around("units first", () if target in first else (result,))
+            return _Reading(source, connection, "units first", () if target in first else (result,))
         if kernel == "embedding":
             result = Transpose(target, connection, to, units, "embedding gives batch first")
-            return _Around(None, (result,) if target in first else ())
+            return _Reading(source, connection, None, (result,) if target in first else ())
         if kernel in FREE:
-            return _Around(None, ())
+            return _Reading(source, connection, None)
         reads, original = _layout(source in first), source in self.inputs and source in first
         if reads != to and units < self.units[source] and not original:
             why = f"{kernel} gives the layout that it reads"
-            return _Around(reads, (Transpose(target, connection, to, units, why),))
-        return _Around(to, ())
+            return _Reading(source, connection, reads, (Transpose(target, connection, to, units, why),))
+        return _Reading(source, connection, to)
 
     def _shared(
         self, first: set[str], readers: Mapping[tuple[str, Layout], list[str]]
-    ) -> tuple[set[str], list[Copy], dict[str, Transpose]]:
+    ) -> tuple[set[str], list[Copy], dict[tuple[str, str], Transpose]]:
         """The values that are made units first, what is copied once, and what is transposed before a reader.
 
         An input is made units first where nothing reads it otherwise.
         """
         plain = {name for name in first if name not in self.inputs}
         copies: list[Copy] = []
-        before: dict[str, Transpose] = {}
+        before: dict[tuple[str, str], Transpose] = {}
         for name, units in self.units.items():
             other = _layout(name not in plain)
             asking, rest = readers.get((name, other), []), readers.get((name, _layout(name in plain)), [])
             why = f"read so by {', '.join(asking)}"
             if name in self.inputs and name in first and asking and not rest:
                 plain.add(name)
-                before[asking[0]] = Transpose(name, None, other, units, why)
+                before[name, asking[0]] = Transpose(name, None, other, units, why)
             elif len(asking) > 1:
                 copies.append(Copy(name, other, tuple(asking)))
-                before[asking[0]] = Transpose(name, None, other, units, why)
+                before[name, asking[0]] = Transpose(name, None, other, units, why)
             elif asking:
-                before[asking[0]] = Transpose(name, asking[0], other, units, why)
+                before[name, asking[0]] = Transpose(name, asking[0], other, units, why)
         return plain, copies, before
 
 
@@ -304,6 +328,11 @@ def _cut(prefers: Mapping[str, int], room: dict[str, dict[str, int]]) -> set[str
                 room[a][b] -= flow
                 room[b][a] += flow
     return chosen
+
+
+def _of_several_units(expression: Combine) -> list[Value]:
+    """The inputs of an expression that have a layout: of one unit, both are the same."""
+    return [value for value in expression.inputs if value.units > 1]
 
 
 def _layout(units_first: bool) -> Layout:

@@ -54,6 +54,16 @@ def read_connection(statement: syntax.ConnectStatement, placed: Placed, known: K
     target = known.names.find(statement.target, placed.variables, "layer")
     if source.name not in known.shapes or target.name not in known.shapes:
         raise Failed
+    layer = network.layers.get(target.name)
+    if layer is not None and layer.value is not None:
+        raise fail(
+            known.report,
+            codes.VALUE_ENTERED,
+            statement.target.span,
+            name=layer.name,
+            others=(Label(layer.span, "declared here"),),
+            help=f"connect to a layer of its own, `{layer.name}_input` say, and read that in the expression",
+        )
     sides = Sides(side_of(statement.source, placed, known), side_of(statement.target, placed, known), name)
     edges = known.sets.resolve(statement.set, sides, placed.variables)
     if not edges.count:
@@ -72,7 +82,6 @@ def read_connection(statement: syntax.ConnectStatement, placed: Placed, known: K
         name, source.name, target.name, edges, weight, statement.span, pooling
     )
     known.connecting[name] = Connecting(sides, statement.set, placed.variables)
-    layer = network.layers.get(target.name)
     if layer and weight is not None and layer.name in known.unbiased:
         known.unbiased.remove(layer.name)
         bias = Bias(layer.units, 0.0, None, None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...dsl import syntax
 from ...dsl.diagnostics import Failed, Report, fail
 from ...dsl.findings import Label
@@ -14,6 +16,7 @@ from ..names.sides import Side
 from .known import Known
 from .operations import resolve_operation
 from .sharing import tied_bias
+from .values import layer_value
 
 
 def read_layer(statement: syntax.LayerStatement, placed: Placed, known: Known) -> None:
@@ -34,7 +37,12 @@ def read_layer(statement: syntax.LayerStatement, placed: Placed, known: Known) -
             found.append((operation, node.span))
     _refuse_repeats(found, known.report)
     operations = tuple(operation for operation, _ in found)
-    known.network.layers[name] = Layer(name, side.shape, operations, statement.name.span)
+    plain = Layer(name, side.shape, operations, statement.name.span)
+    if statement.value is not None:
+        value, reads = layer_value(statement.value, side, known, placed.variables)
+        known.network.layers[name] = replace(plain, value=value, reads=reads)
+        return
+    known.network.layers[name] = plain
     if not any((parts := call_parts(node)) and parts[0] == "bias" for node in statement.operations):
         known.unbiased.add(name)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 from ...dsl import syntax
@@ -17,14 +16,15 @@ from ..functions.function import Function
 from ..functions.losses import Pool, loss_function, pool_of, statements
 from ..functions.simplify import simplified
 from ..functions.tree import Apply as FunctionTree
-from ..functions.tree import Argument, Tree, arguments_in, substituted
+from ..functions.tree import Argument, Tree, substituted
 from ..graph.model import Activate, Compute, Data, Dropout, ExpressionTerm, Layer, LossTerm, PenaltyTerm
 from ..names.arguments import Bound, bind
 from ..names.evaluate import FLOAT32_MAX, FUNCTIONS
 from ..names.names import Placed
-from .functions import function_names, function_of, reader
+from .functions import function_names
 from .known import Known
 from .sharing import SHARED
+from .values import read_values
 
 # What is taken over the units of a sample, by the word that takes it of an expression.
 POOLS: Mapping[str, Pool] = {"mean": "mean", "sum": "sum"}
@@ -140,19 +140,10 @@ def _expression(
     if len(node.arguments) != 1 or node.arguments[0].name is not None:
         count = "one expression, without a name"
         raise fail(report, codes.ARGUMENT_COUNT, node.span, name=name, count=count)
-    read: dict[str, Layer | Data] = {}
-    numbers = reader(known, variables)
-
-    def named(reference: syntax.Reference) -> Tree:
-        found = known.names.declared.get(known.names.text(reference.name, variables))
-        if found is None or found.kind not in ("layer", "input", "target"):
-            return numbers.name(reference)
-        read[found.name] = _read_by_loss(found.name, reference, known)
-        return Argument(found.name)
-
-    values = replace(numbers, name=named, function=_function_of(known))
-    tree = simplified(values.value(node.arguments[0].value))
-    taken = {name: read[name] for name in arguments_in(tree)}
+    tree, places = read_values(
+        node.arguments[0].value, ("layer", "input", "target"), known, variables, loss_function
+    )
+    taken = {name: _read_by_loss(name, known) for name in places}
     layers = tuple(name for name, each in taken.items() if isinstance(each, Layer))
     if not layers:
         raise fail(report, codes.LOSS_WITHOUT_LAYER, node.span, name=name)
@@ -173,21 +164,13 @@ def _expression(
     return ExpressionTerm(coefficient, pool, tree, layers, data, first.shape, "", (), node.span)
 
 
-def _read_by_loss(name: str, reference: syntax.Reference, known: Known) -> Layer | Data:
-    """A layer, an input or a target of numbers."""
+def _read_by_loss(name: str, known: Known) -> Layer | Data:
+    """A layer, an input or a target."""
     network = known.network
     found = network.layers.get(name) or network.targets.get(name) or network.inputs.get(name)
     if found is None:
         raise Failed  # its own statement has an error, which is recorded
-    if isinstance(found, Data) and found.classes is not None:
-        label = Label(found.span, "declared here")
-        raise fail(known.names.report, codes.CODES_IN_LOSS, reference.span, name=name, others=(label,))
     return found
-
-
-def _function_of(known: Known) -> Callable[[str], Function | None]:
-    """The function of a name in the expression of a loss: also what a named loss has for each unit."""
-    return lambda name: function_of(name, known) or loss_function(name)
 
 
 def _function(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from math import prod
 
@@ -34,15 +34,33 @@ class Network:
     penalties: list[PenaltyTerm] = field(default_factory=list[PenaltyTerm])
 
 
+@record
+class Link:
+    """What leads from a layer or an input to a layer: a connection, or a place where an expression reads."""
+
+    source: str
+    target: str
+    span: Span
+
+
+def links(network: Network) -> Iterator[Link]:
+    """All that leads to layers, in the order of the spec."""
+    for connection in network.connections.values():
+        yield Link(connection.source, connection.target, connection.span)
+    for layer in network.layers.values():
+        for name, span in layer.reads:
+            yield Link(name, layer.name, span)
+
+
 def order(network: Network) -> list[str]:
     """Layers by dependency, otherwise in the spec's order; layers on a cycle are left out."""
     position = {name: at for at, name in enumerate(network.layers)}
     readers: dict[str, list[str]] = {name: [] for name in network.layers}
     waits = dict.fromkeys(network.layers, 0)
-    for connection in network.connections.values():
-        if connection.source in network.layers and connection.target in network.layers:
-            readers[connection.source].append(connection.target)
-            waits[connection.target] += 1
+    for link in links(network):
+        if link.source in network.layers and link.target in network.layers:
+            readers[link.source].append(link.target)
+            waits[link.target] += 1
     ready = [at for name, at in position.items() if waits[name] == 0]
     names = list(network.layers)
     found: list[str] = []
@@ -61,13 +79,13 @@ def check_network(network: Network, side_axes: Mapping[str, tuple[Axis | None, .
     if not network.layers:
         report.add(codes.NO_LAYERS, network.name_span)
         return
-    entered = {connection.target for connection in network.connections.values()}
+    entered = {link.target for link in links(network)}
     for layer in network.layers.values():
         if layer.name not in entered:
             report.add(codes.NOTHING_ENTERS, layer.span, name=layer.name)
     if refuse_cycle(network, report):
         return
-    read = {c.source for c in network.connections.values()}
+    read = {link.source for link in links(network)}
     if not network.outputs:
         network.outputs = dict.fromkeys(name for name in network.layers if name not in read)
     _refuse_dead_ends(network, report)
@@ -85,7 +103,7 @@ def refuse_cycle(network: Network, report: Report) -> bool:
     stuck = set(network.layers) - set(ordered)
     # Every stuck layer has a stuck source, so walking backwards must come round.
     walk = [next(name for name in network.layers if name in stuck)]
-    into = {c.target: c for c in network.connections.values() if c.source in stuck and c.target in stuck}
+    into = {link.target: link for link in links(network) if link.source in stuck and link.target in stuck}
     seen: set[str] = set()
     while walk[-1] not in seen:
         seen.add(walk[-1])
@@ -108,8 +126,8 @@ def refuse_cycle(network: Network, report: Report) -> bool:
 def _refuse_dead_ends(network: Network, report: Report) -> None:
     """Record the layers that lead to no output and no loss."""
     sources: dict[str, list[str]] = {name: [] for name in network.layers}
-    for connection in network.connections.values():
-        sources[connection.target].append(connection.source)
+    for link in links(network):
+        sources[link.target].append(link.source)
     pending = [*network.outputs, *(name for term in network.losses for name in term.layers)]
     reached: set[str] = set()
     while pending:
@@ -137,12 +155,14 @@ def _warn_unconnected(
     for connection in network.connections.values():
         into.setdefault(connection.target, []).append(connection.edges)
         out.setdefault(connection.source, []).append(connection.edges)
+    # An expression reads all units.
+    whole = {name for layer in network.layers.values() for name, _ in layer.reads}
     for name, side in {**network.inputs, **network.layers}.items():
         units = Side(name, side.shape, side_axes[name])
         # A layer that nothing enters is an error, which is recorded.
         if name in network.layers and name in into:
             _warn_missing(codes.UNITS_WITHOUT_INPUT, into[name], "target", units, side.span, report)
-        if name in out and name not in network.outputs:
+        if name in out and name not in network.outputs and name not in whole:
             _warn_missing(codes.UNITS_UNREAD, out[name], "source", units, side.span, report)
 
 

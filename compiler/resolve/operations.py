@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from math import prod
 
@@ -15,7 +14,8 @@ from ...dsl.words import counted, suggest
 from .. import codes
 from ..catalogue.activations import ACTIVATIONS, Activation
 from ..catalogue.norms import NORMS, Norm
-from ..functions.function import Function, sampled
+from ..functions.function import Function, is_somewhere_finite
+from ..functions.tree import substituted
 from ..graph.model import Activate, Bias, Compute, Dropout, Given, Normalise, Operation, Prelu, Scale
 from ..names.arguments import Bound, bind
 from ..names.axes import file_name
@@ -164,7 +164,7 @@ def computed(
         (key, _number(key, bound, sets, variables) if key in bound else defaults[key])
         for key in function.arguments[1:]
     )
-    if not any(map(math.isfinite, sampled(function, numbers))):
+    if not is_somewhere_finite(substituted(function.value, dict(numbers))):
         raise fail(report, codes.NOWHERE_FINITE, node.span, name=function.name)
     return Compute(function, numbers)
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnspec.compiler.graph.graph import Graph, Project
+from nnspec.compiler.graph.graph import Combine, Graph, Project
 from nnspec.compiler.pipeline import understand
 from nnspec.compiler.plan.kernels import KernelName
 from nnspec.compiler.plan.layouts import Layouts, assign, cheapest
@@ -24,18 +24,24 @@ def networks(draw: st.DrawFn) -> tuple[str, dict[str, KernelName]]:
     """A spec of some layers, each fed by some before it, and a kernel for each connection."""
     names = [f"v{i}" for i in range(draw(st.integers(2, 7)))]
     inputs = draw(st.integers(1, 2))
-    lines, kernels = ["model m"], dict[str, KernelName]()
+    lines, kernels, used = ["model m"], dict[str, KernelName](), set[str]()
     sizes = [draw(st.sampled_from([1, 2, 10, 11, 50])) for _ in names]
     for i, name in enumerate(names):
         lines.append(f"{'input' if i < inputs and i < len(names) - 1 else 'layer'} {name}[{sizes[i]}]")
     for i, name in enumerate(names):
-        if lines[1 + i].startswith("layer"):
+        alike = [f"v{j}" for j in range(i) if sizes[j] in (1, sizes[i])]
+        if lines[1 + i].startswith("layer") and sizes[i] in sizes[:i] and draw(st.booleans()):
+            read = {f"v{sizes.index(sizes[i])}", *draw(st.sets(st.sampled_from(alike), max_size=3))}
+            lines[1 + i] += f" = {' * '.join(sorted(read))}"
+            used |= read
+        elif lines[1 + i].startswith("layer"):
             for source in sorted(draw(st.sets(st.integers(0, i - 1), min_size=1, max_size=3))):
                 lines.append(f"connect v{source} -> {name} : all")
                 kernels[f"v{source}_{name}"] = draw(st.sampled_from(KERNELS))
+                used.add(f"v{source}")
     # What nothing reads has to be an output; others may be.
     layers = [name for i, name in enumerate(names) if lines[1 + i].startswith("layer")]
-    outputs = [n for n in layers if not any(k.startswith(f"{n}_") for k in kernels) or draw(st.booleans())]
+    outputs = [name for name in layers if name not in used or draw(st.booleans())]
     lines.append(f"output {', '.join(outputs)}")
     return "\n".join(lines) + "\n", kernels
 
@@ -59,6 +65,11 @@ def transposed(graph: Graph, kernels: dict[str, KernelName], first: set[str]) ->
                         total += min(units[source], units[target])
                 case "dense" | "masked":
                     pass
+        if isinstance(operation, Combine):
+            for value in operation.inputs:
+                apart = (value.name in first) != (operation.layer in first)
+                if value.units > 1 and apart and (value.name in layers or operation.layer in first):
+                    total += value.units
     return total
 
 

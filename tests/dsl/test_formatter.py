@@ -112,7 +112,7 @@ statements = st.one_of(
     phrase("axis", plain_names, "=", expressions),
     phrase(data, plain_names, shapes),
     phrase(data, plain_names, shapes, ":", "class", "[", expressions, "]"),
-    phrase("layer", plain_names, shapes, optional(":", operations)),
+    phrase("layer", plain_names, shapes, optional("=", expressions), optional(":", operations)),
     phrase("edges", plain_names, ":", sides, "->", sides, "=", expressions),
     phrase("connect", plain_names, "->", plain_names, optional("as", maybe_named), ":", expressions,
            optional("with", attributes)),

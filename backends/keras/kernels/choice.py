@@ -52,3 +52,29 @@ class Elementwise(keras.layers.Layer):
         """The layer of what `get_config` gave; the function is found by its registered name."""
         function = keras.saving.deserialize_keras_object(config["function"])
         return cls(**{**config, "function": function})
+
+
+class Combined(keras.layers.Layer):
+    """Applies a function to several values, unit by unit; one of one unit goes to all units of the others."""
+
+    def __init__(self, function, **kwargs):
+        super().__init__(**kwargs)
+        self.function = function
+
+    def call(self, inputs):
+        """A list of (batch, units) and (batch, 1) -> (batch, units)."""
+        return self.function(*inputs)
+
+    def compute_output_shape(self, input_shape):
+        """The shape of the inputs that have the most units."""
+        return max(input_shape, key=lambda shape: shape[-1])
+
+    def get_config(self):
+        """The arguments of the constructor."""
+        return {**super().get_config(), "function": keras.saving.serialize_keras_object(self.function)}
+
+    @classmethod
+    def from_config(cls, config):
+        """The layer of what `get_config` gave; the function is found by its registered name."""
+        function = keras.saving.deserialize_keras_object(config["function"])
+        return cls(**{**config, "function": function})

@@ -221,11 +221,62 @@ class ExactSum:
             raise Inexact
 
 
+class Checked(np.ndarray):
+    """An array each operation of which is exact in a type that holds integers up to `largest`.
+
+    Raises `Inexact` at one that may not be.
+    """
+
+    largest: int
+
+    def __array_finalize__(self, obj: Any) -> None:
+        if isinstance(obj, Checked):
+            self.largest = obj.largest
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        arrays = [np.asarray(array) for array in inputs]
+        result = np.asarray(getattr(ufunc, method)(*arrays, **options))
+        if result.dtype.kind != "f":
+            return result
+        size, unit = np.abs(result), min(map(grain, arrays))
+        if ufunc in (np.add, np.subtract):
+            size = np.abs(arrays[0]) + np.abs(arrays[1])
+        elif ufunc is np.multiply:
+            unit = grain(arrays[0]) * grain(arrays[1])
+        elif ufunc is np.divide:
+            unit = grain(arrays[0]) / float(np.abs(arrays[1]))  # a power of two
+        elif ufunc in (np.power, np.square):
+            unit = grain(arrays[0]) ** float(arrays[1] if len(arrays) > 1 else 2)
+        if size.max(initial=0.0) > self.largest * unit:
+            raise Inexact
+        return checked_exactly(result, self.largest)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        result = super().__array_function__(func, types, args, kwargs)
+        return checked_exactly(result, self.largest) if isinstance(result, np.ndarray) else result
+
+
+def checked_exactly(array: np.ndarray, largest: int) -> Any:
+    """An array of floats as a `Checked` one."""
+    if array.dtype.kind != "f":
+        return array
+    result = np.asarray(array).view(Checked)
+    result.largest = largest
+    return result
+
+
+def carried_back(d: np.ndarray, slope: np.ndarray, units: int) -> np.ndarray:
+    """The gradient of what an expression reads, (batch, units); of one unit that all read, their sum."""
+    product = d * slope
+    return product if product.shape[1] == units else product.sum(axis=1, keepdims=True)
+
+
 class ExactNetwork:
     """A network in numbers that are integers over a power of two, and its gradients, or `Inexact`.
 
     It is interpreted from its facts, apart from the reference and from every target: `layers` maps each layer
-    to the connections that enter it, with what they come from, and its steps; `losses` and `penalties` have
+    to the connections that enter it, with what they come from, and its steps, of which an expression of other
+    layers is the first; `losses` and `penalties` have
     functions and derivatives, coefficients included, and `inexact` are parameters whose penalties have a
     coefficient that rounds. Sums are taken edge by edge.
     """
@@ -274,10 +325,10 @@ class ExactNetwork:
 
     def forward(
         self, p: dict[str, np.ndarray], data: dict[str, np.ndarray]
-    ) -> tuple[dict[str, np.ndarray], dict[str, list[tuple[np.ndarray, np.ndarray]]]]:
+    ) -> tuple[dict[str, np.ndarray], dict[str, list[tuple[Any, np.ndarray]]]]:
         """Values by input and layer, (batch, units); by layer, what goes into each step and comes out."""
         v = {name: data[name].reshape(len(data[name]), -1) for name in self.expected.inputs}
-        passed: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+        passed: dict[str, list[tuple[Any, np.ndarray]]] = {}
         for layer, (connections, steps) in self.facts["layers"].items():
             x = ExactSum(self.largest, (1, 1))
             for name, read in connections.items():
@@ -287,8 +338,13 @@ class ExactNetwork:
                     x.add(self.maps[name].forward, v[read], self.weight(p, name))
             passed[layer] = []
             for kind, what, how in steps:
-                before = x.value
-                if kind == "bias":
+                before: Any = x.value
+                if kind == "expression":
+                    before = {name: checked_exactly(v[name], self.largest) for name in how}
+                    value = np.asarray(what(before))
+                    x = ExactSum(self.largest, value.shape)
+                    x.add(np.positive, value)
+                elif kind == "bias":
                     entries = self.entries(how, p[what])
                     x.add(lambda bias, entries=entries: np.append(bias, 0.0)[entries], p[what])
                 else:
@@ -303,7 +359,7 @@ class ExactNetwork:
         p: dict[str, np.ndarray],
         data: dict[str, np.ndarray],
         v: dict[str, np.ndarray],
-        passed: dict[str, list[tuple[np.ndarray, np.ndarray]]],
+        passed: dict[str, list[tuple[Any, np.ndarray]]],
     ) -> tuple[float, dict[str, np.ndarray]]:
         """The loss and its gradients by name, but for penalties that are not exact."""
         loss = ExactSum(self.largest, ())
@@ -324,7 +380,11 @@ class ExactNetwork:
         for layer, (connections, steps) in reversed(self.facts["layers"].items()):
             d = of_value[layer].value
             for (kind, what, how), (x, y) in zip(reversed(steps), reversed(passed[layer]), strict=True):
-                if kind == "bias":
+                if kind == "expression":
+                    for name, slope in how.items():
+                        back = partial(carried_back, units=v[name].shape[1])
+                        of_value[name].add(back, d, np.asarray(slope(x)))
+                elif kind == "bias":
                     entries = self.entries(how, p[what])
                     of_parameter[what].add(partial(gathered_at, entries=entries, size=len(p[what])), d)
                 else:
