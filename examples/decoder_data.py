@@ -52,7 +52,7 @@ def main(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for bits in REDUCED:
         rows = "".join(f"{check},{bit}\n" for check, bit in np.argwhere(code(bits)[1]))
-        (folder / f"bch_{bits}.csv").write_text(f"check,bit\n{rows}", encoding="utf-8", newline="")
+        (folder / f"code_{bits}.csv").write_text(f"check,bit\n{rows}", encoding="utf-8", newline="")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
-"""Trains the compiled `decoder` on noisy words: `python examples/decoder_train.py FOLDER [RATIO]`.
+"""Trains the compiled `decoder` or `min_sum_decoder`: `python examples/decoder_train.py FOLDER [RATIO]`.
 
-FOLDER holds what `spec-compile decoder.nnspec -o FOLDER` wrote, or with `-D bits=63 -D checks=18 -D turns=5`
-the decoder for the longer code. Words of the code are sent as 1 for a bit 0 and -1 for a bit 1 over a channel
-that adds Gaussian noise. The bit errors of the decoder that is trained, on words that it has not seen, stand
-beside those of plain belief propagation, which is the decoder before training. Exits with 1 if more than
-RATIO of plain belief propagation's errors remain, or if the targets do not make the same of the trained
+FOLDER holds what `spec-compile decoder.nnspec -o FOLDER` wrote, with `-D bits=63 -D checks=18 -D turns=5` for
+the longer code, or the same of `min_sum_decoder.nnspec`. Words of the code are sent as 1 for a bit 0 and -1
+for a bit 1 over a channel that adds Gaussian noise. The bit errors of the decoder that is trained, on words
+that it has not seen, stand beside those of the decoder before training, which is plain belief propagation.
+Exits with 1 if more than RATIO of its errors remain, or if the targets do not make the same of the trained
 parameters.
 """
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -57,38 +59,41 @@ def decoded(model: torch.nn.Module, heard: np.ndarray) -> np.ndarray:
 def main(folder: str, ratio: float) -> int:
     """Train, and show how many bits are wrong at each level of noise."""
     sys.path.insert(0, folder)
-    import decoder_keras
-    import decoder_numpy
-    import decoder_torch
+    [name] = (path.name.removesuffix("_torch.py") for path in Path(folder).glob("*decoder_torch.py"))
+    in_torch, in_keras, in_numpy = (
+        import_module(f"{name}_{target}") for target in ("torch", "keras", "numpy")
+    )
+    make = in_torch.Decoder if name == "decoder" else in_torch.MinSumDecoder
 
-    plain, model = decoder_torch.Decoder(), decoder_torch.Decoder()
+    plain, model = make(), make()
     numbers = sum(p.numel() for p in model.parameters())
-    generators, _ = code(len(decoder_numpy.init()["last_heard_weight"]))
+    generators, _ = code(len(in_numpy.init()["last_heard_weight"]))
     rng = np.random.default_rng(0)
     tests = {at: transmit(rng, generators, np.full(TESTED_ON, at)) for at in TESTED_AT}
     train(model, generators, rng)
 
     print(f"{numbers:,} weights trained; bits wrong of {TESTED_ON} words of {generators.shape[1]} bits:")
-    print("  dB  as heard  belief propagation  trained")
+    print("  dB  as heard    plain  trained")
     ratios = []
     for at, (sent, heard) in tests.items():
         odds = -heard, decoded(plain, heard), decoded(model, heard)
         wrong = [np.mean((each > 0) != sent) for each in odds]
         ratios.append(wrong[2] / wrong[1])
-        print(f"  {at:2}  {wrong[0]:8.5f}  {wrong[1]:18.5f}  {wrong[2]:7.5f}")
+        print(f"  {at:2}  {wrong[0]:8.5f}  {wrong[1]:7.5f}  {wrong[2]:7.5f}")
     reached = float(np.exp(np.mean(np.log(ratios))))
-    print(f"{reached:.2f} of plain belief propagation's errors remain, in the geometric mean")
+    print(f"{reached:.2f} of the plain decoder's errors remain, in the geometric mean")
 
     arrays = model.to_arrays()
-    keras_model = decoder_keras.build_model()
-    decoder_keras.load_arrays(keras_model, arrays)
+    keras_model = in_keras.build_model()
+    in_keras.load_arrays(keras_model, arrays)
     heard = tests[TESTED_AT[0]][1][:100]
     scores = {
         "torch": decoded(model, heard),
         "keras": keras_model.predict(heard, verbose=0),
-        "numpy": decoder_numpy.forward(decoder_numpy.load_arrays(arrays), heard),
+        "numpy": in_numpy.forward(in_numpy.load_arrays(arrays), heard),
     }
-    return 0 if agree(scores) and reached <= ratio else 1
+    # Near 1, atanh makes much of the last digit of a product in single precision.
+    return 0 if agree(scores, within=1e-3) and reached <= ratio else 1
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parent.parent.parent
-SPEC = ROOT / "examples" / "decoder.nnspec"
 TURNS, LARGEST = 3, 1 - 1e-4
 
 
@@ -40,10 +39,22 @@ def test_any_three_errors_fail_other_checks(
     assert len(seen) == sum(math.comb(bits, errors) for errors in range(4))
 
 
+def sum_product(messages: list[float]) -> float:
+    product = math.prod(math.tanh(message / 2) for message in messages)
+    return 2 * math.atanh(min(max(product, -LARGEST), LARGEST))
+
+
+def min_sum(messages: list[float]) -> float:
+    return math.prod(math.copysign(1, message) for message in messages) * min(map(abs, messages))
+
+
+RULES = {"decoder": sum_product, "min_sum_decoder": min_sum}
+
+
 def belief_propagation(
-    heard: np.ndarray, checks: np.ndarray, p: dict[str, np.ndarray], turns: int
+    heard: np.ndarray, checks: np.ndarray, p: dict[str, np.ndarray], rule: Callable[[list[float]], float]
 ) -> list[float]:
-    """A word's logarithmic odds that each bit is 1: the sum-product rule, a check and a bit at a time."""
+    """A word's logarithmic odds that each bit is 1, a check and a bit at a time."""
     graph = [(bit, check) for check, bit in np.argwhere(checks).tolist()]
     graph = sorted(graph, key=lambda edge: (edge[1], edge[0]))
     number = {edge: at for at, edge in enumerate(graph)}
@@ -55,7 +66,7 @@ def belief_propagation(
     last = dict(zip(sorted(graph), p["last_weight"].tolist(), strict=True))
 
     from_check = dict.fromkeys(graph, 0.0)
-    for _ in range(turns):
+    for _ in range(TURNS):
         from_bit = {}
         for bit, own in checks_of.items():
             for check in own:
@@ -66,11 +77,7 @@ def belief_propagation(
                 from_bit[bit, check] = total
         for check, own in bits_of.items():
             for bit in own:
-                product = 1.0
-                for other in own:
-                    if other != bit:
-                        product *= math.tanh(from_bit[other, check] / 2)
-                from_check[bit, check] = 2 * math.atanh(min(max(product, -LARGEST), LARGEST))
+                from_check[bit, check] = rule([from_bit[other, check] for other in own if other != bit])
     return [
         -(
             heard[bit] * p["last_heard_weight"][bit]
@@ -81,14 +88,16 @@ def belief_propagation(
 
 
 @pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize("name", RULES)
 def test_messages_are_those_of_belief_propagation(
     compiled: Callable[[Path], Path],
     monkeypatch: pytest.MonkeyPatch,
     codes: Callable[[int], tuple[np.ndarray, np.ndarray]],
+    name: str,
     trained: bool,
 ) -> None:
-    monkeypatch.syspath_prepend(str(compiled(SPEC)))
-    in_numpy, in_torch = (importlib.import_module(f"decoder_{target}") for target in ("numpy", "torch"))
+    monkeypatch.syspath_prepend(str(compiled(ROOT / "examples" / f"{name}.nnspec")))
+    in_numpy, in_torch = (importlib.import_module(f"{name}_{target}") for target in ("numpy", "torch"))
     rng = np.random.default_rng(1)
     arrays = in_numpy.to_arrays({name: array.astype(np.float64) for name, array in in_numpy.init().items()})
     if trained:
@@ -99,9 +108,10 @@ def test_messages_are_those_of_belief_propagation(
     heard = rng.normal(2, 2, size=(20, 31)) * (1 - 2 * (rng.integers(2, size=(20, 16)) @ generators % 2))
 
     p = {name: arrays[name] for name in in_numpy.init()}
-    wanted = np.array([belief_propagation(word, checks, p, TURNS) for word in heard])
+    wanted = np.array([belief_propagation(word, checks, p, RULES[name]) for word in heard])
     np.testing.assert_allclose(in_numpy.forward(p, heard), wanted, rtol=1e-10, atol=1e-10)
-    model = in_torch.Decoder().double()
+    make = in_torch.Decoder if name == "decoder" else in_torch.MinSumDecoder
+    model = make().double()
     model.load_arrays(arrays)
     with torch.no_grad():
         np.testing.assert_allclose(model(torch.tensor(heard)).numpy(), wanted, rtol=1e-10, atol=1e-10)
