@@ -287,17 +287,20 @@ def node(given: Given) -> Expression:
 
 def walk(*trees: object) -> Iterator[Expression | Statement]:
     """Every node of trees, or of sequences of them, from left to right."""
-    for tree in trees:
+    ahead: list[object] = [*reversed(trees)]
+    while ahead:
+        tree = ahead.pop()
         if isinstance(tree, tuple | list):
-            yield from walk(*tree)  # pyright: ignore[reportUnknownArgumentType]
+            ahead.extend(reversed(tree))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
         elif isinstance(tree, Expression | Statement):
             yield tree
-            yield from walk(*[getattr(tree, name) for name in _fields(type(tree))])
+            ahead.extend([getattr(tree, name) for name in _backwards(type(tree))])
 
 
 @cache
-def _fields(kind: type[Expression | Statement]) -> tuple[str, ...]:
-    return tuple(entry.name for entry in fields(kind))  # pyright: ignore[reportArgumentType]
+def _backwards(kind: type[Expression | Statement]) -> tuple[str, ...]:
+    """The names of the fields that a kind of node has, the last first."""
+    return tuple(entry.name for entry in fields(kind))[::-1]  # pyright: ignore[reportArgumentType]
 
 
 def names_in(*trees: object) -> Iterator[Name]:

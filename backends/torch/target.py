@@ -119,7 +119,7 @@ LOSSES: dict[str, str] = {
     "cross_entropy": "F.cross_entropy(y, t)",
     # PyTorch divides by the sum of weights unless it takes no mean.
     "soft_cross_entropy": "soft_cross_entropy(y, t, smoothing, weights)",
-    "cosine": "(1 - F.cosine_similarity(y.flatten(1), t.flatten(1))).mean()",
+    "cosine": "cosine(y, t)",
     "binary_cross_entropy": "F.binary_cross_entropy_with_logits(y, t)",
     "mse": "F.mse_loss(y, t)",
     "squared_error": "(y - t).square().sum() / len(y)",

@@ -97,7 +97,7 @@ def every(test: str) -> bool:
 
 # How many are drawn, for which targets, and which of the generated tests are run; `make fuzz` runs them all.
 GROUPS: dict[str, tuple[int, tuple[str, ...], Callable[[str], bool]]] = {
-    "opening": (10, ("torch", "numpy"), every),
+    "first": (10, ("torch", "numpy"), every),
     "second": (24, ("numpy",), every),
     "third": (160, ("numpy",), exact),
     "keras": (6, ALL, not_traced),
@@ -131,7 +131,7 @@ def run(
 
 
 @pytest.mark.parametrize(
-    "group", ["opening", "second", "third", pytest.param("keras", marks=pytest.mark.xdist_group("keras"))]
+    "group", ["first", "second", "third", pytest.param("keras", marks=pytest.mark.xdist_group("keras"))]
 )
 def test_drawn_specs(group: str) -> None:
     examples, targets, chosen = GROUPS[group]

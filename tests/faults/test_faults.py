@@ -106,7 +106,7 @@ def test_every_kind_of_fault_of_a_target_is_caught(
     with preferring("edges"):
         outcomes = plant_all(ZOO, target, tmp_path, one_of_each=True)
     assert not missed(outcomes)
-    assert caught(outcomes) == kinds_in(target) - ELSEWHERE, "these kinds were not planted"
+    assert caught(outcomes) | ELSEWHERE >= kinds_in(target), "some kinds were not planted"
 
 
 @pytest.mark.parametrize("target", MOSTLY)

@@ -8,6 +8,7 @@ from types import ModuleType
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -166,6 +167,27 @@ def test_targets_compute_what_torch_computes(loss: str, modules: dict[str, dict[
 
 def _words(loss: str) -> set[str]:
     return {*"".join(character if character.isalnum() else " " for character in loss).split()}
+
+
+def test_angles_of_very_short_vectors_have_one_derivative(modules: dict[str, dict[str, ModuleType]]) -> None:
+    """Below a length of 1e-8 the loss is linear: 1 - y.t / (1e-8 |t|), at zero too."""
+    made, g = modules["cosine(z, g)"], data(torch.float64)["g"]
+    wanted = -g / (6e-8 * g.flatten(1).norm(dim=1)[:, None, None])
+    numpy, direction = made["numpy"], torch.randn(6, 2, 2, dtype=torch.float64)
+    own = next(c for n, c in vars(made["torch"]).items() if n.startswith("Named"))()
+    for length in (0.0, 1e-12, 5e-9):
+        z = torch.full((6, 2, 2), length / 2, dtype=torch.float64, requires_grad=True)
+        (slope,) = torch.autograd.grad(own.loss(z, g), z, create_graph=True)
+        (second,) = torch.autograd.grad((slope * direction).sum(), z)
+        torch.testing.assert_close(slope, wanted, rtol=1e-12, atol=0)
+        assert not second.any()
+        by_hand = numpy.cosine_gradient(z.detach().numpy(), g.numpy())
+        np.testing.assert_allclose(by_hand, wanted.numpy(), rtol=1e-12)
+        with tf.GradientTape() as tape:
+            y = tf.constant(z.detach().numpy())
+            tape.watch(y)
+            loss = keras.ops.mean(made["keras"].loss(tf.constant(g.numpy()), y))
+        np.testing.assert_allclose(tape.gradient(loss, y), wanted.numpy(), rtol=1e-12)
 
 
 def test_large_logits_stay_finite(modules: dict[str, dict[str, ModuleType]]) -> None:

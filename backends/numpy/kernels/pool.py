@@ -179,4 +179,6 @@ def logsumexp_of(rows: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 def logsumexp_slopes(rows: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """The derivative of `logsumexp_of` by every row: its exponential's share of the sum."""
-    return np.exp(rows - np.repeat(logsumexp_of(rows, starts), lengths_of(rows, starts), axis=0))
+    lengths = lengths_of(rows, starts)
+    shares = np.exp(rows - np.repeat(np.maximum.reduceat(rows, starts, axis=0), lengths, axis=0))
+    return shares / np.repeat(np.add.reduceat(shares, starts, axis=0), lengths, axis=0)

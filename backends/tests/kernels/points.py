@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -122,13 +122,15 @@ def evaluated(
     at, unit = (expected, parameters, data, training, direction or {}), coarse(dtype)
     exact = stepped(*at)
     draws = [stepped(*at, unit, seed) for seed in range(4)]
+    finer = [stepped(*at, unit / 64, seed) for seed in range(2)]
     unsettled = near_kinks(exact, draws)
     if 0 < unsettled <= 10:
         draws += [stepped(*at, unit, seed) for seed in range(4, 16)]
 
-    def error(wanted: Any, others: list[Any]) -> Any:
+    def error(read: Callable[[Outcome], Any]) -> Any:
         """The largest for each unit."""
-        apart = largest_difference(wanted, others)
+        wanted = read(exact)
+        apart = grown(wanted, [read(draw) for draw in draws], [read(draw) for draw in finer])
         each = apart.max(axis=0) if apart.ndim == 2 else apart
         return allowed(each, np.abs(wanted).max(initial=0.0), dtype)
 
@@ -138,12 +140,53 @@ def evaluated(
         training,
         dtype,
         exact,
-        {name: error(value, [d.values[name] for d in draws]) for name, value in exact.values.items()},
-        error(exact.loss, [d.loss for d in draws]),
-        {name: error(value, [d.running[name] for d in draws]) for name, value in exact.running.items()},
-        error(exact.along, [d.along for d in draws]),
+        {name: error(lambda outcome, name=name: outcome.values[name]) for name in exact.values},
+        error(lambda outcome: outcome.loss),
+        {name: error(lambda outcome, name=name: outcome.running[name]) for name in exact.running},
+        error(lambda outcome: outcome.along),
         unsettled,
     )
+
+
+class Doubt:
+    """How far right code may be off at some parameters and data; worked out when it is asked for."""
+
+    def __init__(
+        self,
+        expected: Expected,
+        parameters: dict[str, np.ndarray],
+        data: dict[str, np.ndarray],
+        training: bool,
+    ) -> None:
+        self.at = expected, parameters, data, training
+
+    @cached_property
+    def point(self) -> Point:
+        """The reference there."""
+        return evaluated(*self.at)
+
+    def value(self, layer: str) -> np.ndarray:
+        """The largest error of each unit of a layer."""
+        return self.point.value_errors[layer]
+
+    def loss(self) -> float:
+        """The largest error of the loss."""
+        return self.point.loss_error
+
+    def gradient(self, name: str) -> float:
+        """The largest error of an entry of the gradient by an array (see `Derivative`)."""
+        expected, _, data, _ = self.at
+        return 2 * evaluated(*self.at, {name: direction_through(expected, data, 0)[name]}).along_error
+
+
+def grown(wanted: Any, others: list[Any], finer: list[Any]) -> np.ndarray:
+    """How far the farthest of `others` is from `wanted`, entry by entry; infinite where that says nothing.
+
+    `finer` round 64 times as finely. Errors that shrink by less than 8 do not follow from the rounding: they
+    are as large as they can be, as at a norm of equal values, of which rounding alone makes what it divides.
+    """
+    apart, less = largest_difference(wanted, others), largest_difference(wanted, finer)
+    return np.where(less > apart / 8, np.inf, apart)
 
 
 def largest_difference(wanted: Any, others: list[Any]) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -19,12 +20,14 @@ from ...common.kernels.stored import edges_of
 from .checks import assert_close
 from .expected import Expected, draw_data, load_module
 from .points import (
+    Doubt,
+    Outcome,
     allowed,
     assert_within,
     coarse,
     direction_through,
     evaluated,
-    largest_difference,
+    grown,
     stepped,
 )
 
@@ -66,16 +69,17 @@ def slopes(
     They come by the complex step, and what right code may err by, from rounding coarsely (see `stepped`).
     """
     at = expected, parameters, data, training, direction
-    exact, *draws = (stepped(*at), *(stepped(*at, coarse("float64"), seed) for seed in range(4)))
+    exact, unit = stepped(*at), coarse("float64")
+    draws = [stepped(*at, unit, seed) for seed in range(4)]
+    finer = [stepped(*at, unit / 64, seed) for seed in range(2)]
 
-    def with_error(slope: Any, others: list[Any]) -> tuple[np.ndarray, np.ndarray]:
-        error = largest_difference(slope, others)
+    def with_error(read: Callable[[Outcome], Any]) -> tuple[np.ndarray, np.ndarray]:
+        slope = np.asarray(read(exact))
+        error = grown(slope, [read(draw) for draw in draws], [read(draw) for draw in finer])
         return slope, allowed(error, np.abs(slope).max(initial=0.0), "float64")
 
-    found = {
-        name: with_error(exact.slopes[name], [d.slopes[name] for d in draws]) for name in expected.layers
-    }
-    return found | {"loss": with_error(np.asarray(exact.along), [d.along for d in draws])}
+    found = {name: with_error(lambda outcome, name=name: outcome.slopes[name]) for name in expected.layers}
+    return found | {"loss": with_error(lambda outcome: outcome.along)}
 
 
 def smooth_step(
@@ -148,6 +152,7 @@ def check_batches(expected: Expected, model: Any, tolerance: float) -> None:
     parameters, data = draw_moderate(expected, 22), draw_data(expected, 23, stops[-1])
     model.load(parameters)
     values, *_ = expected.reference(parameters, data, False)
+    doubt = Doubt(expected, parameters, data, False)
 
     def try_one(shape: tuple[int, ...], part: slice) -> tuple[float, dict[str, np.ndarray]]:
         who = f"{model.name}, a batch {shape}"
@@ -160,11 +165,13 @@ def check_batches(expected: Expected, model: Any, tolerance: float) -> None:
             assert plain or layers[name].shape[: len(shape)] == shape, (
                 f"{who}: layer {name} is {layers[name].shape}"
             )
-            assert_close(layers[name].reshape(wanted.shape), wanted, tolerance, f"{who}: layer {name}")
+            found, error = layers[name].reshape(wanted.shape), partial(doubt.value, name)
+            assert_close(found, wanted, tolerance, f"{who}: layer {name}", error=error)
         for (name, units), output in zip(expected.outputs.items(), model.outputs(piece), strict=True):
             assert output.shape == (*shape, *units), f"{who}: {name} has the shape {output.shape}"
             wanted = values[name][part]
-            assert_close(output.reshape(wanted.shape), wanted, tolerance, f"{who}: output {name}")
+            found, error = output.reshape(wanted.shape), partial(doubt.value, name)
+            assert_close(found, wanted, tolerance, f"{who}: output {name}", error=error)
         share = (part.stop - part.start) / stops[-1]
         # What is summed over the samples, and not averaged, is made a mean by its factor.
         loss, gradients = model.differentiate(
@@ -189,12 +196,13 @@ def check_batches(expected: Expected, model: Any, tolerance: float) -> None:
         whole = np.concatenate(pieces) if name in expected.inputs else sum(pieces)
         scale = max(1e-2 * largest, 1e-3, sum(np.abs(piece).max(initial=0.0) for piece in pieces))
         what = f"{model.name}: gradient of {name} by {stops[-1]} samples, against that by parts,"
-        assert_close(gradient, whole, tolerance, what, scale)
+        assert_close(gradient, whole, tolerance, what, scale, partial(doubt.gradient, name))
 
 
 def check_repeated_samples(expected: Expected, model: Any, tolerance: float) -> None:
     """In training a batch several times over has the batch's own loss and gradients, norms and all."""
     parameters, data = draw_moderate(expected, 24), draw_data(expected, 25, 3)
+    doubt = Doubt(expected, parameters, data, True)
 
     def try_one(times: int) -> tuple[float, dict[str, np.ndarray]]:
         many = {name: np.tile(array, (times, *[1] * (array.ndim - 1))) for name, array in data.items()}
@@ -214,9 +222,8 @@ def check_repeated_samples(expected: Expected, model: Any, tolerance: float) -> 
         other, gradients = try_one(times)
         assert abs(other - loss) <= tolerance * max(1.0, abs(loss)), f"{what}: loss"
         for name, gradient in gradients.items():
-            assert_close(
-                gradient, wanted[name], tolerance, f"{what}: gradient of {name}", max(1e-2 * largest, 1e-3)
-            )
+            scale, error = max(1e-2 * largest, 1e-3), partial(doubt.gradient, name)
+            assert_close(gradient, wanted[name], tolerance, f"{what}: gradient of {name}", scale, error)
 
 
 def check_large_values(expected: Expected, model: Any, tolerance: float) -> None:
@@ -249,11 +256,13 @@ def check_large_values(expected: Expected, model: Any, tolerance: float) -> None
         with np.errstate(over="raise", invalid="raise", divide="raise"):
             layers = model.layers(data, False)
             found, gradients = model.differentiate(data, False)
+        doubt = Doubt(expected, parameters, data, False)
         for name in expected.layers:
-            wanted = values[name]
-            assert_close(layers[name].reshape(wanted.shape), wanted, tolerance, f"{who}: layer {name}", 1.0)
+            wanted, error = values[name], partial(doubt.value, name)
+            layer = layers[name].reshape(wanted.shape)
+            assert_close(layer, wanted, tolerance, f"{who}: layer {name}", 1.0, error)
         size = max([1.0, *(1e4 * np.linalg.norm(data[name]) for name in expected.cotangents.values())])
-        assert_close(np.asarray(found), np.asarray(loss), tolerance, f"{who}: loss", size)
+        assert_close(np.asarray(found), np.asarray(loss), tolerance, f"{who}: loss", size, doubt.loss)
         check_slope(expected, who, parameters, data, gradients, False)
 
 

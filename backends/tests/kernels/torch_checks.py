@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import partial
 from types import ModuleType
 from typing import Any
 from unittest import mock
@@ -17,7 +18,7 @@ import torch
 from ...common.kernels.stored import edges_of
 from .checks import assert_close
 from .expected import Expected, draw_data
-from .points import assert_within, direction_through, evaluated
+from .points import Doubt, assert_within, direction_through, evaluated
 from .robustness import draw_moderate, slopes, smooth_step
 from .torch_model import TorchModel
 
@@ -143,10 +144,12 @@ def check_torch_modules(expected: Expected, model: TorchModel) -> None:
             assert training or torch.equal(given, value), f"torch: {name} drops outside training"
             assert part.p == 0.0
             kept[f"{expected.dropout[name][0]} kept"] = ((value != 0) | (given == 0)).numpy()
-        wanted, *_ = expected.reference(parameters, data | (kept if training else {}), training)
+        at = parameters, data | (kept if training else {}), training
+        wanted, doubt = expected.reference(*at)[0], Doubt(expected, *at)
         for name in expected.layers:
             value = values[name].numpy().reshape(wanted[name].shape)
-            assert_close(value, wanted[name], 1e-9, f"torch, units dropped={training}: layer {name}", 1e-2)
+            who, error = f"torch, units dropped={training}: layer {name}", partial(doubt.value, name)
+            assert_close(value, wanted[name], 1e-9, who, 1e-2, error)
             given = seen[name][1].numpy().reshape(value.shape) if name in modules else value
             assert np.array_equal(given, value), f"torch: {name} is not what its module gives"
     last = next((name for name in expected.outputs if name in modules), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from .checks import assert_close
 from .expected import Expected, draw_data, draw_parameters
-from .points import assert_within, evaluated
+from .points import Doubt, assert_within, evaluated
 
 
 def check_variables(expected: Expected, model: Any) -> None:
@@ -64,11 +65,13 @@ def check_saved(expected: Expected, model: Any, file: Path, tolerance: float) ->
         found, error = output.reshape(len(output), -1), point.value_errors[name]
         assert_within(found, point.wanted.values[name], error, f"{what} output {name}")
     (loss, gradients), (_, others) = loaded.differentiate(data), model.differentiate(data)
-    point = evaluated(expected, parameters, data, True)
+    doubt = Doubt(expected, parameters, data, True)
+    point = doubt.point
     assert_within(loss, point.wanted.loss, point.loss_error, f"{what} loss with penalties")
     scale = max(1e-3, *(0.1 * np.abs(array).max(initial=0.0) for array in others.values()))
     for name, gradient in gradients.items():
-        assert_close(gradient, others[name], tolerance, f"{what} gradient of {name}", scale)
+        error = partial(doubt.gradient, name)
+        assert_close(gradient, others[name], tolerance, f"{what} gradient of {name}", scale, error)
 
 
 def check_compiled(expected: Expected, model: Any) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .tracing import is_transformed
 from .units_first import to_batch_first
 
 
@@ -95,7 +96,7 @@ def class_codes(
     if torch.is_floating_point(codes) or codes.is_complex() or codes.dtype == torch.bool:
         raise ValueError(f"{wanted}, but is a tensor of {codes.dtype}.")
     codes = codes.reshape(-1).long()
-    unseen = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    unseen = torch.compiler.is_compiling() or is_transformed()
     if unseen or codes.device.type != "cpu":
         return codes.clamp(min=least - 1)
     if len(codes):

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from .edge_weights import EdgeWeights
 from .edges import check_edges, one_by_one
-from .units_first import contiguous_rows, in_forward_mode, is_units_first
+from .tracing import in_forward_mode
+from .units_first import contiguous_rows, is_units_first
 
 # In what follows `dim` is the dimension of the units, 0 or 1, and the other one is the batch. `block` is how
 # many units a target block has, and a source block. `groups` holds, for every product, its number of blocks

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .edge_weights import EdgeWeights
-from .units_first import added_onto, contiguous_rows, in_forward_mode, transposed_copy
+from .tracing import in_forward_mode
+from .units_first import added_onto, contiguous_rows, transposed_copy
 
 
 def summed_rows(rows: Tensor, index: Tensor, offsets: Tensor, weight: Tensor | None) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .constants import WithTables
-from .units_first import in_forward_mode
+from .tracing import in_forward_mode
 
 
 class SpreadEntries(torch.autograd.Function):

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from .edge_weights import EdgeWeights
 from .edges import check_edges, summed_rows
-from .units_first import added_onto, in_forward_mode, transposed_copy
+from .tracing import in_forward_mode, is_transformed
+from .units_first import added_onto, transposed_copy
 
 
 def largest(parts: Tensor) -> Tensor:
@@ -375,9 +376,8 @@ class EdgePool(EdgeWeights):
         dtype = self.computing_dtype(x, weight)
         rows, weight = transposed_copy(x.to(dtype)), None if weight is None else weight.to(dtype)
         traced = torch.compiler.is_exporting() or in_forward_mode()
-        transformed = not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
         own, tables = type(self), (self.read, self.order, self.place)
-        if traced or transformed:
+        if traced or is_transformed():
             y = pooled_rows(rows, weight, *tables, self.groups, own.pools, self.empty)
         else:
             reverse = self.reverse_row, self.reverse_offsets

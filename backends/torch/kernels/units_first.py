@@ -2,12 +2,8 @@
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
-
-def in_forward_mode() -> bool:
-    """Whether forward-mode derivatives (`torch.func.jvp`, `jacfwd`, `hessian`) are being taken."""
-    return not torch.compiler.is_compiling() and getattr(forward_ad, "_current_level", -1) >= 0
+from .tracing import in_forward_mode, is_transformed
 
 
 class TransposedCopy(torch.autograd.Function):
@@ -108,6 +104,6 @@ def added_onto(sums: Tensor, onto: Tensor | None) -> Tensor:
     onto = onto.to(sums.dtype)
     onto = onto.unsqueeze(1) if onto.dim() == 1 else onto.t()
     traced = torch.compiler.is_compiling() or torch.compiler.is_exporting() or in_forward_mode()
-    if traced or torch._C._are_functorch_transforms_active():
+    if traced or is_transformed():
         return sums + onto
     return sums.add_(onto)

@@ -1,4 +1,4 @@
-"""Cross entropy with smoothed targets and weighted classes."""
+"""Losses that are more than one line, or that PyTorch's own functions are not."""
 
 from __future__ import annotations
 
@@ -18,3 +18,15 @@ def soft_cross_entropy(
     weight = None if weights is None else logits.new_tensor(weights)
     losses = F.cross_entropy(logits, codes, weight, label_smoothing=smoothing, reduction="none")
     return losses.mean()
+
+
+def cosine(y: Tensor, t: Tensor) -> Tensor:
+    """Mean over the batch of 1 - cos(y, t), all units of a sample a vector; a length is 1e-8 at least.
+
+    `F.cosine_similarity` has such lengths too, but its derivative takes them for longer than they are.
+    """
+
+    def direction(x: Tensor) -> Tensor:
+        return x * x.square().sum(1, keepdim=True).clamp_min(1e-16).rsqrt()
+
+    return (1 - (direction(y.flatten(1)) * direction(t.flatten(1))).sum(1)).mean()
