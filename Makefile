@@ -59,6 +59,7 @@ bench: .venv/.installed
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.connectivity
 	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.decoder
 	$(BIN)/python -m benchmarks.startup
 
 clean:
