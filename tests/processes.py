@@ -26,7 +26,7 @@ IMPORTS = {
     "keras": ("numpy", "pytest", "torch", "tensorflow", "keras"),
     "spec-compile": ("numpy", "pytest", "torch", "nnspec.backends.emit", "nnspec.compiler.command.main"),
 }
-SECONDS = 600
+SECONDS = 3600
 SPEC_COMPILE = ("-c", "from nnspec.compiler.command.main import main; main(prog_name='spec-compile')")
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nnspec.backends.emit import write
+from nnspec.backends.tests.kernels.points import grown
 from nnspec.compiler import compile_spec
 from nnspec.compiler.catalogue.activations import ACTIVATIONS
 from nnspec.compiler.catalogue.losses import LOSSES
@@ -23,6 +26,11 @@ def run(text: str, folder: Path, targets: tuple[str, ...] = ("torch", "numpy")) 
     path.write_text(text)
     write(compile_spec(path, targets).files, folder / "out")
     run_all(module_of(folder / "out" / "test_hard.py"))
+
+
+def test_errors_that_do_not_shrink_with_the_rounding_say_nothing() -> None:
+    coarse, finer = [np.array([3.0, 1.0, 0.0]), np.array([-2.0, 0.5, 0.0])], [np.array([0.04, 0.3, 0.0])]
+    assert grown(np.zeros(3), coarse, finer).tolist() == [3.0, math.inf, 0.0]
 
 
 def chain(activation: str, length: int) -> str:
