@@ -89,7 +89,7 @@ def main(folder: str, least: float) -> int:
     p = gene_terms_numpy.load_arrays(arrays)
     values = gene_terms_numpy.layers(p, held_out)
     for level in range(3, -1, -1):
-        terms = len(gene_terms_numpy.unit_names(f"level{level}"))
+        terms = len(gene_terms_numpy.unit_names(f"at{level}"))
         told = determination(values[f"growth{level}"], wanted)
         print(f"level {level}: R2 {told:5.2f} from {terms} {'terms' if terms > 1 else 'term'} and all below")
     weights, *_ = np.linalg.lstsq(np.pad(lost, ((0, 0), (0, 1)), constant_values=1), growth)

@@ -108,7 +108,20 @@ def backward_steps(module: Module) -> list[Statement]:
     statements += gradients.add(_of_weights(module, gradients.begun))
     statements += gradients.add(_unreached(module, gradients.begun))
     statements += gradients.add(_penalties(module))
-    return [*_weights_read(module, statements), *statements, *_of_inputs(module, gradients.begun)]
+    statements = _read([*statements, *_of_inputs(module, gradients.begun)])
+    return [*_weights_read(module, statements), *statements]
+
+
+def _read(statements: Sequence[Statement]) -> list[Statement]:
+    """The statements without what nothing behind them reads: the gradient of a layer whose slope is 0."""
+    read: set[str] = set()
+    kept: list[Statement] = []
+    for each in reversed(statements):
+        if isinstance(each, Assign) and isinstance(each.target, Name) and each.target.text not in read:
+            continue
+        read |= {name.text for name in names_in(each)}
+        kept.append(each)
+    return kept[::-1]
 
 
 def _weights_read(module: Module, statements: Sequence[Statement]) -> list[Statement]:

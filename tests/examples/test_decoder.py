@@ -13,7 +13,7 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parent.parent.parent
-TURNS, LARGEST = 2, 1 - 1e-4
+TURNS, LARGEST = 3, 1 - 1e-4
 
 
 @pytest.fixture
