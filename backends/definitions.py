@@ -7,6 +7,7 @@ import keyword
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import field, replace
+from itertools import count
 
 from ..compiler.functions import catalogue
 from ..compiler.functions.derive import reusing
@@ -190,9 +191,32 @@ def is_short(tree: Tree) -> bool:
     return size(tree) <= MOST_INLINE and not shared(tree)
 
 
+def _parts(tree: Tree) -> Iterator[Tree]:
+    """Every node but those that a declared derivative is of: they are computed where no gradient follows."""
+    yield tree
+    if isinstance(tree, Apply):
+        for operand in tree.operands[: 1 if tree.word == "declared" else None]:
+            yield from _parts(operand)
+
+
+def _named(tree: Tree, part: Tree, name: Tree) -> Tree:
+    """A tree with a name in place of a part.
+
+    What has a declared derivative keeps what it is of, which reads its argument alone: it has the name only
+    where that is within the argument.
+    """
+    if tree == part:
+        return name
+    if not isinstance(tree, Apply):
+        return tree
+    if tree.word == "declared":
+        return replaced(tree, {part: name}) if part in walk(tree.operands[0]) else tree
+    return Apply(tree.word, tuple(_named(each, part, name) for each in tree.operands))
+
+
 def shared(tree: Tree) -> list[Tree]:
     """The largest parts of a tree that stand in it more than once, and read an argument."""
-    counts = Counter(each for each in walk(tree) if isinstance(each, Apply) and arguments_in(each))
+    counts = Counter(each for each in _parts(tree) if isinstance(each, Apply) and arguments_in(each))
     often = [
         each for each, count in counts.items() if count > 1 and not is_condition(each) and size(each) > 2
     ]
@@ -237,11 +261,22 @@ def parted(writer: Writer, tree: Tree, local: Callable[[], Name], lines: list[St
         lines.append(Assign(name, writer.tree(part)))
         # No argument is called so, since names of the language do not begin with a blank.
         inner = f" {name.text}"
-        tree = replaced(tree, {part: Argument(inner)})
+        tree = _named(tree, part, Argument(inner))
         is_array = any(name in writer.arrays for name in arguments_in(part))
         arrays = (*writer.arrays, inner) if is_array else writer.arrays
         writer = replace(writer, names={**writer.names, inner: name}, arrays=arrays)
     return writer.value(tree)
+
+
+def part_names(scope: Scope, stem: str) -> Callable[[], Name]:
+    """What makes names of parts: `<stem>_part`, `<stem>_part2` and so on."""
+    numbers = count(1)
+
+    def name() -> Name:
+        number = next(numbers)
+        return scope.new(f"{stem}_part{number if number > 1 else ''}")
+
+    return name
 
 
 def _next_part(writer: Writer, tree: Tree) -> Tree | None:
@@ -252,10 +287,11 @@ def _next_part(writer: Writer, tree: Tree) -> Tree | None:
         return None
     lengths = {
         each: len(flat(writer.tree(each)))
-        for each in walk(tree)
+        for each in _parts(tree)
         if isinstance(each, Apply) and each != tree and arguments_in(each) and not is_condition(each)
     }
-    short = [each for each, length in lengths.items() if length <= LONGEST_PART]
+    # What has a declared derivative stays in one piece, however long.
+    short = [each for each, length in lengths.items() if length <= LONGEST_PART or each.word == "declared"]
     return max(short, key=lambda each: lengths[each], default=None)
 
 

@@ -144,6 +144,12 @@ SHAPES: dict[str, Shape] = {
             + f"for k in 1..{n} {{\n  layer h{{k}}[4] : tanh\n  connect h{{k-1}} -> h{{k}} : all\n}}\n"
         )
     ),
+    "chain of expressions": Shape(
+        lambda n, folder: (
+            "model m\ninput x[4]\nlayer e0[4] = x\n"
+            + f"for k in 1..{n} {{\n  layer e{{k}}[4] = e{{k-1}} * x + e0 : tanh\n}}\n"
+        )
+    ),
     "chain declared backwards": Shape(
         lambda n, folder: (
             HEAD

@@ -40,7 +40,7 @@ from ...compiler.graph.graph import (
 )
 from ...compiler.graph.model import ExpressionTerm
 from ...dsl.records import record
-from ..definitions import is_short, parted
+from ..definitions import is_short, part_names, parted
 from ..functions import NUMPY, Writer, apart
 from ..parts import factor_of, index_along, index_of, stored_edges
 from ..source import (
@@ -274,7 +274,7 @@ def _combined(module: Module, op: Combine, d: Name, before: list[Statement]) -> 
     """What each input of an expression gets; of one unit that all units read, the sum over these."""
     names = {value.name: module.read(value) for value in op.inputs}
     names |= {op.output.name: module.step(op.output), " d": d}
-    writer = Writer(module.scope, NUMPY, names, tuple(names))
+    writer, local = Writer(module.scope, NUMPY, names, tuple(names)), part_names(module.scope, d.text)
     for value in op.inputs:
         slope = reusing(derivative(op.tree, value.name), op.tree, op.output.name)
         if slope == ZERO:
@@ -285,7 +285,7 @@ def _combined(module: Module, op: Combine, d: Name, before: list[Statement]) -> 
         if chooses and is_short(factor):
             given = times(d, module.functions.factor(factor, names))
         else:
-            given = parted(writer, factor, lambda: module.scope.new(f"{op.layer}_part"), before)
+            given = parted(writer, factor, local, before)
             given = times(d, given) if chooses else given
         if value.units < op.output.units:
             given = module.scope.expression("d.sum(axis=1, keepdims=True)", d=given)

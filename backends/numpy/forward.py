@@ -25,7 +25,7 @@ from ...compiler.graph.graph import (
     Times,
     Turned,
 )
-from ..definitions import parted
+from ..definitions import part_names, parted
 from ..functions import NUMPY, Writer
 from ..parts import factor_of, in_shape, index_of, stored_edges
 from ..source import Assign, Call, Constant, Display, Expression, Name, Statement, summed, times
@@ -80,7 +80,7 @@ def _combined(module: Module, op: Combine) -> list[Statement]:
     """The value of an expression, behind statements for parts that repeat."""
     names = {value.name: module.local[value.name] for value in op.inputs}
     writer, lines = Writer(module.scope, NUMPY, names, tuple(names)), list[Statement]()
-    value = parted(writer, guarded(op.tree), lambda: module.scope.new(f"{op.layer}_part"), lines)
+    value = parted(writer, guarded(op.tree), part_names(module.scope, op.layer), lines)
     if isinstance(value, Name):
         value = value.get("copy")()  # what is returned is not what was given
     return [*lines, Assign(module.local[op.output.name], value)]

@@ -37,7 +37,7 @@ from ...compiler.graph.graph import Parameter as GraphParameter
 from ...compiler.graph.model import Data, ExpressionTerm
 from ...compiler.plan.plan import Plan, Stored, compact
 from ..common.kernels.array_hash import array_hash
-from ..definitions import Definitions, parted
+from ..definitions import Definitions, part_names, parted
 from ..functions import REFERENCE, Writer, apart
 from ..kernels import closure
 from ..parts import (
@@ -463,7 +463,7 @@ def _combined(scope: Scope, op: Combine) -> list[Statement]:
 
 def _parted(scope: Scope, tree: Tree, names: Mapping[str, Expression], lines: list[Statement]) -> Expression:
     """A tree of arrays, behind lines for what repeats in it or is long."""
-    return parted(Writer(scope, REFERENCE, names, tuple(names)), tree, lambda: scope.new("part"), lines)
+    return parted(Writer(scope, REFERENCE, names, tuple(names)), tree, part_names(scope, "x"), lines)
 
 
 def _kinks_of_tree(

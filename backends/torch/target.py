@@ -39,7 +39,7 @@ from ...compiler.graph.model import Data, ExpressionTerm
 from ...compiler.plan.layouts import FREE, Layout
 from ...compiler.plan.plan import Plan
 from .. import parts
-from ..definitions import Definitions, native, parted
+from ..definitions import Definitions, native, part_names, parted
 from ..functions import TORCH, Writer, apart
 from ..source import (
     Assign,
@@ -666,7 +666,7 @@ def _combined(
             x = local
         names[value.name] = x
     writer = Writer(scope, TORCH, names, tuple(names))
-    return parted(writer, guarded(expression.tree), lambda: scope.new(f"{expression.layer}_part"), lines)
+    return parted(writer, guarded(expression.tree), part_names(scope, expression.layer), lines)
 
 
 def _projected(

@@ -28,6 +28,7 @@ BACKWARDS = [name for name in SHAPES if name.endswith("backwards") and name != "
 # Shapes that between them go through every pass; the others take two minutes more.
 NORMALLY = (
     "chain, mixed kernels",
+    "chain of expressions",
     "side by side, joined",
     "sparse, into one layer, in a loop",
     "outputs",

@@ -188,3 +188,23 @@ def test_a_band_is_gathered_along_its_edges(tmp_path: Path) -> None:
 def test_a_dense_network_stays_batch_first(tmp_path: Path) -> None:
     text = "input x[64]\nlayer a[100] : tanh\nlayer y[10]\nconnect x -> a : all\nconnect a -> y : all\n"
     assert layouts_of(tmp_path, text + "output y\n") == Layouts((), (), ())
+
+
+def test_an_expression_reads_all_in_one_layout(tmp_path: Path) -> None:
+    """That of the layers around it; what has one unit has no layout to change."""
+    connected = f"connect x -> a : {SPARSE}\nconnect a -> b : {SPARSE}\nconnect g -> y : {SPARSE}\n"
+    layers = "input x[1000]\nlayer a[1000]\nlayer b[1000]\nlayer y[1000]\n"
+    gated = "input s[1]\nlayer g[1000] = a * b + s\n"
+    layouts = layouts_of(tmp_path, f"{layers}{gated}{connected}output y\n")
+    assert layouts.of("g") == "units first"
+    assert [(t.value, t.to) for t in layouts.transposes] == [("x", "units first"), ("y", "batch first")]
+    beside = "input e[1000]\nlayer g[1000] = a * b + e\nlayer d[1000] = x * g\nlayer n[1000] = d + e\n"
+    mixed = layouts_of(tmp_path, f"{layers}{beside}{connected}output y, d, n\n")
+    assert [(t.value, t.connection, t.to) for t in mixed.transposes] == [
+        ("x", "x_a", "units first"),
+        ("e", "g", "units first"),
+        ("g", "d", "batch first"),
+        ("y", None, "batch first"),
+    ]
+    assert mixed.before("e", "g") == "units first"
+    assert not mixed.copies

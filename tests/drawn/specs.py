@@ -53,6 +53,7 @@ class Drawn:
     edges: dict[str, Edges] = field(default_factory=dict)
     trained: dict[str, list[str]] = field(default_factory=dict)  # trained connections into each layer
     read: set[str] = field(default_factory=set)
+    expressions: set[str] = field(default_factory=set)  # layers that no connection enters
 
 
 @dataclass(frozen=True)
@@ -326,10 +327,53 @@ def connection(draw, made: Drawn, source: Value, target: Value) -> None:
         made.trained.setdefault(target.name, []).append(name)
 
 
+# Layers that are expressions of others of their shape, and of one unit, `s`.
+EXPRESSIONS = [
+    "{a} + {b}",
+    "{a} * sigmoid({b}) + {s} * (1 - sigmoid({b}))",
+    "{a} - p * tanh({s}) * {b}",
+    "where({a} > {b}, {a}, 0.5*{b} - {s})",
+    "-max({a}, {b}, -1) / 4 + stop({s})",
+    "{a} / (1 + {b}**2)",
+    "leaky_relu({a}, slope = 0.25) * erf({s}) - abs({b}) * pi",
+    "huber_like({a}, width = p) * cos({s})",
+    "{s}",
+    "{a}",
+]
+PRODUCTS = ["{a} * {b}", "{a} * {b} - 2 * {s}", "({a} - {s})**2 / 2", "abs({a}) * {s}"]
+HUBER_LIKE = "function huber_like(x, width = 1) = where(abs(x) < width, x**2, 2 * width * abs(x) - width**2)"
+
+
+@st.composite
+def combined(draw, made: Drawn, like: Value, number: int) -> None:
+    """A layer that is an expression of others. Products are not taken of what has been multiplied often."""
+    target = draw(value(made, f"h{number}", like.shape))
+    alike = [each for each in made.values if each.shape == like.shape]
+    single = [each for each in made.values if prod(each.shape) == 1]
+    text = draw(st.sampled_from(EXPRESSIONS + PRODUCTS * (number < 3)))
+    whole = single if prod(like.shape) == 1 else alike  # what stands alone
+    a, b, s = (draw(st.sampled_from(some)) for some in (alike, alike, single or whole))
+    if text == "{s}":
+        s = draw(st.sampled_from(whole))
+    steps = draw(operations(made, target))
+    written = f" : {', '.join(steps)}" if steps else ""
+    made.read |= {each.name for hole, each in zip("abs", (a, b, s), strict=True) if f"{{{hole}}}" in text}
+    text = text.format(a=a.name, b=b.name, s=s.name)
+    if "huber_like" in text and HUBER_LIKE not in made.statements:
+        made.statements.append(HUBER_LIKE)
+    made.statements.append(f"layer {target.name}{target.declared} = {text}{written}")
+    made.layers[target.name] = steps
+    made.values.append(target)
+    made.expressions.add(target.name)
+
+
 @st.composite
 def layer(draw, made: Drawn, number: int) -> None:
     """A layer with what enters it."""
     like = draw(st.sampled_from(made.values))
+    if draw(st.integers(0, 3)) == 0:
+        draw(combined(made, like, number))
+        return
     shape = like.shape if draw(st.booleans()) else draw(SHAPES)
     target = draw(value(made, f"h{number}", shape))
     for _ in range(draw(st.sampled_from([1, 1, 2, 3]))):
@@ -345,7 +389,8 @@ def layer(draw, made: Drawn, number: int) -> None:
 def codes(draw, made: Drawn) -> None:
     """An input of class codes, and a connection from it."""
     shape, classes = draw(st.sampled_from([(), (1,), (3,), (2, 2)])), draw(st.integers(2, 5))
-    target = draw(st.sampled_from([value for value in made.values if value.name in made.layers]))
+    entered = made.layers.keys() - made.expressions
+    target = draw(st.sampled_from([value for value in made.values if value.name in entered]))
     made.statements.append(f"input word{list(shape) if shape else ''}: class[{classes}]")
     sources = prod(shape) * classes
     edges = {(s, t) for s in range(sources) for t in range(prod(target.shape))}
@@ -419,7 +464,7 @@ def specs(draw) -> Spec:
         made.statements.append(f"input {data.name}{data.declared}")
     for number in range(draw(st.sampled_from([1, 2, 3, 4, 1, 2, 3, 4, 12]))):
         draw(layer(made, number))
-    if draw(st.integers(0, 3)) == 0:
+    if draw(st.integers(0, 3)) == 0 and made.layers.keys() - made.expressions:
         draw(codes(made))
     used = {step.partition("(")[0] for steps in made.layers.values() for step in steps}
     used |= {"swish"} if "mish" in used else set()

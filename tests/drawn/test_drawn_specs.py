@@ -110,6 +110,8 @@ NEVER_VALID = {
     ("_data", "name"): "E301: an input without a shape",
     ("layer", "LAYER name"): "E301: a layer without a shape",
     ("layer", "LAYER name _then"): "E301: a layer without a shape",
+    ("layer", "LAYER name _value"): "E301: a layer without a shape",
+    ("layer", "LAYER name _value _then"): "E301: a layer without a shape",
     ("atom", "name DOT NAME"): "a field without its unit",
     ("atom", "LPAR RPAR"): "an index of no dimension",
 }

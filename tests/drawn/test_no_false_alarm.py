@@ -29,8 +29,9 @@ def run(text: str, folder: Path, targets: tuple[str, ...] = ("torch", "numpy")) 
 
 
 def test_errors_that_do_not_shrink_with_the_rounding_say_nothing() -> None:
-    coarse, finer = [np.array([3.0, 1.0, 0.0]), np.array([-2.0, 0.5, 0.0])], [np.array([0.04, 0.3, 0.0])]
-    assert grown(np.zeros(3), coarse, finer).tolist() == [3.0, math.inf, 0.0]
+    coarse, finer = [[3.0, 1.0, 0.0, math.nan], [-2.0, 0.5, 0.0, 1.0]], [[0.04, 0.3, 0.0, 0.0]]
+    errors = grown(np.zeros(4), [*map(np.array, coarse)], [*map(np.array, finer)])
+    assert errors.tolist() == [3.0, math.inf, 0.0, math.inf]
 
 
 def chain(activation: str, length: int) -> str:

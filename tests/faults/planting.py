@@ -1305,3 +1305,32 @@ def plant_all(
             result = "MISSED" if run_tests(folder, name, again, chosen or fault.caught_by) else "caught"
         outcomes.append(Outcome(fault.kind, spec.stem, target, result, fault))
     return outcomes
+
+
+# What can be wrong with layers that are expressions.
+GATES = r"f \* a \+ i \* g"
+CHOICE = r"\(cells > grid\) & \(one < 0\.5\)"
+OPERANDS = r'name="c_input"\)\(\[f, a_units, i, g\]\)'
+EXPRESSIONS: tuple[Fault, ...] = (
+    numpy_fault("wrong operand", rf"c_input = {GATES}", "c_input = f * a + g * g"),
+    numpy_fault("term lost", rf"c_input = {GATES}", "c_input = f * a"),
+    numpy_fault("choice turned round", CHOICE, "(cells > grid) & (one >= 0.5)"),
+    numpy_fault("derivative's term lost", r"d_f = d_f \+ d_c_input \* a\n", "d_f = d_f\n"),
+    numpy_fault("derivative's term lost", r"    d_inner2 = d_r2 \* [^\n]*\n", "    d_inner2 = d_r2 * 0\n"),
+    numpy_fault("derivative's operand wrong", r"d_a \+ d_c_input \* v\.f", "d_a + d_c_input * v.i"),
+    numpy_fault("one unit's gradient not summed", r"\)\.sum\(axis=1, keepdims=True\)", ")[:, :1]"),
+    numpy_fault("gradient through stop", r"# stopped <- g\n", "# stopped <- g\n    d_g = d_g + d_stopped\n"),
+    numpy_fault("layers share an array", r"bare = one\.copy\(\)", "bare = one"),
+    torch_fault("wrong operand", rf"self\.c\({GATES}\)", "self.c(f * a + g * g)"),
+    torch_fault("term lost", rf"self\.c\({GATES}\)", "self.c(f * a)"),
+    torch_fault("choice turned round", CHOICE, "(cells > grid) & (one >= 0.5)"),
+    torch_fault("gradient through stop", r"g\.detach\(\)\.clone\(\)", "g.clone()"),
+    torch_fault("derivative's term lost", r"c\.tanh\(\)", "c.tanh().detach()"),
+    torch_fault("derivative's operand wrong", r"1 / \(1 \+ (\w+)\.abs\(\)\) \*\* 2", r"1 / (1 + \1.abs())"),
+    torch_fault("layers share an array", r"self\.part\(c\.clone\(\)\)", "self.part(c)"),
+    InText("wrong operand", "keras", rf"return {GATES}\n", "return f * a + g * g\n"),
+    InText("wrong operand", "keras", OPERANDS, 'name="c_input")([f, a_units, g, g])'),
+    InText("wrong operand", "keras", OPERANDS, 'name="c_input")([i, a_units, f, g])'),
+    InText("term lost", "keras", rf"return {GATES}\n", "return f * a\n"),
+    InText("gradient through stop", "keras", r"return keras\.ops\.stop_gradient\(g\)", "return g"),
+)

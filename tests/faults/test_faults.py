@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from planting import (
     EXACT,
+    EXPRESSIONS,
     FAULTS,
     KINDS,
     LINEAR,
@@ -39,6 +40,7 @@ CODES = {
 CODES_SPEC = ROOT / "tests" / "specs" / "codes.nnspec"
 GROUPED_SPEC = ROOT / "tests" / "specs" / "grouped.nnspec"
 POOLS = ROOT / "tests" / "specs" / "pools.nnspec"
+EXPRESSIONS_SPEC = ROOT / "tests" / "specs" / "expressions.nnspec"
 NAMED = ROOT / "tests" / "specs" / "named.nnspec"
 # Kinds that there is nothing to plant for in `zoo`: it has no names, and adds everything up.
 NAMES = {
@@ -115,6 +117,13 @@ def test_every_fault_in_shared_weights_is_caught(target: str, tmp_path: Path) ->
     outcomes = plant_all(spec, target, tmp_path, faults=SHARING)
     assert not missed(outcomes)
     assert caught(outcomes) == {fault.kind for fault in SHARING}
+
+
+@pytest.mark.parametrize("target", MOSTLY)
+def test_every_fault_in_expressions_is_caught(target: str, tmp_path: Path) -> None:
+    outcomes = plant_all(EXPRESSIONS_SPEC, target, tmp_path, faults=EXPRESSIONS)
+    assert not missed(outcomes)
+    assert all(outcome.result == "caught" for outcome in outcomes), "some were not planted"
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -184,9 +184,10 @@ def grown(wanted: Any, others: list[Any], finer: list[Any]) -> np.ndarray:
 
     `finer` round 64 times as finely. Errors that shrink by less than 8 do not follow from the rounding: they
     are as large as they can be, as at a norm of equal values, of which rounding alone makes what it divides.
+    Nor do those that are nan.
     """
     apart, less = largest_difference(wanted, others), largest_difference(wanted, finer)
-    return np.where(less > apart / 8, np.inf, apart)
+    return np.where(less <= apart / 8, apart, np.inf)
 
 
 def largest_difference(wanted: Any, others: list[Any]) -> np.ndarray:
