@@ -25,8 +25,12 @@ demo: .venv/.installed
 test: .venv/.installed
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m 'not slow'
 
-test-all: .venv/.installed
+test-all: .venv/.installed build/ontology
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
+
+build/ontology: tests/examples/requirements.txt | .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --target $@ -r $<
+	touch $@
 
 fuzz: .venv/.installed
 	NNSPEC_DRAWN=$(DRAWN) $(BIN)/python -m pytest -q -m slow tests/drawn
@@ -55,6 +59,7 @@ bench: .venv/.installed
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.connectivity
 	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.decoder
 	$(BIN)/python -m benchmarks.startup
 
 clean:

@@ -184,7 +184,8 @@ def _offsets(scope: Scope, edges: Shifted) -> Expression:
 
 def _range(scope: Scope, run: range) -> Expression:
     step = [run.step] if run.step != 1 else []
-    return scope.expression("range(*given)", given=[run.start, run[-1] + 1, *step])
+    start = [run.start] if run.start or step else []
+    return scope.expression("range(*given)", given=[*start, run[-1] + 1, *step])
 
 
 def band_arguments(scope: Scope, edges: EdgeSet) -> list[Expression]:

@@ -51,7 +51,7 @@ from ..compiler.graph.graph import (
 from ..compiler.graph.model import Data, ExpressionTerm, LossTerm
 from ..compiler.plan.plan import Plan
 from ..dsl.records import record
-from .source import Name, flat, scaled
+from .source import WIDTH, Name, flat, scaled
 
 Context: TypeAlias = Mapping[str, object]
 
@@ -238,7 +238,11 @@ def summary(plan: Plan) -> tuple[str, ...]:
         else:
             lines.append(f"{head} <- {' + '.join(_connection_text(op) for op in projections)}")
         if steps:
-            lines[-1] += " : " + ", ".join(steps)
+            then = " : " + ", ".join(steps)
+            if len(lines[-1]) + len(then) > WIDTH:
+                lines.append("   " + then)
+            else:
+                lines[-1] += then
     lines.append("output " + ", ".join(graph.outputs))
     terms = [(t.coefficient, _loss_text(t)) for t in graph.losses]
     terms += [(p.coefficient, f"{p.penalty.name}({p.parameter})") for p in graph.penalties]

@@ -143,7 +143,7 @@ def _as_written(span: Span, text: str) -> list[str]:
 
 
 def _statement(statement: Statement, text: str, indent: str) -> list[str]:
-    """The lines of a statement without comments; more than one if a list of edges is too long for one."""
+    """The lines of a statement without comments; more than one if they are too long for one."""
     line = _line(statement, text, broken=False)
     if len(indent) + len(line) <= WIDTH:
         return [line]
@@ -187,9 +187,11 @@ def _line(statement: Statement, text: str, *, broken: bool) -> str:
         case ConnectStatement():
             called = f" as {name(statement.name)}" if statement.name is not None else ""
             attributes = ", ".join(_attribution(attribute, text) for attribute in statement.attributes)
-            ending = f" with {attributes}" if attributes else ""
+            edges = value(statement.set)
+            gap = "\n  " if broken and "\n" not in edges else " "
+            ending = f"{gap}with {attributes}" if attributes else ""
             sides = f"{name(statement.source)} -> {name(statement.target)}"
-            return f"connect {sides}{called} : {value(statement.set)}{ending}"
+            return f"connect {sides}{called} : {edges}{ending}"
         case OutputStatement():
             return f"output {', '.join(name(output) for output in statement.names)}"
         case LossStatement():

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 
 
-def agree(scores: Mapping[str, np.ndarray]) -> bool:
-    """Print how far the scores (samples, ...) that targets give for one batch differ; whether they agree."""
+def agree(scores: Mapping[str, np.ndarray], within: float = 1e-5) -> bool:
+    """Print how far the scores (samples, ...) that targets give for one batch differ; whether they agree.
+
+    They do where no two differ by more than `within` of the largest score.
+    """
     largest = np.abs(scores["numpy"]).max()
     apart = max(float(np.abs(score - scores["numpy"]).max() / largest) for score in scores.values())
-    verdict = "agree" if apart <= 1e-5 else "DO NOT AGREE"
+    verdict = "agree" if apart <= within else "DO NOT AGREE"
     print(f"torch, keras and numpy {verdict}: scores differ by at most {apart:.0e} of the largest")
-    return apart <= 1e-5
+    return apart <= within

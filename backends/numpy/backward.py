@@ -42,7 +42,7 @@ from ...compiler.graph.model import ExpressionTerm
 from ...dsl.records import record
 from ..definitions import is_short, part_names, parted
 from ..functions import NUMPY, Writer, apart
-from ..parts import factor_of, index_along, index_of, stored_edges, windows
+from ..parts import factor_of, index_along, index_of, stored_edges
 from ..source import (
     Assign,
     Binary,
@@ -108,7 +108,20 @@ def backward_steps(module: Module) -> list[Statement]:
     statements += gradients.add(_of_weights(module, gradients.begun))
     statements += gradients.add(_unreached(module, gradients.begun))
     statements += gradients.add(_penalties(module))
-    return [*_weights_read(module, statements), *statements, *_of_inputs(module, gradients.begun)]
+    statements = _read([*statements, *_of_inputs(module, gradients.begun)])
+    return [*_weights_read(module, statements), *statements]
+
+
+def _read(statements: Sequence[Statement]) -> list[Statement]:
+    """The statements without what nothing behind them reads: the gradient of a layer whose slope is 0."""
+    read: set[str] = set()
+    kept: list[Statement] = []
+    for each in reversed(statements):
+        if isinstance(each, Assign) and isinstance(each.target, Name) and each.target.text not in read:
+            continue
+        read |= {name.text for name in names_in(each)}
+        kept.append(each)
+    return kept[::-1]
 
 
 def _weights_read(module: Module, statements: Sequence[Statement]) -> list[Statement]:
@@ -302,9 +315,8 @@ def _project(module: Module, op: Project, d: Name) -> Iterator[Share]:
     if op.input.classes:
         return
     scope, w, n = module.scope, weight(op, module), op.input.units
-    if module.plan.choice(op.connection).window:
-        shape = windows(scope, module.plan.window(op.connection))
-        yield op.input, scope.name("convolve_back")(d, w, shape)
+    if windows := module.windows(op):
+        yield op.input, scope.name("convolve_back")(d, w, windows)
     elif is_sparse(op):
         yield op.input, scope.name("project_back")(d, w, stored_edges(scope, op.connection), n)
     elif op.weight is None:
@@ -329,8 +341,8 @@ def _weight(module: Module, op: Project, d: Name) -> Expression:
     if op.input.classes:
         shape = (op.output.units, op.input.units)
         return scope.name("looked_up_weight")(x, d, shape, op.input.classes)
-    if module.plan.choice(op.connection).window:
-        return scope.name("convolve_weight")(x, d, windows(scope, module.plan.window(op.connection)))
+    if windows := module.windows(op):
+        return scope.name("convolve_weight")(x, d, windows)
     if is_sparse(op):
         return scope.name("project_weight")(x, d, stored_edges(scope, op.connection))
     return scope.expression("d.T @ x" if isinstance(op.edges, Full) else "(d * x).sum(axis=0)", d=d, x=x)

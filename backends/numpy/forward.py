@@ -27,7 +27,7 @@ from ...compiler.graph.graph import (
 )
 from ..definitions import part_names, parted
 from ..functions import NUMPY, Writer
-from ..parts import factor_of, in_shape, index_of, stored_edges, windows
+from ..parts import factor_of, in_shape, index_of, stored_edges
 from ..source import Assign, Call, Constant, Display, Expression, Name, Statement, summed, times
 from ..target import is_identity
 from .module import EXTRAS, Module, mixed, slopes, together, weight
@@ -112,10 +112,8 @@ def _projected(module: Module, op: Project) -> Expression:
             return quote("x @ w.T", x=x, w=w)
         case Diagonal():
             return quote("x * w", x=x, w=w)
-        case _ if module.plan.choice(op.connection).window:
-            return module.scope.name("convolve")(
-                x, w, windows(module.scope, module.plan.window(op.connection))
-            )
+        case _ if windows := module.windows(op):
+            return module.scope.name("convolve")(x, w, windows)
         case _:
             ends = stored_edges(module.scope, op.connection)
             return module.scope.name("project")(x, w, ends, op.output.units)

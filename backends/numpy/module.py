@@ -33,7 +33,7 @@ VOCABULARY = vocabulary(
     imports={"SimpleNamespace": "from types import SimpleNamespace"},
     defined=[
         *("init", "layers", "forward", "loss", "gradients", "backward"),
-        *("to_arrays", "load_arrays", "digests"),
+        *("to_arrays", "load_arrays", "digests", "windows"),
     ],
     local=[
         *("parameters", "values", "training", "rng", "arrays", "name", "array"),
@@ -100,6 +100,12 @@ class Module:
         """What a loss compares with, in its declared shape: an input has been flattened."""
         local, value = self.local[name], self.inputs.get(name)
         return local if value is None else shaped(local, value)
+
+    def windows(self, op: Project) -> Expression | None:
+        """How the weights of a convolution slide; None for any other connection."""
+        if self.plan.choice(op.connection).window is None:
+            return None
+        return self.scope.name("windows")().at(op.connection)
 
     def flattened(self) -> tuple[Statement, ...]:
         """Statements that flatten inputs of several dimensions to (samples, units)."""

@@ -9,6 +9,7 @@ from ..parts import (
     start_function,
     stored_edges,
     unit_name_functions,
+    windows,
     wiring,
 )
 from ..source import Binary, Pair, Statement, imports_in, kernels_in, node, printed
@@ -23,6 +24,7 @@ def render(plan: Plan) -> Rendering:
     blocks: list[tuple[Statement, ...]] = [
         start_function(OUTER, plan, "init", cached=True, fresh=True),
         wiring(OUTER, plan, cached=True),
+        _windows(plan),
         *unit_name_functions(OUTER, plan, cached=True),
         (layers(module),),
         (forward(module),),
@@ -38,6 +40,24 @@ def render(plan: Plan) -> Rendering:
         "aliases": printed(module.scope.aliases()),
     }
     return Rendering(context, frozenset(kernels_in(*blocks)), frozenset(imports_in(*blocks)))
+
+
+_WINDOWS = '''
+@cache
+def windows() -> dict[str, Windows]:
+    """How the weights of every convolution slide, by its connection."""
+    return {**entries,}
+'''
+
+
+def _windows(plan: Plan) -> tuple[Statement, ...]:
+    """The function that gives the windows of a model that has any."""
+    entries = [
+        Pair(node(op.connection), windows(OUTER, window))
+        for op in plan.graph.projections
+        if (window := plan.choice(op.connection).window)
+    ]
+    return OUTER.statements(_WINDOWS, entries=entries) if entries else ()
 
 
 def _exchange(plan: Plan) -> list[tuple[Statement, ...]]:

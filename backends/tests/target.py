@@ -117,7 +117,8 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     stating = rules(plan, {*VOCABULARY.imports, *VOCABULARY.defined})
     exactly = exact(scope, plan, targets)
     trees = {
-        "reference": (*_made(scope, plan, functions), *_reference(scope, plan, functions)),
+        "made_weights": _made(scope, plan, functions),
+        "reference": _reference(scope, plan, functions),
         "start": start_function(scope, plan, "start_values", cached=True),
         "adapters": scope.statements(
             "adapters = {**classes}",

@@ -18,6 +18,7 @@ from __future__ import annotations
 import doctest
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -97,6 +98,9 @@ def test_examples_of_a_page_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
+    if page.name == "examples.md":  # its specs load what is in folders beside them
+        for folder in (path for path in (ROOT / "examples").iterdir() if path.is_dir()):
+            shutil.copytree(folder, folder.name)
     made = tmp_path_factory.getbasetemp()
     forget_generated(made)  # by other tests, under names that a page may use
     namespace: dict[str, object] = {"__name__": page.stem}
