@@ -8,10 +8,14 @@ import importlib
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from nnspec.compiler.version import VERSION
 
 ROOT = Path(__file__).parent.parent.parent
 FRAMEWORKS = {"torch", "keras", "tensorflow", "jax"}
@@ -239,10 +243,24 @@ def test_what_a_step_gives_cannot_be_changed_by_a_later_one() -> None:
     assert thawed == WORKING
 
 
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
 def test_the_package_says_one_version() -> None:
-    import tomllib
+    assert project()["project"]["version"] == VERSION
 
-    from nnspec.compiler.version import VERSION
 
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert project["project"]["version"] == VERSION
+def test_a_wheel_has_every_module_and_every_file_beside_them() -> None:
+    setup = project()["tool"]["setuptools"]
+    parts = [ROOT / part for part in ("dsl", "compiler", "backends")]
+    folders = {path.parent.relative_to(ROOT) for part in parts for path in part.rglob("*.py")}
+    assert set(setup["packages"]) == {".".join(("nnspec", *folder.parts)) for folder in folders}
+    listed = {
+        path
+        for package, patterns in setup["package-data"].items()
+        for pattern in patterns
+        for path in ROOT.joinpath(*package.split(".")[1:]).glob(pattern)
+    }
+    kept = {path for part in parts for path in part.rglob("*") if path.is_file()}
+    assert {path for path in kept if path.suffix not in (".py", ".pyc")} == listed
