@@ -87,14 +87,14 @@ def emit(
 
 def module(target: Target, rendering: Rendering, kernels: Kernels = Kernels.INSIDE) -> str:
     """The text of a module: the template with kernels copied in or imported, and imports merged."""
-    imports = set(rendering.imports)
+    imports = set(rendering.needs.imports)
     if kernels is not Kernels.INSIDE:
-        imports |= imports_from_beside(target.name, rendering.kernels, within=kernels.dot)
+        imports |= imports_from_beside(target.name, rendering.needs.kernels, within=kernels.dot)
         block = import_block(imports, target.guarded)
         return filled(
             target.name, MODULE, {**rendering.context, "imports": block, "kernels": "", "registered": ()}
         )
-    copied = closure(target.name, set(rendering.kernels))
+    copied = closure(target.name, set(rendering.needs.kernels))
     values = {
         "imports": import_block(imports | imports_of(copied), target.guarded),
         "kernels": _sources(copied),

@@ -51,18 +51,17 @@ from ..compiler.graph.graph import (
 from ..compiler.graph.model import Data, ExpressionTerm, LossTerm
 from ..compiler.plan.plan import Plan
 from ..dsl.records import record
-from .source import WIDTH, Name, flat, scaled
+from .source import WIDTH, Name, Needs, flat, scaled
 
 Context: TypeAlias = Mapping[str, object]
 
 
 @record
 class Rendering:
-    """What a target hands to its template: names to place, kernels to copy, import lines of its own."""
+    """What a target hands to its template: names to place, kernels to copy and import lines of its own."""
 
     context: Context
-    kernels: frozenset[str]
-    imports: frozenset[str]
+    needs: Needs
 
 
 @record

@@ -6,7 +6,7 @@ import textwrap
 
 from ...compiler.plan.plan import Plan
 from ..parts import start_function, unit_name_functions, wiring
-from ..source import WIDTH, Pair, Statement, imports_in, kernels_in, node, printed
+from ..source import WIDTH, Pair, Statement, needs_of, node, printed
 from ..target import Rendering, Target, shapes_text, summary
 from .loss import OwnLoss, is_own_loss, loss_functions, own_loss
 from .network import Network
@@ -54,7 +54,7 @@ def render(plan: Plan) -> Rendering:
         "functions": tuple(printed(function) for function in functions if function),
         "aliases": printed([*aliases]),
     }
-    return Rendering(context, frozenset(kernels_in(trees)), frozenset(imports_in(trees)))
+    return Rendering(context, needs_of(trees))
 
 
 def _own_names(own: OwnLoss) -> tuple[Statement, ...]:

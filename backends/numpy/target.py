@@ -12,7 +12,7 @@ from ..parts import (
     windows,
     wiring,
 )
-from ..source import Binary, Pair, Statement, imports_in, kernels_in, node, printed
+from ..source import Binary, Pair, Statement, needs_of, node, printed
 from ..target import Rendering, Target, is_sparse, summary
 from .functions import backward, forward, gradients, layers, loss
 from .module import OUTER, module_of
@@ -39,7 +39,7 @@ def render(plan: Plan) -> Rendering:
         "functions": tuple(printed(block) for block in blocks if block),
         "aliases": printed(module.scope.aliases()),
     }
-    return Rendering(context, frozenset(kernels_in(*blocks)), frozenset(imports_in(*blocks)))
+    return Rendering(context, needs_of(*blocks))
 
 
 _WINDOWS = '''

@@ -308,11 +308,19 @@ def names_in(*trees: object) -> Iterator[Name]:
     return (each for each in walk(*trees) if isinstance(each, Name))
 
 
-def kernels_in(*trees: object) -> set[str]:
-    """The kernels that trees call by name."""
-    return {name.kernel for name in names_in(*trees) if name.kernel}
+@record
+class Needs:
+    """The kernels that trees call by name, and the import lines that they need."""
+
+    kernels: frozenset[str]
+    imports: frozenset[str]
+
+    def __or__(self, other: Needs) -> Needs:
+        return Needs(self.kernels | other.kernels, self.imports | other.imports)
 
 
-def imports_in(*trees: object) -> set[str]:
-    """The import lines that trees need."""
-    return {name.imported for name in names_in(*trees) if name.imported}
+def needs_of(*trees: object) -> Needs:
+    """What the names in trees need."""
+    needed = {(name.kernel, name.imported) for name in names_in(*trees)}
+    kernels, imports = (frozenset(each[at] for each in needed) - {""} for at in (0, 1))
+    return Needs(kernels, imports)

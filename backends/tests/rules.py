@@ -15,13 +15,13 @@ from ...dsl.records import record
 from ..kernels import closure, names_of
 from ..source import (
     Function,
+    Needs,
     Pair,
     Scope,
     Statement,
     Vocabulary,
-    imports_in,
-    kernels_in,
     names_in,
+    needs_of,
     node,
     printed,
 )
@@ -148,16 +148,14 @@ def rules_context(stating: Rules) -> dict[str, object]:
     }
 
 
-def rules_needs(stating: Rules) -> tuple[set[str], set[str]]:
-    """The kernels and the imports of statements and of their frame."""
-    kernels, imports = kernels_in(*stating.trees), imports_in(*stating.trees)
+def rules_needs(stating: Rules) -> Needs:
+    """What statements need, and their frame."""
+    needs, imports = needs_of(*stating.trees), VOCABULARY.imports
     if stating.files:
-        kernels |= {"read_file"}
-        imports |= {VOCABULARY.imports["Path"], VOCABULARY.imports["cache"]}
+        needs |= Needs(frozenset(["read_file"]), frozenset([imports["Path"], imports["cache"]]))
     if stating.reads_rows:
-        kernels |= {"rows_of"}
-        imports |= {VOCABULARY.imports["Iterator"]}
-    return kernels, imports
+        needs |= Needs(frozenset(["rows_of"]), frozenset([imports["Iterator"]]))
+    return needs
 
 
 def _account(sample: Sample) -> str:

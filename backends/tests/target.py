@@ -59,11 +59,11 @@ from ..source import (
     Display,
     Expression,
     Given,
+    Needs,
     Pair,
     Scope,
     Statement,
-    imports_in,
-    kernels_in,
+    needs_of,
     node,
     printed,
     scaled,
@@ -128,7 +128,6 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
         "expected": scope.statements("EXPECTED = Expected(**facts)", facts=_facts(scope, plan)),
     }
     suites = _most_derived({*_suites(plan, targets), *exactly.suites, *stating.suites})
-    stated_kernels, stated_imports = rules_needs(stating)
     every = (*trees.values(), exactly.trees, exactly.functions, functions.statements)
     context = {
         **{name: printed(tree) for name, tree in trees.items()},
@@ -139,8 +138,7 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
         "suites": sorted(suites),
         "facts": [*exactly.facts, *stating.facts],
     }
-    kernels = kernels_in(*every) | stated_kernels | suites
-    return Rendering(context, frozenset(kernels), frozenset(imports_in(*every) | stated_imports))
+    return Rendering(context, needs_of(*every) | rules_needs(stating) | Needs(frozenset(suites), frozenset()))
 
 
 def _suites(plan: Plan, targets: Sequence[str]) -> set[str]:

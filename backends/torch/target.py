@@ -53,8 +53,7 @@ from ..source import (
     Parameter,
     Scope,
     Statement,
-    imports_in,
-    kernels_in,
+    needs_of,
     node,
     printed,
     returned_sum,
@@ -202,7 +201,7 @@ def render(plan: Plan) -> Rendering:
         "functions": tuple(printed(function) for function in functions if function),
         "aliases": printed(scope.aliases()),
     }
-    return Rendering(context, frozenset(kernels_in(frame, *trees)), frozenset(imports_in(frame, *trees)))
+    return Rendering(context, needs_of(frame, *trees))
 
 
 # ------------------------------------------------------------------------------------------- constructor
@@ -229,7 +228,7 @@ def _constructor(plan: Plan, made: Definitions) -> list[Statement]:
     if digests := units_digests(plan):
         pairs = [Pair(node(name), node(digest)) for name, digest in digests.items()]
         lines += PLAIN.statements("digests = {**pairs}\nhold_units(self, digests)", pairs=pairs)
-    if kernels_in(lines) & ALONG_EDGES:
+    if needs_of(lines).kernels & ALONG_EDGES:
         lines += PLAIN.statements("self.register_load_state_dict_pre_hook(refuse_other_edges)")
     return lines
 

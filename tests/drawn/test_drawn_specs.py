@@ -151,7 +151,7 @@ def test_specs_that_were_drawn_and_failed_once(path: Path, monkeypatch: pytest.M
     build = compile_spec(path, ALL)
     with tempfile.TemporaryDirectory() as folder:
         write(build.files, Path(folder))
-        run_all(module_of(Path(folder, f"test_{path.stem}.py")))
+        run_all(module_of(Path(folder, f"test_{path.stem}.py")), not_traced)
 
 
 @pytest.mark.slow

@@ -13,12 +13,12 @@ import pytest
 from nnspec.backends.source import (
     Expression,
     Name,
+    Needs,
     Pair,
     Return,
     Scope,
     Vocabulary,
-    imports_in,
-    kernels_in,
+    needs_of,
     node,
     printed,
     scaled,
@@ -97,14 +97,14 @@ class TestNames:
         scope = Scope(self.vocabulary, frozenset(["h"]))
         lines = scope.statements("h = flat(np.exp(p)) + len(forward)", h=scope.user("h"))
         assert printed(lines) == "h = flat(np.exp(p)) + len(forward)"
-        assert (kernels_in(lines), imports_in(lines)) == ({"flat"}, {"import numpy as np"})
+        assert needs_of(lines) == Needs(frozenset(["flat"]), frozenset(["import numpy as np"]))
         assert not scope.aliases()
 
     def test_a_name_of_the_spec_stays_and_ours_gets_an_underscore(self) -> None:
         scope = Scope(self.vocabulary, frozenset(["np", "flat", "p", "p_", "forward"]))
         lines = scope.statements("h = flat(np.exp(p)) + forward", h=scope.user("np"))
         assert printed(lines) == "np = flat_(np_.exp(p__)) + forward_"
-        assert (kernels_in(lines), imports_in(lines)) == ({"flat"}, {"import numpy as np"})
+        assert needs_of(lines) == Needs(frozenset(["flat"]), frozenset(["import numpy as np"]))
         assert printed(scope.aliases()) == "flat_ = flat\nforward_ = forward\nnp_ = np"
 
     def test_what_is_in_no_vocabulary_is_an_error(self) -> None:
