@@ -135,7 +135,7 @@ TORCH: Spellings = {
 }
 
 KERAS: Spellings = {
-    "square": "keras.ops.square(a)",  # TensorFlow's power rounds whole numbers
+    "square": "squared(a)",
     "abs": "abs(a)",
     "sign": "keras.ops.sign(a)",
     "floor": "keras.ops.floor(a)",

@@ -223,23 +223,24 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('block_rows', 131, 140, ('block', 'degree', 'first', 'len', 'np', 'rank', 'shape', 'target'), (), (('np', 'import numpy as np'),)),
         ('BlockProjection', 143, 226, ('AlongEdges', 'Any', 'BlockPlan', 'IndexArrays', 'ValueError', 'back', 'base64', 'batch', 'block', 'block_edges', 'block_rows', 'check_edges', 'dtype', 'gradients', 'height', 'inputs', 'int', 'isinstance', 'keras', 'kwargs', 'list', 'min', 'np', 'numbers', 'of_weight', 'of_x', 'regularizer', 'reverse', 'rows', 'self', 'shape', 'source', 'staticmethod', 'str', 'super', 'target', 'upstream', 'weight', 'weighted', 'width', 'x', 'zlib'), ('AlongEdges',), (('Any', 'from typing import Any'), ('base64', 'import base64'), ('keras', 'import keras'), ('np', 'import numpy as np'), ('zlib', 'import zlib'))),
     )),
-    'keras/kernels/choice.py': (3536503087, (
+    'keras/kernels/choice.py': (2467115775, (
         ('smaller', 8, 10, ('Any', 'a', 'b', 'keras'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
         ('larger', 13, 15, ('Any', 'a', 'b', 'keras'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
-        ('sloped', 18, 26, ('Any', 'at', 'keras', 'slope', 'step', 'value', 'x'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
-        ('Elementwise', 29, 54, ('classmethod', 'cls', 'config', 'dict', 'function', 'input_shape', 'keras', 'kwargs', 'numbers', 'self', 'super', 'x'), (), (('keras', 'import keras'),)),
-        ('Combined', 57, 80, ('classmethod', 'cls', 'config', 'function', 'input_shape', 'inputs', 'keras', 'kwargs', 'max', 'self', 'shape', 'super'), (), (('keras', 'import keras'),)),
+        ('squared', 18, 20, ('Any', 'a', 'keras'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('sloped', 23, 31, ('Any', 'at', 'keras', 'slope', 'step', 'value', 'x'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('Elementwise', 34, 59, ('classmethod', 'cls', 'config', 'dict', 'function', 'input_shape', 'keras', 'kwargs', 'numbers', 'self', 'super', 'x'), (), (('keras', 'import keras'),)),
+        ('Combined', 62, 85, ('classmethod', 'cls', 'config', 'function', 'input_shape', 'inputs', 'keras', 'kwargs', 'max', 'self', 'shape', 'super'), (), (('keras', 'import keras'),)),
     )),
     'keras/kernels/compared.py': (2849802918, (
         ('check_compared', 11, 16, ('batch_of', 'prediction', 'shape', 'target', 'y_pred', 'y_true'), (), ()),
         ('coded', 19, 49, ('Any', 'NotImplementedError', 'RuntimeError', 'TypeError', 'ValueError', 'all_right', 'batch_of', 'classes', 'codes', 'float', 'keras', 'known', 'len', 'mark', 'np', 'prediction', 'right', 'shape', 'target', 'wanted', 'y_pred', 'y_true'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
     )),
-    'keras/kernels/convolution.py': (1311045495, (
-        ('ConvolutionProjection', 13, 85, ('AlongEdges', 'Any', 'Windows', 'at', 'by_offset', 'bytes', 'check_edges', 'digest', 'dtype', 'edge_digest', 'fixed', 'grid', 'keras', 'kernel', 'kwargs', 'len', 'list', 'max', 'nested', 'np', 'order', 'padded', 'range', 'self', 'source', 'strided', 'sums', 'super', 'target', 'tuple', 'weight', 'windows', 'x', 'y'), ('AlongEdges',), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
-        ('nested', 88, 90, ('isinstance', 'list', 'map', 'nested', 'tuple', 'value'), (), ()),
-        ('padded', 93, 106, ('after', 'any', 'at', 'before', 'dimension', 'enumerate', 'grid', 'keras', 'len', 'map', 'max', 'min', 'part', 'pieces', 'units', 'windows', 'zeros'), (), (('keras', 'import keras'),)),
-        ('part', 109, 111, ('dimension', 'grid', 'slice', 'start', 'stop'), (), ()),
-        ('by_offset', 114, 123, ('grid', 'groups', 'keras', 'kernel', 'made', 'matrices', 'np', 'offset', 'read', 'slice', 'total', 'windows'), (), (('keras', 'import keras'), ('np', 'import numpy as np'))),
+    'keras/kernels/convolution.py': (3051584434, (
+        ('ConvolutionProjection', 13, 87, ('AlongEdges', 'Any', 'Windows', 'at', 'by_offset', 'bytes', 'check_edges', 'digest', 'dtype', 'edge_digest', 'fixed', 'grid', 'keras', 'kernel', 'kwargs', 'len', 'list', 'max', 'nested', 'np', 'order', 'padded', 'range', 'rate', 'self', 'source', 'strided', 'strides', 'sums', 'super', 'target', 'tuple', 'weight', 'windows', 'x', 'y'), ('AlongEdges',), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
+        ('nested', 90, 92, ('isinstance', 'list', 'map', 'nested', 'tuple', 'value'), (), ()),
+        ('padded', 95, 108, ('Any', 'after', 'any', 'at', 'before', 'dimension', 'enumerate', 'grid', 'keras', 'len', 'map', 'max', 'min', 'part', 'pieces', 'units', 'windows', 'zeros'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('part', 111, 113, ('dimension', 'grid', 'slice', 'start', 'stop'), (), ()),
+        ('by_offset', 116, 125, ('Any', 'grid', 'groups', 'keras', 'kernel', 'made', 'matrices', 'np', 'offset', 'read', 'slice', 'total', 'windows'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
     )),
     'keras/kernels/dense_sum.py': (288599002, (
         ('DenseSum', 8, 25, ('input_shape', 'int', 'keras', 'kwargs', 'self', 'super', 'targets', 'x'), (), (('keras', 'import keras'),)),

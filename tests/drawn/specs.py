@@ -352,6 +352,8 @@ def combined(draw, made: Drawn, like: Value, number: int) -> None:
     a, b, s = (draw(st.sampled_from(some)) for some in (alike, alike, single or whole))
     if text == "{s}":
         s = draw(st.sampled_from(whole))
+    if a is s and "{a} - {s}" in text:  # which would be nothing
+        text = PRODUCTS[0]
     steps = draw(operations(made, target))
     written = f" : {', '.join(steps)}" if steps else ""
     made.read |= {each.name for hole, each in zip("abs", (a, b, s), strict=True) if f"{{{hole}}}" in text}

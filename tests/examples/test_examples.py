@@ -46,9 +46,12 @@ def run_generated_tests(folders: list[Path], chosen: str = "") -> None:
 # TensorFlow traces so much anew in some tests that these take most of the time, and large values take long in
 # large layers. `IN_WHOLE` and `zoo`, which `tests/faults` runs for Keras too, have everything that there is.
 # The long test runs all of all.
-LONGEST = "adam_moves_what_is_trained or any_batch_gives or computes_the_same_compiled or loads_what_it_saves"
+LONGEST = (
+    "adam_moves_what_is_trained or any_batch_gives or computes_the_same_compiled or loads_what_it_saves or "
+    "start_values_are_drawn or leaves_no_trace or several_times_over or single_precision"
+)
 IN_WHOLE = ("autoencoder", "graph_mlp", "part")
-WITHOUT_KERAS = ("layouts", "min_sum_decoder", "named", "tiles", "zoo")
+WITHOUT_KERAS = ("decoder", "gene_terms", "layouts", "min_sum_decoder", "named", "tiles", "zoo")
 
 
 def test_generated_tests_pass(compiled: Callable[[Path], Path]) -> None:
@@ -114,7 +117,7 @@ def test_generated_tests_of_a_large_layer_pass(large: Path) -> None:
 
 
 def test_generated_tests_of_many_edges_pass(compiled: Callable[[Path], Path]) -> None:
-    chosen = "(stored or edges or layers_are or gradients_are) and not keras"
+    chosen = "(stored or edges or layers_are) and not keras"
     run_generated_tests([compiled(ROOT / "examples" / f"{MANY_EDGES}.nnspec")], chosen)
 
 

@@ -20,24 +20,26 @@ from nnspec.backends.emit import write
 from nnspec.compiler import compile_spec
 
 SPECS = Path(__file__).parent.parent / "specs"
-ZOO, PART, NAMED, TILES, GROUPED = (
-    SPECS / f"{name}.nnspec" for name in ("zoo", "part", "named", "tiles", "grouped")
+ZOO, PART, NAMED, TILES, GROUPED, CONVOLUTIONS = (
+    SPECS / f"{name}.nnspec" for name in ("zoo", "part", "named", "tiles", "grouped", "convolutions")
 )
 LATTICE = SPECS.parent.parent / "examples" / "lattice.nnspec"
 BUILDS = {
-    "numpy": [(ZOO, "edges"), (PART, None), (NAMED, None), (GROUPED, None)],
+    "numpy": [(ZOO, "edges"), (PART, None), (NAMED, None), (GROUPED, None), (CONVOLUTIONS, "convolution")],
     "torch": [
         *((ZOO, kernel) for kernel in ("edges", "masked")),
         *((TILES, kernel) for kernel in ("edges", "blocks")),
         (PART, "edges"),
         (NAMED, None),
         (LATTICE, None),
+        (CONVOLUTIONS, "convolution"),
     ],
 }
 # The beginnings of statements that are not run, by the reason. Refusals (`raise`) that no generated test asks
 # for are held one by one by `tests/kernels` and `tests/targets`.
 REASONS = {
     "said in a refusal": ("axes = ", "edge = int(", "raise "),
+    "of other targets": ("sides = self.kernel[0]", "return self.copies * sides[0]"),
     "on a GPU": ("return torch.ops.aten._embedding_bag_per_sample_weights_backward(",),
 }
 Preferring = Callable[[str | None], AbstractContextManager[None]]

@@ -15,6 +15,11 @@ def larger(a, b) -> Any:
     return keras.ops.where(keras.ops.logical_or(a <= b, b != b), b, a)
 
 
+def squared(a) -> Any:
+    """The square of each number: TensorFlow's power rounds whole numbers."""
+    return keras.ops.square(a)
+
+
 def sloped(x, value, slope):
     """`value(x)`, whose derivative is declared to be `slope(x)`.
 

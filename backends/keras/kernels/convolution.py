@@ -50,6 +50,8 @@ class ConvolutionProjection(AlongEdges):
         """[(batch, source units), (entries,)] -> (batch, target units)."""
         x, weight = x
         windows, dtype = self.windows, self.compute_dtype
+        strides: Any = windows.stride
+        rate: Any = windows.dilation
         sums = "float32" if dtype in ("float16", "bfloat16") else dtype
         grid = padded(self._on_grid(keras.ops.cast(x, sums)), windows)
         kernel = self._kernel(keras.ops.cast(weight * 1.0, sums))
@@ -60,10 +62,10 @@ class ConvolutionProjection(AlongEdges):
             y = keras.ops.conv(
                 grid,
                 keras.ops.transpose(kernel, (*range(2, len(windows.kernel)), 1, 0)),
-                strides=windows.stride,
+                strides=strides,
                 padding="valid",
                 data_format="channels_last",
-                dilation_rate=windows.dilation,
+                dilation_rate=rate,
             )
         if not windows.channels_last[1]:
             y = keras.ops.moveaxis(y, -1, 1)
@@ -90,7 +92,7 @@ def nested(value):
     return tuple(map(nested, value)) if isinstance(value, list | tuple) else value
 
 
-def padded(grid, windows):
+def padded(grid: Any, windows) -> Any:
     """The units of a grid with those beyond its ends: zeros, or around a ring those of the other end."""
     zeros = [(0, 0)]
     for at, (before, after) in enumerate(windows.pad):
@@ -114,7 +116,7 @@ def part(grid, dimension, start, stop):
 def by_offset(grid, kernel, windows):
     """A convolution as a product of matrices by offset: (batch, *padded, channels) -> (..., targets)."""
     groups, total = windows.groups, None
-    matrices = keras.ops.reshape(kernel, (groups, windows.kernel[0] // groups, *windows.kernel[1:]))
+    matrices: Any = keras.ops.reshape(kernel, (groups, windows.kernel[0] // groups, *windows.kernel[1:]))
     for offset in np.ndindex(windows.kernel[2:]):
         read = grid[(slice(None), *windows.reads(offset))]
         read = keras.ops.reshape(read, (-1, *windows.places, groups, windows.kernel[1]))
