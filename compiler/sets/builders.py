@@ -76,7 +76,8 @@ def index_columns(node: syntax.Builder, scope: Scope) -> dict[str, Indices]:
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
     again = keys[1:] == keys[:-1]
-    first = np.concatenate([[True], ~again])
+    first = np.ones(len(keys), bool)
+    first[1:] = ~again
     columns: dict[str, Indices] = {}
     for name in made[0][0]:
         column = np.concatenate([rows[name] for rows, _ in made])[order]

@@ -176,6 +176,16 @@ output c
     assert second is again
 
 
+def test_keys_of_no_edges_make_no_weights() -> None:
+    (projection,) = graph_of("""model empty
+input x[4]
+layer y[4]
+connect x -> y : { i -> i + 9 ; outside = skip } with share = (i)
+""").projections
+    assert projection.parameter is not None
+    assert projection.parameter.shape == (0,)
+
+
 def test_signs_hold_whatever_training_does(torch_module: Load) -> None:
     text = (
         "model signed\ninput x[6]\ntarget t[4]\nlayer y[4]\n"
