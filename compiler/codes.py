@@ -285,6 +285,20 @@ VALUE_OF_ONE_UNIT = Code("E442", "`{name}` is {shape}, but all that it reads has
 
 VALUE_READS_NOTHING = Code("E443", "the expression of `{name}` reads no layer and no input")
 
+NO_EARLIER_STEP = Code("E445", "`before` stands in the expression of a layer, and not here")
+
+NO_TIME = Code("E360", "an earlier step is read here, but nothing says how many steps there are")
+
+STEPS_TWICE = Code("E361", "{what} already says how many steps there are")
+
+SAME_AT_ALL_STEPS = Code("E362", "`{name}` is the same at every step")
+
+TIMES_DIFFER = Code("E363", "`{one}` is {how}, but `{other}`, which it is compared with, is {its_own}")
+
+NORM_OVER_TIME = Code("E364", "`batch_norm` cannot stand in `{name}`, which differs from step to step")
+
+CODES_LATE = Code("E365", "`{name}` holds class codes, which cannot be read late")
+
 VALUE_ENTERED = Code("E444", "no connection can enter `{name}`, which is an expression")
 
 LOSS_WITHOUT_LAYER = Code("E420", "`{name}` of what no layer computes is no loss")

@@ -43,6 +43,7 @@ from .syntax import (
     Shape,
     Spec,
     Statement,
+    StepsStatement,
     String,
     Tuple,
     Unary,
@@ -175,10 +176,14 @@ def _line(statement: Statement, text: str, *, broken: bool) -> str:
             return f"function {name(statement.name)}({given}) = {value(statement.value)}{ending}"
         case DataStatement():
             classes = f": class[{value(statement.classes)}]" if statement.classes is not None else ""
-            return f"{statement.keyword} {name(statement.name)}{_shape(statement.shape, text)}{classes}"
+            over = _over(statement)
+            shape = _shape(statement.shape, text)
+            return f"{statement.keyword} {name(statement.name)}{shape}{classes}{over}"
         case LayerStatement():
             made = f" = {value(statement.value)}" if statement.value is not None else ""
-            operations = ", ".join(value(operation) for operation in statement.operations)
+            parts = [value(operation) for operation in statement.operations]
+            parts += [_attribution(attribute, text) for attribute in statement.attributes]
+            operations = ", ".join(parts)
             then = f" : {operations}" if operations else ""
             return f"layer {name(statement.name)}{_shape(statement.shape, text)}{made}{then}"
         case EdgesStatement():
@@ -193,7 +198,9 @@ def _line(statement: Statement, text: str, *, broken: bool) -> str:
             sides = f"{name(statement.source)} -> {name(statement.target)}"
             return f"connect {sides}{called} : {edges}{ending}"
         case OutputStatement():
-            return f"output {', '.join(name(output) for output in statement.names)}"
+            return f"output {', '.join(name(output) for output in statement.names)}{_over(statement)}"
+        case StepsStatement():
+            return f"steps {value(statement.value)}"
         case LossStatement():
             return f"loss {value(statement.value)}"
         case ForStatement():
@@ -201,6 +208,10 @@ def _line(statement: Statement, text: str, *, broken: bool) -> str:
 
 
 # --------------------------------------------------------------------------------------- expressions
+
+
+def _over(statement: DataStatement | OutputStatement) -> str:
+    return " over time" if statement.over is not None else ""
 
 
 def _slice(span: Span, text: str) -> str:

@@ -253,24 +253,32 @@ class FunctionStatement:
 
 @record(slots=True)
 class DataStatement:
-    """`input NAME[shape]` or `target NAME[shape]`, real values or, with `classes`, integer codes."""
+    """`input NAME[shape]` or `target NAME[shape]`, real values or, with `classes`, integer codes.
+
+    `over` is where `over time` stands, None where one array is for all steps.
+    """
 
     span: Span
     keyword: str
     name: Name
     shape: Shape | None
     classes: Expression | None
+    over: Span | None = None
 
 
 @record(slots=True)
 class LayerStatement:
-    """`layer NAME[shape] = value : operation, operation(...)`; without a value, connections enter it."""
+    """`layer NAME[shape] = value : operation, operation(...)`; without a value, connections enter it.
+
+    `attributes` are `name = value` among the operations.
+    """
 
     span: Span
     name: Name
     shape: Shape | None
     value: Expression | None
     operations: tuple[Reference | Call, ...]
+    attributes: tuple[Attribution, ...] = ()
 
 
 @record(slots=True)
@@ -297,11 +305,20 @@ class ConnectStatement:
 
 
 @record(slots=True)
+class StepsStatement:
+    """`steps count`: how many there are where no input is over time."""
+
+    span: Span
+    value: Expression
+
+
+@record(slots=True)
 class OutputStatement:
-    """`output NAME, ...`."""
+    """`output NAME, ...`; `over` is where `over time` stands, None where the last step is meant."""
 
     span: Span
     names: tuple[Name, ...]
+    over: Span | None = None
 
 
 @record(slots=True)
@@ -332,6 +349,7 @@ Statement: TypeAlias = (
     | LayerStatement
     | EdgesStatement
     | ConnectStatement
+    | StepsStatement
     | OutputStatement
     | LossStatement
     | ForStatement

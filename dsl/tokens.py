@@ -19,7 +19,7 @@ from .syntax import Comment
 STATEMENT_KEYWORDS = frozenset(
     [
         *("MODEL", "PARAM", "AXIS", "FUNCTION", "INPUT", "TARGET", "LAYER", "EDGES", "CONNECT", "OUTPUT"),
-        *("LOSS", "FOR"),
+        *("LOSS", "FOR", "STEPS"),
     ]
 )
 KEYWORDS = STATEMENT_KEYWORDS | {"AS", "WITH", "CLASS", "IN", "AND", "OR", "NOT"}
@@ -171,7 +171,7 @@ def statements(tokens: tuple[Token, ...], text: str) -> Iterator[list[Token]]:
             yield [token]
             piece, brackets = [], []
             continue
-        piece.append(_as_word(token, piece[-1], following) if piece else token)
+        piece.append(_as_word(token, piece, following) if piece else _as_first(token))
         if token.type == "LBRACE" and piece[0].type == "FOR" and not brackets:
             yield piece
             piece = []
@@ -196,8 +196,10 @@ def _track(brackets: list[str], kind: str) -> None:
 def _begins(previous: Token, token: Token, following: Token | None, bracketed: bool, text: str) -> bool:
     """Whether `token` begins a statement, `previous` being the last one of the statement before."""
     if token.type == "NAME":
-        # Two values side by side, the first at the beginning of a line: a misspelt keyword.
-        if bracketed or following is None or previous.type not in _ENDS or following.type not in _VALUES:
+        # Two values side by side, the first at the beginning of a line: a misspelt keyword, or `steps`.
+        if bracketed or following is None or previous.type not in _ENDS:
+            return False
+        if following.type not in _VALUES and (token != "steps" or following.type not in {"LPAR", "ADDITIVE"}):
             return False
         return _on_new_line(previous, token, text)
     if token.type not in STATEMENT_KEYWORDS or previous.type == "DOT":
@@ -214,10 +216,22 @@ def _on_new_line(previous: Token, token: Token, text: str) -> bool:
     return "\n" in text[previous.end_pos : token.start_pos]
 
 
-def _as_word(token: Token, previous: Token, following: Token | None) -> Token:
+def _as_first(token: Token) -> Token:
+    """What a statement begins with: `steps` is a keyword there alone."""
+    return _retyped(token, "STEPS") if token.type == "NAME" and token == "steps" else token
+
+
+def _as_word(token: Token, piece: list[Token], following: Token | None) -> Token:
     """What a keyword inside a statement is: a name where it is a field (`E.source`), an argument's name or
     its value (`rows = target`); else a word that no rule takes, if statements alone begin with it.
+
+    `over time` behind a name or its brackets are two words, which are names anywhere else.
     """
+    previous = piece[-1]
+    if token.type == "NAME" and piece[0].type in {"INPUT", "TARGET", "OUTPUT"}:
+        if token == "over" and len(piece) > 1 and previous.type in _ENDS and following == "time":
+            return _retyped(token, "OVER")
+        return _retyped(token, "TIME") if token == "time" and previous.type == "OVER" else token
     if token.type not in KEYWORDS:
         return token
     after = following.type if following is not None else ""

@@ -67,6 +67,12 @@ def _expressions(children: Sequence[Child]) -> tuple[Expression, ...]:
     return tuple(cast(Expression, child) for child in children if not isinstance(child, Token | Name | Shape))
 
 
+def _over(children: Sequence[Child]) -> Span | None:
+    """Where `over time` stands among the children."""
+    words = [child for child in children if isinstance(child, Token) and child.type in {"OVER", "TIME"}]
+    return _span(words) if words else None
+
+
 def _parts(children: Sequence[Child]) -> tuple[str | Expression, ...]:
     """Text and expressions of a template, without its braces and without empty texts."""
     parts: list[str | Expression] = [
@@ -118,16 +124,18 @@ class TreeBuilder:
             cast(Name, children[1]),
             _one(children, Shape),
             classes[0] if classes else None,
+            _over(children),
         )
 
     def layer(self, children: list[Child]) -> syntax.LayerStatement:
         """`layer NAME[shape] = value : operations`."""
-        expressions = _expressions(children)
+        attributes = _all(children, Attribution)
+        expressions = [each for each in _expressions(children) if not isinstance(each, Attribution)]
         has_value = any(isinstance(child, Token) and child.type == "EQUAL" for child in children)
         value = expressions[0] if has_value else None
-        operations = cast("tuple[Reference | syntax.Call, ...]", expressions[has_value:])
+        operations = cast("tuple[Reference | syntax.Call, ...]", tuple(expressions[has_value:]))
         return syntax.LayerStatement(
-            _span(children), cast(Name, children[1]), _one(children, Shape), value, operations
+            _span(children), cast(Name, children[1]), _one(children, Shape), value, operations, attributes
         )
 
     def edges(self, children: list[Child]) -> syntax.EdgesStatement:
@@ -148,7 +156,11 @@ class TreeBuilder:
 
     def output(self, children: list[Child]) -> syntax.OutputStatement:
         """`output NAME, ...`."""
-        return syntax.OutputStatement(_span(children), _all(children, Name))
+        return syntax.OutputStatement(_span(children), _all(children, Name), _over(children))
+
+    def steps(self, children: list[Child]) -> syntax.StepsStatement:
+        """`steps expression`."""
+        return syntax.StepsStatement(_span(children), cast(Expression, children[1]))
 
     def loss(self, children: list[Child]) -> syntax.LossStatement:
         """`loss expression`."""

@@ -87,32 +87,53 @@ class Gradients:
 
 def backward_steps(module: Module) -> list[Statement]:
     """Statements from the loss, or from the gradients of the outputs, back to parameters and inputs."""
-    graph, gradients = module.graph, Gradients(module)
-    if graph.losses:
+    gradients = Gradients(module)
+    return [*begin_back(gradients), *back_through(module.steps, gradients), *end_back(gradients)]
+
+
+def whole_backward(module: Module, statements: Sequence[Statement]) -> list[Statement]:
+    """The statements of a backward pass that are of use, behind the weights that they read."""
+    statements = read_later(statements)
+    return [*_weights_read(module, statements), *statements]
+
+
+def begin_back(gradients: Gradients) -> list[Statement]:
+    """Statements that give the gradients of the layers that the loss reads, or of the outputs."""
+    module = gradients.module
+    if module.graph.losses:
         before = list[Statement]()
         shares = [*_losses(module, before)]
-        statements = [*before, *gradients.add(shares)]
-    else:
-        statements = _given(module)
-        gradients.begun |= {*graph.outputs}
+        return [*before, *gradients.add(shares)]
+    gradients.begun |= {*module.graph.outputs}
+    return _given(module)
+
+
+def back_through(steps: Sequence[tuple[Operation, ...]], gradients: Gradients) -> list[Statement]:
+    """Statements through some steps, in the opposite order."""
+    module, statements = gradients.module, list[Statement]()
     sources = _sources(module)
-    for step in reversed(module.steps):
+    for step in reversed(steps):
         output = step[-1].output
         if output.name not in gradients.begun:
             continue
         if output.layer is not None:
             statements.append(Comment(f"{output.layer} <- {', '.join(sources[output.layer])}"))
         before = list[Statement]()
-        shares = [*_back(module, step, module.gradients[output.name], before)]
+        shares = [*back(module, step, module.gradients[output.name], before)]
         statements += [*before, *gradients.add(shares)]
+    return statements
+
+
+def end_back(gradients: Gradients) -> list[Statement]:
+    """Statements for what parameters have from elsewhere than the steps, and for the inputs."""
+    module, statements = gradients.module, list[Statement]()
     statements += gradients.add(_of_weights(module, gradients.begun))
     statements += gradients.add(_unreached(module, gradients.begun))
     statements += gradients.add(_penalties(module))
-    statements = _read([*statements, *_of_inputs(module, gradients.begun)])
-    return [*_weights_read(module, statements), *statements]
+    return [*statements, *_of_inputs(module, gradients.begun)]
 
 
-def _read(statements: Sequence[Statement]) -> list[Statement]:
+def read_later(statements: Sequence[Statement]) -> list[Statement]:
     """The statements without what nothing behind them reads: the gradient of a layer whose slope is 0."""
     read: set[str] = set()
     kept: list[Statement] = []
@@ -149,36 +170,40 @@ def _losses(module: Module, before: list[Statement]) -> Iterator[Share]:
             yield from _expression(module, term, before)
             continue
         value = module.graph.value(term.prediction)
-        y, target = module.step(value), module.target(term.target)
+        y, target = module.compared(value), module.target(term.target)
         slope = module.scope.expression(
             term.loss.derivative, y=shaped(y, value), t=target, **dict(term.arguments)
         )
         d = scaled(term.coefficient * term.loss.factor, slope)
-        yield value, d if len(value.shape) == 1 else d.get("reshape")(y.get("shape"))
+        d = d if len(value.shape) == 1 else d.get("reshape")(y.get("shape"))
+        yield value, module.at_its_steps(value, d)
 
 
 def _expression(module: Module, term: ExpressionTerm, before: list[Statement]) -> Iterator[Share]:
     """What the layers get of a term that is an expression: its derivative by each."""
     layers = {name: module.graph.value(name) for name in term.layers}
-    names = {name: shaped(module.step(value), value) for name, value in layers.items()}
+    names = {name: shaped(module.compared(value), value) for name, value in layers.items()}
     names |= {name: module.target(name) for name in term.data}
     writer = Writer(module.scope, NUMPY, names, tuple(names))
     for name, value in layers.items():
         slope = derivative(term.value, name)
         if slope == ZERO:
             continue
-        y = module.step(value)
+        y = module.compared(value)
         count = module.scope.expression("y.size" if term.pool == "mean" else "len(y)", y=y)
         written = writer.value(guarded(slope))
         written = apart(before, lambda name=name: module.scope.new(f"{name}_slope"), written)
         d = Binary(scaled(term.coefficient, written), "/", count)
-        yield value, d if len(value.shape) == 1 else d.get("reshape")(y.get("shape"))
+        d = d if len(value.shape) == 1 else d.get("reshape")(y.get("shape"))
+        yield value, module.at_its_steps(value, d)
 
 
 def _given(module: Module) -> list[Statement]:
-    """Statements that flatten the gradients of outputs, where they are given."""
+    """Statements that flatten the gradients of outputs, where they are given, and of one step give all."""
     outputs = [module.graph.value(name) for name in module.graph.outputs]
-    return [flattened(module.gradients[y.name], y) for y in outputs if len(y.shape) > 1]
+    lines = [flattened(module.gradients[y.name], y) for y in outputs if len(y.shape) > 1]
+    of_one = [module.gradients[y.name] for y in outputs if module.is_last_step(y)]
+    return [*lines, *(Assign(d, module.scope.expression("at_last_step(d, steps)", d=d)) for d in of_one)]
 
 
 def _of_weights(module: Module, reached: set[str]) -> Iterator[Share]:
@@ -230,13 +255,15 @@ def _of_inputs(module: Module, reached: set[str]) -> Iterator[Statement]:
         if data.name not in reached:
             d = module.scope.expression("np.zeros_like(x)", x=module.local[data.name])
         text = "g[key] = d.reshape(*batch, *shape)"
+        if data.over_time:
+            text = "g[key] = unfolded(d, batch, steps, shape)"
         yield from module.scope.statements(text, key=data.name, d=d, shape=data.shape)
 
 
 # ----------------------------------------------------------------------------------------------- each step
 
 
-def _back(module: Module, step: tuple[Operation, ...], d: Name, before: list[Statement]) -> Iterator[Share]:
+def back(module: Module, step: tuple[Operation, ...], d: Name, before: list[Statement]) -> Iterator[Share]:
     """What a step's inputs and parameters get of the gradient `d` of its output.
 
     Statements for what stands in it more than once are added to those `before`.
@@ -245,7 +272,7 @@ def _back(module: Module, step: tuple[Operation, ...], d: Name, before: list[Sta
         yield from (_bias(module, op, d) for op in step if isinstance(op, AddBias))
         for op in step:
             if isinstance(op, Project):
-                yield from _project(module, op, d)
+                yield from _project(module, op, _of_one_step(module, op, d, before))
         return
     match step[-1]:
         case Apply() as op:
@@ -270,9 +297,23 @@ def _back(module: Module, step: tuple[Operation, ...], d: Name, before: list[Sta
             raise AssertionError(op)
 
 
+def _of_one_step(module: Module, op: Project, d: Name, before: list[Statement]) -> Name:
+    """The gradient of what a connection brings: the sum over all steps where it brings the same to each."""
+    if not module.is_once(op.input) or module.is_once(op.output):
+        return d
+    once = module.scope.new(f"{d.text}_once")
+    before += module.scope.statements("once = summed_steps(d, steps)", once=once, d=d)
+    return once
+
+
 def _combined(module: Module, op: Combine, d: Name, before: list[Statement]) -> Iterator[Share]:
     """What each input of an expression gets; of one unit that all units read, the sum over these."""
     names = {value.name: module.read(value) for value in op.inputs}
+    repeated = set[str]()
+    if not module.at_step and not module.is_once(op.output):
+        repeated = {value.name for value in op.inputs if module.is_once(value)}
+    for name in repeated:
+        names[name] = module.scope.expression("every_step(x, steps)", x=names[name])
     names |= {op.output.name: module.step(op.output), " d": d}
     writer, local = Writer(module.scope, NUMPY, names, tuple(names)), part_names(module.scope, d.text)
     for value in op.inputs:
@@ -289,6 +330,8 @@ def _combined(module: Module, op: Combine, d: Name, before: list[Statement]) -> 
             given = times(d, given) if chooses else given
         if value.units < op.output.units:
             given = module.scope.expression("d.sum(axis=1, keepdims=True)", d=given)
+        if value.name in repeated:
+            given = module.scope.expression("summed_steps(d, steps)", d=given)
         yield value, given
 
 

@@ -35,7 +35,7 @@ from .module import EXTRAS, Module, mixed, slopes, together, weight
 
 def forward_steps(module: Module) -> list[Statement]:
     """Statements that compute all values from the inputs, each (samples, units)."""
-    steps = [statement for step in module.steps for statement in _step(module, step)]
+    steps = [statement for step in module.steps for statement in step_statements(module, step)]
     return [*weight_steps(module), *steps]
 
 
@@ -48,7 +48,8 @@ def kept(module: Module) -> Iterator[tuple[str, Name]]:
         yield op.output.name, module.local[op.output.name]
 
 
-def _step(module: Module, step: tuple[Operation, ...]) -> list[Statement]:
+def step_statements(module: Module, step: tuple[Operation, ...]) -> list[Statement]:
+    """Statements that compute one step."""
     op = step[-1]
     output = module.local[op.output.name]
     if isinstance(step[0], Project):
@@ -88,14 +89,15 @@ def _combined(module: Module, op: Combine) -> list[Statement]:
 
 def _terms(module: Module, step: tuple[Operation, ...]) -> list[Expression]:
     """The terms of a layer's sum: its projections, and its bias."""
-    projections = [_projected(module, op) for op in step if isinstance(op, Project)]
+    projections = [projected(module, op) for op in step if isinstance(op, Project)]
     terms = [*projections, *(bias_entries(module, op.bias) for op in step if isinstance(op, AddBias))]
     if len(terms) == 1 and isinstance(terms[0], Name):
         return [terms[0].get("copy")()]  # what is returned is not what was given
     return terms
 
 
-def _projected(module: Module, op: Project) -> Expression:
+def projected(module: Module, op: Project) -> Expression:
+    """What a connection brings to its layer."""
     x = module.local[op.input.name]
     if is_identity(op):
         return x

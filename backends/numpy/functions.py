@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TypeAlias
 
 from ...compiler.functions.guard import guarded
@@ -29,6 +29,7 @@ from ..target import shapes_text, training_options
 from .backward import backward_steps
 from .forward import forward_steps, kept
 from .module import OUTER, Module, shaped
+from .stages import backward_over_time, forward_over_time, kept_over_time
 
 ARRAY = OUTER.expression("np.ndarray")
 ARRAYS = OUTER.expression("dict[str, np.ndarray]")
@@ -40,6 +41,8 @@ Taken: TypeAlias = tuple[str, Name, tuple[int, ...], tuple[int, ...]]
 
 def layers(module: Module) -> Function:
     """`layers`, which returns the value of every step."""
+    if module.graph.has_time:
+        return _layers_of_run(module)
     scope, steps = module.scope, [*module.flattened(), *forward_steps(module)]
     values = Display("{}", tuple(Pair(node(name), variable) for name, variable in kept(module)))
     body = [
@@ -81,6 +84,8 @@ def forward(module: Module) -> Function:
 def _output(module: Module, name: str) -> Expression:
     """An output, (*batch, units) among the values, in its declared shape."""
     shape, held = module.graph.value(name).shape, module.scope.name("values").at(name)
+    if module.is_last_step(module.graph.value(name)):
+        held = module.scope.expression("value[..., -1, :]", value=held)
     return held if len(shape) == 1 else module.scope.name("in_shape")(held, shape)
 
 
@@ -107,8 +112,10 @@ def loss(module: Module) -> tuple[Function, ...]:
     if not terms:
         return ()
     compared = [*_predictions(module), *_targets(module)]
+    over = [taken for taken in compared if graph.is_given_over_time(taken[0])]
+    groups = [over, [taken for taken in compared if taken not in over]]
     body = [
-        *([_batched(module, compared, samples_alone=True)] if compared else ()),
+        *(_batched(module, group, samples_alone=True) for group in groups if group),
         *lines,
         *returned_sum(terms, scope.name("total")),
     ]
@@ -119,17 +126,25 @@ def loss(module: Module) -> tuple[Function, ...]:
 
 def gradients(module: Module) -> Function:
     """`gradients`, where a loss compares outputs with something."""
-    scope, steps = module.scope, [*module.flattened(), *backward_steps(module)]
+    scope, steps = module.scope, _steps_back(module)
     names = [name for name, *_ in _inputs(module)]
     targets = [taken for taken in _targets(module) if taken[0] not in names]
     values = [module.graph.value(name) for name, *_ in _predictions(module)]
-    compared = [shaped(module.step(value), value) for value in values]
+    compared = [shaped(module.compared(value), value) for value in values]
     compared += [module.target(name) for name, *_ in _targets(module)]
+    held: Sequence[Statement] = scope.statements(
+        "v = SimpleNamespace(**values)", values=_call_of_layers(module)
+    )
+    first = list[Statement]()
+    if module.graph.has_time:
+        first = [Assign(scope.name("values"), _call_of_layers(module))]
+        held = scope.statements("v = SimpleNamespace(**rows_of(values, batch, steps))")
     body = [
         *scope.statements("p, g = parameters, {}"),
-        _batched(module, [*_inputs(module), *targets]),
+        *first,
+        _over_time(module, [*_inputs(module), *targets]),
         *loading(scope, module.plan, steps, cached=True),
-        *scope.statements("v = SimpleNamespace(**values)", values=_call_of_layers(module)),
+        *held,
         *steps,
         *scope.statements("return loss(p, *compared), g", compared=compared),
     ]
@@ -154,15 +169,21 @@ def _gradients_text(module: Module) -> str:
 
 def backward(module: Module) -> Function:
     """`backward`, where no loss reads the outputs. `training` has no default: it is that of `layers`."""
-    scope, steps = module.scope, [*module.flattened(), *backward_steps(module)]
+    scope, steps = module.scope, _steps_back(module)
     outputs = [module.graph.value(name) for name in module.graph.outputs]
     ds = [(module.gradients[y.name].text, module.gradients[y.name], y.shape, ()) for y in outputs]
     body = [
         *scope.statements("p, g = parameters, {}" if scope.reads("p", steps) else "g = {}"),
-        _batched(module, [*_inputs(module), *ds]),
+        _over_time(
+            module, [*_inputs(module), *ds], {module.gradients[name].text for name in module.graph.over_time}
+        ),
         *loading(scope, module.plan, steps, cached=True),
         *(
-            scope.statements("v = SimpleNamespace(**rebatched(values, batch))")
+            scope.statements(
+                "v = SimpleNamespace(**rows_of(values, batch, steps))"
+                if module.graph.has_time
+                else "v = SimpleNamespace(**rebatched(values, batch))"
+            )
             if scope.reads("v", steps)
             else ()
         ),
@@ -172,6 +193,7 @@ def backward(module: Module) -> Function:
     arguments = [
         *(Parameter(scope.name(name), ARRAYS) for name in ("parameters", "values")),
         *_arrays([*_inputs(module), *ds]),
+        *_state(module),
     ]
     if module.has_running:
         arguments += [Parameter(Name("*")), Parameter(scope.name("training"), OUTER.name("bool"))]
@@ -247,6 +269,7 @@ def _passed_to_layers(module: Module, training: bool, more: Sequence[Taken] = ()
     return (
         Parameter(module.scope.name("parameters"), ARRAYS),
         *_arrays([*_inputs(module), *more]),
+        *_state(module),
         *([Parameter(Name("*"))] if given else []),
         *given,
     )
@@ -256,4 +279,83 @@ def _call_of_layers(module: Module) -> Expression:
     scope = module.scope
     options = {name: scope.name(name) for name in training_options(module.graph)}
     inputs = [local for _, local, _, _ in _inputs(module)]
+    inputs += [scope.name("state")] if module.graph.delays else []
     return scope.expression("layers(parameters, *inputs, **options)", inputs=inputs, options=options)
+
+
+# ------------------------------------------------------------------------------------------ over time
+
+
+def run(module: Module) -> tuple[Function, ...]:
+    """`run`, which returns the value of every step of time, and the state behind the last."""
+    graph, scope = module.graph, module.scope
+    if not graph.has_time:
+        return ()
+    steps = [*module.flattened(), *forward_over_time(module)]
+    over = [Pair(node(name), variable) for name, variable, timed in kept_over_time(module) if timed]
+    once = [Pair(node(name), variable) for name, variable, timed in kept_over_time(module) if not timed]
+    values = scope.expression("values_over_time({**over,}, batch, steps)", over=over)
+    if once:
+        values = scope.expression("unbatched({**once,}, batch) | values", once=once, values=values)
+    last = [Pair(node(name), module.local[name]) for name in graph.memory]
+    state = scope.expression("behind_last(before, {**last}, batch, steps)", last=last)
+    body = [
+        *(scope.statements("p = parameters") if scope.reads("p", steps) else ()),
+        _over_time(module, _inputs(module)),
+        *loading(scope, module.plan, steps, cached=True),
+        *steps,
+        Assign(scope.name("values"), values),
+        Return(Display("()", (scope.name("values"), state if last else Display("{}", ())), bare=True)),
+    ]
+    returns = OUTER.expression("tuple[dict[str, np.ndarray], dict[str, np.ndarray]]")
+    return (Function("run", _passed_to_layers(module, False), tuple(body), returns, _run_text(module)),)
+
+
+def _run_text(module: Module) -> str:
+    lines = [
+        "The values of all steps by name, (*batch, steps, units), and the state behind the last step.",
+        "",
+        "A state has, by name, what values were before the first step, (*batch, how many steps, units), the "
+        "oldest",
+        "first. It goes into the next call, which then goes on where this one has ended.",
+    ]
+    return "\n".join([*lines, *_layers_text(module).split("\n")[1:]])
+
+
+def _layers_of_run(module: Module) -> Function:
+    """`layers` of a network that runs over time."""
+    options = {name: module.scope.name(name) for name in training_options(module.graph)}
+    inputs = [*(local for _, local, _, _ in _inputs(module)), *(each.name for each in _state(module))]
+    text = "return run(parameters, *inputs, **options)[0]"
+    body = module.scope.statements(text, inputs=inputs, options=options)
+    said = "Every layer's and step's value by name, (*batch, steps, units) each; see `run`."
+    return Function("layers", _passed_to_layers(module, False), body, ARRAYS, said)
+
+
+def _state(module: Module) -> list[Parameter]:
+    """The parameter that takes what values were before the first step."""
+    if not module.graph.delays:
+        return []
+    return [
+        Parameter(module.scope.name("state"), OUTER.expression("dict[str, np.ndarray] | None"), node(None))
+    ]
+
+
+def _steps_back(module: Module) -> list[Statement]:
+    back = backward_over_time if module.graph.has_time else backward_steps
+    return [*module.flattened(), *back(module)]
+
+
+def _over_time(module: Module, taken: Sequence[Taken], given: Collection[str] = ()) -> Statement:
+    """As `_batched`; steps come first where an array is over time, as those of some gradients that are `given`."""
+    graph, scope = module.graph, module.scope
+    if not graph.has_time:
+        return _batched(module, taken)
+    data = {data.name for data in (*graph.inputs, *graph.targets) if data.over_time}
+    over = tuple(name for name, *_ in taken if name in data or name in given)
+    facts = [(name, (local, shape, *codes)) for name, local, shape, codes in taken]
+    keywords = [Keyword(name, node(each)) for name, each in facts]
+    steps = [node(graph.steps)] if graph.steps else []
+    call = Call(scope.name("over_time"), (node(over), *steps, *keywords))
+    bound = (scope.name("batch"), scope.name("steps"), *(local for _, local, _, _ in taken))
+    return Assign(Display("()", bound, bare=True), call)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from ...compiler.graph.graph import (
@@ -32,12 +32,12 @@ VOCABULARY = vocabulary(
     "numpy",
     imports={"SimpleNamespace": "from types import SimpleNamespace"},
     defined=[
-        *("init", "layers", "forward", "loss", "gradients", "backward"),
+        *("init", "layers", "forward", "loss", "gradients", "backward", "run"),
         *("to_arrays", "load_arrays", "digests", "windows"),
     ],
     local=[
         *("parameters", "values", "training", "rng", "arrays", "name", "array"),
-        *("batch", "total", "p", "g", "v"),
+        *("batch", "total", "p", "g", "v", "state", "steps", "before", "_"),
     ],
 )
 
@@ -55,7 +55,7 @@ class Module:
     Inputs, targets, layers and steps keep theirs, which `local` has; ours give way to them, but for
     `training` and `rng`, which callers write out. `gradients` are `d_` and the name of a value, and `extras`
     what the forward pass keeps besides values, by a value's name and what of it. `weights` are those that are
-    made of parameters, by name.
+    made of parameters, by name. Within a loop over time, the names are those that values have `at_step`.
     """
 
     plan: Plan
@@ -65,6 +65,8 @@ class Module:
     extras: Mapping[tuple[str, str], Name]
     weights: Mapping[str, Name]
     functions: Definitions
+    helpers: dict[tuple[str, str], Name]
+    at_step: bool = False
 
     @property
     def graph(self) -> Graph:
@@ -84,16 +86,28 @@ class Module:
         """What holds the gradient of a value, a parameter or a weight that is made of one."""
         return self.scope.name("g").at(of.name) if isinstance(of, Parameter) else self.gradients[key_of(of)]
 
+    def helper(self, name: str, ending: str) -> Name:
+        """The name of what stands beside something called `name`, the same wherever it is asked for."""
+        if (name, ending) not in self.helpers:
+            self.helpers[name, ending] = self.scope.new(f"{name}_{ending}")
+        return self.helpers[name, ending]
+
     def read(self, value: Value) -> Expression:
-        """A value in the backward pass: inputs are at hand, steps are in `v`."""
-        return self.local[value.name] if value.name in self.inputs else self.step(value)
+        """A value in the backward pass: inputs and earlier steps are at hand, steps are in `v`."""
+        at_hand = value.name in self.inputs or value.name in self.graph.delayed
+        at_hand = at_hand or (self.at_step and not self.is_once(value))
+        return self.local[value.name] if at_hand else self.step(value)
 
     def step(self, value: Value) -> Expression:
         """The value of a layer or a step in the backward pass."""
+        if self.at_step:
+            return self.local[value.name]
         return self.scope.name("v").get(value.name)
 
     def extra(self, value: Value, what: str) -> Expression:
         """What the forward pass has kept besides a value, in the backward pass."""
+        if self.at_step:
+            return self.extras[value.name, what]
         return self.scope.name("v").get(self.extras[value.name, what].text)
 
     def target(self, name: str) -> Expression:
@@ -120,13 +134,35 @@ class Module:
     @cached_property
     def steps(self) -> tuple[tuple[Operation, ...], ...]:
         """The operations, with the sum of a layer and its bias taken together as one step."""
-        steps: list[tuple[Operation, ...]] = []
-        for op in self.graph.operations:
-            if steps and _joins(op, steps[-1][-1]):
-                steps[-1] = (*steps[-1], op)
-            else:
-                steps.append((op,))
-        return tuple(steps)
+        return steps_among(self.graph.operations)
+
+    def is_last_step(self, value: Value) -> bool:
+        """Whether an output that differs from step to step is given as it is at the last step."""
+        return value.name in self.graph.timed and not self.graph.is_given_over_time(value.name)
+
+    def compared(self, value: Value) -> Expression:
+        """What a loss reads of a layer, in the backward pass."""
+        y = self.step(value)
+        return self.scope.expression("last_step(y, steps)", y=y) if self.is_last_step(value) else y
+
+    def at_its_steps(self, value: Value, d: Expression) -> Expression:
+        """The gradient of a layer at all steps, from that of what a loss reads of it."""
+        return self.scope.expression("at_last_step(d, steps)", d=d) if self.is_last_step(value) else d
+
+    def is_once(self, value: Value) -> bool:
+        """Whether a value is the same at every step of a network that runs over time."""
+        return self.graph.has_time and value.name not in self.graph.timed
+
+
+def steps_among(operations: Iterable[Operation]) -> tuple[tuple[Operation, ...], ...]:
+    """Operations, with the sum of a layer and its bias taken together as one step."""
+    steps: list[tuple[Operation, ...]] = []
+    for op in operations:
+        if steps and _joins(op, steps[-1][-1]):
+            steps[-1] = (*steps[-1], op)
+        else:
+            steps.append((op,))
+    return tuple(steps)
 
 
 def _joins(op: Operation, before: Operation) -> bool:
@@ -139,7 +175,7 @@ def _joins(op: Operation, before: Operation) -> bool:
 def module_of(plan: Plan) -> Module:
     """The module of a plan, with all names given out."""
     graph = plan.graph
-    steps = [op.output.name for op in graph.operations]
+    steps = [op.output.name for op in (*graph.delays, *graph.operations)]
     inputs = [data.name for data in graph.inputs]
     named = dict.fromkeys([*inputs, *(data.name for data in graph.targets), *steps])
     scope = Scope(VOCABULARY, frozenset(named.keys() - set(training_options(graph))))
@@ -153,7 +189,7 @@ def module_of(plan: Plan) -> Module:
     weights = {name: scope.new(identifier(name)) for name in plan.made}
     gradients |= {key_of(made): scope.new(f"d_{weights[name].text}") for name, made in plan.made.items()}
     functions = Definitions(scope, Scope(VOCABULARY, frozenset()), NUMPY, "np.ndarray")
-    return Module(plan, scope, local, gradients, extras, weights, functions)
+    return Module(plan, scope, local, gradients, extras, weights, functions, {})
 
 
 def key_of(of: Value | Parameter | Made) -> str:

@@ -14,7 +14,7 @@ from ..parts import (
 )
 from ..source import Binary, Pair, Statement, needs_of, node, printed
 from ..target import Rendering, Target, is_sparse, summary
-from .functions import backward, forward, gradients, layers, loss
+from .functions import backward, forward, gradients, layers, loss, run
 from .module import OUTER, module_of
 
 
@@ -26,6 +26,7 @@ def render(plan: Plan) -> Rendering:
         wiring(OUTER, plan, cached=True),
         _windows(plan),
         *unit_name_functions(OUTER, plan, cached=True),
+        run(module),
         (layers(module),),
         (forward(module),),
         loss(module),

@@ -164,6 +164,8 @@ def _bound(dtype: str, most: int, count: int) -> str:
 
 def _exact_layers(plan: Plan) -> list[Value]:
     """The layers that nothing enters but inputs and such layers, and whose steps are all exact."""
+    if plan.graph.has_time:
+        return []
     names = {data.name for data in plan.graph.inputs}
     layers: list[Value] = []
     for layer in plan.graph.layers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from ...compiler.edges.edge_set import Diagonal, Full
+from ...compiler.edges.edge_set import Diagonal, Full, Shape
 from ...compiler.functions.derive import kinks as kinks_of_tree
 from ...compiler.functions.domain import undefined
 from ...compiler.functions.function import Function as Stated
@@ -23,6 +23,7 @@ from ...compiler.graph.graph import (
     Compute,
     Drop,
     Entries,
+    Graph,
     Multiply,
     Operation,
     Pool,
@@ -100,6 +101,9 @@ VOCABULARY = vocabulary(
             "loss",
             "made",
             "moved_inputs",
+            "before",
+            "step",
+            "steps",
             "given",
             "running",
             "training",
@@ -156,6 +160,7 @@ def _suites(plan: Plan, targets: Sequence[str]) -> set[str]:
         "UnitNamesChecks": bool(plan.graph.unit_names),
         "SparseChecks": sparse,
         "DropoutChecks": drops,
+        "LengthChecks": any(data.over_time for data in plan.graph.inputs),
         "RunningChecks": any(p.running for p in plan.graph.parameters),
         "OptimiserChecks": (torch or keras) and any(p.trainable for p in plan.graph.parameters),
         "NumpyChecks": numpy,
@@ -220,6 +225,12 @@ def _facts(scope: Scope, plan: Plan) -> dict[str, Given]:
         op.connection: (op.reduction.name, op.empty) for op in graph.projections if isinstance(op, Pool)
     }
     reads = plan.stored or plan.restated
+    over = [d.name for d in (*graph.inputs, *_compared(plan)) if d.over_time]
+    over += [name for name in graph.outputs if name in graph.over_time]
+
+    def at_steps(name: str, shape: Shape) -> Shape:
+        return (test_steps(plan), *shape) if name in over else shape
+
     return {
         "name": graph.name,
         "parameters": _table({p.name: p.shape for p in graph.parameters}),
@@ -227,11 +238,11 @@ def _facts(scope: Scope, plan: Plan) -> dict[str, Given]:
         "running": tuple(p.name for p in graph.parameters if p.running),
         "edges": _table(edges),
         "hashes": _table({stored.name: array_hash(stored.array) for stored in _held(plan)}),
-        "inputs": _table({d.name: d.shape for d in graph.inputs}),
+        "inputs": _table({d.name: at_steps(d.name, d.shape) for d in graph.inputs}),
         "classes": _table({d.name: d.classes for d in graph.inputs if d.classes}),
-        "targets": _table({d.name: (d.shape, d.classes) for d in _compared(plan)}),
+        "targets": _table({d.name: (at_steps(d.name, d.shape), d.classes) for d in _compared(plan)}),
         "layers": tuple(str(layer.layer) for layer in graph.layers),
-        "outputs": _table({name: graph.value(name).shape for name in graph.outputs}),
+        "outputs": _table({name: at_steps(name, graph.value(name).shape) for name in graph.outputs}),
         "dropout": _table(drops),
         "dropped_together": _table(_dropped_together(scope, plan)),
         "loss_reads": loss_arguments(graph),
@@ -250,6 +261,23 @@ def _facts(scope: Scope, plan: Plan) -> dict[str, Given]:
         **({"pooled": _table(pooled)} if pooled else {}),
         **({"partial": True} if _is_partial(plan) else {}),
         **({"windows": _table({**windows})} if (windows := _windows(plan)) else {}),
+        **(_facts_of_time(plan, over) if graph.has_time else {}),
+    }
+
+
+def test_steps(plan: Plan) -> int:
+    """How many steps most tests take: two more than are read back."""
+    return plan.graph.steps or max(plan.graph.memory.values(), default=1) + 2
+
+
+def _facts_of_time(plan: Plan, over: Sequence[str]) -> dict[str, Given]:
+    """The fields of `Expected` of a network that runs over time."""
+    graph = plan.graph
+    units = {delay.input.name: delay.input.units for delay in graph.delays}
+    return {
+        "over_time": tuple(over),
+        "timed": tuple(value.name for value in graph.layers if value.name in graph.timed),
+        "memory": _table({name: (steps, units[name]) for name, steps in graph.memory.items()}),
     }
 
 
@@ -344,9 +372,71 @@ def reference(
 
 def _reference(scope: Scope, plan: Plan, functions: Definitions) -> tuple[Statement, ...]:
     """The reference network, a function: `v` holds every layer's value, (batch, units)."""
-    layers = _layers(scope, plan, functions)
+    if plan.graph.has_time:
+        return _reference_over_time(scope, plan, functions)
+    layers = [*_head(scope, plan, functions), *_inputs(scope, plan), *_layers(scope, plan, functions)]
     reading = loading(scope, plan, layers, cached=True)
     return scope.statements(_REFERENCE, reading=reading, layers=layers, losses=_losses(scope, plan))
+
+
+_OVER_TIME = '''
+def reference(
+    p: dict[str, np.ndarray], data: dict[str, np.ndarray], training: bool, moved_inputs: Any = None
+) -> tuple[dict[str, np.ndarray], Any, list[np.ndarray], dict[str, np.ndarray]]:
+    """Every layer's value, the loss, distances from kinks, and moved statistics, one step after the other.
+
+    A layer that differs from step to step is (batch, steps * units), any other (batch, units). What the loss
+    compares with stays where it is when inputs are moved. Units are dropped as `data` says. Complex
+    parameters and inputs give a complex loss, whose imaginary part is a derivative.
+    """
+    inputs = data | (moved_inputs or {})
+    reading
+    kinks: list[np.ndarray] = []
+    running: dict[str, np.ndarray] = {}
+    head
+    before: list[dict[str, np.ndarray]] = []
+    for step in range(steps):
+        v: dict[str, np.ndarray] = {}
+        layers
+        before.append(v)
+    v = at_all_steps(before, timed)
+    loss = 0.0
+    losses
+    return v, loss, kinks, running
+'''
+
+
+def _reference_over_time(scope: Scope, plan: Plan, functions: Definitions) -> tuple[Statement, ...]:
+    """The reference of a network that runs over time, in which every layer is computed at every step."""
+    graph = plan.graph
+    head = _head(scope, plan, functions)
+    steps: Expression = node(graph.steps)
+    if over := [data.name for data in graph.inputs if data.over_time]:
+        steps = scope.expression("inputs[name].shape[1]", name=over[0])
+    layers = [*_inputs(scope, plan), *_delayed(scope, plan), *_layers(scope, plan, functions)]
+    reading = loading(scope, plan, [head, layers], cached=True)
+    timed = tuple(sorted(value.name for value in graph.layers if value.name in graph.timed))
+    holes = {"reading": reading, "head": head, "layers": layers, "losses": _losses(scope, plan)}
+    return scope.statements(_OVER_TIME, steps=steps, timed=timed, **holes)
+
+
+def _delayed(scope: Scope, plan: Plan) -> Iterator[Statement]:
+    """Statements for values of earlier steps."""
+    for each in plan.graph.delays:
+        start = each.start
+        given = scope.name("p").at(start.name) if isinstance(start, GraphParameter) else node(start)
+        text = "v[late] = step_before(before, name, delay, start, (batch, units))"
+        first = plan.graph.inputs[0]
+        batch = scope.expression("len(inputs[name])", name=first.name)
+        yield from scope.statements(
+            text,
+            late=each.output.name,
+            name=each.input.name,
+            delay=each.steps,
+            start=given,
+            batch=batch,
+            units=each.input.units,
+        )
 
 
 _MADE = '''
@@ -405,14 +495,22 @@ def _distances(
         yield functions.written(simplified(substituted(switch, dict(numbers))), {function.first: x})
 
 
+def _head(scope: Scope, plan: Plan, functions: Definitions) -> list[Statement]:
+    """What is made of parameters alone."""
+    lines = [*scope.statements("made = made_weights(p)")] if made_of(plan) else list[Statement]()
+    return [*lines, *_kinks_of_weights(scope, plan, functions)]
+
+
+def _inputs(scope: Scope, plan: Plan) -> Iterator[Statement]:
+    """Statements for the inputs, over time those of a step."""
+    for d in plan.graph.inputs:
+        text = "v[name] = inputs[name][:, step].reshape(-1, size)" if d.over_time else ""
+        text = text or "v[name] = inputs[name].reshape(-1, size)"
+        yield from scope.statements(text, name=d.name, size=math.prod(d.shape))
+
+
 def _layers(scope: Scope, plan: Plan, functions: Definitions) -> list[Statement]:
     graph, lines = plan.graph, list[Statement]()
-    if made_of(plan):
-        lines += scope.statements("made = made_weights(p)")
-    lines += _kinks_of_weights(scope, plan, functions)
-    for d in graph.inputs:
-        size = math.prod(d.shape)
-        lines += scope.statements("v[name] = inputs[name].reshape(-1, size)", name=d.name, size=size)
     for layer in graph.layers:
         chain = chain_of(graph, layer)
         if expression := expression_of(chain):
@@ -423,7 +521,7 @@ def _layers(scope: Scope, plan: Plan, functions: Definitions) -> list[Statement]
             for term in others:
                 lines += scope.statements("x = x + term", term=term)
         for op in chain:
-            lines += _step(scope, op, functions)
+            lines += _step(scope, op, functions, timed=op.output.name in graph.timed)
         lines += scope.statements("v[layer] = x", layer=str(layer.layer))
     return lines
 
@@ -437,13 +535,17 @@ def _losses(scope: Scope, plan: Plan) -> list[Statement]:
 
     for term in plan.graph.losses:
         if isinstance(term, ExpressionTerm):
-            lines += _kinks_of_tree(scope, term.value, _read_by_loss(scope, term), term.layers)
-            add(scaled(term.coefficient, _expression(scope, term, lines)))
+            names = _read_by_loss(scope, plan.graph, term)
+            lines += _kinks_of_tree(scope, term.value, names, term.layers)
+            add(scaled(term.coefficient, _expression(scope, term, names, lines)))
             continue
         shape = plan.graph.value(term.prediction).shape
+        target = plan.graph.is_given_over_time(term.target)
         lines += scope.statements(
-            "y, t = v[prediction].reshape(-1, *shape), data[target]",
-            prediction=term.prediction,
+            "y, t = prediction.reshape(-1, *shape), data[target].reshape(-1, *data[target].shape[2:])"
+            if target
+            else "y, t = prediction.reshape(-1, *shape), data[target]",
+            prediction=_given(scope, plan.graph, term.prediction),
             shape=shape,
             target=term.target,
         )
@@ -458,8 +560,9 @@ def _losses(scope: Scope, plan: Plan) -> list[Statement]:
             )
         )
     for output, cotangent in _cotangents(plan).items():
-        text = "np.sum(v[output] * data[cotangent].reshape(v[output].shape))"
-        add(scope.expression(text, output=output, cotangent=cotangent))
+        value = _given(scope, plan.graph, output)
+        text = "np.sum(value * data[cotangent].reshape(value.shape))"
+        add(scope.expression(text, value=value, cotangent=cotangent))
     for penalty in plan.graph.penalties:
         weight = scope.name("p").at(penalty.parameter)
         if penalty.penalty.kink_at_zero:
@@ -468,15 +571,26 @@ def _losses(scope: Scope, plan: Plan) -> list[Statement]:
     return lines
 
 
-def _read_by_loss(scope: Scope, term: ExpressionTerm) -> dict[str, Expression]:
+def _given(scope: Scope, graph: Graph, layer: str) -> Expression:
+    """A layer's value as it is given: all steps of it, or of an output perhaps the last."""
+    value = scope.name("v").at(layer)
+    if layer not in graph.timed or graph.is_given_over_time(layer):
+        return value
+    return scope.expression("v[layer][:, start:]", layer=layer, start=-graph.value(layer).units)
+
+
+def _read_by_loss(scope: Scope, graph: Graph, term: ExpressionTerm) -> dict[str, Expression]:
     """What the tree of a term reads, in its declared shape."""
-    v, data, shape = scope.name("v"), scope.name("data"), term.shape
-    layers = {name: v.at(name) for name in term.layers}
-    if len(shape) > 1:
-        layers = {
-            name: scope.expression("x.reshape(-1, *shape)", x=x, shape=shape) for name, x in layers.items()
-        }
-    return {**layers, **{name: data.at(name) for name in term.data}}
+    data, shape = scope.name("data"), term.shape
+    over = graph.is_given_over_time(term.layers[0])
+
+    def shaped(x: Expression) -> Expression:
+        return scope.expression("x.reshape(-1, *shape)", x=x, shape=shape)
+
+    layers = {name: _given(scope, graph, name) for name in term.layers}
+    if len(shape) > 1 or over:
+        layers = {name: shaped(x) for name, x in layers.items()}
+    return {**layers, **{name: shaped(data.at(name)) if over else data.at(name) for name in term.data}}
 
 
 def _combined(scope: Scope, op: Combine) -> list[Statement]:
@@ -516,9 +630,10 @@ def _granted_by(
     return value
 
 
-def _expression(scope: Scope, term: ExpressionTerm, lines: list[Statement]) -> Expression:
+def _expression(
+    scope: Scope, term: ExpressionTerm, names: Mapping[str, Expression], lines: list[Statement]
+) -> Expression:
     """The mean over the batch of what a term takes of its units, behind a line for what is long."""
-    names = _read_by_loss(scope, term)
     each = _granted_by(scope, term.value, names, term.layers, lines)
     each = apart(lines, lambda: scope.name("x"), each)
     if term.pool == "sum":
@@ -528,7 +643,7 @@ def _expression(scope: Scope, term: ExpressionTerm, lines: list[Statement]) -> E
 
 def _term(scope: Scope, op: Project) -> Expression:
     """The sum that a connection adds to its layer."""
-    x = scope.name("v").at(op.input.layer or op.input.name)
+    x = scope.name("v").at(op.input.name)
     if isinstance(op, Pool):
         return _pooled(scope, op, x)
     weight = _weight(scope, op)
@@ -571,7 +686,8 @@ def _pooled(scope: Scope, op: Pool, x: Expression) -> Expression:
     )
 
 
-def _step(scope: Scope, op: Operation, functions: Definitions) -> Sequence[Statement]:
+def _step(scope: Scope, op: Operation, functions: Definitions, *, timed: bool) -> Sequence[Statement]:
+    """What an operation makes of `x`; what is `timed` is computed for one step."""
     match op:
         case AddBias():
             if not isinstance(op.bias, Spread):
@@ -595,7 +711,9 @@ def _step(scope: Scope, op: Operation, functions: Definitions) -> Sequence[State
             return scope.statements("x = factor * x", factor=op.factor)
         case Drop():
             return scope.statements(
-                "if kept in data:\n    x = x * data[kept] / (1 - share)",
+                "if kept in data:\n    x = x * data[kept][:, step] / (1 - share)"
+                if timed
+                else "if kept in data:\n    x = x * data[kept] / (1 - share)",
                 kept=f"{op.output.name} kept",
                 share=op.p,
             )

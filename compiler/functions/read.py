@@ -14,7 +14,7 @@ from ...dsl.walk import called_name, written
 from ...dsl.words import counted, suggest
 from .. import codes
 from ..names.arguments import bind
-from ..names.reserved import OPERATIONS, argument_refusal
+from ..names.reserved import BEFORE, OPERATIONS, argument_refusal
 from .evaluate import evaluate
 from .function import Function
 from .text import said
@@ -55,7 +55,8 @@ class Reader:
 
     `name` gives the tree that a name stands for, and `function` the function of a name, None if there is
     none; both raise `Failed` after recording a diagnostic. `functions` are all names that could be meant, and
-    `own` those of them that the spec states.
+    `own` those of them that the spec states. `before` gives the tree of a value of an earlier step, where
+    there can be one.
     """
 
     report: Report
@@ -63,6 +64,7 @@ class Reader:
     function: Callable[[str], Function | None]
     functions: Collection[str] = ()
     own: Collection[str] = ()
+    before: Callable[[syntax.Call], Tree] | None = None
 
     def value(self, node: syntax.Expression) -> Tree:
         """An expression that has a value, element by element. Raises `Failed` after a diagnostic."""
@@ -128,6 +130,10 @@ class Reader:
         name = called_name(node)
         if name in FUNCTIONS:
             return self._word(name, node)
+        if name == BEFORE:
+            if self.before is None:
+                raise fail(self.report, codes.NO_EARLIER_STEP, node.span)
+            return self.before(node)
         function = self.function(name)
         if function is None and name in OF_SEVERAL_UNITS:
             help = "it takes several units or weights together: it stands outside, as a term or an operation"

@@ -357,6 +357,19 @@ class Multiply:
         return (self.input,)
 
 
+@record
+class Delay:
+    """output at step t = input at step t - steps, and `start` before the first step: a number, or one a unit.
+
+    It is no operation of a chain: its input may be computed behind what reads its output.
+    """
+
+    output: Value
+    input: Value
+    steps: int
+    start: Parameter | float
+
+
 Operation: TypeAlias = (
     Project | Pool | Add | AddBias | Apply | Combine | Compute | Rectify | ApplyNorm | Drop | Multiply
 )
@@ -373,7 +386,12 @@ class WeightPenalty:
 
 @record
 class Graph:
-    """A whole network as operations."""
+    """A whole network as operations, which compute one step of a network that runs over time.
+
+    These read inputs, each other, and values of earlier steps, which `delays` give. There is a step for each
+    of those that inputs over time have, or `steps` where there is no such input. The outputs in `over_time`
+    are returned for all steps, others for the last one.
+    """
 
     name: str
     inputs: tuple[Data, ...]
@@ -387,6 +405,9 @@ class Graph:
     unit_names: tuple[UnitNames, ...]
     files: tuple[DataFile, ...]
     statements: Statements = field(default_factory=Statements)
+    delays: tuple[Delay, ...] = ()
+    over_time: frozenset[str] = frozenset()
+    steps: int | None = None
 
     def value(self, name: str) -> Value:
         """The value of a layer or an input."""
@@ -397,6 +418,42 @@ class Graph:
         """The values of inputs and layers, by name."""
         values = {data.name: input_value(data) for data in self.inputs}
         return values | {str(layer.layer): layer for layer in self.layers}
+
+    @property
+    def has_time(self) -> bool:
+        """Whether the network runs over time."""
+        return bool(self.delays) or any(data.over_time for data in self.inputs)
+
+    @cached_property
+    def timed(self) -> frozenset[str]:
+        """The values that may differ from step to step, by name."""
+        timed = {data.name for data in self.inputs if data.over_time}
+        timed |= {delay.output.name for delay in self.delays}
+        for operation in self.operations:
+            if any(value.name in timed for value in operation.inputs):
+                timed.add(operation.output.name)
+        return frozenset(timed)
+
+    @cached_property
+    def delayed(self) -> Mapping[str, Delay]:
+        """What gives the values of earlier steps, by the names of these."""
+        return {delay.output.name: delay for delay in self.delays}
+
+    @cached_property
+    def memory(self) -> Mapping[str, int]:
+        """How many steps back each input and layer is read, by name, of those that are."""
+        longest: dict[str, int] = {}
+        for delay in self.delays:
+            name = delay.input.name
+            longest[name] = max(delay.steps, longest.get(name, 0))
+        return longest
+
+    def is_given_over_time(self, name: str) -> bool:
+        """Whether an input, a target or a layer is given for all steps, as an argument or as a result."""
+        if name in self.outputs:
+            return name in self.over_time
+        data = {data.name: data.over_time for data in (*self.inputs, *self.targets)}
+        return data.get(name, name in self.timed)
 
     @cached_property
     def compared(self) -> tuple[str, ...]:
@@ -452,9 +509,11 @@ def input_value(data: Data) -> Value:
     return Value(data.name, data.units, classes=data.classes)
 
 
-def parameters_of(operation: Operation) -> tuple[Parameter, ...]:
+def parameters_of(operation: Operation | Delay) -> tuple[Parameter, ...]:
     """The parameters that an operation holds."""
     match operation:
+        case Delay(start=start):
+            return (start,) if isinstance(start, Parameter) else ()
         case Project():
             return () if operation.parameter is None else (operation.parameter,)
         case AddBias():
@@ -475,6 +534,7 @@ class GraphError(AssertionError):
 def check(graph: Graph) -> Graph:
     """The graph itself, if it keeps the rules: values made once and before use, shapes and names fit."""
     shapes = {data.name: data.units for data in graph.inputs}
+    shapes |= {delay.output.name: delay.output.shape for delay in graph.delays}
     for operation in graph.operations:
         for value in operation.inputs:
             if shapes.get(value.name) != value.shape:
@@ -485,7 +545,8 @@ def check(graph: Graph) -> Graph:
             raise GraphError(f"`{operation.output.name}` is made twice")
         _check_shapes(operation)
         shapes[operation.output.name] = operation.output.shape
-    held = [parameter for operation in graph.operations for parameter in parameters_of(operation)]
+    every = (*graph.delays, *graph.operations)
+    held = [parameter for operation in every for parameter in parameters_of(operation)]
     parameters = {parameter.name for parameter in graph.parameters}
     if len(parameters) != len({id(parameter) for parameter in (*graph.parameters, *held)}):
         raise GraphError("two parameters have one name")
@@ -494,6 +555,9 @@ def check(graph: Graph) -> Graph:
     for layer in graph.layers:
         if shapes.get(layer.name) != layer.shape:
             raise GraphError(f"the layer `{layer.layer}` is not computed")
+    for delay in graph.delays:
+        if delay.steps < 1 or shapes.get(delay.input.name) != delay.output.shape:
+            raise GraphError(f"`{delay.output.name}` is no value of an earlier step")
     known = {layer.layer for layer in graph.layers}
     for name in (*graph.outputs, *graph.compared):
         if name not in known:

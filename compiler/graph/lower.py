@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import field, replace
 from hashlib import sha256
 from math import prod
@@ -11,6 +11,7 @@ import numpy as np
 
 from ...dsl.records import record
 from ..edges.edge_set import Diagonal, Full, Product, weight_shape
+from ..functions.tree import Argument, substituted
 from ..names.reserved import RESERVED
 from . import graph
 from .graph import (
@@ -19,6 +20,7 @@ from .graph import (
     Apply,
     ApplyNorm,
     Combine,
+    Delay,
     Drop,
     Entries,
     Graph,
@@ -52,11 +54,13 @@ def lower(model: Model) -> Graph:
     values = {data.name: input_value(data) for data in model.inputs}
     operations: list[Operation] = []
     held = _Held()
+    late = _Late(model, taken, {layer.name: layer.start for layer in model.layers})
     for layer in model.layers:
-        chain = list(_layer(layer, model, values, taken, held))
+        chain = list(_layer(layer, model, values, taken, held, late))
         operations.extend(chain)
         values[layer.name] = chain[-1].output
-    parameters = [parameter for operation in operations for parameter in parameters_of(operation)]
+    delays = tuple(late.delays.values())
+    parameters = [parameter for each in (*operations, *delays) for parameter in parameters_of(each)]
     weights = {
         op.connection: op.parameter.name for op in operations if isinstance(op, Project) and op.parameter
     }
@@ -76,7 +80,37 @@ def lower(model: Model) -> Graph:
         unit_names=model.unit_names,
         files=model.files,
         statements=model.statements,
+        delays=delays,
+        over_time=model.over_time,
+        steps=model.steps,
     )
+
+
+@record
+class _Late:
+    """The values of earlier steps that have been read so far, each once, by what is read and how late."""
+
+    model: Model
+    taken: dict[str, int]
+    starts: Mapping[str, float | None]
+    delays: dict[tuple[str, int], Delay] = field(default_factory=dict[tuple[str, int], Delay])
+    trained: dict[str, Parameter] = field(default_factory=dict[str, Parameter])
+
+    def value(self, name: str, steps: int) -> Value:
+        """An input or a layer as it was some steps before."""
+        if (name, steps) not in self.delays:
+            shape = self.model.shape(name)
+            source = Value(name, shape, name if name in self.starts else None)
+            output = Value(_free(f"{name}_before" + (f"_{steps}" if steps > 1 else ""), self.taken), shape)
+            self.delays[name, steps] = Delay(output, source, steps, self._start(source))
+        return self.delays[name, steps].output
+
+    def _start(self, of: Value) -> Parameter | float:
+        start = self.starts.get(of.name, 0.0)
+        if start is not None:
+            return start
+        own = Parameter(f"{of.name}.start", (of.units,), 0.0, trainable=True)
+        return self.trained.setdefault(of.name, own)
 
 
 def _layer(
@@ -85,6 +119,7 @@ def _layer(
     values: dict[str, Value],
     taken: dict[str, int],
     held: _Held,
+    late: _Late,
 ) -> Iterator[Operation]:
     """The sum of what enters a layer, or its expression, then its operations.
 
@@ -98,17 +133,22 @@ def _layer(
         """The value of the next step: the layer itself if nothing follows."""
         return Value(layer.name, shape, layer.name) if remaining == 0 else Value(_free(step, taken), shape)
 
+    def read(name: str, delay: int) -> Value:
+        return late.value(name, delay) if delay else values[name]
+
     sums: list[Value] = []
     if layer.value is not None:
         output = result(f"{layer.name}_input")
-        yield Combine(output, tuple(values[name] for name, _ in layer.reads), layer.name, layer.value)
+        inputs = {each.key: read(each.name, each.delay) for each in layer.reads}
+        tree = substituted(layer.value, {key: Argument(value.name) for key, value in inputs.items()})
+        yield Combine(output, tuple(inputs.values()), layer.name, tree)
         sums.append(output)
     for connection in incoming:
         single = len(incoming) == 1
         output = (
             result(f"{layer.name}_input") if single else Value(_free(f"{connection.name}_part", taken), shape)
         )
-        yield _projection(connection, output, values[connection.source], held)
+        yield _projection(connection, output, read(connection.source, connection.delay), held)
         sums.append(output)
     value = sums[0]
     if len(sums) > 1:

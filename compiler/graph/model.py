@@ -33,13 +33,14 @@ from .statement import Statements
 class Data:
     """An input or a target: real values of `shape`, or, with `classes`, integer codes below it.
 
-    A code of an input can be -1, which is none.
+    A code of an input can be -1, which is none. There is one such array for every step `over_time`.
     """
 
     name: str
     shape: Shape
     classes: int | None
     span: Span
+    over_time: bool = False
 
     @property
     def units(self) -> Shape:
@@ -126,12 +127,28 @@ Operation: TypeAlias = Bias | Activate | Compute | Prelu | Normalise | Dropout |
 
 
 @record
+class Read:
+    """A layer or an input that an expression reads, so many steps late, and the place where it does."""
+
+    name: str
+    span: Span
+    delay: int = 0
+
+    @property
+    def key(self) -> str:
+        """What stands for it in the tree."""
+        late = f", {self.delay}" if self.delay > 1 else ""
+        return f"before({self.name}{late})" if self.delay else self.name
+
+
+@record
 class Layer:
     """Units and what happens to their summed input, in order.
 
     With a `value`, no connection enters the layer, and the operations are of that: a tree of other layers and
-    inputs, element by element. Each has the layer's shape or one unit, and stands in `reads` with the place
-    where it is read.
+    inputs, element by element. Each has the layer's shape or one unit, and stands in the tree by its key.
+
+    `start` is the layer's value before the first step: a number, or None for a parameter, one number a unit.
     """
 
     name: str
@@ -139,7 +156,8 @@ class Layer:
     operations: tuple[Operation, ...]
     span: Span
     value: Tree | None = None
-    reads: tuple[tuple[str, Span], ...] = ()
+    reads: tuple[Read, ...] = ()
+    start: float | None = 0.0
 
     @property
     def units(self) -> int:
@@ -215,7 +233,10 @@ class Pooling:
 
 @record
 class Connection:
-    """One projection from a source onto a layer; `weight` None is a plain sum, `pooling` None any sum."""
+    """One projection from a source onto a layer; `weight` None is a plain sum, `pooling` None any sum.
+
+    It reads its source as it was `delay` steps before.
+    """
 
     name: str
     source: str
@@ -224,6 +245,7 @@ class Connection:
     weight: Weight | None
     span: Span
     pooling: Pooling | None = None
+    delay: int = 0
 
 
 # --------------------------------------------------------------------------------------------------- loss
@@ -316,6 +338,9 @@ class Model:
     axes: Mapping[str, tuple[Axis | None, ...]] = field(default_factory=dict[str, "tuple[Axis | None, ...]"])
     # What the spec states of the edges, for the generated tests to hold them against.
     statements: Statements = field(default_factory=Statements)
+    # The outputs that are returned for every step, and how many steps there are where no input says so.
+    over_time: frozenset[str] = frozenset()
+    steps: int | None = None
 
     def side(self, name: str) -> Side:
         """A layer or an input as an end of edges."""

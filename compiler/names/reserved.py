@@ -72,7 +72,7 @@ MODULE = frozenset(
 )
 
 # The methods of a generated PyTorch model beside those: what its users call.
-OWN = frozenset(["layers", "load_arrays", "loss", "to_arrays"])
+OWN = frozenset(["initial_state", "layers", "load_arrays", "loss", "run", "step", "to_arrays"])
 
 # Functions and types of Python that generated code calls, or may come to call.
 BUILTINS = frozenset(
@@ -116,8 +116,11 @@ OPERATIONS = frozenset(
         *("softmax", "view"),
     ]
 )
+# What reads an earlier step.
+BEFORE = "before"
 WORDS_OF_VALUES = frozenset(
     [
+        BEFORE,
         *("abs", "atan", "atanh", "cos", "cosh", "erf", "exp", "expm1", "floor", "log", "log1p"),
         *(
             "log_sigmoid",

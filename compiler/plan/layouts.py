@@ -125,7 +125,8 @@ class _Network:
     """What every layout costs, in numbers that are transposed for a sample, times `scale`.
 
     `costs` says what it costs that a value is batch first, and that it is units first; `bonds` what it costs
-    that a value is units first and another is not. Of assignments that transpose as much, those cost less, by
+    that a value is units first and another is not, which between a layer and its earlier steps is more than
+    all else. Of assignments that transpose as much, those cost less, by
     one for each, in which layers stay as edges give them; `scale` is more than all of these together.
     """
 
@@ -134,8 +135,12 @@ class _Network:
         self.projections = graph.projections
         self.scale = 1 + len(self.projections)
         inputs = {data.name: prod(data.shape) for data in graph.inputs}
+        # An earlier step of an input is like an input, and that of a layer has the layer's layout.
+        inputs |= {each.output.name: each.output.units for each in graph.delays if not each.input.layer}
+        late = [each for each in graph.delays if each.input.layer]
         self.inputs = frozenset(inputs)
         self.units = inputs | {layer.name: layer.units for layer in graph.layers}
+        self.units |= {each.output.name: each.output.units for each in late}
         self.costs: dict[str, tuple[int, int]] = dict.fromkeys(self.units, (0, 0))
         self.bonds: dict[str, list[tuple[str, int]]] = {name: [] for name in self.units}
         for name in (*inputs, *graph.outputs):
@@ -162,6 +167,11 @@ class _Network:
                     self.bonds[expression.layer].append((value.name, bond))
                     if value.name not in inputs:
                         self.bonds[value.name].append((expression.layer, bond))
+
+        never = 1 + 4 * self.scale * len(graph.operations) * sum(self.units.values())
+        for each in late:
+            self.bonds[each.output.name].append((each.input.name, never))
+            self.bonds[each.input.name].append((each.output.name, never))
 
     def _add(self, name: str, batch_first: int, units_first: int) -> None:
         held = self.costs[name]

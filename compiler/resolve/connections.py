@@ -18,6 +18,7 @@ from .known import Known
 from .pooling import resolve_pooling
 from .sizes import side_of
 from .stating.statements import Connecting
+from .timing import delay_of
 from .weights import resolve_weight
 
 
@@ -85,6 +86,7 @@ def read_connection(statement: syntax.ConnectStatement, placed: Placed, known: K
     edges = known.sets.resolve(statement.set, sides, placed.variables)
     if not edges.count:
         known.report.add(codes.NO_EDGES, statement.set.span, name=name)
+    delay = delay_of(statement, known, placed)
     pooling = resolve_pooling(statement, sides, edges, known.names, placed.variables)
     data = network.inputs.get(source.name)
     classes = data.classes if data and data.classes else 1
@@ -96,7 +98,7 @@ def read_connection(statement: syntax.ConnectStatement, placed: Placed, known: K
         others = (Label(data.span, "declared here"),)
         raise fail(known.report, codes.CODES_READ, at, name=data.name, help=help, others=others)
     network.connections[name] = Connection(
-        name, source.name, target.name, edges, weight, statement.span, pooling
+        name, source.name, target.name, edges, weight, statement.span, pooling, delay
     )
     known.connecting[name] = Connecting(sides, statement.set, placed.variables)
     if layer and weight is not None and layer.name in known.unbiased:

@@ -77,7 +77,9 @@ def _through_layer(name: str, arriving: list[Connection], values: dict[str, Rang
     layer = known.network.layers[name]
     stated = known.operations[name]
     if layer.value is not None:
-        given: Ranges = {Argument(each): values[each] for each, _ in layer.reads}
+        given: Ranges = {
+            Argument(each.key): ANYTHING if each.delay else values[each.name] for each in layer.reads
+        }
         tree = simplified(layer.value)
         _warn(undefined(tree, given), layer.span, known)
         found = range_of(tree, given)
@@ -110,7 +112,10 @@ def _after(operation: Operation, given: Range) -> Range:
 
 def _sum(arriving: list[Connection], values: dict[str, Range]) -> Range:
     """The values of a sum of what several connections bring: of which sign they are."""
-    brought = [_brought(connection, values[connection.source]) for connection in arriving]
+    brought = [
+        _brought(connection, ANYTHING if connection.delay else values[connection.source])
+        for connection in arriving
+    ]
     if not brought:
         return ANYTHING
     if len(brought) == 1:

@@ -30,7 +30,8 @@ class Known:
     `shapes` and `side_axes` are those of inputs and layers; `shapeless` are the ones whose shape is being
     worked out, or has an error. `edge_ends` are the ends of named sets whose edges an expression counts.
     `functions` are those that have been read, None where there is an error. `ties` are the parameters that
-    are shared by name. `unbiased` are layers without a `bias`, which get one with the first connection that
+    are shared by name. `over` is where an output is said to be one, `over time` or not, and `starts` where the
+    start of a layer stands. `unbiased` are layers without a `bias`, which get one with the first connection that
     has weights. `operations` are those that layers state, with their places.
     """
 
@@ -53,6 +54,8 @@ class Known:
     functions_used: set[str] = field(default_factory=set[str])
     connecting: dict[str, Connecting] = field(default_factory=dict[str, Connecting])
     ties: dict[str, Tie] = field(default_factory=dict[str, Tie])
+    over: dict[str, Span] = field(default_factory=dict[str, Span])
+    starts: dict[str, Span] = field(default_factory=dict[str, Span])
 
     def own(self, name: syntax.Name, placed: Placed) -> str:
         """The name that a statement declares. Raises `Failed` if another statement holds the name."""

@@ -16,6 +16,7 @@ from ..names.sides import Side
 from .known import Known
 from .operations import resolve_operation
 from .sharing import tied_bias
+from .timing import start_of
 from .values import layer_value
 
 
@@ -38,7 +39,8 @@ def read_layer(statement: syntax.LayerStatement, placed: Placed, known: Known) -
     _refuse_repeats(found, known.report)
     operations = tuple(operation for operation, _ in found)
     known.operations[name] = tuple(found)
-    plain = Layer(name, side.shape, operations, statement.name.span)
+    start = start_of(statement, known, placed)
+    plain = Layer(name, side.shape, operations, statement.name.span, start=start)
     if statement.value is not None:
         value, reads = layer_value(statement.value, side, known, placed.variables)
         known.network.layers[name] = replace(plain, value=value, reads=reads)
@@ -74,4 +76,5 @@ def read_output(statement: syntax.OutputStatement, placed: Placed, known: Known)
         found = known.names.find(name, placed.variables, "layer")
         if found.name in known.network.outputs:
             raise fail(known.report, codes.ARGUMENT_TWICE, name.span, name=found.name)
-        known.network.outputs[found.name] = None
+        known.network.outputs[found.name] = statement.over is not None
+        known.over.setdefault(found.name, statement.over or name.span)

@@ -29,36 +29,60 @@ class Network:
     targets: dict[str, Data] = field(default_factory=dict[str, Data])
     layers: dict[str, Layer] = field(default_factory=dict[str, Layer])
     connections: dict[str, Connection] = field(default_factory=dict[str, Connection])
-    outputs: dict[str, None] = field(default_factory=dict[str, None])
+    # Whether each output is returned for every step.
+    outputs: dict[str, bool] = field(default_factory=dict[str, bool])
+    # How many steps there are, and where that is said.
+    steps: tuple[int, Span] | None = None
     losses: list[LossTerm | ExpressionTerm] = field(default_factory=list["LossTerm | ExpressionTerm"])
     penalties: list[PenaltyTerm] = field(default_factory=list[PenaltyTerm])
 
 
 @record
 class Link:
-    """What leads from a layer or an input to a layer: a connection, or a place where an expression reads."""
+    """What leads from a layer or an input to a layer: a connection, or a place where an expression reads.
+
+    It arrives `delay` steps later.
+    """
 
     source: str
     target: str
     span: Span
+    delay: int = 0
 
 
 def links(network: Network) -> Iterator[Link]:
     """All that leads to layers, in the order of the spec."""
     for connection in network.connections.values():
-        yield Link(connection.source, connection.target, connection.span)
+        yield Link(connection.source, connection.target, connection.span, connection.delay)
     for layer in network.layers.values():
-        for name, span in layer.reads:
-            yield Link(name, layer.name, span)
+        for read in layer.reads:
+            yield Link(read.name, layer.name, read.span, read.delay)
+
+
+def reached_by_time(network: Network) -> set[str]:
+    """The inputs and layers that may differ from step to step."""
+    reached = {data.name for data in network.inputs.values() if data.over_time}
+    readers: dict[str, list[str]] = {}
+    for link in links(network):
+        readers.setdefault(link.source, []).append(link.target)
+        if link.delay:
+            reached.add(link.target)
+    pending = [*reached]
+    while pending:
+        for reader in readers.get(pending.pop(), ()):
+            if reader not in reached:
+                reached.add(reader)
+                pending.append(reader)
+    return reached
 
 
 def order(network: Network) -> list[str]:
-    """Layers by dependency, otherwise in the spec's order; layers on a cycle are left out."""
+    """Layers by dependency within a step, otherwise in the spec's order; layers on a cycle are left out."""
     position = {name: at for at, name in enumerate(network.layers)}
     readers: dict[str, list[str]] = {name: [] for name in network.layers}
     waits = dict.fromkeys(network.layers, 0)
     for link in links(network):
-        if link.source in network.layers and link.target in network.layers:
+        if link.source in network.layers and link.target in network.layers and not link.delay:
             readers[link.source].append(link.target)
             waits[link.target] += 1
     ready = [at for name, at in position.items() if waits[name] == 0]
@@ -87,7 +111,9 @@ def check_network(network: Network, side_axes: Mapping[str, tuple[Axis | None, .
         return
     read = {link.source for link in links(network)}
     if not network.outputs:
-        network.outputs = dict.fromkeys(name for name in network.layers if name not in read)
+        others = {link.source for link in links(network) if link.source != link.target}
+        timed = reached_by_time(network)
+        network.outputs = {name: name in timed for name in network.layers if name not in others}
     _refuse_dead_ends(network, report)
     compared = {name for term in network.losses for name in term.data}
     _warn_unused(network.inputs, "input", read | compared, report)
@@ -103,7 +129,8 @@ def refuse_cycle(network: Network, report: Report) -> bool:
     stuck = set(network.layers) - set(ordered)
     # Every stuck layer has a stuck source, so walking backwards must come round.
     walk = [next(name for name in network.layers if name in stuck)]
-    into = {link.target: link for link in links(network) if link.source in stuck and link.target in stuck}
+    among = [link for link in links(network) if link.source in stuck and link.target in stuck]
+    into = {link.target: link for link in among if not link.delay}
     seen: set[str] = set()
     while walk[-1] not in seen:
         seen.add(walk[-1])
@@ -116,7 +143,8 @@ def refuse_cycle(network: Network, report: Report) -> bool:
         chain=" -> ".join(cycle),
         others=tuple(Label(span, "and this") for span in spans[:-1]),
         help=(
-            f"write each step as a layer of its own, `{cycle[0]}_next` say, or all of them with `for`",
+            "`with delay = 1` lets a connection read the step before, and `before(...)` an expression",
+            f"or write each step as a layer of its own, `{cycle[0]}_next` say, or all of them with `for`",
             "connections of several steps have one weight where they say so: `with share = w`",
         ),
     )
@@ -156,7 +184,7 @@ def _warn_unconnected(
         into.setdefault(connection.target, []).append(connection.edges)
         out.setdefault(connection.source, []).append(connection.edges)
     # An expression reads all units.
-    whole = {name for layer in network.layers.values() for name, _ in layer.reads}
+    whole = {read.name for layer in network.layers.values() for read in layer.reads}
     for name, side in {**network.inputs, **network.layers}.items():
         units = Side(name, side.shape, side_axes[name])
         # A layer that nothing enters is an error, which is recorded.

@@ -29,6 +29,7 @@ from .loss import read_loss
 from .network import check_network, order, refuse_cycle
 from .sizes import read_axis, read_data, read_layer_shape
 from .stating.statements import statements
+from .timing import check_time, read_steps
 from .untrained import warn_of_untrained
 
 # The passes over all statements, each over one kind of them or two: what comes later needs what came before.
@@ -42,7 +43,7 @@ PASSES: tuple[Mapping[type, Callable[[Any, Placed, Known], None]], ...] = (
     {syntax.FunctionStatement: read_function_statement},
     {syntax.LayerStatement: read_layer},
     {syntax.ConnectStatement: read_connection},
-    {syntax.OutputStatement: read_output},
+    {syntax.OutputStatement: read_output, syntax.StepsStatement: read_steps},
     {syntax.LossStatement: read_loss},
 )
 
@@ -85,6 +86,8 @@ def resolve(
         refuse_cycle(known.network, report)
     else:
         check_network(known.network, known.side_axes, report)
+        if not report.failed:
+            check_time(known)
         if not report.failed:
             warn_of_undefined(known)
             warn_of_untrained(known)
@@ -135,6 +138,8 @@ def _model(known: Known) -> Model:
         unit_names=_unit_names({side: sides[side] for side in (*network.inputs, *network.layers)}),
         files=tuple(DataFile(name, sha) for name, sha in sorted(known.files.digests.items())),
         axes={name: axes for name, axes in sides.items() if any(axes)},
+        over_time=frozenset(name for name, over in network.outputs.items() if over),
+        steps=network.steps[0] if network.steps else None,
         statements=statements(known.names, known.axes.known, known.sets.named, known.connecting),
     )
 

@@ -45,7 +45,7 @@ def read_data(statement: syntax.DataStatement, placed: Placed, known: Known) -> 
         shape, _ = _sizes(statement.shape, placed, f"`{name}`", known)
     elif classes is None:
         raise _no_shape(statement, statement.keyword, name, known)
-    data = Data(name, shape, classes, statement.name.span)
+    data = Data(name, shape, classes, statement.name.span, statement.over is not None)
     if statement.keyword == "input":
         known.network.inputs[name] = data
     else:

@@ -53,11 +53,11 @@ def warn_of_untrained(known: Known) -> None:
         _warn_of_stuck(connection, known.report)
     for layer in known.network.layers.values():
         if layer.value is not None:
-            for name, span in layer.reads:
-                if derivative(layer.value, name) == ZERO:
-                    way.walls.append(_constant_in(name, span))
+            for read in layer.reads:
+                if derivative(layer.value, read.key) == ZERO:
+                    way.walls.append(_constant_in(read.name, read.span))
                 else:
-                    way.onto.setdefault(name, set()).add(layer.name)
+                    way.onto.setdefault(read.name, set()).add(layer.name)
     _go_back(way)
     told = {*way.reached}
     for wall in way.walls:
@@ -86,11 +86,18 @@ def _go_back(way: _Way) -> None:
     for term in network.penalties:
         weighted = network.connections[term.connection]
         way.reached.update(_weights(weighted))
-    passed: set[str] = set()
-    for name in reversed(order(network)):
-        comes = name in arrives or bool(way.onto.get(name, set()) & passed)
-        if comes and _passes(name, way):
-            passed.add(name)
+    passed, refused = set[str](), set[str]()
+    waiting = [*reversed(order(network))]
+    while waiting:
+        came = len(passed)
+        for name in waiting:
+            comes = name in arrives or bool(way.onto.get(name, set()) & passed)
+            if comes and name not in passed | refused:
+                (passed if _passes(name, way) else refused).add(name)
+        # What is read in later steps alone may be reached only now.
+        waiting = [name for name in waiting if name not in passed | refused]
+        if len(passed) == came:
+            break
 
 
 def _compared(way: _Way) -> Iterator[str]:
@@ -151,7 +158,7 @@ def _behind(wall: _Wall, way: _Way) -> Iterator[str]:
         for connection in way.into.get(name, []):
             yield from _weights(connection)
             pending.append(connection.source)
-        pending += [read for read, _ in network.layers[name].reads]
+        pending += [read.name for read in network.layers[name].reads]
         for operation in network.layers[name].operations:
             yield from _parameters(operation, name)
 

@@ -39,7 +39,7 @@ from .known import Known
 from .operations import computed
 from .sharing import SHARED, Tie, as_first, by_key, entry_of, is_number, key_items, same_start, share_name
 
-ATTRIBUTES = ("weight", "trainable", "share", "sign", "through", "times", "reduce", "empty")
+ATTRIBUTES = ("weight", "trainable", "share", "sign", "through", "times", "reduce", "empty", "delay")
 # Those that give weights to a connection that pools otherwise than by a sum.
 GIVING = ("weight", "share", "sign", "through", "times")
 SIGNS = {"nonnegative": 1.0, "nonpositive": -1.0}
@@ -75,7 +75,7 @@ def resolve_weight(
         seen[name] = attribution
     weight = seen.get("weight")
     if weight and weight.operator == "=" and call_parts(weight.value) == ("none", ()):
-        for name in (name for name in seen if name not in ("weight", "reduce", "empty")):
+        for name in (name for name in seen if name not in ("weight", "reduce", "empty", "delay")):
             both = {"first": "weight = none", "second": name}
             raise fail(report, codes.NOT_TOGETHER, seen[name].span, **both)
         return None

@@ -98,7 +98,8 @@ def check_outputs(expected: Expected, model: Any, training: bool) -> None:
     outputs = model.outputs(point.data)
     for (name, shape), output in zip(expected.outputs.items(), outputs, strict=True):
         assert output.shape == (len(output), *shape), f"{name} has the shape {output.shape}"
-        wanted, error = point.wanted.values[name], point.value_errors[name]
+        wanted = expected.of_output(name, point.wanted.values[name])
+        error = expected.of_output(name, point.value_errors[name][None])[0]
         assert_within(output.reshape(len(output), -1), wanted, error, f"{model.name}: output {name}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -41,6 +41,11 @@ class Expected:
 
     `windows` are the connections whose shared weights are a convolution: under which name it is stored which
     entry every edge has, and the fields of `Windows`. Their layers take weights one an entry.
+
+    A network may run over time. Then shapes of what is `over_time` begin with a number of steps, which
+    `at_length` changes, values of layers in `timed` are (batch, steps * units), and outputs among these that
+    are not over time are the last step. `memory` is how many steps back what is read, and how many units each
+    step has.
     """
 
     name: str
@@ -71,6 +76,35 @@ class Expected:
     pooled: dict[str, tuple[str, float]] = field(default_factory=dict)
     partial: bool = False
     windows: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
+    over_time: tuple[str, ...] = ()
+    timed: tuple[str, ...] = ()
+    memory: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def at_length(self, steps: int) -> Expected:
+        """The same of a network that is given another number of steps."""
+
+        def of(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+            return (steps, *shape[1:]) if name in self.over_time else shape
+
+        return replace(
+            self,
+            inputs={name: of(name, shape) for name, shape in self.inputs.items()},
+            targets={name: (of(name, shape), classes) for name, (shape, classes) in self.targets.items()},
+            outputs={name: of(name, shape) for name, shape in self.outputs.items()},
+        )
+
+    def is_last_step(self, name: str) -> bool:
+        """Whether an output that differs from step to step is given as it is at the last one."""
+        return name in self.outputs and name in self.timed and name not in self.over_time
+
+    def of_output(self, name: str, values: np.ndarray) -> np.ndarray:
+        """What an output is of its layer's values, (batch, units) or over time (batch, steps * units)."""
+        count = int(np.prod(self.outputs[name]))
+        return values[:, values.shape[1] - count :] if self.is_last_step(name) else values
+
+    def given(self, name: str, value: Any) -> Any:
+        """A layer's value (batch, steps, ...) as the network gives it: of an output perhaps the last step."""
+        return value[:, -1] if self.is_last_step(name) else value
 
     @property
     def summed(self) -> dict[str, tuple[int, int, int]]:

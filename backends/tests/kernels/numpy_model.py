@@ -9,6 +9,7 @@ import numpy as np
 
 from ...common.kernels.stored import edges_of
 from .expected import Expected, draw_data
+from .pieces import in_pieces
 
 
 class NumpyModel:
@@ -63,11 +64,26 @@ class NumpyModel:
             return self.module.gradients(self.parameters, *inputs, *targets, **self._mode(training, rng))
         values = self.module.layers(self.parameters, *inputs, **self._mode(training, rng))
         cotangents = {y: cast[d] for y, d in self.expected.cotangents.items()}
-        loss = sum(np.vdot(values[y], d) for y, d in cotangents.items())
+        # Dimensions before the last, or two of them over time, are the batch.
+        loss = sum(np.vdot(self._given(y, values[y]), d) for y, d in cotangents.items())
         if hasattr(self.module, "loss"):
             loss = loss + self.module.loss(self.parameters)
         mode = {"training": training} if self.expected.running else {}
         return loss, self.module.backward(self.parameters, values, *inputs, *cotangents.values(), **mode)
+
+    def _given(self, name: str, value: np.ndarray) -> np.ndarray:
+        """A layer's value as `forward` returns it, flattened."""
+        return value[..., -1, :] if self.expected.is_last_step(name) else value
+
+    def pieces(
+        self, data: dict[str, np.ndarray], lengths: list[int]
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """All layers' values, and the state behind the last step, of calls that go on from each other."""
+        return in_pieces(self.expected, self._cast(data), lengths, self._run)
+
+    def _run(self, inputs: list[np.ndarray], state: Any) -> tuple[dict[str, np.ndarray], Any]:
+        given = {"state": state} if self.expected.memory else {}
+        return self.module.run(self.parameters, *inputs, **given, **self._mode(False))
 
     def project(self, connection: str, x: np.ndarray) -> np.ndarray:
         """One sparse connection by itself."""

@@ -282,3 +282,19 @@ def l2(w: np.ndarray) -> np.ndarray:
 def magnitude(x: np.ndarray) -> np.ndarray:
     """|x|, continued."""
     return x * np.sign(x.real)
+
+
+def step_before(
+    before: Sequence[dict[str, np.ndarray]], name: str, delay: int, start: object, shape: tuple[int, int]
+) -> np.ndarray:
+    """What a value was some steps before the one that follows those `before`, (batch, units).
+
+    Before the first step it is `start`, a number or one a unit.
+    """
+    return before[-delay][name] if delay <= len(before) else np.zeros(shape) + np.asanyarray(start)
+
+
+def at_all_steps(each: Sequence[dict[str, np.ndarray]], timed: Sequence[str]) -> dict[str, np.ndarray]:
+    """Values by name, of those that are `timed` (batch, steps * units), of others as at any step."""
+    whole = {name: np.concatenate([v[name] for v in each], axis=1) for name in timed}
+    return {**each[-1], **whole}

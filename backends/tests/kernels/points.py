@@ -169,6 +169,10 @@ class Doubt:
         """The largest error of each unit of a layer."""
         return self.point.value_errors[layer]
 
+    def output(self, name: str) -> np.ndarray:
+        """The largest error of each unit of an output."""
+        return self.at[0].of_output(name, self.value(name)[None])[0]
+
     def loss(self) -> float:
         """The largest error of the loss."""
         return self.point.loss_error

@@ -169,8 +169,8 @@ def check_batches(expected: Expected, model: Any, tolerance: float) -> None:
             assert_close(found, wanted, tolerance, f"{who}: layer {name}", error=error)
         for (name, units), output in zip(expected.outputs.items(), model.outputs(piece), strict=True):
             assert output.shape == (*shape, *units), f"{who}: {name} has the shape {output.shape}"
-            wanted = values[name][part]
-            found, error = output.reshape(wanted.shape), partial(doubt.value, name)
+            wanted = expected.of_output(name, values[name][part])
+            found, error = output.reshape(wanted.shape), partial(doubt.output, name)
             assert_close(found, wanted, tolerance, f"{who}: output {name}", error=error)
         share = (part.stop - part.start) / stops[-1]
         # What is summed over the samples, and not averaged, is made a mean by its factor.

@@ -7,6 +7,7 @@ a test holds is said by its name and by the function that it calls.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from types import ModuleType
@@ -49,6 +50,7 @@ from .robustness import (
 )
 from .rules import Statement, check_statement
 from .spec_files import Axis, check_axis_names
+from .time_checks import check_lengths, check_pieces
 from .torch_checks import (
     check_torch_checkpoints,
     check_torch_derivatives,
@@ -197,6 +199,20 @@ class RunningChecks(NetworkChecks):
 
     def test_a_batch_several_times_over_trains_as_it_does(self, target: str) -> None:
         check_repeated_samples(self.expected, self.model(target), 1e-7)
+
+
+class LengthChecks(NetworkChecks):
+    """Any number of steps, of a network with an input over time."""
+
+    def build_for(self, target: str, expected: Expected) -> Any:
+        """A target's model that is given other numbers of steps."""
+        return self.adapters[target](self.load(target), expected, 0, "float64")
+
+    def test_any_number_of_steps(self, target: str) -> None:
+        check_lengths(self.expected, partial(self.build_for, target))
+
+    def test_pieces_give_what_the_whole_gives(self, target: str) -> None:
+        check_pieces(self.expected, partial(self.build_for, target))
 
 
 class AgreementChecks(NetworkChecks):

@@ -1,0 +1,117 @@
+"""A network that runs over time, split into what is computed once, for all steps together, and step by step.
+
+What no time reaches is computed once. What time reaches and no cycle needs is computed for all steps
+together, as if each step were a sample of a larger batch. Only layers that read earlier steps of themselves,
+directly or by way of each other, are computed step by step, each such group in a loop of its own; and of the
+sums that enter these, what comes from elsewhere is there for all steps before the loop begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias
+
+from ...dsl.records import record
+from .cycles import components
+from .graph import Delay, Graph, Operation, Project, Value
+
+Kind: TypeAlias = Literal["once", "all steps", "loop"]
+
+
+@record
+class Stage:
+    """Some layers, in an order in which they can be computed, and how that is done.
+
+    `delays` are values of earlier steps that are made for all steps before the layers are computed, and
+    `recurring` those that the steps of a loop have of each other.
+    """
+
+    kind: Kind
+    layers: tuple[Value, ...]
+    delays: tuple[Delay, ...]
+    recurring: tuple[Delay, ...]
+
+    def has(self, value: Value) -> bool:
+        """Whether a layer, or an earlier step of it, is computed in this stage."""
+        return value.name in {each.name for each in self.layers} | {d.output.name for d in self.recurring}
+
+
+def stages(graph: Graph) -> tuple[Stage, ...]:
+    """The stages of a network that runs over time, in their order."""
+    reads = _reads(graph)
+    into = {
+        layer: {source for value in read if (source := _source(value, graph)) in reads}
+        for layer, read in reads.items()
+    }
+    groups: dict[tuple[int, str], list[str]] = {}
+    level: dict[str, int] = {}
+    for names in components(into):
+        before = [level[read] for name in names for read in into[name] if read in level]
+        first, key = names[0], ""
+        if len(names) > 1 or first in into[first]:
+            # Loops have odd levels, and each is a stage by itself.
+            own, key = max(1, *(at + 2 if at % 2 else at + 1 for at in before), 1), first
+        elif first in graph.timed:
+            own = max(0, *(at + 1 if at % 2 else at for at in before), 0)
+        else:
+            own = -2
+        level |= dict.fromkeys(names, own)
+        groups.setdefault((own, key), []).extend(names)
+    made: list[Stage] = []
+    given: set[str] = set()
+    for (own, _), names in sorted(groups.items(), key=lambda each: each[0][0]):
+        made.append(_stage(graph, own, names, reads, given))
+        given |= {delay.output.name for delay in made[-1].delays}
+    return tuple(made)
+
+
+def _stage(
+    graph: Graph, level: int, names: Sequence[str], reads: Mapping[str, list[Value]], given: set[str]
+) -> Stage:
+    """The stage of some layers; `given` are the earlier steps that are there for all steps."""
+    kind: Kind = "once" if level < 0 else "loop" if level % 2 else "all steps"
+    late = {value.name for name in names for value in reads[name]} & graph.delayed.keys()
+    delays = [delay for delay in graph.delays if delay.output.name in late]
+    looped = {*names} if kind == "loop" else set[str]()
+    return Stage(
+        kind,
+        tuple(graph.value(name) for name in names),
+        tuple(d for d in delays if d.input.name not in looped and d.output.name not in given),
+        tuple(d for d in delays if d.input.name in looped),
+    )
+
+
+def _reads(graph: Graph) -> Mapping[str, list[Value]]:
+    """What each layer reads of other layers, inputs and earlier steps."""
+    known = {*graph.values, *graph.delayed}
+    return {
+        name: [value for op in chain for value in op.inputs if value.name in known]
+        for name, chain in graph.chains.items()
+    }
+
+
+def _source(value: Value, graph: Graph) -> str:
+    """The input or layer that a value is, or is an earlier step of."""
+    delay = graph.delayed.get(value.name)
+    return value.name if delay is None else delay.input.name
+
+
+@record
+class Arriving:
+    """The connections into a layer: `once` from what time does not reach, `before` the loop, and `within` it.
+
+    Outside a loop nothing is within.
+    """
+
+    once: tuple[Project, ...]
+    before: tuple[Project, ...]
+    within: tuple[Project, ...]
+
+
+def arriving(chain: Sequence[Operation], stage: Stage, graph: Graph) -> Arriving:
+    """How the connections into a layer of a stage are computed."""
+    projections = [op for op in chain if isinstance(op, Project)]
+    once = [op for op in projections if op.input.name not in graph.timed and stage.kind != "once"]
+    within = [op for op in projections if stage.kind == "loop" and stage.has(op.input)]
+    before = [op for op in projections if op not in once and op not in within]
+    return Arriving(tuple(once), tuple(before), tuple(within))
