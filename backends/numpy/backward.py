@@ -299,7 +299,7 @@ def back(module: Module, step: tuple[Operation, ...], d: Name, before: list[Stat
 
 def _of_one_step(module: Module, op: Project, d: Name, before: list[Statement]) -> Name:
     """The gradient of what a connection brings: the sum over all steps where it brings the same to each."""
-    if not module.is_once(op.input) or module.is_once(op.output):
+    if not module.is_once(op.input) or op.layer not in module.graph.timed:
         return d
     once = module.scope.new(f"{d.text}_once")
     before += module.scope.statements("once = summed_steps(d, steps)", once=once, d=d)

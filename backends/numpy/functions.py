@@ -29,7 +29,7 @@ from ..target import shapes_text, training_options
 from .backward import backward_steps
 from .forward import forward_steps, kept
 from .module import OUTER, Module, shaped
-from .stages import backward_over_time, forward_over_time, kept_over_time
+from .stages import backward_over_time, forward_over_time, kept_over_time, repeated
 
 ARRAY = OUTER.expression("np.ndarray")
 ARRAYS = OUTER.expression("dict[str, np.ndarray]")
@@ -297,7 +297,8 @@ def run(module: Module) -> tuple[Function, ...]:
     values = scope.expression("values_over_time({**over,}, batch, steps)", over=over)
     if once:
         values = scope.expression("unbatched({**once,}, batch) | values", once=once, values=values)
-    last = [Pair(node(name), module.local[name]) for name in graph.memory]
+    sources = {delay.input.name: delay.input for delay in graph.delays}
+    last = [Pair(node(name), repeated(module, value, module.local[name])) for name, value in sources.items()]
     state = scope.expression("behind_last(before, {**last}, batch, steps)", last=last)
     body = [
         *(scope.statements("p = parameters") if scope.reads("p", steps) else ()),

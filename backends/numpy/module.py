@@ -100,7 +100,7 @@ class Module:
 
     def step(self, value: Value) -> Expression:
         """The value of a layer or a step in the backward pass."""
-        if self.at_step:
+        if self.at_step and not self.is_once(value):
             return self.local[value.name]
         return self.scope.name("v").get(value.name)
 

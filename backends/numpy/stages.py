@@ -53,17 +53,22 @@ def _start(module: Module, delay: Delay) -> Expression:
 def delayed(module: Module, delays: Iterable[Delay], *, forward: bool) -> list[Statement]:
     """Statements that give what values were some steps before each step, for the pass `forward` or back."""
     text = "y = delayed(x, before[name], steps)"
-    return [
-        statement
-        for each in delays
-        for statement in module.scope.statements(
+    lines: list[Statement] = []
+    for each in delays:
+        x = module.local[each.input.name] if forward else module.read(each.input)
+        lines += module.scope.statements(
             text,
             y=module.local[each.output.name],
-            x=module.local[each.input.name] if forward else module.read(each.input),
+            x=repeated(module, each.input, x),
             name=each.input.name,
             steps=each.steps,
         )
-    ]
+    return lines
+
+
+def repeated(module: Module, value: Value, x: Expression) -> Expression:
+    """A value at every step, also where it is the same at all of them."""
+    return module.scope.expression("every_step(x, steps)", x=x) if module.is_once(value) else x
 
 
 def chain_steps(module: Module, layer: Value) -> tuple[tuple[Operation, ...], ...]:
@@ -78,13 +83,14 @@ def forward_over_time(module: Module) -> list[Statement]:
     """Statements that compute all values of all steps from the inputs."""
     lines: list[Statement] = [*earlier_steps(module), *weight_steps(module)]
     for stage in stages(module.graph):
-        lines += delayed(module, stage.delays, forward=True)
-        if stage.kind == "loop":
-            lines += Loop(module, stage).forward()
-            continue
         for layer in stage.layers:
+            lines += delayed(module, stage.delays.get(layer.name, ()), forward=True)
+            if stage.kind == "loop":
+                continue
             for step in chain_steps(module, layer):
                 lines += _step(module, step, stage)
+        if stage.kind == "loop":
+            lines += Loop(module, stage).forward()
     return lines
 
 
@@ -107,13 +113,8 @@ def _step(module: Module, step: tuple[Operation, ...], stage: Stage) -> list[Sta
 
 def at_every_step(module: Module, op: Combine) -> Module:
     """The module, in which what an expression reads is there for every step."""
-    scope = module.scope
-    repeated = {
-        value.name: scope.expression("every_step(x, steps)", x=module.local[value.name])
-        for value in op.inputs
-        if module.is_once(value)
-    }
-    return replace(module, local={**module.local, **repeated}) if repeated else module
+    own = {value.name: repeated(module, value, module.local[value.name]) for value in op.inputs}
+    return replace(module, local={**module.local, **own})
 
 
 def _terms(module: Module, step: tuple[Operation, ...], stage: Stage) -> list[Expression]:
@@ -140,11 +141,11 @@ def backward_over_time(module: Module) -> list[Statement]:
     for stage in reversed(stages(module.graph)):
         if stage.kind == "loop":
             lines += Loop(module, stage).back(gradients)
-        else:
-            steps = [step for layer in stage.layers for step in chain_steps(module, layer)]
-            lines += back_through(steps, gradients)
-        for delay in stage.delays:
-            lines += gradients.add(_of_delay(module, delay, gradients.begun))
+        for layer in reversed(stage.layers):
+            if stage.kind != "loop":
+                lines += back_through(chain_steps(module, layer), gradients)
+            for delay in stage.delays.get(layer.name, ()):
+                lines += gradients.add(_of_delay(module, delay, gradients.begun))
     lines += end_back(gradients)
     every = delayed(module, module.graph.delays, forward=False)
     return whole_backward(module, [*earlier_steps(module), *every, *lines])
@@ -155,7 +156,10 @@ def _of_delay(module: Module, delay: Delay, begun: set[str]) -> Iterator[Share]:
     if delay.output.name not in begun:
         return
     d, scope = module.gradients[delay.output.name], module.scope
-    yield delay.input, scope.expression("later(d, delay, steps)", d=d, delay=delay.steps)
+    given: Expression = scope.expression("later(d, delay, steps)", d=d, delay=delay.steps)
+    if module.is_once(delay.input):
+        given = scope.expression("summed_steps(d, steps)", d=given)
+    yield delay.input, given
     if isinstance(delay.start, Parameter):
         yield delay.start, scope.expression("first_steps(d, delay, steps)", d=d, delay=delay.steps)
 

@@ -18,7 +18,10 @@ VOCABULARY = parts.vocabulary(
         "torch": "import torch",
     },
     defined=["start_values"],
-    local=["_array_names", "batch", "digests", "self", "state", "total", "values"],
+    local=[
+        *("_array_names", "batch", "digests", "self", "state", "total", "values"),
+        *("before", "steps", "_"),
+    ],
 )
 
 # What kernels import besides.

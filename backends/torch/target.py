@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
 
-from ...compiler.edges.edge_set import Full
+from ...compiler.edges.edge_set import Shape
 from ...compiler.functions.function import Function as Stated
 from ...compiler.functions.function import Numbers
 from ...compiler.functions.guard import guarded
-from ...compiler.functions.tree import is_name
 from ...compiler.graph.graph import (
     Add,
     AddBias,
@@ -30,27 +28,22 @@ from ...compiler.graph.graph import (
     Times,
     Turned,
     Value,
-    identifier,
-    parameter_of,
     steps_of,
 )
-from ...compiler.graph.graph import Parameter as GraphParameter
-from ...compiler.graph.model import Data, ExpressionTerm
+from ...compiler.graph.model import ExpressionTerm
 from ...compiler.plan.layouts import FREE, Layout
 from ...compiler.plan.plan import Plan
 from .. import parts
-from ..definitions import Definitions, native, part_names, parted
+from ..definitions import Definitions, native
 from ..functions import TORCH, Writer, apart
 from ..source import (
     Assign,
-    Attribute,
-    Binary,
     Comment,
     Expression,
     Function,
     Given,
+    Name,
     Pair,
-    Parameter,
     Scope,
     Statement,
     needs_of,
@@ -63,15 +56,27 @@ from ..target import (
     Grid,
     Rendering,
     Target,
-    behind,
     chain_of,
-    expression_of,
     grid_of,
     is_identity,
     loss_arguments,
     shapes_text,
     summary,
     units_digests,
+)
+from . import stages as over_time
+from .layers import (
+    batch_line,
+    flat_input,
+    has_module,
+    held_by_model,
+    is_by_channel,
+    is_passed_on,
+    layers_method,
+    linear_of,
+    makers_of,
+    method,
+    own_bias_of,
 )
 from .names import VOCABULARY, class_name
 
@@ -156,9 +161,6 @@ GROUPED_NORMS: dict[str, str] = {
     "rms_norm": "GroupedRMSNorm(shape, over, eps=eps)",
 }
 
-# What turns a value into a layout, and what a copy in it is called behind the value's name.
-CONVERSIONS: dict[Layout, str] = {"units first": "to_units_first", "batch first": "to_batch_first"}
-COPIES: dict[Layout, str] = {"units first": "units_first", "batch first": "batch_first"}
 
 # The layers that pool otherwise than by a sum, and all layers whose checkpoints say which edges they are for.
 POOLS = {
@@ -174,7 +176,6 @@ ALONG_EDGES = frozenset(
 
 # The constructor has no names of the spec, but as attributes.
 PLAIN = Scope(VOCABULARY, frozenset())
-Copies: TypeAlias = Mapping[str, Expression]
 
 
 def render(plan: Plan) -> Rendering:
@@ -182,7 +183,8 @@ def render(plan: Plan) -> Rendering:
     graph, scope = plan.graph, Scope(VOCABULARY, parts.names_of_spec(plan.graph))
     made = _definitions(plan)
     constructor = _constructor(plan, made)
-    methods = [_layers(scope, plan), _forward(scope, plan), *_loss(scope, plan)]
+    layers = over_time.methods(scope, plan) if graph.has_time else [layers_method(scope, plan)]
+    methods = [*layers, _forward(scope, plan), *_loss(scope, plan)]
     functions = [
         parts.start_function(PLAIN, plan, "start_values"),
         parts.wiring(PLAIN, plan),
@@ -220,7 +222,7 @@ def _constructor(plan: Plan, made: Definitions) -> list[Statement]:
     lines += [
         line for layer in graph.layers for line in _construct(layer, chain_of(graph, layer), plan, made)
     ]
-    if any(_linear(layer, plan) for layer in graph.layers):
+    if any(linear_of(layer, plan) for layer in graph.layers):
         lines[:0] = PLAIN.statements("state = torch.get_rng_state()")
         lines += [Comment("Start values come by name: nothing is drawn from PyTorch's generator.")]
         lines += PLAIN.statements("torch.set_rng_state(state)")
@@ -237,14 +239,14 @@ def _shared_parameters(plan: Plan, functions: Definitions) -> list[Statement]:
     """The parameters that are the model's own, and what makes weights of them."""
     parameters = {parameter.name: parameter for parameter in plan.graph.parameters}
     lines: list[Statement] = []
-    for name, attribute in _held_by_model(plan).items():
+    for name, attribute in held_by_model(plan).items():
         shape, own = parameters[name].shape, PLAIN.name("self")
         zeros = PLAIN.expression("torch.zeros(*shape)", shape=shape)
         if parameters[name].trainable:
             lines.append(Assign(own.get(attribute), PLAIN.expression("nn.Parameter(zeros)", zeros=zeros)))
         else:
             lines += PLAIN.statements("self.register_buffer(name, zeros)", name=attribute, zeros=zeros)
-    for name, attribute in _makers(plan).items():
+    for name, attribute in makers_of(plan).items():
         made = [_maker(step, functions) for step in steps_of(plan.made[name])]
         whole = made[0] if len(made) == 1 else PLAIN.expression("nn.Sequential(*made)", made=made)
         lines.append(_attribute(attribute, whole))
@@ -267,64 +269,17 @@ def _maker(step: Made, functions: Definitions) -> Expression:
             return PLAIN.name("Times")(parts.factor_of(PLAIN, step))
 
 
-def _linear(layer: Value, plan: Plan) -> Project | None:
-    """The connection that is all of a layer's sum, with a bias if there is one, where `nn.Linear` does that.
-
-    It gives what is batch first. A bias that comes later or that units share is the layer's.
-    """
-    chain = chain_of(plan.graph, layer)
-    projections = [op for op in chain if isinstance(op, Project)]
-    if len(projections) != 1 or plan.layouts.of(layer.name) != "batch first":
-        return None
-    only, biases = projections[0], [op for op in chain if isinstance(op, AddBias)]
-    shared = any(not (op.by_unit and op.holds_bias) for op in biases)
-    if only.input.classes or not only.holds_weight or shared:
-        return None
-    return only if isinstance(only.edges, Full) else None
-
-
-def _held_by_model(plan: Plan) -> dict[str, str]:
-    """The attributes of the model that are parameters, by the parameters' names: what weights are made of."""
-    graph = plan.graph
-    weights = [op.parameter for op in graph.projections if op.parameter and not op.holds_weight]
-    biases = [op.parameter for op in graph.operations if isinstance(op, AddBias) and not op.holds_bias]
-    return _attributes(plan, {parameter.name: parameter.name for parameter in (*weights, *biases)})
-
-
-def _makers(plan: Plan) -> dict[str, str]:
-    """The attributes of the model that make weights of parameters, by the weights' names."""
-    return _attributes(plan, {name: f"{name}.entries" for name in plan.made})
-
-
-def _attributes(plan: Plan, wished: Mapping[str, str]) -> dict[str, str]:
-    """Names of attributes that nothing else of a model has; those of the spec stay as they are."""
-    names = parts.names_of_spec(plan.graph)
-    attributes: dict[str, str] = {}
-    for key, wish in wished.items():
-        name = identifier(wish)
-        while name in names and "." in wish:
-            name += "_"
-        attributes[key] = name
-    return attributes
-
-
-def _own_bias(layer: Value, plan: Plan) -> AddBias | None:
-    """The bias that `nn.Linear` adds, where it computes a layer's sum."""
-    first = next(iter(behind(chain_of(plan.graph, layer))), None)
-    return first if isinstance(first, AddBias) and _linear(layer, plan) else None
-
-
 def _array_names(plan: Plan) -> tuple[Statement, ...]:
     """What maps PyTorch's names of parameters to those in every target, where they differ."""
     graph = plan.graph
     pairs = [
         Pair(node(f"{linear.connection}.bias"), node(bias.parameter.name))
         for layer in graph.layers
-        if (linear := _linear(layer, plan)) and (bias := _own_bias(layer, plan))
+        if (linear := linear_of(layer, plan)) and (bias := own_bias_of(layer, plan))
     ]
     pairs += [
         Pair(node(attribute), node(name))
-        for name, attribute in _held_by_model(plan).items()
+        for name, attribute in held_by_model(plan).items()
         if attribute != name
     ]
     pairs += [
@@ -341,10 +296,10 @@ def _construct(
 ) -> list[Statement]:
     """What makes one layer: its projections, then the module of the layer itself, if it needs one."""
     lines = [line for op in chain if isinstance(op, Project) for line in _projection(op, layer, plan)]
-    own_bias, linear = _own_bias(layer, plan), _linear(layer, plan)
+    own_bias, linear = own_bias_of(layer, plan), linear_of(layer, plan)
     class_, layout = "Layer", plan.layouts.of(layer.name)
     bias, made = dict[str, Given](), dict[str, Expression]()
-    own = not _is_passed_on(chain)  # whether what the next part gets is a tensor that nothing else has
+    own = not is_passed_on(chain)  # whether what the next part gets is a tensor that nothing else has
     for operation in chain:
         match operation:
             case AddBias() if operation is own_bias:
@@ -355,7 +310,7 @@ def _construct(
                 bias["bias"] = operation.parameter.shape[0]
                 if not operation.holds_bias:
                     bias["bias"] = PLAIN.name("self").get(operation.parameter.name)
-                if isinstance(operation.bias, Spread) and not _is_by_channel(operation, chain, plan):
+                if isinstance(operation.bias, Spread) and not is_by_channel(operation, chain, plan):
                     bias["bias_index"] = parts.index_of(PLAIN, operation.bias)
             case Apply() | Compute() | Rectify() | ApplyNorm() | Drop() | Multiply():
                 if isinstance(operation, Apply | Compute | Rectify) and not own:
@@ -370,30 +325,11 @@ def _construct(
         (module,) = made.values()
     else:
         module = PLAIN.expression("nn.Sequential(OrderedDict(**made))", made=made)
-    return [*lines, _attribute(layer.name, module)] if _has_module(layer, plan) else lines
-
-
-def _has_module(layer: Value, plan: Plan) -> bool:
-    """Whether a layer has a module of its own: not where `nn.Linear` does all there is to do."""
-    steps = behind(chain_of(plan.graph, layer))
-    return not _linear(layer, plan) or [op for op in steps if op is not _own_bias(layer, plan)] != []
+    return [*lines, _attribute(layer.name, module)] if has_module(layer, plan) else lines
 
 
 def _attribute(name: str, value: Expression) -> Assign:
     return Assign(PLAIN.name("self").get(name), value)
-
-
-def _is_passed_on(chain: tuple[Operation, ...]) -> bool:
-    """Whether a layer begins with the value of another as it is.
-
-    That is so of one connection without weights, and of an expression that is a name, without a bias.
-    """
-    first, projections = next(iter(behind(chain)), None), [op for op in chain if isinstance(op, Project)]
-    if isinstance(first, AddBias):
-        return False
-    if expression := expression_of(chain):
-        return is_name(expression.tree)
-    return len(projections) == 1 and is_identity(projections[0])
 
 
 def _add_part(made: dict[str, Expression], name: str, part: Expression) -> None:
@@ -477,7 +413,7 @@ def _activation(operation: Apply, layout: Layout) -> Expression:
 def _projection(operation: Project, layer: Value, plan: Plan) -> list[Statement]:
     if is_identity(operation):
         return []  # the value itself
-    if operation is _linear(layer, plan):
+    if operation is linear_of(layer, plan):
         return [_attribute(operation.connection, _plain_linear(operation, layer, plan))]
     name, edges = operation.connection, operation.edges
     kernel = plan.choice(name).kernel
@@ -517,7 +453,7 @@ def _projection(operation: Project, layer: Value, plan: Plan) -> list[Statement]
 
 
 def _plain_linear(operation: Project, layer: Value, plan: Plan) -> Expression:
-    bias = {} if _own_bias(layer, plan) else {"bias": False}
+    bias = {} if own_bias_of(layer, plan) else {"bias": False}
     made = PLAIN.expression(
         "nn.Linear(n_source, n_target, **bias)",
         n_source=operation.input.units,
@@ -531,196 +467,10 @@ def _plain_linear(operation: Project, layer: Value, plan: Plan) -> Expression:
 # ----------------------------------------------------------------------------------------------- methods
 
 
-def _method(
-    scope: Scope, name: str, tensors: list[str], body: list[Statement], returns: Expression, docstring: str
-) -> Function:
-    """A method that takes tensors with names of the spec."""
-    tensor = scope.name("Tensor")
-    parameters = (Parameter(scope.name("self")), *(Parameter(scope.user(each), tensor) for each in tensors))
-    return Function(name, parameters, tuple(body), returns, docstring)
-
-
-def _layers(scope: Scope, plan: Plan) -> Function:
-    graph, layouts = plan.graph, plan.layouts
-    copies = {copy.value: scope.new(f"{copy.value}_{COPIES[copy.to]}") for copy in layouts.copies}
-    first = graph.inputs[0]
-    body = [*_batch(scope, first.name, first.shape)]
-    for data in graph.inputs:
-        x = scope.user(data.name)
-        body += _flat(scope, data.name, data.shape) if data.classes is None else _coded(scope, data)
-        if layouts.of(data.name) == "units first":
-            body += scope.statements("x = to_units_first(x)", x=x)
-        body += _copy(scope, data.name, plan, copies)
-    weights, made = _weights(scope, plan)
-    body += made
-    for layer in graph.layers:
-        body += _layer(scope, layer, chain_of(graph, layer), plan, copies | weights)
-        body += _copy(scope, layer.name, plan, copies)
-    pairs = [Pair(node(layer.name), _shaped(scope, layer)) for layer in graph.layers]
-    body += scope.statements("values = {**pairs}\nreturn unflat(values, batch)", pairs=pairs)
-    said = "Every layer's value by name, each an array of its own."
-    inputs = [data.name for data in graph.inputs]
-    return _method(scope, "layers", inputs, body, scope.expression("dict[str, Tensor]"), said)
-
-
-def _coded(scope: Scope, data: Data) -> tuple[Statement, ...]:
-    """Class codes as (batch, positions)."""
-    text = "x = input_codes(name, x, batch, shape, classes)"
-    x = scope.user(data.name)
-    return scope.statements(text, x=x, name=data.name, shape=data.shape, classes=data.classes)
-
-
-def _weights(scope: Scope, plan: Plan) -> tuple[dict[str, Expression], list[Statement]]:
-    """The weight of each connection that does not hold its own, under a key of its own, and what makes it."""
-    own, held, makers = scope.name("self"), _held_by_model(plan), _makers(plan)
-    variables = {name: scope.new(identifier(name)) for name in makers}
-    lines: list[Statement] = []
-    for name, maker in makers.items():
-        parameter = own.get(held[parameter_of(plan.made[name]).name])
-        lines.append(Assign(variables[name], own.get(maker)(parameter)))
-    weights: dict[str, Expression] = {}
-    for op in plan.graph.projections:
-        if (weight := plan.weight(op)) is not None and not op.holds_weight:
-            named = isinstance(weight, GraphParameter)
-            weights[weight_key(op)] = own.get(held[weight.name]) if named else variables[weight.name]
-    return weights, lines
-
-
-def weight_key(operation: Project) -> str:
-    """What a connection's weight is found by, beside copies of values, whose names have no dot."""
-    return f"{operation.connection}.weight"
-
-
-def _batch(scope: Scope, name: str, shape: tuple[int, ...]) -> tuple[Statement, ...]:
-    """Dimensions before an array's declared shape are those of the batch."""
-    if not shape:
-        return scope.statements("batch = x.shape", x=scope.user(name))
-    return scope.statements("batch = x.shape[:end]", x=scope.user(name), end=-len(shape))
-
-
-def _flat(scope: Scope, name: str, shape: tuple[int, ...], *dtype: Given) -> tuple[Statement, ...]:
-    """An array as (batch, units); `dtype` is what its numbers are turned into if they are not floating."""
-    return scope.statements(
-        "x = flat(name, x, batch, shape, *dtype)", x=scope.user(name), name=name, shape=shape, dtype=dtype
-    )
-
-
-def _copy(scope: Scope, value: str, plan: Plan, copies: Copies) -> list[Statement]:
-    """The line that makes the copy of a value, if there is one."""
-    copy = plan.layouts.copy_of(value)
-    return [Assign(copies[value], _converted(scope, scope.user(value), copy.to))] if copy else []
-
-
-def _converted(scope: Scope, x: Expression, to: Layout) -> Expression:
-    return scope.name(CONVERSIONS[to])(x)
-
-
-def _shaped(scope: Scope, layer: Value) -> Expression:
-    """A layer's value in its declared shape."""
-    value = scope.user(layer.name)
-    if len(layer.shape) == 1:
-        return value
-    return scope.expression("value.unflatten(1, shape)", value=value, shape=layer.shape)
-
-
-def _layer(
-    scope: Scope, layer: Value, chain: tuple[Operation, ...], plan: Plan, copies: Copies
-) -> list[Statement]:
-    """One layer in `layers`: its sum with the bias, and the layer's module around it.
-
-    Each projection adds onto what there is already, which the first one gets as the bias: nothing takes a
-    pass of its own.
-    """
-    value, module = scope.user(layer.name), scope.name("self").get(layer.name)
-    steps, bias = behind(chain), None
-    if steps and isinstance(steps[0], AddBias) and not _own_bias(layer, plan):
-        bias = _bias(steps[0], chain, module, plan)
-    # A copy, so that each layer's value is an array of its own.
-    copied = _is_passed_on(chain) and all(isinstance(step, Drop) for step in steps)
-    if expression := expression_of(chain):
-        lines = list[Statement]()
-        made = _combined(scope, expression, plan, copies, lines)
-        made = made.get("clone")() if copied else made
-        made = apart(lines, lambda: value, made if bias is None else Binary(made, "+", bias))
-        return [*lines, Assign(value, module(made))]
-    projections = [op for op in chain if isinstance(op, Project)]
-    if copied:
-        passed = _projected(scope, projections[0], None, plan, copies)
-        return [Assign(value, module(passed.get("clone")()))]
-    sums = list[Expression]()
-    # Values that are passed on come first, where nothing else does: the others are added onto them.
-    for operation in sorted(projections, key=lambda op: not is_identity(op)):
-        sums.append(_projected(scope, operation, value if sums else bias, plan, copies))
-    whole = module(sums[-1]) if _has_module(layer, plan) else sums[-1]
-    return [*(Assign(value, each) for each in sums[:-1]), Assign(value, whole)]
-
-
-def _combined(
-    scope: Scope, expression: Combine, plan: Plan, copies: Copies, lines: list[Statement]
-) -> Expression:
-    """The value of an expression, which reads all in one layout; what is long stands in `lines` before it."""
-    names: dict[str, Expression] = {}
-    for value in expression.inputs:
-        x = scope.user(value.name)
-        if plan.layouts.is_copy_read(value.name, expression.layer):
-            x = copies[value.name]
-        if before := plan.layouts.before(value.name, expression.layer):
-            local = scope.new(f"{value.name}_{COPIES[before]}")
-            lines.append(Assign(local, _converted(scope, x, before)))
-            x = local
-        names[value.name] = x
-    writer = Writer(scope, TORCH, names, tuple(names))
-    return parted(writer, guarded(expression.tree), part_names(scope, expression.layer), lines)
-
-
-def _projected(
-    scope: Scope, operation: Project, onto: Expression | None, plan: Plan, copies: Copies
-) -> Expression:
-    """A projection's sums, added onto what is given: a bias, or what the layer is so far."""
-    x, after = scope.user(operation.input.name), plan.layouts.after(operation)
-    if plan.layouts.is_copy_read(operation.input.name, operation.connection):
-        x = copies[operation.input.name]
-    if before := plan.layouts.before(operation.input.name, operation.connection):
-        x = _converted(scope, x, before)
-    layer = scope.user(operation.layer)
-    # What is transposed takes a bias along, and not an array, which is in the other layout.
-    takes = not is_identity(operation) and not (after and onto == layer)
-    y: Expression = x
-    if not is_identity(operation):
-        given: dict[str, Given] = {"onto": onto} if onto is not None and takes else {}
-        if weight_key(operation) in copies:
-            given["weight"] = copies[weight_key(operation)]
-        y = scope.name("self").get(operation.connection)(x, **given)
-    if after:
-        y = _converted(scope, y, after)
-    return y if onto is None or takes else scope.expression("y + onto", y=y, onto=onto)
-
-
-def _bias(operation: AddBias, chain: tuple[Operation, ...], module: Attribute, plan: Plan) -> Expression:
-    """The bias of every unit; that of every channel where a convolution adds it."""
-    whole = operation.by_unit or _is_by_channel(operation, chain, plan)
-    return module.get("bias") if whole else module.get("unit_bias")()
-
-
-def _is_by_channel(operation: AddBias, chain: tuple[Operation, ...], plan: Plan) -> bool:
-    """Whether a bias is the first thing that is added to a convolution, and each channel of it has one."""
-    bias = operation.bias
-    projections = [op for op in chain if isinstance(op, Project)]
-    first = next((op for op in chain if not isinstance(op, Project | Add)), None)
-    if first is not operation or not isinstance(bias, Spread) or bias.per is None:
-        return False
-    if any(map(is_identity, projections)) or plan.choice(projections[0].connection).window is None:
-        return False
-    window, rank = plan.window(projections[0].connection), len(bias.shape)
-    behind = rank - len(window.along)
-    channels = range(len(window.along), rank) if window.last[1] else range(behind)
-    return window.copies == 1 and bias.per == tuple(channels) != ()
-
-
 def _forward(scope: Scope, plan: Plan) -> Function:
     graph = plan.graph
     inputs = [data.name for data in graph.inputs]
-    values = scope.name("self").get("layers")(*map(scope.user, inputs))
+    values = scope.name("self").get("layers")(*over_time.arguments(scope, plan))
     if len(graph.outputs) == 1:
         value = _returned(scope, values, graph.value(graph.outputs[0]), plan)
         body = scope.statements("return value", value=value)
@@ -729,12 +479,18 @@ def _forward(scope: Scope, plan: Plan) -> Function:
         given = [_returned(scope, scope.name("values"), graph.value(name), plan) for name in graph.outputs]
         body = scope.statements("values = computed\nreturn *given,", computed=values, given=given)
         returns = scope.expression("tuple[Tensor, ...]")
-    return _method(scope, "forward", inputs, [*body], returns, f"{shapes_text(graph)}.")
+    if graph.has_time:
+        return over_time.forward_method(scope, plan, body, returns)
+    return method(scope, "forward", inputs, [*body], returns, f"{shapes_text(graph)}.")
 
 
 def _returned(scope: Scope, values: Expression, layer: Value, plan: Plan) -> Expression:
     """An output as it is returned: batch first."""
-    value = values.at(layer.name)
+    value, graph = values.at(layer.name), plan.graph
+    if layer.name in graph.timed:
+        if not graph.is_given_over_time(layer.name):
+            value = scope.expression("value.select(at, -1)", value=value, at=-1 - len(layer.shape))
+        return value.get("contiguous")()
     if plan.layouts.of(layer.name) == "batch first":
         return value
     return scope.expression("returned(value, units)", value=value, units=layer.units)
@@ -743,37 +499,54 @@ def _returned(scope: Scope, values: Expression, layer: Value, plan: Plan) -> Exp
 def _loss(scope: Scope, plan: Plan) -> list[Function]:
     """The method `loss`, if there is a term for it."""
     graph, lines = plan.graph, list[Statement]()
-    terms = _terms(scope, graph, _held_by_model(plan), lines)
+    terms = _terms(scope, graph, held_by_model(plan), lines)
     if not terms:
         return []
     body = [*_loss_checks(scope, graph), *lines, *returned_sum(terms, scope.name("total"))]
     said, arguments = "The loss of the network above, a mean over the batch.", [*loss_arguments(graph)]
-    return [_method(scope, "loss", arguments, body, scope.name("Tensor"), said)]
+    return [method(scope, "loss", arguments, body, scope.name("Tensor"), said)]
 
 
 def _loss_checks(scope: Scope, graph: Graph) -> list[Statement]:
     """What holds what the loss reads to its shapes: nothing is broadcast, and no code left out."""
     if not graph.losses:
         return []
-    first, checks = graph.compared[0], dict[str, tuple[Statement, ...]]()
+    checks: dict[str, Sequence[Statement]] = {}
+    batches: dict[bool, Name] = {}
+    first: dict[bool, str] = {}
     for y in graph.compared:
-        checks[y] = _flat(scope, y, graph.value(y).shape)
+        over = graph.is_given_over_time(y)
+        if over not in first:
+            # Over time the steps are samples like others.
+            batches[over] = scope.name("batch") if not first else scope.new("batch_of_others")
+            first[over] = y
+
+    def flat(name: str, like: str, shape: Shape, *dtype: Given) -> Sequence[Statement]:
+        return flat_input(scope, name, shape, *dtype, batch=batches[graph.is_given_over_time(like)])
+
+    for y in graph.compared:
+        checks[y] = flat(y, y, graph.value(y).shape)
     for term in graph.losses:
         y, shape = term.layers[0], graph.value(term.layers[0]).shape
         if isinstance(term, ExpressionTerm) or not term.loss.codes:
             for t in term.data:
-                checks.setdefault(t, _flat(scope, t, shape, scope.user(y).get("dtype")))
+                checks.setdefault(t, flat(t, y, shape, scope.user(y).get("dtype")))
             continue
         t = term.target
         codes = scope.statements(
             "t = class_codes(name, t, batch, shape, classes)",
+            batch=batches[graph.is_given_over_time(y)],
             t=scope.user(t),
             name=t,
             shape=shape[:-1],
             classes=shape[-1],
         )
         checks.setdefault(t, codes)
-    batch = _batch(scope, first, graph.value(first).shape)
+    batch = [
+        line
+        for over, name in first.items()
+        for line in batch_line(scope, name, graph.value(name).shape, batches[over])
+    ]
     return [*batch, *(line for lines in checks.values() for line in lines)]
 
 

@@ -22,13 +22,13 @@ Kind: TypeAlias = Literal["once", "all steps", "loop"]
 class Stage:
     """Some layers, in an order in which they can be computed, and how that is done.
 
-    `delays` are values of earlier steps that are made for all steps before the layers are computed, and
-    `recurring` those that the steps of a loop have of each other.
+    `delays` are values of earlier steps that are made for all steps before a layer is computed, by its name,
+    and `recurring` those that the steps of a loop have of each other.
     """
 
     kind: Kind
     layers: tuple[Value, ...]
-    delays: tuple[Delay, ...]
+    delays: Mapping[str, tuple[Delay, ...]]
     recurring: tuple[Delay, ...]
 
     def has(self, value: Value) -> bool:
@@ -61,24 +61,27 @@ def stages(graph: Graph) -> tuple[Stage, ...]:
     given: set[str] = set()
     for (own, _), names in sorted(groups.items(), key=lambda each: each[0][0]):
         made.append(_stage(graph, own, names, reads, given))
-        given |= {delay.output.name for delay in made[-1].delays}
     return tuple(made)
 
 
 def _stage(
     graph: Graph, level: int, names: Sequence[str], reads: Mapping[str, list[Value]], given: set[str]
 ) -> Stage:
-    """The stage of some layers; `given` are the earlier steps that are there for all steps."""
+    """The stage of some layers; `given` are the earlier steps that are there for all steps, and grows."""
     kind: Kind = "once" if level < 0 else "loop" if level % 2 else "all steps"
-    late = {value.name for name in names for value in reads[name]} & graph.delayed.keys()
-    delays = [delay for delay in graph.delays if delay.output.name in late]
     looped = {*names} if kind == "loop" else set[str]()
-    return Stage(
-        kind,
-        tuple(graph.value(name) for name in names),
-        tuple(d for d in delays if d.input.name not in looped and d.output.name not in given),
-        tuple(d for d in delays if d.input.name in looped),
-    )
+    delays: dict[str, tuple[Delay, ...]] = {}
+    recurring: dict[str, Delay] = {}
+    for name in names:
+        late = {value.name: graph.delayed[value.name] for value in reads[name] if value.name in graph.delayed}
+        recurring |= {key: delay for key, delay in late.items() if delay.input.name in looped}
+        # All that enters a loop is there before its first layer.
+        first = names[0] if looped else name
+        new = tuple(delay for key, delay in late.items() if key not in recurring and key not in given)
+        delays[first] = (*delays.get(first, ()), *new)
+        given |= {delay.output.name for delay in new}
+    layers = tuple(graph.value(name) for name in names)
+    return Stage(kind, layers, delays, tuple(recurring.values()))
 
 
 def _reads(graph: Graph) -> Mapping[str, list[Value]]:

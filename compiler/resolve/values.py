@@ -8,6 +8,7 @@ from dataclasses import replace
 from ...dsl import syntax
 from ...dsl.diagnostics import Failed, fail
 from ...dsl.findings import Label
+from ...dsl.source import Span
 from .. import codes
 from ..functions.function import Function, is_somewhere_finite
 from ..functions.simplify import simplified
@@ -81,7 +82,9 @@ def layer_value(
     tree, read = read_values(node, ("layer", "input"), known, variables, late=True)
     if not read:
         raise fail(known.report, codes.VALUE_READS_NOTHING, node.span, name=side.name)
-    places = {each.name: each.span for each in reversed(read.values())}
+    places: dict[str, Span] = {}
+    for each in read.values():
+        places.setdefault(each.name, each.span)
     shapes = {name: _shape_of(name, known) for name in places}
     for name, shape in shapes.items():
         if shape != side.shape and any(size != 1 for size in shape):

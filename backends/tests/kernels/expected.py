@@ -102,9 +102,14 @@ class Expected:
         count = int(np.prod(self.outputs[name]))
         return values[:, values.shape[1] - count :] if self.is_last_step(name) else values
 
-    def given(self, name: str, value: Any) -> Any:
-        """A layer's value (batch, steps, ...) as the network gives it: of an output perhaps the last step."""
-        return value[:, -1] if self.is_last_step(name) else value
+    def given(self, name: str, value: Any, *, flat: bool = False) -> Any:
+        """A layer's value (*batch, steps, ...) as the network gives it: of an output perhaps the last step.
+
+        If it is `flat`, each step of it is (units,).
+        """
+        if not self.is_last_step(name):
+            return value
+        return value[(..., -1, *(slice(None) for _ in range(1 if flat else len(self.outputs[name]))))]
 
     @property
     def summed(self) -> dict[str, tuple[int, int, int]]:

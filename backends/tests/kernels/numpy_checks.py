@@ -101,7 +101,7 @@ def check_numpy_forward(expected: Expected, model: NumpyModel) -> None:
             calls["forward"]({**parameters}, training),
         )
         for name, output in outputs.items():
-            given = expected.given(name, layers[name])
+            given = expected.given(name, layers[name], flat=True)
             assert np.array_equal(output.reshape(given.shape), given), f"numpy: forward's {name}"
     if "rng" in expected.modes:
         for training in (False, True):
@@ -110,7 +110,7 @@ def check_numpy_forward(expected: Expected, model: NumpyModel) -> None:
             outputs = module.forward({**parameters}, *inputs, training=training, rng=drawn[1])
             outputs = outputs if isinstance(outputs, tuple) else (outputs,)
             for name, output in zip(expected.outputs, outputs, strict=True):
-                given = expected.given(name, layers[name])
+                given = expected.given(name, layers[name], flat=True)
                 same = np.array_equal(output.reshape(given.shape), given)
                 assert same, f"numpy: forward's {name} with units dropped"
             if not training:
@@ -131,7 +131,7 @@ def check_numpy_forward(expected: Expected, model: NumpyModel) -> None:
     targets = [data[name] for name in expected.targets if name not in expected.inputs]
     loss, gradients = module.gradients({**parameters}, *inputs, *targets)
     outputs = calls["layers"]({**parameters}, True)
-    reads = {n: expected.given(n, outputs[n]) for n in expected.loss_reads if n in outputs}
+    reads = {n: expected.given(n, outputs[n], flat=True) for n in expected.loss_reads if n in outputs}
     reads = {n: a.reshape(*a.shape[:1], *expected.outputs.get(n, a.shape[1:])) for n, a in reads.items()}
     if reads.keys() <= expected.outputs.keys():
         given = [(data | reads)[name] for name in expected.loss_reads]

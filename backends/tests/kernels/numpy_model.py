@@ -64,16 +64,11 @@ class NumpyModel:
             return self.module.gradients(self.parameters, *inputs, *targets, **self._mode(training, rng))
         values = self.module.layers(self.parameters, *inputs, **self._mode(training, rng))
         cotangents = {y: cast[d] for y, d in self.expected.cotangents.items()}
-        # Dimensions before the last, or two of them over time, are the batch.
-        loss = sum(np.vdot(self._given(y, values[y]), d) for y, d in cotangents.items())
+        loss = sum(np.vdot(self.expected.given(y, values[y], flat=True), d) for y, d in cotangents.items())
         if hasattr(self.module, "loss"):
             loss = loss + self.module.loss(self.parameters)
         mode = {"training": training} if self.expected.running else {}
         return loss, self.module.backward(self.parameters, values, *inputs, *cotangents.values(), **mode)
-
-    def _given(self, name: str, value: np.ndarray) -> np.ndarray:
-        """A layer's value as `forward` returns it, flattened."""
-        return value[..., -1, :] if self.expected.is_last_step(name) else value
 
     def pieces(
         self, data: dict[str, np.ndarray], lengths: list[int]

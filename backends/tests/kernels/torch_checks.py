@@ -107,15 +107,14 @@ def check_torch_values(expected: Expected, model: TorchModel) -> None:
 def check_torch_modules(expected: Expected, model: TorchModel) -> None:
     """A layer is a module that is called once in a pass, and returns its value; what hooks return goes on.
 
-    Its dropout drops in training alone: with the same units dropped, all layers are the reference's.
+    Over time it is called once for all steps, or once a step if it reads earlier ones of itself. Its dropout drops in training alone: with the same units dropped, all layers are the reference's.
     """
     parameters, data = draw_moderate(expected, 65), draw_data(expected, 66, 32)
-    net, seen, kept, modules = model.model, {}, {}, model.layer_modules()
+    net, called, kept, modules = model.model, dict[str, list[Any]](), {}, model.layer_modules()
 
     def keep(name: str) -> Callable[..., None]:
         def hook(part: Any, given: Any, value: Any) -> None:
-            assert name not in seen, f"torch: {name} is called twice"
-            seen[name] = (given[0], value)
+            called.setdefault(name, []).append((given[0], value))
 
         return hook
 
@@ -123,7 +122,7 @@ def check_torch_modules(expected: Expected, model: TorchModel) -> None:
     for training in (False, True):
         model.load(parameters)
         net.train(training)
-        seen.clear()
+        called.clear()
         handles = [part.register_forward_hook(keep(name)) for name, part in modules.items()]
         handles += [part.register_forward_hook(keep(f"{name}.dropout")) for name, part in drops.items()]
         for name, part in drops.items():
@@ -136,6 +135,7 @@ def check_torch_modules(expected: Expected, model: TorchModel) -> None:
                 handle.remove()
             for part in drops.values():
                 part.p = 0.0
+        seen = {name: passed(expected, name, calls, 32) for name, calls in called.items()}
         assert seen.keys() == {*modules, *(f"{name}.dropout" for name in drops)}, (
             "torch: some modules of layers are not called"
         )
@@ -160,6 +160,18 @@ def check_torch_modules(expected: Expected, model: TorchModel) -> None:
         value = net.eval().layers(*torch_inputs(expected, model, data))[last]
     handle.remove()
     assert (value == 7.0).all(), f"torch: what a hook of {last} returns is not what goes on"
+
+
+def passed(expected: Expected, module: str, calls: list[Any], samples: int) -> tuple[Any, Any]:
+    """What a module was given and has returned, over time (samples, steps, units)."""
+    if module.removesuffix(".dropout") not in expected.timed:
+        assert len(calls) == 1, f"torch: {module} is called {len(calls)} times"
+        return calls[0]
+    if len(calls) == 1:
+        given, value = (x.unflatten(0, (-1, samples)).transpose(0, 1) for x in calls[0])
+        return given, value
+    given, value = (torch.stack(each, 1) for each in zip(*calls, strict=True))
+    return given, value
 
 
 def torch_score(values: dict[str, Any], factors: dict[str, Any]) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from .expected import Expected
+from .pieces import in_pieces
 
 
 class TorchModel:
@@ -81,9 +82,10 @@ class TorchModel:
 
     def _loss(self, inputs: dict[str, Any], tensors: dict[str, Any]) -> Any:
         values = self.model.layers(*inputs.values()) | tensors
-        loss = sum((values[y] * tensors[d]).sum() for y, d in self.expected.cotangents.items())
+        given = {name: self.expected.given(name, value) for name, value in values.items()}
+        loss = sum((given[y] * tensors[d]).sum() for y, d in self.expected.cotangents.items())
         if hasattr(self.model, "loss"):
-            loss = loss + self.model.loss(*(values[name] for name in self.expected.loss_reads))
+            loss = loss + self.model.loss(*(given[name] for name in self.expected.loss_reads))
         return loss
 
     def differentiate(
@@ -100,6 +102,27 @@ class TorchModel:
         leaves = self.renamed({n: p for n, p in self.model.named_parameters() if p.requires_grad}) | moved
         gradients = {n: torch.zeros_like(x) if x.grad is None else x.grad for n, x in leaves.items()}
         return loss.item(), {name: gradient.numpy() for name, gradient in gradients.items()}
+
+    def pieces(
+        self, data: dict[str, np.ndarray], lengths: list[int]
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """All layers' values, and the state behind the last step, of calls that go on from each other.
+
+        Pieces of one step are given to `step`.
+        """
+        self.model.eval()
+        with torch.no_grad():
+            return in_pieces(self.expected, self._tensors(data), lengths, self._run)
+
+    def _run(self, inputs: list[Any], state: Any) -> tuple[dict[str, Any], Any]:
+        over = [name in self.expected.over_time for name in self.expected.inputs]
+        given = [state] if self.expected.memory else []
+        if not any(over) or next(x for x, is_over in zip(inputs, over, strict=True) if is_over).shape[1] > 1:
+            return self.model.run(*inputs, *given)
+        one = [x[:, 0] if is_over else x for x, is_over in zip(inputs, over, strict=True)]
+        values, state = self.model.step(*one, *given)
+        timed = self.expected.timed
+        return {name: x[:, None] if name in timed else x for name, x in values.items()}, state
 
     def optimise(self, data: dict[str, np.ndarray], steps: int, rate: float) -> None:
         """Take steps of PyTorch's own Adam, with its defaults, each on all of the data."""

@@ -1,0 +1,192 @@
+"""Networks that run over time, drawn, against a loop over neurons, edges and steps."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nnspec.compiler import load
+from nnspec.compiler.graph.stages import stages
+from nnspec.compiler.pipeline import understand
+
+ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
+    "tanh": np.tanh,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "softsign": lambda x: x / (1 + (x if np.real(x) > 0 else -x)),
+}
+
+
+@dataclass
+class Drawn:
+    """A spec, what each of its layers is, and how many steps it is given."""
+
+    text: str
+    layers: dict[str, tuple[int, str, tuple[str, int, int] | None]]
+    sizes: dict[str, int]
+    starts: dict[str, float | None]
+    steps: int
+    given: bool
+
+
+def draw(seed: int) -> Drawn:
+    """A recurrent network of a few layers, some of which are products with an earlier step."""
+    rng = random.Random(seed)
+    given = rng.random() < 0.8
+    steps = rng.randint(1, 8)
+    sizes = {"u": rng.randint(1, 3), "x": rng.randint(1, 3)}
+    lines = ["model drawn", f"input u[{sizes['u']}]{' over time' * given}", f"input x[{sizes['x']}]"]
+    layers: dict[str, tuple[int, str, tuple[str, int, int] | None]] = {}
+    starts: dict[str, float | None] = {}
+    names = [f"l{number}" for number in range(rng.randint(2, 4))]
+    sizes |= {name: rng.randint(1, 4) for name in names}
+    for at, name in enumerate(names):
+        start = rng.choice([0.0, 0.0, 0.5, None])
+        said = "" if start == 0 else f"start = {'trained' if start is None else start}"
+        starts[name] = start
+        same = [other for other in names[:at] if sizes[other] == sizes[name]]
+        if same and rng.random() < 0.4:
+            other, late, back = rng.choice(same), rng.choice(names), rng.randint(1, 5)
+            late = late if sizes[late] in (1, sizes[name]) else name
+            layers[name] = sizes[name], "", (other, names.index(late), back)
+            made = f" = {other} * before({late}, {back})"
+            lines.append(f"layer {name}[{sizes[name]}]{made}{' : ' * bool(said)}{said}")
+            continue
+        activation = rng.choice([*ACTIVATIONS])
+        layers[name] = sizes[name], activation, None
+        lines.append(f"layer {name}[{sizes[name]}] : {', '.join(filter(None, [activation, said]))}")
+    for at, name in enumerate(names):
+        if layers[name][2] is not None:
+            continue
+        sources = rng.sample(["u", "x", *names], rng.randint(1, 3))
+        if at == 0 or rng.random() < 0.5:
+            sources = ["u", *(each for each in sources if each != "u"), name]
+        for source in dict.fromkeys(sources):
+            delay = rng.randint(1, 5) if source in names[at:] or rng.random() < 0.3 else 0
+            kind = f"random(p = 0.6, seed = {rng.randint(0, 99)})" if rng.random() < 0.6 else "all"
+            late = f" with delay = {delay}" if delay else ""
+            lines.append(f"connect {source} -> {name} as {source}_to_{name} : {kind}{late}")
+    # What nothing reads reaches an output, and there is a delay wherever nothing else says how many steps.
+    lines.append(f"connect {names[-1]} -> {names[0]} as round : all with delay = 1" if layers[names[0]][2] is None else "")
+    lines += [f"output {name}" for name in names]
+    lines += [] if given else [f"steps {steps}"]
+    return Drawn("\n".join(lines) + "\n", layers, sizes, starts, steps, given)
+
+
+def by_hand(drawn: Drawn, model: Any, p: dict[str, Any], data: dict[str, Any]) -> dict[str, list[Any]]:
+    """All layers at all steps, of one sample: neuron by neuron, edge by edge."""
+    past: dict[str, list[Any]] = {name: [] for name in drawn.sizes}
+    order = [layer.name for layer in model.layers]
+
+    def at(name: str, step: int, unit: int) -> Any:
+        if step >= 0:
+            return past[name][step][unit]
+        start = drawn.starts.get(name, 0.0)
+        return p[f"{name}.start"][unit] if start is None else start
+
+    for step in range(drawn.steps):
+        past["u"].append(data["u"][step] if drawn.given else data["u"])
+        past["x"].append(data["x"])
+        for name in order:
+            size, activation, product = drawn.layers[name]
+            values: list[Any] = []
+            for unit in range(size):
+                if product is not None:
+                    other, late, back = product[0], list(drawn.layers)[product[1]], product[2]
+                    where = unit if drawn.sizes[late] > 1 else 0
+                    values.append(at(other, step, unit) * at(late, step - back, where))
+                    continue
+                total = p[f"{name}.bias"][unit] + 0
+                for connection in model.into(name):
+                    weights = p[f"{connection.name}.weight"].reshape(-1)
+                    sources, targets = connection.edges.edges()
+                    for edge, (source, target) in enumerate(zip(sources, targets, strict=True)):
+                        if target == unit:
+                            total = total + weights[edge] * at(connection.source, step - connection.delay, source)
+                values.append(ACTIVATIONS[activation](total))
+            past[name].append(values)
+    return {name: past[name] for name in drawn.layers}
+
+
+def with_numpy(
+    drawn: Drawn, p: dict[str, Any], data: dict[str, Any], cotangents: dict[str, Any], along: dict[str, Any]
+) -> tuple[float, dict[str, Any]]:
+    """The derivative along a direction, and the layers' values."""
+    module = load(text=drawn.text, target="numpy")
+    values = module.layers(p, data["u"], data["x"])
+    gradients = module.backward(p, values, data["u"], data["x"], *cotangents.values())
+    return sum(np.vdot(gradients[name], d) for name, d in along.items()), values
+
+
+def with_torch(
+    drawn: Drawn, p: dict[str, Any], data: dict[str, Any], cotangents: dict[str, Any], along: dict[str, Any]
+) -> tuple[float, dict[str, Any]]:
+    """The derivative along a direction, and the layers' values."""
+    model = load(text=drawn.text, target="torch").Drawn().double()
+    model.load_arrays(p)
+    given = {name: torch.tensor(array, requires_grad=True) for name, array in data.items()}
+    outputs = model(given["u"], given["x"])
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    loss = sum((y * torch.tensor(d)).sum() for y, d in zip(outputs, cotangents.values(), strict=True))
+    loss.backward()
+    names = model._array_names if hasattr(model, "_array_names") else {}
+    leaves = {names.get(name, name): x for name, x in model.named_parameters()} | given
+    slope = sum(float((x.grad * torch.tensor(along[n])).sum()) for n, x in leaves.items() if x.grad is not None)
+    with torch.no_grad():
+        values = {name: value.numpy() for name, value in model.layers(given["u"], given["x"]).items()}
+    return slope, values
+
+
+def check(seed: int) -> None:
+    """Values of every step, and derivatives by everything along a direction, to 1e-10."""
+    drawn = draw(seed)
+    passage = understand(Path("drawn.nnspec"), text=drawn.text)
+    rng, batch, step = np.random.default_rng(seed), 2, 1e-200
+    p = {each.name: rng.normal(size=each.shape) for each in passage.graph.parameters}
+    data = {"u": rng.normal(size=(batch, *[drawn.steps] * drawn.given, drawn.sizes["u"]))}
+    data["x"] = rng.normal(size=(batch, drawn.sizes["x"]))
+    cotangents = {name: rng.normal(size=(batch, size)) for name, (size, _, _) in drawn.layers.items()}
+    along = {name: rng.normal(size=array.shape) for name, array in (p | data).items()}
+    moved = {name: array + 1j * step * along[name] for name, array in (p | data).items()}
+    each = [
+        by_hand(drawn, passage.model, moved, {name: moved[name][at] for name in data}) for at in range(batch)
+    ]
+    wanted = {name: np.array([one[name] for one in each]) for name in drawn.layers}  # (batch, steps, units)
+    slope = sum(np.vdot(y[:, -1].imag / step, cotangents[name]) for name, y in wanted.items())
+    for who, run in (("numpy", with_numpy), ("torch", with_torch)):
+        found, values = run(drawn, p, data, cotangents, along)
+        for name, y in wanted.items():
+            held = y if name in passage.graph.timed else y[:, -1]
+            what = f"{who}: {name}\n{drawn.text}"
+            np.testing.assert_allclose(values[name], held.real, rtol=1e-10, atol=1e-10, err_msg=what)
+        assert abs(found - slope) < 1e-10 * (1 + abs(slope)), f"{who}: {found}, not {slope}\n{drawn.text}"
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NNSPEC_CACHE", str(tmp_path))
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_drawn_networks_are_those_of_a_loop_over_neurons(seed: int) -> None:
+    check(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(25, 225))
+def test_more_drawn_networks_are_those_of_a_loop_over_neurons(seed: int) -> None:
+    check(seed)
+
+
+def test_drawn_networks_have_stages_of_every_kind() -> None:
+    drawn = [draw(seed) for seed in range(25)]
+    graphs = [understand(Path("drawn.nnspec"), text=each.text).graph for each in drawn]
+    kinds = [stage.kind for graph in graphs for stage in stages(graph)]
+    assert {*kinds} == {"once", "all steps", "loop"}
+    assert {delay.steps for graph in graphs for delay in graph.delays} == {1, 2, 3, 4, 5}
