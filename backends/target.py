@@ -23,6 +23,7 @@ import numpy as np
 from ..compiler.edges.edge_set import Diagonal, Full, Listed, Product, Shape, Shifted
 from ..compiler.edges.structure import described
 from ..compiler.functions.text import said as as_text
+from ..compiler.functions.tree import Argument, substituted
 from ..compiler.graph.graph import (
     Add,
     AddBias,
@@ -30,6 +31,7 @@ from ..compiler.graph.graph import (
     ApplyNorm,
     Combine,
     Compute,
+    Delay,
     Drop,
     Graph,
     Made,
@@ -189,15 +191,20 @@ def sides(graph: Graph) -> tuple[Value, ...]:
     return (*(input_value(data) for data in graph.inputs), *graph.layers)
 
 
-def batch_text(shape: Shape) -> str:
-    """A shape with the batch before it, for people to read."""
-    return "(" + ", ".join(["batch", *map(str, shape)]) + ")"
+def batch_text(shape: Shape, *, over_time: bool = False) -> str:
+    """A shape with the batch before it, and the steps of what is over time, for people to read."""
+    return "(" + ", ".join(["batch", *["steps"] * over_time, *map(str, shape)]) + ")"
 
 
 def shapes_text(graph: Graph) -> str:
     """What goes in and what comes out."""
-    inputs = ", ".join(f"{data.name} {batch_text(data.shape)}" for data in graph.inputs)
-    outputs = ", ".join(f"{name} {batch_text(graph.value(name).shape)}" for name in graph.outputs)
+    inputs = ", ".join(
+        f"{data.name} {batch_text(data.shape, over_time=data.over_time)}" for data in graph.inputs
+    )
+    shapes = {name: graph.value(name).shape for name in graph.outputs}
+    outputs = ", ".join(
+        f"{name} {batch_text(shape, over_time=name in graph.over_time)}" for name, shape in shapes.items()
+    )
     return f"{inputs} -> {outputs}"
 
 
@@ -230,19 +237,25 @@ def summary(plan: Plan) -> tuple[str, ...]:
     for layer in graph.layers:
         chain = chain_of(graph, layer)
         projections = [op for op in chain if isinstance(op, Project)]
+        late = {key: Argument(_late(delay)) for key, delay in graph.delayed.items()}
         steps = [text for op in chain if (text := _step_text(op))]
         head = f"layer {layer.layer} {list(layer.shape)}"
         if expression := expression_of(chain):
-            lines.append(f"{head} = {as_text(expression.tree)}")
+            lines.append(f"{head} = {as_text(substituted(expression.tree, late))}")
         else:
-            lines.append(f"{head} <- {' + '.join(_connection_text(op) for op in projections)}")
+            lines.append(f"{head} <- {' + '.join(_connection_text(op, graph) for op in projections)}")
         if steps:
             then = " : " + ", ".join(steps)
             if len(lines[-1]) + len(then) > WIDTH:
                 lines.append("   " + then)
             else:
                 lines[-1] += then
-    lines.append("output " + ", ".join(graph.outputs))
+    if graph.steps:
+        lines.append(f"steps {graph.steps}")
+    last = [name for name in graph.outputs if name not in graph.over_time]
+    lines += ["output " + ", ".join(last)] if last else []
+    over = [name for name in graph.outputs if name in graph.over_time]
+    lines += ["output " + ", ".join(over) + " over time"] if over else []
     terms = [(t.coefficient, _loss_text(t)) for t in graph.losses]
     terms += [(p.coefficient, f"{p.penalty.name}({p.parameter})") for p in graph.penalties]
     for at, (coefficient, term) in enumerate(terms):
@@ -254,7 +267,8 @@ def summary(plan: Plan) -> tuple[str, ...]:
 
 def _input_text(data: Data) -> str:
     shape = f" {list(data.shape)}" if data.shape or data.classes is None else ""
-    return f"input {data.name}{shape}" + (f": class[{data.classes:,}]" if data.classes else "")
+    classes = f": class[{data.classes:,}]" if data.classes else ""
+    return f"input {data.name}{shape}{classes}{' over time' * data.over_time}"
 
 
 def _loss_text(term: LossTerm | ExpressionTerm) -> str:
@@ -289,8 +303,15 @@ def chain_of(graph: Graph, layer: Value) -> tuple[Operation, ...]:
     return graph.chains[layer.name]
 
 
-def _connection_text(projection: Project) -> str:
-    edges = projection.edges
+def _late(delay: Delay) -> str:
+    """An earlier step of a value, as an expression says it."""
+    return f"before({delay.input.name}{f', {delay.steps}' if delay.steps > 1 else ''})"
+
+
+def _connection_text(projection: Project, graph: Graph) -> str:
+    edges, source = projection.edges, projection.input.name
+    if source in graph.delayed:
+        source = _late(graph.delayed[source])
     weight = "" if projection.weight else ", no weights"
     if projection.parameter and not projection.parameter.trainable:
         weight = ", frozen"
@@ -300,15 +321,15 @@ def _connection_text(projection: Project) -> str:
         weight += f", {projection.reduction.name}"
     match edges:
         case Full() if projection.input.classes:
-            return f"{projection.input.name} (embedding{weight})"
+            return f"{source} (embedding{weight})"
         case Full():
-            return f"{projection.input.name} (all{weight})"
+            return f"{source} (all{weight})"
         case Diagonal():
-            return f"{projection.input.name} (one to one{weight})"
+            return f"{source} (one to one{weight})"
         case Listed():
-            return f"{projection.input.name} ({edges.count:,} edges{weight})"
+            return f"{source} ({edges.count:,} edges{weight})"
         case Shifted() | Product():
-            return f"{projection.input.name} ({described(edges)}: {edges.count:,} edges{weight})"
+            return f"{source} ({described(edges)}: {edges.count:,} edges{weight})"
 
 
 def _made_text(parameter: Parameter, steps: Sequence[Made]) -> str:

@@ -88,7 +88,9 @@ class Gradients:
 def backward_steps(module: Module) -> list[Statement]:
     """Statements from the loss, or from the gradients of the outputs, back to parameters and inputs."""
     gradients = Gradients(module)
-    return [*begin_back(gradients), *back_through(module.steps, gradients), *end_back(gradients)]
+    lines = begin_back(gradients)
+    lines += [*back_through(module.steps, gradients), *end_back(gradients)]
+    return whole_backward(module, lines)
 
 
 def whole_backward(module: Module, statements: Sequence[Statement]) -> list[Statement]:

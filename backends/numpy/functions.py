@@ -348,7 +348,7 @@ def _steps_back(module: Module) -> list[Statement]:
 
 
 def _over_time(module: Module, taken: Sequence[Taken], given: Collection[str] = ()) -> Statement:
-    """As `_batched`; steps come first where an array is over time, as those of some gradients that are `given`."""
+    """As `_batched`; steps come first where an array is over time, as some gradients are that are `given`."""
     graph, scope = module.graph, module.scope
     if not graph.has_time:
         return _batched(module, taken)

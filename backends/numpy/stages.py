@@ -118,7 +118,7 @@ def at_every_step(module: Module, op: Combine) -> Module:
 
 
 def _terms(module: Module, step: tuple[Operation, ...], stage: Stage) -> list[Expression]:
-    """What a layer's sum is of outside a loop, or of what enters a loop: what time does not reach comes first."""
+    """The terms of a layer's sum, or of what enters a loop; what time does not reach comes first."""
     arrives = arriving(step, stage, module.graph)
     terms = [projected(module, op) for op in arrives.before]
     if arrives.once:
@@ -269,20 +269,18 @@ class Loop:
                 )
                 for what in EXTRAS.get(type(op), ())
             ]
-            lists.append((kept[name], names[name], module.local[name], self.memory.get(name, 0)))
+            lists.append((kept[name], names[name], module.local[name], module.graph.memory.get(name, 0)))
         for held, now, _, _ in lists:
             body += scope.statements("held.append(now)", held=held, now=now)
         sources = {local.text: name for name, local in module.local.items()}
-        for held, _, whole, back in lists:
-            text = "held = before[name][start:]" if back else "held = []"
-            most = module.graph.memory.get(sources.get(whole.text, ""), 0)
-            text = "held = [*before[name]]" if back == most and back else text
-            lines += scope.statements(text, held=held, name=sources.get(whole.text, ""), start=most - back)
+        for held, _, whole, start in lists:
+            text = "held = [*before[name]]" if start else "held = []"
+            lines += scope.statements(text, held=held, name=sources.get(whole.text, ""))
         lines.append(Comment(f"{', '.join(str(each.layer) for each in self.stage.layers)}, step by step."))
         lines.append(_each_step(module, given, [at_step[name.text] for name in given], body))
-        for held, _, whole, back in lists:
-            text = "whole = at_all_steps(held[back:])" if back else "whole = at_all_steps(held)"
-            lines += scope.statements(text, whole=whole, held=held, back=back)
+        for held, _, whole, start in lists:
+            text = "whole = at_all_steps(held[start:])" if start else "whole = at_all_steps(held)"
+            lines += scope.statements(text, whole=whole, held=held, start=start)
         return lines
 
     def _step(self, step: tuple[Operation, ...], at_step: dict[str, Name]) -> list[Statement]:

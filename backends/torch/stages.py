@@ -122,8 +122,8 @@ def _initial_state(scope: Scope, plan: Plan) -> Function:
         pairs=pairs,
     )
     said = (
-        "What values are before the first step, by name, (*batch, how many steps are read, ...), the oldest "
-        "first."
+        "What values are before the first step, by name, (*batch, how many steps are read, ...).\n\n"
+        "The oldest comes first."
     )
     taken = (Taken(own), Taken(scope.name("batch"), scope.expression("int | tuple[int, ...]")))
     return Function("initial_state", taken, body, scope.expression("dict[str, Tensor]"), said)
@@ -148,7 +148,7 @@ def _step(scope: Scope, plan: Plan) -> Function:
         text = "values, _ = self.run(*given, *one)\nreturn of_one_step(values, batch, timed), {}"
     lines += scope.statements(text, given=given, one=one, batch=batch, timed=names)
     said = (
-        "The values of one step by name, and the state behind it; without a state, those of the first step.\n\n"
+        "The values of one step by name, and the state behind it; without a state, of the first step.\n\n"
         "What is over time is given, and comes, without its dimension. A state that goes back in detached "
         "ends\nwhere gradients go back to."
     )
@@ -176,8 +176,8 @@ def _run(scope: AtStep, plan: Plan) -> Function:
     body += _returned(scope, plan)
     said = (
         "The values of all steps by name, (*batch, steps, ...), and the state behind the last step.\n\n"
-        "It goes into the next call, which then goes on where this one has ended. Every value is an array of "
-        "its own."
+        "It goes into the next call, which then goes on where this one has ended. Every value is an array\n"
+        "of its own."
     )
     returns = scope.expression("tuple[dict[str, Tensor], dict[str, Tensor]]")
     return Function("run", _parameters(scope, plan, steps=True), tuple(body), returns, said)

@@ -42,7 +42,6 @@ from ..source import (
     Expression,
     Function,
     Given,
-    Name,
     Pair,
     Scope,
     Statement,
@@ -512,17 +511,15 @@ def _loss_checks(scope: Scope, graph: Graph) -> list[Statement]:
     if not graph.losses:
         return []
     checks: dict[str, Sequence[Statement]] = {}
-    batches: dict[bool, Name] = {}
-    first: dict[bool, str] = {}
-    for y in graph.compared:
-        over = graph.is_given_over_time(y)
-        if over not in first:
-            # Over time the steps are samples like others.
-            batches[over] = scope.name("batch") if not first else scope.new("batch_of_others")
-            first[over] = y
+    over = [name for name in graph.compared if graph.is_given_over_time(name)]
+    first, both = (over or graph.compared)[0], 0 < len(over) < len(graph.compared)
+    batch = [*batch_line(scope, first, graph.value(first).shape)]
+    # Over time the steps are samples like others.
+    once = scope.new("batch_of_a_step") if both else scope.name("batch")
+    batch += scope.statements("once = batch[:-1]", once=once) if both else ()
 
     def flat(name: str, like: str, shape: Shape, *dtype: Given) -> Sequence[Statement]:
-        return flat_input(scope, name, shape, *dtype, batch=batches[graph.is_given_over_time(like)])
+        return flat_input(scope, name, shape, *dtype, batch=None if like in over else once)
 
     for y in graph.compared:
         checks[y] = flat(y, y, graph.value(y).shape)
@@ -535,18 +532,13 @@ def _loss_checks(scope: Scope, graph: Graph) -> list[Statement]:
         t = term.target
         codes = scope.statements(
             "t = class_codes(name, t, batch, shape, classes)",
-            batch=batches[graph.is_given_over_time(y)],
+            batch=scope.name("batch") if y in over else once,
             t=scope.user(t),
             name=t,
             shape=shape[:-1],
             classes=shape[-1],
         )
         checks.setdefault(t, codes)
-    batch = [
-        line
-        for over, name in first.items()
-        for line in batch_line(scope, name, graph.value(name).shape, batches[over])
-    ]
     return [*batch, *(line for lines in checks.values() for line in lines)]
 
 

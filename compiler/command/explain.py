@@ -12,6 +12,7 @@ from ...dsl.records import record
 from ...dsl.words import counted
 from ..edges.degrees import degrees
 from ..graph.graph import Pool, Project, Spread, Through, Times, Turned, parameter_of, steps_of
+from ..graph.stages import Stage, arriving, stages
 from ..plan.choice import Candidate
 from ..plan.kernels import KERNELS
 from ..plan.layouts import Transpose
@@ -43,18 +44,44 @@ class ConnectionFacts:
 
 
 @record
+class StageFacts:
+    """Layers of a network that runs over time, in the order of computation, and how they are computed.
+
+    That is `once`, for `all steps` together, or step by step in a `loop`, which `before` it has the sums over
+    some connections, for all steps.
+    """
+
+    kind: str
+    layers: tuple[str, ...]
+    before: tuple[str, ...]
+
+
+@record
 class Explanation:
-    """What a plan holds, for batches of `batch`; the transposes are those of PyTorch, in order."""
+    """What a plan holds, for batches of `batch`; the transposes are those of PyTorch, in order.
+
+    There are stages where a network runs over time.
+    """
 
     batch: int
     connections: tuple[ConnectionFacts, ...]
     transposes: tuple[Transpose, ...]
+    stages: tuple[StageFacts, ...] = ()
 
 
 def explained(plan: Plan) -> Explanation:
     """The facts of every connection, in the order of computation, and all transposes."""
-    projections = plan.graph.projections
-    return Explanation(plan.batch, tuple(_facts(op, plan) for op in projections), plan.layouts.transposes)
+    facts = tuple(_facts(op, plan) for op in plan.graph.projections)
+    parts = stages(plan.graph) if plan.graph.has_time else ()
+    told = tuple(_of_stage(stage, plan) for stage in parts)
+    return Explanation(plan.batch, facts, plan.layouts.transposes, told)
+
+
+def _of_stage(stage: Stage, plan: Plan) -> StageFacts:
+    arrivals = [arriving(plan.graph.chains[layer.name], stage, plan.graph) for layer in stage.layers]
+    before = [op.connection for each in arrivals for op in (*each.once, *each.before)]
+    names = tuple(str(layer.layer) for layer in stage.layers)
+    return StageFacts(stage.kind, names, tuple(before) if stage.kind == "loop" else ())
 
 
 def _facts(op: Project, plan: Plan) -> ConnectionFacts:
@@ -65,7 +92,7 @@ def _facts(op: Project, plan: Plan) -> ConnectionFacts:
     parameters = held if op.parameter is not None and op.parameter.trainable else 0
     return ConnectionFacts(
         connection=op.connection,
-        source=op.input.layer or op.input.name,
+        source=_source(op, plan),
         target=op.layer,
         edges=op.edges.count,
         density=op.edges.count / (n_source * n_target),
@@ -79,6 +106,12 @@ def _facts(op: Project, plan: Plan) -> ConnectionFacts:
         weight="; ".join(_made(op)),
         candidates=choice.candidates,
     )
+
+
+def _source(op: Project, plan: Plan) -> str:
+    """What a connection starts from, and how much later it arrives."""
+    delay = plan.graph.delayed.get(op.input.name)
+    return op.input.name if delay is None else f"{delay.input.name}, {delay.steps} before"
 
 
 def _made(op: Project) -> Iterator[str]:

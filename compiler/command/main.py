@@ -392,7 +392,8 @@ def explain(file: Path, params: Mapping[str, int | float], batch: int | None, st
     """Show every connection of FILE: edges, density, fan-in, parameters, memory, kernel and the reason.
 
     Then the kernels that could compute it, with bytes and operations of a training step for a batch and the
-    time it takes, in times of the quickest kernel; and where values are transposed.
+    time it takes, in times of the quickest kernel; of a network over time, which layers are computed once,
+    for all steps together, or step by step; and where values are transposed.
     """
     from .explain import as_json, explained
     from .tables import show_explanation

@@ -25,6 +25,8 @@ def show_explanation(explanation: Explanation) -> None:
     console.print(f"\nfor batches of {explanation.batch}, a training step:", highlight=False)
     rows = (row for f in facts for row in _candidates(f))
     console.print(_columns("kernel moves operations takes chosen", rows))
+    for line in _stages(explanation):
+        console.print(line, highlight=False, soft_wrap=True)
     for line in _transposes(explanation):
         console.print(line, highlight=False, soft_wrap=True)
 
@@ -49,6 +51,16 @@ def _candidates(f: ConnectionFacts) -> list[tuple[str, ...]]:
         )
         for candidate in f.candidates
     ]
+
+
+def _stages(explanation: Explanation) -> list[str]:
+    """How layers are computed of a network that runs over time."""
+    how = {"once": "once", "all steps": "for all steps together", "loop": "step by step"}
+    lines: list[str] = []
+    for stage in explanation.stages:
+        before = f", behind the sums of {', '.join(stage.before)} for all steps" if stage.before else ""
+        lines.append(f"{how[stage.kind]}: {', '.join(stage.layers)}{before}")
+    return lines
 
 
 def _transposes(explanation: Explanation) -> list[str]:

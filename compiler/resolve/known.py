@@ -30,9 +30,9 @@ class Known:
     `shapes` and `side_axes` are those of inputs and layers; `shapeless` are the ones whose shape is being
     worked out, or has an error. `edge_ends` are the ends of named sets whose edges an expression counts.
     `functions` are those that have been read, None where there is an error. `ties` are the parameters that
-    are shared by name. `over` is where an output is said to be one, `over time` or not, and `starts` where the
-    start of a layer stands. `unbiased` are layers without a `bias`, which get one with the first connection that
-    has weights. `operations` are those that layers state, with their places.
+    are shared by name. `over` is where an output is said to be one, over time or not, `starts` where
+    the start of a layer stands. `unbiased` are layers without a `bias`, which get one with the first
+    connection that has weights. `operations` are those that layers state, with their places.
     """
 
     report: Report

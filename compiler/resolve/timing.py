@@ -31,7 +31,7 @@ def delay_of(statement: syntax.ConnectStatement, known: Known, placed: Placed) -
 def read_before(
     node: syntax.Call, known: Known, variables: Mapping[str, int]
 ) -> tuple[syntax.Reference, int]:
-    """What `before(h)` or `before(h, 3)` reads, and how late. Raises `Failed` after recording a diagnostic."""
+    """What `before(h)` or `before(h, 3)` reads, and how late. Raises `Failed` after a diagnostic."""
     bound = bind(known.report, node, ("value", "steps"))
     if "value" not in bound:
         fields = {"name": "before", "argument": "value"}

@@ -73,7 +73,11 @@ def draw(seed: int) -> Drawn:
             late = f" with delay = {delay}" if delay else ""
             lines.append(f"connect {source} -> {name} as {source}_to_{name} : {kind}{late}")
     # What nothing reads reaches an output, and there is a delay wherever nothing else says how many steps.
-    lines.append(f"connect {names[-1]} -> {names[0]} as round : all with delay = 1" if layers[names[0]][2] is None else "")
+    lines.append(
+        f"connect {names[-1]} -> {names[0]} as round : all with delay = 1"
+        if layers[names[0]][2] is None
+        else ""
+    )
     lines += [f"output {name}" for name in names]
     lines += [] if given else [f"steps {steps}"]
     return Drawn("\n".join(lines) + "\n", layers, sizes, starts, steps, given)
@@ -108,7 +112,9 @@ def by_hand(drawn: Drawn, model: Any, p: dict[str, Any], data: dict[str, Any]) -
                     sources, targets = connection.edges.edges()
                     for edge, (source, target) in enumerate(zip(sources, targets, strict=True)):
                         if target == unit:
-                            total = total + weights[edge] * at(connection.source, step - connection.delay, source)
+                            total = total + weights[edge] * at(
+                                connection.source, step - connection.delay, source
+                            )
                 values.append(ACTIVATIONS[activation](total))
             past[name].append(values)
     return {name: past[name] for name in drawn.layers}
@@ -137,7 +143,9 @@ def with_torch(
     loss.backward()
     names = model._array_names if hasattr(model, "_array_names") else {}
     leaves = {names.get(name, name): x for name, x in model.named_parameters()} | given
-    slope = sum(float((x.grad * torch.tensor(along[n])).sum()) for n, x in leaves.items() if x.grad is not None)
+    slope = sum(
+        float((x.grad * torch.tensor(along[n])).sum()) for n, x in leaves.items() if x.grad is not None
+    )
     with torch.no_grad():
         values = {name: value.numpy() for name, value in model.layers(given["u"], given["x"]).items()}
     return slope, values
@@ -190,3 +198,112 @@ def test_drawn_networks_have_stages_of_every_kind() -> None:
     kinds = [stage.kind for graph in graphs for stage in stages(graph)]
     assert {*kinds} == {"once", "all steps", "loop"}
     assert {delay.steps for graph in graphs for delay in graph.delays} == {1, 2, 3, 4, 5}
+
+
+GATES = """model {name}
+input x[5] over time
+{layers}
+{connections}
+output h over time
+"""
+LSTM = GATES.format(
+    name="memory",
+    layers="".join(
+        f"layer {n}[7] : {a}\n"
+        for n, a in zip("ifgo", ["sigmoid", "sigmoid", "tanh", "sigmoid"], strict=True)
+    )
+    + "layer c[7] = f * before(c) + i * g\nlayer h[7] = o * tanh(c)",
+    connections="".join(
+        f"connect x -> {gate} : all\nconnect h -> {gate} : all with delay = 1\n" for gate in "ifgo"
+    ),
+)
+GRU = GATES.format(
+    name="gated",
+    layers="layer r[7] : sigmoid\nlayer z[7] : sigmoid\nlayer back[7]\nlayer arriving[7]\n"
+    "layer n[7] = tanh(arriving + r * back)\nlayer h[7] = (1 - z) * n + z * before(h)",
+    connections="".join(
+        f"connect {source} -> {gate} : all{late}\n"
+        for gate, ends in {"r": "xh", "z": "xh", "back": "h", "arriving": "x"}.items()
+        for source in ends
+        for late in [" with delay = 1" if source == "h" else ""]
+    ),
+)
+
+
+@pytest.mark.parametrize(("text", "native", "gates"), [(LSTM, "LSTM", "ifgo"), (GRU, "GRU", "rzn")])
+def test_gated_networks_are_those_of_pytorch(text: str, native: str, gates: str) -> None:
+    """Outputs, and the gradients of the input and of all weights, in double precision."""
+    module = load(text=text, target="torch")
+    (own,) = (each for each in vars(module).values() if hasattr(each, "initial_state"))
+    model, theirs = own().double(), getattr(torch.nn, native)(5, 7, batch_first=True).double()
+    arrays = model.to_arrays()
+    places = {gate: (gate, gate) for gate in gates} | ({"n": ("arriving", "back")} if native == "GRU" else {})
+    at = {gate: slice(7 * number, 7 * number + 7) for number, gate in enumerate(gates)}
+    rng = np.random.default_rng(0)
+    state = {name: torch.tensor(rng.normal(size=tuple(w.shape))) for name, w in theirs.state_dict().items()}
+    theirs.load_state_dict(state)
+    for gate, (into, back) in places.items():
+        arrays[f"x_{into}.weight"] = state["weight_ih_l0"][at[gate]].numpy()
+        arrays[f"h_{back}.weight"] = state["weight_hh_l0"][at[gate]].numpy()
+        own_bias, other = state["bias_ih_l0"][at[gate]].numpy(), state["bias_hh_l0"][at[gate]].numpy()
+        arrays[f"{into}.bias"] = own_bias + (other if into == back else 0)
+        if into != back:
+            arrays[f"{back}.bias"] = other
+    model.load_arrays(arrays)
+    x = torch.tensor(rng.normal(size=(3, 11, 5)), requires_grad=True)
+    again = x.detach().clone().requires_grad_()
+    y, (wanted, _) = model(x), theirs(again)
+    torch.testing.assert_close(y, wanted, rtol=1e-10, atol=1e-10)
+    factor = torch.tensor(rng.normal(size=tuple(y.shape)))
+    (y * factor).sum().backward()
+    (wanted * factor).sum().backward()
+    torch.testing.assert_close(x.grad, again.grad, rtol=1e-10, atol=1e-10)
+    for gate, (into, back) in places.items():
+        for mine, its in ((f"x_{into}", theirs.weight_ih_l0), (f"h_{back}", theirs.weight_hh_l0)):
+            found = getattr(model, mine).weight.grad
+            torch.testing.assert_close(found, its.grad[at[gate]], rtol=1e-10, atol=1e-10)
+
+
+def test_a_detached_state_ends_where_gradients_go() -> None:
+    module = load(text=LSTM, target="torch")
+    model, x = module.Memory(), torch.randn(2, 6, 5)
+    _, state = model.run(x[:, :3])
+    assert all(each.requires_grad for each in state.values())
+    first = x[:, :3].clone().requires_grad_()
+    _, state = model.run(first)
+    values, _ = model.run(x[:, 3:], {name: each.detach() for name, each in state.items()})
+    values["h"].sum().backward()
+    assert first.grad is None
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    state = model.initial_state(2)
+    for step in range(6):
+        values, state = model.step(x[:, step], state)
+    torch.testing.assert_close(values["h"], model(x)[:, -1])
+
+
+def test_the_step_is_transposed_nowhere_in_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sparse layers compute units first: as many copies are made for many steps as for a few."""
+    text = """model sparse
+input u[2000] over time
+layer h[3000] : tanh
+layer g[3000] : tanh
+connect u -> h : random(fan_in = 10, seed = 1)
+connect h -> g : random(fan_in = 10, seed = 2)
+connect g -> h : random(fan_in = 10, seed = 3) with delay = 1
+connect g -> g : random(fan_in = 10, seed = 4) with delay = 2
+output g over time
+"""
+    module = load(text=text, target="torch")
+    model, counts = module.Sparse(), []
+    copy = module.TransposedCopy.forward
+    for steps in (3, 9):
+        made: list[tuple[int, ...]] = []
+
+        def counting(matrix: torch.Tensor, made: list[tuple[int, ...]] = made) -> torch.Tensor:
+            made.append(tuple(matrix.shape))
+            return copy(matrix)
+
+        monkeypatch.setattr(module.TransposedCopy, "forward", staticmethod(counting))
+        model(torch.randn(4, steps, 2000))
+        counts.append(len(made))
+    assert counts[0] == counts[1]

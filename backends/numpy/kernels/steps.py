@@ -55,7 +55,7 @@ def unfolded(x: np.ndarray, batch: tuple[int, ...], steps: int, shape: tuple[int
 
 
 def values_over_time(values: dict[str, Any], batch: tuple[int, ...], steps: int) -> dict[str, Any]:
-    """Values (steps * samples, units) as (*batch, steps, units); what is not of every sample stays as it is."""
+    """Values (steps * samples, units) as (*batch, steps, units); what is not of samples stays as it is."""
     rows = steps * math.prod(batch)
     return {
         name: unfolded(v, batch, steps, v.shape[1:]) if np.ndim(v) and len(v) == rows else v

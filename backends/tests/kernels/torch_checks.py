@@ -90,8 +90,9 @@ def check_torch_values(expected: Expected, model: TorchModel) -> None:
                 layers = result
         for name, output in zip(expected.outputs, outputs, strict=True):
             assert output.is_contiguous(), f"{who}: {name} is not contiguous"
-            assert_close(output.detach(), layers[name].detach(), 1e-12, f"{who}: forward's {name}")
-            assert output.requires_grad == layers[name].requires_grad, f"{who}: {name} is detached"
+            layer = expected.given(name, layers[name])
+            assert_close(output.detach(), layer.detach(), 1e-12, f"{who}: forward's {name}")
+            assert output.requires_grad == layer.requires_grad, f"{who}: {name} is detached"
     with torch.no_grad():
         model.load(parameters)
         values, inputs = net.layers(*inputs), [tensor.clone() for tensor in inputs]
@@ -107,7 +108,8 @@ def check_torch_values(expected: Expected, model: TorchModel) -> None:
 def check_torch_modules(expected: Expected, model: TorchModel) -> None:
     """A layer is a module that is called once in a pass, and returns its value; what hooks return goes on.
 
-    Over time it is called once for all steps, or once a step if it reads earlier ones of itself. Its dropout drops in training alone: with the same units dropped, all layers are the reference's.
+    Over time it is called once for all steps, or once a step if it reads earlier ones of itself. Its dropout
+    drops in training alone: with the same units dropped, all layers are the reference's.
     """
     parameters, data = draw_moderate(expected, 65), draw_data(expected, 66, 32)
     net, called, kept, modules = model.model, dict[str, list[Any]](), {}, model.layer_modules()
@@ -325,7 +327,8 @@ def check_torch_transforms(expected: Expected, model: TorchModel) -> None:
                 )
             close(dict(zip(given, found, strict=True)), wanted, f"gradients as where {mode}")
     if hasattr(net, "loss") and expected.loss_reads:
-        held = values | {name: x.unflatten(0, (3, 2)) for name, x in model._tensors(data).items()}
+        held = {name: expected.given(name, value) for name, value in values.items()}
+        held |= {name: x.unflatten(0, (3, 2)) for name, x in model._tensors(data).items()}
         reads = [held[name].detach() for name in expected.loss_reads]
         close({"loss": torch.func.vmap(net.loss)(*reads).mean()}, {"loss": net.loss(*reads)}, "vmap")
 
@@ -488,7 +491,9 @@ def check_torch_refusals(expected: Expected, model: TorchModel) -> None:
             refuses(lambda shape=shape, name=name: net(*(given | {name: shape}).values()), name)
     if not hasattr(net, "loss") or not expected.loss_reads:
         return
-    held = given | net.layers(*given.values()) | model._tensors(data)
+    layers = net.layers(*given.values())
+    held = given | {name: expected.given(name, value) for name, value in layers.items()}
+    held |= model._tensors(data)
     reads = {name: held[name] for name in expected.loss_reads}
     whole = {n: (3 * t).round() for n, t in reads.items() if expected.targets.get(n, ((), 0))[1] is None}
     whole = {name: tensor.detach() for name, tensor in whole.items() if name not in given}

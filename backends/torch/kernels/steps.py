@@ -1,7 +1,7 @@
-"""Values over time. One is (steps * samples, units), all samples of a step behind those of the step before.
+"""Values over time. One is (steps * samples, units), those of a step behind those of the one before.
 
-So what does not recur is computed for all steps as for a larger batch. Within a loop a value is one of a list,
-(samples, units) at each step, behind what it was before the first step, the oldest first.
+So what does not recur is computed for all steps as for a larger batch. Within a loop a value is one of a
+list, (samples, units) at each step, behind what it was before the first step, the oldest first.
 """
 
 from __future__ import annotations
