@@ -174,7 +174,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('EdgeProduct', 411, 414, ('EdgePool', 'pools', 'product_of', 'product_slopes', 'slopes', 'values'), ('EdgePool',), ()),
         ('EdgeLogSumExp', 417, 420, ('EdgePool', 'log_sum_exp', 'log_sum_exp_slopes', 'pools', 'slopes', 'values'), ('EdgePool',), ()),
     )),
-    'torch/kernels/steps.py': (2396358793, (
+    'torch/kernels/steps.py': (2625488378, (
         ('steps_of', 18, 23, ('Sequence', 'Tensor', 'ValueError', 'int', 'len', 'map', 'name', 'shape', 'str', 'tuple', 'wanted', 'x'), (), (('Sequence', 'from collections.abc import Sequence'), ('Tensor', 'from torch import Tensor'))),
         ('steps_first', 26, 28, ('Tensor', 'int', 'steps', 'x'), (), (('Tensor', 'from torch import Tensor'),)),
         ('over_time', 31, 34, ('Sequence', 'Tensor', 'batch', 'int', 'shape', 'steps', 'value'), (), (('Sequence', 'from collections.abc import Sequence'), ('Tensor', 'from torch import Tensor'))),

@@ -73,7 +73,7 @@ MODULE = frozenset(
 
 # The methods of a generated PyTorch model beside those: what its users call.
 OWN = frozenset(["layers", "load_arrays", "loss", "to_arrays"])
-# Those of a network that runs over time: what is an attribute of the model cannot be called so.
+# Those of a network that runs over time, of which nothing that is an attribute can be called so.
 OVER_TIME = frozenset(["initial_state", "run", "step"])
 
 # Functions and types of Python that generated code calls, or may come to call.
@@ -104,7 +104,7 @@ BUILTINS = frozenset(
     ]
 )
 
-RESERVED = MODULE | OWN | OVER_TIME | BUILTINS
+RESERVED = MODULE | OWN | BUILTINS
 
 # What stands for itself where a number could stand: `weight = none`, `bias(off)`, `weight = 1 / fan_in`.
 NUMBER_WORDS = frozenset(["none", "off", "true", "false", "fan_in", "fan_out"])
@@ -163,7 +163,7 @@ def refusal(name: str, kind: str, rules: Collection[str]) -> str | None:
         return "it is a keyword of Python"
     if name in MODULE:
         return "every PyTorch module has an attribute of that name"
-    if name in OWN or (name in OVER_TIME and kind in ("layer", "connection", "shared weight")):
+    if name in OWN:
         return "generated models have a method of that name"
     return "it is a name of Python's own that generated code may use" if name in BUILTINS else None
 

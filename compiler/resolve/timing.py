@@ -13,8 +13,10 @@ from ..graph.model import ExpressionTerm, LossTerm, Normalise
 from ..names.arguments import bind
 from ..names.arithmetic import FLOAT32_MAX
 from ..names.names import Placed
+from ..names.reserved import OVER_TIME
 from .known import Known
 from .network import links, reached_by_time
+from .sharing import SHARED
 
 
 def delay_of(statement: syntax.ConnectStatement, known: Known, placed: Placed) -> int:
@@ -105,6 +107,8 @@ def check_time(known: Known) -> None:
     for term in network.losses:
         _check_term(term, timed, known)
     _refuse_norms(timed, known)
+    if timed:
+        _refuse_methods(known)
     _warn_of_starts(known)
 
 
@@ -143,6 +147,16 @@ def _refuse_norms(timed: set[str], known: Known) -> None:
             if isinstance(operation, Normalise) and operation.norm.running and name in timed:
                 help = "`layer_norm` and `rms_norm` are of each sample and step by itself"
                 known.report.add(codes.NORM_OVER_TIME, span, name=name, help=help)
+
+
+def _refuse_methods(known: Known) -> None:
+    """What is an attribute of a model cannot be called as a method that such models have."""
+    for name in sorted(OVER_TIME & known.names.declared.keys()):
+        declared = known.names.declared[name]
+        if declared.kind in ("layer", "connection", SHARED):
+            why = "models that run over time have a method of that name"
+            help = f"`{name}_` would do"
+            known.report.add(codes.RESERVED_NAME, declared.span, help=help, name=name, why=why)
 
 
 def _warn_of_starts(known: Known) -> None:
