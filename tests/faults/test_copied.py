@@ -20,8 +20,8 @@ from nnspec.backends.emit import write
 from nnspec.compiler import compile_spec
 
 SPECS = Path(__file__).parent.parent / "specs"
-ZOO, PART, NAMED, TILES, GROUPED, CONVOLUTIONS = (
-    SPECS / f"{name}.nnspec" for name in ("zoo", "part", "named", "tiles", "grouped", "convolutions")
+ZOO, PART, NAMED, TILES, GROUPED, POOLS, CONVOLUTIONS = (
+    SPECS / f"{name}.nnspec" for name in ("zoo", "part", "named", "tiles", "grouped", "pools", "convolutions")
 )
 LATTICE = SPECS.parent.parent / "examples" / "lattice.nnspec"
 BUILDS = {
@@ -31,6 +31,8 @@ BUILDS = {
         *((TILES, kernel) for kernel in ("edges", "blocks")),
         (PART, "edges"),
         (NAMED, None),
+        (GROUPED, None),
+        (POOLS, None),
         (LATTICE, None),
         (CONVOLUTIONS, "convolution"),
     ],

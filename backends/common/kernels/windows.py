@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
-
 
 class Windows(NamedTuple):
     """A convolution of units that are channels of a grid, numbered row-major.
@@ -52,20 +50,15 @@ class Windows(NamedTuple):
         sides = self.kernel[0] * math.prod(self.places), self.sources * math.prod(self.grid)
         return self.copies * sides[0], self.copies * sides[1]
 
-    def entries(self) -> np.ndarray:
-        """Which entry of the weights is which of the kernel, (*kernel)."""
-        order = self.order or tuple(range(len(self.kernel)))
-        held = np.arange(math.prod(self.kernel)).reshape([self.kernel[at] for at in order])
-        return np.flip(held.transpose(np.argsort(order)), self.flipped)
-
     def is_wrapped(self, dimension: int) -> bool:
         """Whether a dimension is a ring."""
         return bool(self.wrap) and self.wrap[dimension]
 
-    def reads(self, offset: tuple[int, ...]) -> tuple[slice, ...]:
-        """Where all places have the units of one offset, along every dimension of what is padded."""
-        given = zip(offset, self.dilation, self.stride, self.places, strict=True)
-        return tuple(
-            slice(at * dilation, at * dilation + (places - 1) * stride + 1, stride)
-            for at, dilation, stride, places in given
-        )
+
+def units_read(windows: Windows, offset: tuple[int, ...]) -> tuple[slice, ...]:
+    """Where all places have the units of one offset, along every dimension of what is padded."""
+    given = zip(offset, windows.dilation, windows.stride, windows.places, strict=True)
+    return tuple(
+        slice(at * dilation, at * dilation + (places - 1) * stride + 1, stride)
+        for at, dilation, stride, places in given
+    )

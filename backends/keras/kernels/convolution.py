@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from ...common.kernels.edge_digest import edge_digest
-from ...common.kernels.windows import Windows
+from ...common.kernels.windows import Windows, units_read
 from .along_edges import AlongEdges, check_edges
 
 
@@ -118,7 +118,7 @@ def by_offset(grid, kernel, windows):
     groups, total = windows.groups, None
     matrices: Any = keras.ops.reshape(kernel, (groups, windows.kernel[0] // groups, *windows.kernel[1:]))
     for offset in np.ndindex(windows.kernel[2:]):
-        read = grid[(slice(None), *windows.reads(offset))]
+        read = grid[(slice(None), *units_read(windows, offset))]
         read = keras.ops.reshape(read, (-1, *windows.places, groups, windows.kernel[1]))
         made = keras.ops.einsum("...gc,gkc->...gk", read, matrices[(slice(None),) * 3 + offset])
         total = made if total is None else total + made

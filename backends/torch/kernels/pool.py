@@ -319,15 +319,10 @@ class EdgePool(EdgeWeights):
         trainable: bool = True,
         weighted: bool = True,
     ) -> None:
-        """Lay out the tables of the edges.
+        """Lay out the tables of the edges; `hold_edges` says what else it is given.
 
         Args:
-            source: (edges,) integers, the source unit of every edge.
-            target: (edges,) integers, the target unit of every edge.
-            shape: number of target units, number of source units.
             empty: the value of a target without edges.
-            trainable: whether the weights are a parameter rather than a buffer.
-            weighted: whether there are weights; without them, sources arrive as they are.
 
         Raises:
             ValueError: as `check_edges`.
@@ -362,16 +357,7 @@ class EdgePool(EdgeWeights):
         self.hold_edges(source, target, shape, trainable, weighted, **tables)
 
     def forward(self, x: Tensor, onto: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Map (batch, sources) to (batch, targets); a target without edges gets `empty`.
-
-        What is pooled is added to `onto`, if given: a bias (targets,) or what other layers give (batch,
-        targets). A `weight` (edges,) that is given is one that is made elsewhere.
-        Computes in the dtype of autocast where that is on, else in the one that `x` and `weight` promote to.
-        Half precision is pooled in float32.
-
-        Raises:
-            ValueError: `x` is not a floating (batch, sources).
-        """
+        """Map (batch, sources) to (batch, targets); a target without edges gets `empty`."""
         weight = self.weight if weight is None else weight
         dtype = self.computing_dtype(x, weight)
         rows, weight = transposed_copy(x.to(dtype)), None if weight is None else weight.to(dtype)
