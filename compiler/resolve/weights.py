@@ -25,9 +25,9 @@ from ..functions.function import Function
 from ..graph.model import Compute, Drawn, DrawnByFanIn, Given, Share, Start, Weight
 from ..names.arguments import bind, no_choice
 from ..names.arithmetic import FLOAT32_MAX, Value
-from ..names.axes import file_name
 from ..names.by_name import is_placed, placed
 from ..names.evaluate import Evaluator
+from ..names.file_arguments import file_name
 from ..names.names import Placed
 from ..sets import builders
 from ..sets.loading.edges import loaded_edges

@@ -15,7 +15,7 @@ from ...data.matrices import Entries
 from ...data.tables import FINITE
 from ...edges.edge_set import Indices
 from ...names.arguments import bind
-from ...names.axes import column_name
+from ...names.file_arguments import column_name
 from ...names.sides import Side, unit_text
 from ..rules.rule import Sides
 from .call import TABLES, VALUE, LoadCall
