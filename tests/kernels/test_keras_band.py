@@ -111,6 +111,7 @@ def test_half_precision_adds_up_in_float32():
     assert float(layer(np.ones((1, 1024), "f4"))[0, 0]) == 1.0
 
 
+@pytest.mark.slow
 def test_training():
     check_training(maker("ring"))
 
@@ -133,6 +134,7 @@ def test_second_derivative():
     check_second_derivative(maker("halved_ring"))
 
 
+@pytest.mark.slow
 def test_exports_as_a_saved_model(tmp_path):
     check_export(maker("halved")(), tmp_path)
 

@@ -90,6 +90,7 @@ def test_policies():
     check_policies(maker("drawn"))
 
 
+@pytest.mark.slow
 def test_training():
     check_training(maker("regular"))
 
@@ -110,6 +111,7 @@ def test_second_derivative():
     check_second_derivative(maker("hub"))
 
 
+@pytest.mark.slow
 def test_exports_as_a_saved_model(tmp_path):
     check_export(maker("drawn")(), tmp_path)
 

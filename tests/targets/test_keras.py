@@ -124,9 +124,10 @@ def test_every_kernel_that_can_be_planned_is_there() -> None:
 # ----------------------------------------------------------------------------------- precision, compilation
 
 
-BOTH = [pytest.param("mixed_bfloat16", marks=pytest.mark.slow), "mixed_float16"]
+BOTH = ["mixed_bfloat16", "mixed_float16"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", BOTH)
 def test_mixed_precision_trains_with_jit(masked_dense: ModuleType, policy: str) -> None:
     rng = np.random.default_rng(0)
@@ -369,6 +370,7 @@ def test_saved_and_exported_it_needs_neither_compiler_nor_data(
         np.testing.assert_allclose(value, wanted[key.partition(".")[0]], rtol=1e-5, atol=1e-6, err_msg=key)
 
 
+@pytest.mark.slow
 def test_keras_on_torch_computes_what_it_computes_on_tensorflow(
     saved: tuple[Path, dict[str, np.ndarray]], compiled: Callable[[Path, str], Path]
 ) -> None:

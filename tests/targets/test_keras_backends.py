@@ -21,13 +21,13 @@ KERAS = "keras or together"
 RUN = [
     pytest.param(
         "torch",
-        (("zoo", "edges"), ("part", None), ("les_miserables", "blocks")),
+        (("zoo", "edges"),),
         KERAS,
         id="torch",
     ),
     pytest.param(
         "torch",
-        (("graph_mlp", None), ("ring", "band")),
+        (("part", None), ("les_miserables", "blocks"), ("graph_mlp", None), ("ring", "band")),
         KERAS,
         id="more on torch",
         marks=pytest.mark.slow,
