@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -126,20 +126,24 @@ def load_module(path: Path, package: str | None = None) -> ModuleType:
 class Place:
     """Where all functions of a network are finite: what is drawn is scaled, given a sign and shifted.
 
-    A sign is 1 or -1 for all that is drawn, or 0 for that of each draw. Shifts are numbers, or arrays of the
-    shape of a parameter or of one sample.
+    Before, it is bounded by 2, so that no rare draw leaves the place. A sign is 1 or -1 for all that is
+    drawn, or 0 for that of each draw. Shifts are numbers, or arrays of the shape of a parameter or of one
+    sample.
     """
 
     scale: float = 1.0
     sign: float = 0.0
     shifts: dict[str, Any] = field(default_factory=dict)
 
-    def of(self, expected: Expected, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def of(
+        self, expected: Expected, arrays: dict[str, np.ndarray], spread: float = 1.0
+    ) -> dict[str, np.ndarray]:
         """Parameters, or data, moved there; what is no number and has no gradient stays."""
         moved: dict[str, np.ndarray] = {}
         for name, array in arrays.items():
             if name in expected.moved or (name in expected.parameters and name not in expected.running):
-                signed = self.sign * np.abs(array) if self.sign else array
+                bounded = spread * 2.0 * np.tanh(array / 2.0)
+                signed = self.sign * np.abs(bounded) if self.sign else bounded
                 array = self.scale * signed + self.shifts.get(name, 0.0)
             moved[name] = array
         return moved
@@ -182,6 +186,16 @@ def place_of(expected: Expected) -> Place | None:
     Layer by layer, each is moved by its biases until it is finite; then the loss by all that it reads. Where
     this finds none, every number goes its own way.
     """
+    unsound: Place | None = None
+    for place in places(expected):
+        if is_sound_at(expected, place):
+            return place
+        unsound = unsound or place
+    return unsound
+
+
+def places(expected: Expected) -> Iterator[Place]:
+    """Places where all layers and the loss are finite, the plainest first."""
     for place in plain_places():
         found: Place | None = place
         for layer in (*expected.layers, ""):
@@ -189,8 +203,8 @@ def place_of(expected: Expected) -> Place | None:
             if found is None:
                 break
         if found is not None:
-            return found
-    return next(filter(None, (wandered_to(expected, seed) for seed in range(4))), None)
+            yield found
+    yield from filter(None, (wandered_to(expected, seed) for seed in range(4)))
 
 
 def plain_places() -> list[Place]:
@@ -243,8 +257,8 @@ def wandered_to(expected: Expected, seed: int) -> Place | None:
 
 def not_finite_at(expected: Expected, place: Place) -> int:
     """How many values of all layers, and of the loss, are no numbers for a few samples."""
-    values, loss = reference_at(expected, place, 0, 4)
-    return sum(int((~np.isfinite(value)).sum()) for value in (*values.values(), np.asarray(loss)))
+    values, loss, kinks = reference_at(expected, place, 0, 4)
+    return sum(int((~np.isfinite(value)).sum()) for value in (*values.values(), np.asarray(loss), *kinks))
 
 
 def is_all_finite_at(expected: Expected, place: Place) -> bool:
@@ -255,23 +269,27 @@ def is_all_finite_at(expected: Expected, place: Place) -> bool:
 def is_finite_at(expected: Expected, layer: str, place: Place) -> bool:
     """Whether a layer, or without one the loss, is finite for a few draws that are spread out by half."""
     for seed in range(3):
-        values, loss = reference_at(expected, place, seed, 100)
+        values, loss, _ = reference_at(expected, place, seed, 100)
         if not np.isfinite(values[layer] if layer else loss).all():
             return False
     return True
 
 
+def is_sound_at(expected: Expected, place: Place) -> bool:
+    """Whether no function hides that it is given no number, as `relu` does: its distance from 0 is none."""
+    kinks = [kink for seed in range(3) for kink in reference_at(expected, place, seed, 100)[2]]
+    return all(np.isfinite(kink).all() for kink in kinks)
+
+
 def reference_at(
     expected: Expected, place: Place, seed: int, batch: int
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Values of layers and the loss for a draw around a place, spread out by half; the first in training."""
+) -> tuple[dict[str, np.ndarray], np.ndarray, list[np.ndarray]]:
+    """Values, loss and kinks for a draw around a place, spread out by half; the first in training."""
     parameters, data = some_parameters(expected, seed), some_data(expected, seed + 40, batch)
-    spread = {name: 1.5 * a if name in expected.moved else a for name, a in data.items()}
-    parameters = {name: a if name in expected.running else 1.5 * a for name, a in parameters.items()}
     with np.errstate(all="ignore"):
-        at = place.of(expected, parameters), place.of(expected, spread)
-        values, loss, _, _ = expected.reference(*at, seed == 0)
-    return values, loss
+        at = place.of(expected, parameters, 1.5), place.of(expected, data, 1.5)
+        values, loss, kinks, _ = expected.reference(*at, seed == 0)
+    return values, loss, kinks
 
 
 def draw_data(expected: Expected, seed: int, batch: int = 6) -> dict[str, np.ndarray]:

@@ -252,7 +252,9 @@ def check_large_values(expected: Expected, model: Any, tolerance: float) -> None
             place = parameters if name in parameters else data
             place[name] = place[name] + factor * signs[name]
         with np.errstate(all="ignore"):
-            values, loss, _, _ = expected.reference(parameters, data, False)
+            values, loss, kinks, _ = expected.reference(parameters, data, False)
+        if expected.partial and not all(np.isfinite(kink).all() for kink in kinks):
+            continue  # a function is not finite there, which another one hides
         sizes = [abs(float(loss)), *(np.abs(values[name]).max() for name in expected.layers)]
         if not all(size < 1e30 for size in sizes):  # or are no numbers
             continue
