@@ -28,10 +28,8 @@ BACKWARDS = [name for name in SHAPES if name.endswith("backwards") and name != "
 # Shapes that between them go through every pass; the others take minutes more.
 NORMALLY = (
     "chain, mixed kernels",
-    "chain of expressions",
     "sparse, into one layer, in a loop",
     "losses",
-    "penalties",
     "named sets",
     "misspelt layers",
 )

@@ -101,6 +101,7 @@ def test_plain_sum_and_frozen():
     check_without_weight(maker("neighbours"))
 
 
+@pytest.mark.slow
 def test_policies():
     check_policies(maker("ring"))
 
@@ -116,6 +117,7 @@ def test_training():
     check_training(maker("ring"))
 
 
+@pytest.mark.slow
 def test_copies(tmp_path):
     check_copies(maker("halved"), tmp_path)
 

@@ -86,6 +86,7 @@ def test_plain_sum_and_frozen():
     check_without_weight(maker("drawn"))
 
 
+@pytest.mark.slow
 def test_policies():
     check_policies(maker("drawn"))
 
@@ -95,6 +96,7 @@ def test_training():
     check_training(maker("regular"))
 
 
+@pytest.mark.slow
 def test_copies(tmp_path):
     check_copies(maker("drawn"), tmp_path)
 

@@ -221,6 +221,7 @@ def test_fit_in_mixed_precision(jit):
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.slow
 def test_frozen_weights_stay_under_adam_with_decay():
     rng = np.random.default_rng(9)
     x, y = data(rng)

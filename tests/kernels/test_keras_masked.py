@@ -61,6 +61,7 @@ def test_training():
     check_training(maker("drawn"))
 
 
+@pytest.mark.slow
 def test_copies(tmp_path):
     check_copies(maker("drawn"), tmp_path)
 

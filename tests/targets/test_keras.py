@@ -71,6 +71,7 @@ def test_sample_weights_weigh_samples(graph_mlp: ModuleType, digits: Arrays) -> 
     assert only_first == pytest.approx(first, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_weight_decay_leaves_absent_edges_absent_and_frozen_ones_frozen(masked_dense: ModuleType) -> None:
     model = masked_dense.build_model(seed=1)
     before = masked_dense.to_arrays(model)
@@ -160,6 +161,7 @@ def test_mixed_precision_trains_with_jit(masked_dense: ModuleType, policy: str) 
     )
 
 
+@pytest.mark.slow
 def test_batch_by_batch_it_is_fit(graph_mlp: ModuleType, digits: Arrays) -> None:
     """`train_on_batch`, traced and eagerly, and `fit`."""
     x, y = digits
