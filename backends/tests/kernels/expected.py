@@ -209,7 +209,7 @@ def places(expected: Expected) -> Iterator[Place]:
 
 def plain_places() -> list[Place]:
     """Places without a shift."""
-    return [Place(scale, sign) for sign in (0.0, 1.0, -1.0) for scale in (1.0, 0.01)]
+    return [Place(scale, sign) for sign in (0.0, 1.0, -1.0) for scale in (1.0, 0.01, 1e-4)]
 
 
 def shifted_to(expected: Expected, layer: str, place: Place) -> Place | None:
