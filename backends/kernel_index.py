@@ -44,8 +44,8 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('archive_digest', 33, 40, ('archive', 'e', 'entries', 'hashlib', 'str', 'zipfile'), (), (('hashlib', 'import hashlib'), ('zipfile', 'import zipfile'))),
         ('edges_of', 43, 45, ('Mapping', 'connection', 'np', 'stored', 'str', 'tuple'), (), (('Mapping', 'from collections.abc import Mapping'), ('np', 'import numpy as np'))),
     )),
-    'common/kernels/windows.py': (4074919437, (
-        ('Windows', 11, 71, ('NamedTuple', 'at', 'bool', 'channels_last', 'copies', 'dilation', 'dimension', 'flipped', 'given', 'grid', 'groups', 'held', 'int', 'kernel', 'len', 'math', 'np', 'offset', 'order', 'pad', 'places', 'property', 'range', 'self', 'sides', 'slice', 'stride', 'tuple', 'wrap', 'zip'), ('NamedTuple',), (('NamedTuple', 'from typing import NamedTuple'), ('math', 'import math'), ('np', 'import numpy as np'))),
+    'common/kernels/windows.py': (802974687, (
+        ('Windows', 11, 80, ('NamedTuple', '_', 'along', 'at', 'before', 'bool', 'channels_last', 'copies', 'counts', 'dilation', 'dimension', 'extent', 'flipped', 'given', 'grid', 'groups', 'held', 'int', 'kernel', 'len', 'math', 'np', 'offset', 'order', 'pad', 'places', 'property', 'range', 'read', 'self', 'sides', 'slice', 'stride', 'tuple', 'units', 'wrap', 'zip'), ('NamedTuple',), (('NamedTuple', 'from typing import NamedTuple'), ('math', 'import math'), ('np', 'import numpy as np'))),
     )),
     'torch/kernels/arrays.py': (1934437645, (
         ('arrays_of', 16, 26, ('arrays', 'dict', 'getattr', 'module', 'name', 'names', 'nn', 'np', 'str', 'torch', 'value'), (), (('nn', 'from torch import nn'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
@@ -81,8 +81,8 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
     'torch/kernels/constants.py': (2341544336, (
         ('WithTables', 8, 37, ('Tensor', 'bool', 'device', 'fn', 'getattr', 'name', 'nn', 'np', 'recurse', 'self', 'setattr', 'str', 'super', 'table', 'table_names', 'tables', 'torch', 'tuple'), (), (('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
     )),
-    'torch/kernels/convolution.py': (629685384, (
-        ('ConvolutionProjection', 17, 108, ('EdgeWeights', 'F', 'Tensor', 'Windows', '_', 'after', 'alike', 'all', 'any', 'at', 'before', 'bias', 'by_channel', 'check_edges', 'dimension', 'dtype', 'enumerate', 'given', 'grid', 'int', 'len', 'list', 'min', 'name', 'np', 'onto', 'pieces', 'prod', 'range', 'self', 'source', 'str', 'stride', 'super', 'target', 'torch', 'tuple', 'units', 'value', 'weight', 'windows', 'x', 'y', 'zeros', 'zip'), ('EdgeWeights',), (('F', 'import torch.nn.functional as F'), ('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'), ('prod', 'from math import prod'), ('torch', 'import torch'))),
+    'torch/kernels/convolution.py': (3446671475, (
+        ('ConvolutionProjection', 13, 55, ('F', 'OnWindows', 'Tensor', 'at', 'bias', 'by_channel', 'dtype', 'grid', 'len', 'onto', 'prod', 'range', 'self', 'weight', 'windows', 'x', 'y'), ('OnWindows',), (('F', 'import torch.nn.functional as F'), ('Tensor', 'from torch import Tensor'), ('prod', 'from math import prod'))),
     )),
     'torch/kernels/dense.py': (4056335888, (
         ('product_onto', 10, 25, ('F', 'Tensor', 'bool', 'matrix', 'onto', 'torch', 'units_first', 'x'), (), (('F', 'import torch.nn.functional as F'), ('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
@@ -145,6 +145,9 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
     'torch/kernels/masked.py': (1192580272, (
         ('MaskedProjection', 12, 80, ('EdgeWeights', 'Tensor', 'bool', 'check_edges', 'dtype', 'empty', 'int', 'matrix', 'np', 'onto', 'place', 'product_onto', 'self', 'shape', 'source', 'sums', 'super', 'target', 'torch', 'trainable', 'tuple', 'units_first', 'weight', 'weighted', 'x'), ('EdgeWeights',), (('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
     )),
+    'torch/kernels/on_windows.py': (1667799705, (
+        ('OnWindows', 15, 72, ('EdgeWeights', 'F', 'Tensor', 'Windows', '_', 'added', 'after', 'alike', 'all', 'any', 'at', 'batch', 'before', 'beyond', 'check_edges', 'dimension', 'enumerate', 'float', 'given', 'int', 'len', 'list', 'min', 'name', 'np', 'pieces', 'self', 'source', 'str', 'stride', 'super', 'target', 'torch', 'tuple', 'units', 'value', 'windows', 'x', 'y', 'zip'), ('EdgeWeights',), (('F', 'import torch.nn.functional as F'), ('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
+    )),
     'torch/kernels/pool.py': (1171746742, (
         ('largest', 20, 22, ('Tensor', 'parts'), (), (('Tensor', 'from torch import Tensor'),)),
         ('largest_value', 25, 27, ('Tensor', 'parts'), (), (('Tensor', 'from torch import Tensor'),)),
@@ -192,6 +195,12 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('to_batch_first', 92, 94, ('Tensor', 'transposed_copy', 'x'), (), (('Tensor', 'from torch import Tensor'),)),
         ('added_onto', 97, 109, ('Tensor', 'in_forward_mode', 'is_transformed', 'onto', 'sums', 'torch', 'traced'), (), (('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
     )),
+    'torch/kernels/window_pool.py': (1180799168, (
+        ('WindowPool', 16, 53, ('NotImplementedError', 'OnWindows', 'Tensor', 'Windows', '_', 'any', 'before', 'dtype', 'extent', 'given', 'grid', 'len', 'np', 'onto', 'self', 'source', 'super', 'target', 'torch', 'windows', 'x', 'y', 'zip'), ('OnWindows',), (('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
+        ('WindowMax', 56, 68, ('F', 'Tensor', 'WindowPool', 'grid', 'len', 'math', 'self', 'windows'), ('WindowPool',), (('F', 'import torch.nn.functional as F'), ('Tensor', 'from torch import Tensor'), ('math', 'import math'))),
+        ('WindowMin', 71, 76, ('Tensor', 'WindowMax', 'grid', 'super'), ('WindowMax',), (('Tensor', 'from torch import Tensor'),)),
+        ('WindowMean', 79, 107, ('F', 'Tensor', 'WindowPool', 'Windows', 'counts', 'extents', 'grid', 'len', 'line', 'np', 'pool', 'self', 'source', 'stride', 'sums', 'super', 'target', 'windows'), ('WindowPool',), (('F', 'import torch.nn.functional as F'), ('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'))),
+    )),
     'keras/kernels/along_edges.py': (1769789915, (
         ('check_edges', 11, 27, ('ValueError', 'at', 'int', 'later', 'len', 'name', 'np', 'shape', 'size', 'source', 'target', 'unit'), (), (('np', 'import numpy as np'),)),
         ('AlongEdges', 30, 151, ('Any', 'ValueError', 'arguments', 'count', 'digest', 'dtype', 'edge_digest', 'expected', 'given', 'gradient', 'gradients', 'input_shape', 'int', 'keras', 'kwargs', 'list', 'names', 'np', 'of_weight', 'of_x', 'project', 'property', 'regularizer', 'self', 'set', 'shape', 'sorted', 'source', 'store', 'sum_dtype', 'super', 'target', 'upstream', 'weight', 'weighted', 'x', 'y'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
@@ -235,12 +244,9 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('check_compared', 11, 16, ('batch_of', 'prediction', 'shape', 'target', 'y_pred', 'y_true'), (), ()),
         ('coded', 19, 49, ('Any', 'NotImplementedError', 'RuntimeError', 'TypeError', 'ValueError', 'all_right', 'batch_of', 'classes', 'codes', 'float', 'keras', 'known', 'len', 'mark', 'np', 'prediction', 'right', 'shape', 'target', 'wanted', 'y_pred', 'y_true'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
     )),
-    'keras/kernels/convolution.py': (3051584434, (
-        ('ConvolutionProjection', 13, 87, ('AlongEdges', 'Any', 'Windows', 'at', 'by_offset', 'bytes', 'check_edges', 'digest', 'dtype', 'edge_digest', 'fixed', 'grid', 'keras', 'kernel', 'kwargs', 'len', 'list', 'max', 'nested', 'np', 'order', 'padded', 'range', 'rate', 'self', 'source', 'strided', 'strides', 'sums', 'super', 'target', 'tuple', 'weight', 'windows', 'x', 'y'), ('AlongEdges',), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
-        ('nested', 90, 92, ('isinstance', 'list', 'map', 'nested', 'tuple', 'value'), (), ()),
-        ('padded', 95, 108, ('Any', 'after', 'any', 'at', 'before', 'dimension', 'enumerate', 'grid', 'keras', 'len', 'map', 'max', 'min', 'part', 'pieces', 'units', 'windows', 'zeros'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
-        ('part', 111, 113, ('dimension', 'grid', 'slice', 'start', 'stop'), (), ()),
-        ('by_offset', 116, 125, ('Any', 'grid', 'groups', 'keras', 'kernel', 'made', 'matrices', 'np', 'offset', 'read', 'slice', 'total', 'windows'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
+    'keras/kernels/convolution.py': (3895961151, (
+        ('ConvolutionProjection', 11, 51, ('Any', 'OnWindows', 'at', 'by_offset', 'grid', 'keras', 'kernel', 'len', 'max', 'order', 'padded', 'range', 'rate', 'reads_weights', 'self', 'strided', 'strides', 'sums', 'tuple', 'weight', 'windows', 'x', 'y'), ('OnWindows',), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('by_offset', 54, 63, ('Any', 'grid', 'groups', 'keras', 'kernel', 'made', 'matrices', 'np', 'offset', 'read', 'slice', 'total', 'windows'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
     )),
     'keras/kernels/dense_sum.py': (288599002, (
         ('DenseSum', 8, 25, ('input_shape', 'int', 'keras', 'kwargs', 'self', 'super', 'targets', 'x'), (), (('keras', 'import keras'),)),
@@ -298,6 +304,12 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('one_weight', 131, 149, ('Any', 'NotImplementedError', 'RuntimeError', 'TypeError', 'ValueError', 'first', 'float', 'keras', 'known', 'np', 'other', 'others', 'same', 'sample_weight'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
         ('MeanOfSamples', 152, 157, ('keras', 'y_pred'), (), (('keras', 'import keras'),)),
     )),
+    'keras/kernels/on_windows.py': (4023195448, (
+        ('OnWindows', 13, 62, ('AlongEdges', 'Any', 'Windows', 'bytes', 'check_edges', 'digest', 'edge_digest', 'fixed', 'keras', 'kwargs', 'len', 'list', 'nested', 'np', 'reads_weights', 'self', 'source', 'super', 'target', 'windows', 'x', 'y'), ('AlongEdges',), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
+        ('nested', 65, 67, ('isinstance', 'list', 'map', 'nested', 'tuple', 'value'), (), ()),
+        ('padded', 70, 83, ('Any', 'added', 'after', 'any', 'at', 'before', 'beyond', 'dimension', 'enumerate', 'grid', 'keras', 'len', 'map', 'max', 'min', 'part', 'pieces', 'units', 'windows'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('part', 86, 88, ('dimension', 'grid', 'slice', 'start', 'stop'), (), ()),
+    )),
     'keras/kernels/penalty.py': (800335236, (
         ('Penalty', 13, 33, ('Any', 'float', 'keras', 'l1', 'l2', 'penalty', 'self', 'size', 'squares', 'w'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
     )),
@@ -318,6 +330,12 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
     'keras/kernels/units.py': (3319299715, (
         ('Units', 9, 49, ('check_digests', 'dict', 'digest', 'digest_of', 'digests', 'input_shape', 'keras', 'kwargs', 'list', 'name', 'np', 'saved', 'self', 'store', 'super', 'x'), (), (('keras', 'import keras'), ('np', 'import numpy as np'))),
     )),
+    'keras/kernels/window_pool.py': (1513089541, (
+        ('WindowPool', 9, 19, ('OnWindows', 'keras', 'self', 'x'), ('OnWindows',), (('keras', 'import keras'),)),
+        ('WindowMax', 22, 30, ('WindowPool', 'extents', 'grid', 'keras', 'np', 'padded', 'self', 'stride'), ('WindowPool',), (('keras', 'import keras'), ('np', 'import numpy as np'))),
+        ('WindowMin', 33, 38, ('WindowMax', 'grid', 'super'), ('WindowMax',), ()),
+        ('WindowMean', 41, 52, ('WindowPool', 'counts', 'extents', 'grid', 'keras', 'np', 'offset', 'padded', 'self', 'slice', 'total', 'windows'), ('WindowPool',), (('keras', 'import keras'), ('np', 'import numpy as np'))),
+    )),
     'numpy/kernels/activations.py': (489150376, (
         ('sigmoid', 10, 13, ('np', 'x', 'z'), (), (('np', 'import numpy as np'),)),
         ('erf', 16, 18, ('math', 'np', 'x'), (), (('math', 'import math'), ('np', 'import numpy as np'))),
@@ -336,7 +354,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('spread', 104, 106, ('index', 'np', 'parameter'), (), (('np', 'import numpy as np'),)),
         ('gathered', 109, 112, ('d', 'index', 'int', 'math', 'np', 'shape', 'size', 'tuple'), (), (('math', 'import math'), ('np', 'import numpy as np'))),
     )),
-    'numpy/kernels/convolution.py': (2036013619, (
+    'numpy/kernels/convolution.py': (735935401, (
         ('convolve', 12, 19, ('Windows', 'grid', 'in_groups', 'kernel', 'len', 'matrices', 'np', 'offsets', 'on_grid', 'padded', 'part', 'targets', 'units_of', 'weight', 'windows', 'x', 'y'), (), (('np', 'import numpy as np'),)),
         ('convolve_back', 22, 29, ('Windows', 'after', 'before', 'd', 'grid', 'in_groups', 'kernel', 'len', 'matrices', 'np', 'of_targets', 'offsets', 'on_places', 'padded_back', 'part', 'sizes', 'units', 'units_of', 'weight', 'windows', 'zip'), (), (('np', 'import numpy as np'),)),
         ('convolve_weight', 32, 40, ('Windows', 'd', 'gradient', 'grid', 'in_groups', 'kernel', 'matrices', 'np', 'of_targets', 'offsets', 'on_grid', 'on_places', 'padded', 'part', 'windows', 'x'), (), (('np', 'import numpy as np'),)),
@@ -345,8 +363,8 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('on_places', 62, 66, ('Windows', 'd', 'len', 'np', 'windows'), (), (('np', 'import numpy as np'),)),
         ('units_of', 69, 72, ('Windows', 'batch', 'bool', 'channels_last', 'int', 'np', 'values', 'windows'), (), (('np', 'import numpy as np'),)),
         ('in_groups', 75, 79, ('Windows', 'groups', 'int', 'len', 'np', 'units', 'values', 'windows'), (), (('np', 'import numpy as np'),)),
-        ('padded', 82, 90, ('Windows', 'added', 'after', 'at', 'before', 'enumerate', 'grid', 'max', 'np', 'windows'), (), (('np', 'import numpy as np'),)),
-        ('padded_back', 93, 104, ('Windows', 'after', 'at', 'before', 'd', 'enumerate', 'grid', 'inner', 'len', 'max', 'np', 'units', 'whole', 'windows'), (), (('np', 'import numpy as np'),)),
+        ('padded', 82, 93, ('Windows', 'added', 'after', 'at', 'before', 'beyond', 'enumerate', 'float', 'grid', 'max', 'np', 'windows'), (), (('np', 'import numpy as np'),)),
+        ('padded_back', 96, 107, ('Windows', 'after', 'at', 'before', 'd', 'enumerate', 'grid', 'inner', 'len', 'max', 'np', 'units', 'whole', 'windows'), (), (('np', 'import numpy as np'),)),
     )),
     'numpy/kernels/edges.py': (626833246, (
         ('project', 8, 31, ('first', 'gathered', 'int', 'last', 'len', 'max', 'np', 'segments', 'source', 'starts', 'target', 'targets', 'units_first', 'weight', 'x', 'y'), (), (('np', 'import numpy as np'),)),
@@ -398,6 +416,14 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('product_slopes', 159, 169, ('after', 'at', 'before', 'len', 'lengths', 'lengths_of', 'np', 'place', 'range', 'reached', 'rows', 'starts'), (), (('np', 'import numpy as np'),)),
         ('logsumexp_of', 172, 177, ('lengths_of', 'np', 'rows', 'shifted', 'starts', 'top'), (), (('np', 'import numpy as np'),)),
         ('logsumexp_slopes', 180, 184, ('lengths', 'lengths_of', 'np', 'rows', 'shares', 'starts'), (), (('np', 'import numpy as np'),)),
+    )),
+    'numpy/kernels/window_pool.py': (1143528533, (
+        ('max_of_windows', 11, 17, ('Windows', 'grid', 'len', 'np', 'offset', 'on_grid', 'padded', 'units_of', 'windows', 'x', 'y'), (), (('np', 'import numpy as np'),)),
+        ('max_of_windows_back', 20, 29, ('Windows', 'at', 'chosen', 'd', 'gradient', 'grid', 'left', 'len', 'max_of_windows', 'np', 'offset', 'on_grid', 'on_places', 'padded', 'padded_back', 'units_of', 'windows', 'x', 'y'), (), (('np', 'import numpy as np'),)),
+        ('min_of_windows', 32, 34, ('Windows', 'max_of_windows', 'np', 'windows', 'x'), (), (('np', 'import numpy as np'),)),
+        ('min_of_windows_back', 37, 39, ('Windows', 'd', 'max_of_windows_back', 'np', 'windows', 'x'), (), (('np', 'import numpy as np'),)),
+        ('mean_of_windows', 42, 49, ('Windows', 'grid', 'len', 'np', 'offset', 'on_grid', 'padded', 'units_of', 'windows', 'x', 'y'), (), (('np', 'import numpy as np'),)),
+        ('mean_of_windows_back', 52, 58, ('Windows', 'd', 'gradient', 'len', 'np', 'offset', 'on_grid', 'on_places', 'padded', 'padded_back', 'shares', 'units_of', 'windows', 'x'), (), (('np', 'import numpy as np'),)),
     )),
     'tests/kernels/agreement.py': (3901070932, (
         ('check_agreement', 16, 43, ('Any', 'Expected', 'OverflowError', 'a', 'assert_within', 'b', 'derivatives_at', 'dtype', 'error', 'expected', 'gradients', 'layers', 'len', 'loss', 'name', 'one', 'other', 'other_gradients', 'other_loss', 'others', 'pair', 'point', 'point_of', 'str', 'wanted', 'warnings'), (), (('Any', 'from typing import Any'), ('warnings', 'import warnings'))),
@@ -452,19 +478,19 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('draw_exactly', 459, 498, ('Any', 'ExactNetwork', '_', 'array', 'arriving', 'batch', 'connections', 'data', 'dict', 'drawn', 'edges', 'expected', 'facts', 'float', 'half', 'int', 'key', 'kind', 'list', 'max', 'most', 'name', 'network', 'np', 'p', 'passed', 'rng', 'seed', 'shape', 'share', 'steps', 'str', 't', 'tuple', 'v', 'what', 'y'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
         ('check_network_exactly', 501, 535, ('Any', 'ExactNetwork', 'Expected', 'Inexact', 'all', 'assert_exact', 'batch', 'bool', 'check_stored', 'data', 'dict', 'draw_exactly', 'dtype', 'each', 'exact', 'expected', 'facts', 'float', 'got', 'gradient', 'gradients', 'largest_whole', 'layers', 'loss', 'model', 'name', 'network', 'np', 'p', 'range', 'ranges', 'seed', 'str', 'sum', 'suppress', 'v', 'wanted', 'warnings', 'what', 'whole', 'why'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'), ('suppress', 'from contextlib import suppress'), ('warnings', 'import warnings'))),
     )),
-    'tests/kernels/expected.py': (4154907815, (
-        ('Expected', 18, 106, ('Any', 'Callable', 'batch', 'bool', 'classes', 'compared', 'connection', 'cotangents', 'dataclass', 'dict', 'digests', 'dropout', 'dropped_together', 'edges', 'entries', 'entry', 'field', 'float', 'hashes', 'inputs', 'int', 'layers', 'loss_reads', 'made', 'modes', 'name', 'np', 'outputs', 'parameters', 'partial', 'pooled', 'property', 'reference', 'running', 'self', 'shape', 'shared', 'sizes', 'start', 'stored', 'str', 'sum', 'surrogate', 'targets', 'trained', 'tuple', 'weight', 'windows'), (), (('Any', 'from typing import Any'), ('Callable', 'from collections.abc import Callable'), ('dataclass', 'from dataclasses import dataclass'), ('field', 'from dataclasses import field'), ('np', 'import numpy as np'))),
-        ('load_module', 109, 118, ('ModuleType', 'Path', 'importlib', 'module', 'name', 'package', 'path', 'spec', 'str', 'sys'), (), (('ModuleType', 'from types import ModuleType'), ('Path', 'from pathlib import Path'), ('importlib', 'import importlib.util'), ('sys', 'import sys'))),
-        ('Place', 121, 136, ('Expected', 'array', 'arrays', 'bool', 'dataclass', 'dict', 'expected', 'field', 'float', 'moved', 'name', 'np', 'positive', 'scale', 'self', 'shifts', 'str'), (), (('dataclass', 'from dataclasses import dataclass'), ('field', 'from dataclasses import field'), ('np', 'import numpy as np'))),
-        ('moved_inside', 139, 149, ('Expected', 'arrays', 'dict', 'expected', 'np', 'place', 'place_of', 'pytest', 'str'), (), (('np', 'import numpy as np'), ('pytest', 'import pytest'))),
-        ('place_of', 152, 166, ('Expected', 'Place', 'cache', 'expected', 'layer', 'place', 'positive', 'scale', 'shifted_to'), (), (('cache', 'from functools import cache'),)),
-        ('shifted_to', 169, 181, ('Expected', 'Place', 'dict', 'expected', 'is_finite_at', 'layer', 'moved', 'name', 'names', 'pair', 'place', 'shift', 'size', 'str', 'tried'), (), ()),
-        ('is_finite_at', 184, 195, ('Expected', 'Place', '_', 'a', 'at', 'bool', 'data', 'expected', 'layer', 'loss', 'name', 'np', 'parameters', 'place', 'range', 'seed', 'some_data', 'some_parameters', 'spread', 'str', 'values'), (), (('np', 'import numpy as np'),)),
-        ('draw_data', 198, 200, ('Expected', 'batch', 'dict', 'expected', 'int', 'moved_inside', 'np', 'seed', 'some_data', 'str'), (), (('np', 'import numpy as np'),)),
-        ('some_data', 203, 219, ('Expected', 'batch', 'classes', 'data', 'dict', 'expected', 'int', 'name', 'np', 'output', 'rng', 'seed', 'shape', 'str'), (), (('np', 'import numpy as np'),)),
-        ('draw_parameters', 222, 227, ('Expected', 'dict', 'expected', 'int', 'moved_inside', 'np', 'seed', 'some_parameters', 'str'), (), (('np', 'import numpy as np'),)),
-        ('some_parameters', 230, 244, ('Expected', '_', 'array', 'dict', 'drawn', 'edges', 'expected', 'fan_in', 'general', 'int', 'max', 'name', 'np', 'rng', 'seed', 'shape', 'str', 'targets'), (), (('np', 'import numpy as np'),)),
-        ('general', 247, 249, ('int', 'np', 'rng', 'shape', 'tuple'), (), (('np', 'import numpy as np'),)),
+    'tests/kernels/expected.py': (3780801839, (
+        ('Expected', 18, 108, ('Any', 'Callable', 'batch', 'bool', 'classes', 'compared', 'connection', 'cotangents', 'dataclass', 'dict', 'digests', 'dropout', 'dropped_together', 'edges', 'entries', 'entry', 'field', 'float', 'hashes', 'inputs', 'int', 'layers', 'loss_reads', 'made', 'modes', 'name', 'np', 'outputs', 'parameters', 'partial', 'pooled', 'pooled_windows', 'property', 'reference', 'running', 'self', 'shape', 'shared', 'sizes', 'start', 'stored', 'str', 'sum', 'surrogate', 'targets', 'trained', 'tuple', 'weight', 'windows'), (), (('Any', 'from typing import Any'), ('Callable', 'from collections.abc import Callable'), ('dataclass', 'from dataclasses import dataclass'), ('field', 'from dataclasses import field'), ('np', 'import numpy as np'))),
+        ('load_module', 111, 120, ('ModuleType', 'Path', 'importlib', 'module', 'name', 'package', 'path', 'spec', 'str', 'sys'), (), (('ModuleType', 'from types import ModuleType'), ('Path', 'from pathlib import Path'), ('importlib', 'import importlib.util'), ('sys', 'import sys'))),
+        ('Place', 123, 138, ('Expected', 'array', 'arrays', 'bool', 'dataclass', 'dict', 'expected', 'field', 'float', 'moved', 'name', 'np', 'positive', 'scale', 'self', 'shifts', 'str'), (), (('dataclass', 'from dataclasses import dataclass'), ('field', 'from dataclasses import field'), ('np', 'import numpy as np'))),
+        ('moved_inside', 141, 151, ('Expected', 'arrays', 'dict', 'expected', 'np', 'place', 'place_of', 'pytest', 'str'), (), (('np', 'import numpy as np'), ('pytest', 'import pytest'))),
+        ('place_of', 154, 168, ('Expected', 'Place', 'cache', 'expected', 'layer', 'place', 'positive', 'scale', 'shifted_to'), (), (('cache', 'from functools import cache'),)),
+        ('shifted_to', 171, 183, ('Expected', 'Place', 'dict', 'expected', 'is_finite_at', 'layer', 'moved', 'name', 'names', 'pair', 'place', 'shift', 'size', 'str', 'tried'), (), ()),
+        ('is_finite_at', 186, 197, ('Expected', 'Place', '_', 'a', 'at', 'bool', 'data', 'expected', 'layer', 'loss', 'name', 'np', 'parameters', 'place', 'range', 'seed', 'some_data', 'some_parameters', 'spread', 'str', 'values'), (), (('np', 'import numpy as np'),)),
+        ('draw_data', 200, 202, ('Expected', 'batch', 'dict', 'expected', 'int', 'moved_inside', 'np', 'seed', 'some_data', 'str'), (), (('np', 'import numpy as np'),)),
+        ('some_data', 205, 221, ('Expected', 'batch', 'classes', 'data', 'dict', 'expected', 'int', 'name', 'np', 'output', 'rng', 'seed', 'shape', 'str'), (), (('np', 'import numpy as np'),)),
+        ('draw_parameters', 224, 229, ('Expected', 'dict', 'expected', 'int', 'moved_inside', 'np', 'seed', 'some_parameters', 'str'), (), (('np', 'import numpy as np'),)),
+        ('some_parameters', 232, 246, ('Expected', '_', 'array', 'dict', 'drawn', 'edges', 'expected', 'fan_in', 'general', 'int', 'max', 'name', 'np', 'rng', 'seed', 'shape', 'str', 'targets'), (), (('np', 'import numpy as np'),)),
+        ('general', 249, 251, ('int', 'np', 'rng', 'shape', 'tuple'), (), (('np', 'import numpy as np'),)),
     )),
     'tests/kernels/frameworks.py': (3792781751, (
         ('missing_package', 11, 20, ('Any', 'ModuleNotFoundError', 'error', 'importlib', 'model', 'package', 'str'), (), (('Any', 'from typing import Any'), ('importlib', 'import importlib'))),
@@ -501,8 +527,8 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('check_numpy_seeds', 168, 185, ('Expected', 'NumpyModel', 'again', 'any', 'array', 'before', 'expected', 'first', 'hasattr', 'held', 'model', 'n', 'name', 'np', 'one', 'other', 'second'), (), (('np', 'import numpy as np'),)),
         ('check_numpy_segments', 188, 204, ('Expected', 'NumpyModel', 'array', 'assert_close', 'calls', 'data', 'draw_data', 'draw_moderate', 'expected', 'few', 'float', 'functions', 'int', 'len', 'list', 'max', 'mock', 'model', 'name', 'np', 'numpy_calls', 'one', 'other', 'parameters', 'parts', 'segments', 'target', 'tolerance', 'tuple', 'whole', 'zip'), (), (('mock', 'from unittest import mock'), ('np', 'import numpy as np'))),
     )),
-    'tests/kernels/numpy_model.py': (1812670420, (
-        ('NumpyModel', 14, 167, ('Any', 'Expected', 'ModuleType', '_', 'a', 'arrays', 'before', 'bool', 'cast', 'connection', 'cotangents', 'd', 'data', 'dict', 'draw_data', 'dtype', 'edges', 'edges_of', 'empty', 'expected', 'functions', 'g', 'getattr', 'given', 'gradients', 'hasattr', 'inputs', 'int', 'isinstance', 'layer', 'list', 'loss', 'mode', 'module', 'n', 'name', 'needed', 'needs', 'np', 'of_weight', 'of_x', 'options', 'read', 'reduction', 'result', 'rng', 's', 'seed', 'self', 'set', 'step', 'steps', 'str', 'sum', 'targets', 'trained', 'training', 'tuple', 'value', 'values', 'weight', 'windows', 'x', 'y'), (), (('Any', 'from typing import Any'), ('ModuleType', 'from types import ModuleType'), ('np', 'import numpy as np'))),
+    'tests/kernels/numpy_model.py': (1685788564, (
+        ('NumpyModel', 14, 181, ('Any', 'Expected', 'ModuleType', '_', 'a', 'arrays', 'back', 'before', 'bool', 'cast', 'connection', 'cotangents', 'd', 'data', 'dict', 'draw_data', 'dtype', 'edges', 'edges_of', 'empty', 'expected', 'functions', 'g', 'getattr', 'given', 'gradients', 'hasattr', 'inputs', 'int', 'isinstance', 'layer', 'list', 'loss', 'mode', 'module', 'n', 'name', 'needed', 'needs', 'np', 'of_weight', 'of_x', 'options', 'pools', 'read', 'reduction', 'result', 'rng', 's', 'seed', 'self', 'set', 'step', 'steps', 'str', 'sum', 'targets', 'trained', 'training', 'tuple', 'value', 'values', 'weight', 'windows', 'x', 'y'), (), (('Any', 'from typing import Any'), ('ModuleType', 'from types import ModuleType'), ('np', 'import numpy as np'))),
     )),
     'tests/kernels/optimiser.py': (3864100780, (
         ('check_optimiser', 18, 48, ('Any', 'Expected', 'adam', 'allowed', 'array', 'assert_within', 'at', 'data', 'disturbed', 'draw_data', 'draw_parameters', 'evaluated', 'excess', 'expected', 'float', 'found', 'int', 'list', 'map', 'message', 'model', 'name', 'np', 'parameters', 'point', 'rate', 'reported', 'start', 'step', 'steps', 'tolerance', 'wanted', 'what'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),

@@ -60,6 +60,7 @@ from .spelling import (
     POOLS,
     PROJECTIONS,
     VOCABULARY,
+    WINDOW_POOLS,
 )
 
 
@@ -295,7 +296,7 @@ class Network:
 
     def _projection(self, op: Project, within: Sequence[AddBias | Apply | Compute], name: str) -> Expression:
         """The layer of a connection."""
-        kernel = self.plan.choice(op.connection).kernel
+        kernel = _kernel(op, self.plan)
         penalty = self._penalty(op.parameter) if op.holds_weight and op.parameter else {}
         frozen = op.parameter is not None and not op.parameter.trainable
         last: dict[str, Given] = {**({"trainable": False} if frozen else {}), "name": name}
@@ -304,8 +305,9 @@ class Network:
         pooling: dict[str, Given | dict[str, Given]] = {}
         if isinstance(op, Pool):
             empty: dict[str, Given] = {"empty": op.empty} if op.has_empty else {}
-            pooling = {"layer": self.scope.name(POOLS[op.reduction.name]), "empty": empty}
-        if kernel == "convolution":
+            layers = WINDOW_POOLS if kernel == "window" else POOLS
+            pooling = {"layer": self.scope.name(layers[op.reduction.name]), "empty": empty}
+        if kernel in ("convolution", "window"):
             pooling["windows"] = windows(self.scope, self.plan.window(op.connection))
         if _is_given(op):
             return self.scope.expression(
@@ -343,7 +345,7 @@ class Network:
                 return band_arguments(self.scope, op.edges)
             case "blocks":
                 return block_arguments(self.scope, op.edges, op.connection)
-            case "masked" | "edges" | "convolution" | "pool":
+            case "masked" | "edges" | "convolution" | "pool" | "window":
                 return [stored_edges(self.scope, op.connection)]
 
     def _penalty(self, parameter: Parameter) -> dict[str, Expression]:
@@ -477,6 +479,14 @@ class Network:
 def _is_dense(op: Project) -> bool:
     """Whether a connection is a layer `Dense` of Keras."""
     return isinstance(op.edges, Full) and op.holds_weight and not op.input.classes
+
+
+def _kernel(op: Project, plan: Plan) -> KernelName:
+    """The kernel of a connection; Keras has no pooling of units that are apart."""
+    choice = plan.choice(op.connection)
+    if choice.kernel != "window":
+        return choice.kernel
+    return "pool" if any(along.dilation > 1 for along in plan.window(op.connection).along) else "window"
 
 
 def _is_given(op: Project) -> bool:

@@ -47,6 +47,7 @@ PROJECTIONS: dict[KernelName, str] = {
     "edges": "EdgeProjection((units, sources), *edges, **weighted, **penalty, **last)",
     "convolution": "ConvolutionProjection(windows, *edges, **last)",
     "pool": "layer((units, sources), *edges, **empty, **weighted, **penalty, **last)",
+    "window": "layer(windows, *edges, **last)",
 }
 
 # The layer that pools otherwise than by a sum.
@@ -57,6 +58,9 @@ POOLS = {
     "product": "EdgeProduct",
     "logsumexp": "EdgeLogSumExp",
 }
+
+# Those that pool windows on a grid.
+WINDOW_POOLS = {"mean": "WindowMean", "max": "WindowMax", "min": "WindowMin"}
 
 # The same where the weight is made elsewhere, and is given with what is read.
 GIVEN: dict[KernelName, str] = {
@@ -114,6 +118,7 @@ REGISTERED = frozenset(
         *("GroupedNorm", "KeptForLoss", "LeakyRectifier", "LogSoftmax", "MaskedProjection", "Penalty"),
         *("Prelu", "Scale", "SharedWeight", "Spread", "Times", "Turned", "Units"),
         *POOLS.values(),
+        *WINDOW_POOLS.values(),
     ]
 )
 

@@ -327,6 +327,10 @@ def _project(module: Module, op: Project, d: Name) -> Iterator[Share]:
 
 def _pool(module: Module, op: Pool, d: Name) -> Iterator[Share]:
     scope, w = module.scope, weight(op, module)
+    if windows := module.windows(op):
+        back = scope.name(f"{op.reduction.name}_of_windows_back")
+        yield op.input, back(module.read(op.input), d, windows)
+        return
     ends, slopes = stored_edges(scope, op.connection), scope.name(f"{op.reduction.name}_slopes")
     given = module.read(op.input), d, w, ends, slopes
     if op.parameter is not None and op.parameter.trainable:

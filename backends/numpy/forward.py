@@ -100,6 +100,8 @@ def _projected(module: Module, op: Project) -> Expression:
     if is_identity(op):
         return x
     quote, w = module.scope.expression, weight(op, module)
+    if isinstance(op, Pool) and (windows := module.windows(op)):
+        return module.scope.name(f"{op.reduction.name}_of_windows")(x, windows)
     if isinstance(op, Pool):
         ends, pools = stored_edges(module.scope, op.connection), module.scope.name(f"{op.reduction.name}_of")
         return module.scope.name("pool")(x, w, ends, op.output.units, pools, op.empty)

@@ -62,6 +62,15 @@ class Windows(NamedTuple):
         """Whether a dimension is a ring."""
         return bool(self.wrap) and self.wrap[dimension]
 
+    def counts(self) -> np.ndarray:
+        """How many units on the grid each place reads of a channel, int64 (*places)."""
+        counts = np.ones((), np.int64)
+        along = zip(self.grid, self.places, self.kernel[2:], self.pad, self.stride, self.dilation, strict=True)
+        for units, places, extent, (before, _), stride, dilation in along:
+            read = stride * np.arange(places)[:, None] + dilation * np.arange(extent) - before
+            counts = np.multiply.outer(counts, ((read >= 0) & (read < units)).sum(axis=1))
+        return counts
+
     def reads(self, offset: tuple[int, ...]) -> tuple[slice, ...]:
         """Where all places have the units of one offset, along every dimension of what is padded."""
         given = zip(offset, self.dilation, self.stride, self.places, strict=True)
