@@ -44,8 +44,8 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('archive_digest', 33, 40, ('archive', 'e', 'entries', 'hashlib', 'str', 'zipfile'), (), (('hashlib', 'import hashlib'), ('zipfile', 'import zipfile'))),
         ('edges_of', 43, 45, ('Mapping', 'connection', 'np', 'stored', 'str', 'tuple'), (), (('Mapping', 'from collections.abc import Mapping'), ('np', 'import numpy as np'))),
     )),
-    'common/kernels/windows.py': (802974687, (
-        ('Windows', 11, 80, ('NamedTuple', '_', 'along', 'at', 'before', 'bool', 'channels_last', 'copies', 'counts', 'dilation', 'dimension', 'extent', 'flipped', 'given', 'grid', 'groups', 'held', 'int', 'kernel', 'len', 'math', 'np', 'offset', 'order', 'pad', 'places', 'property', 'range', 'read', 'self', 'sides', 'slice', 'stride', 'tuple', 'units', 'wrap', 'zip'), ('NamedTuple',), (('NamedTuple', 'from typing import NamedTuple'), ('math', 'import math'), ('np', 'import numpy as np'))),
+    'common/kernels/windows.py': (1276508043, (
+        ('Windows', 11, 82, ('NamedTuple', '_', 'along', 'at', 'before', 'bool', 'channels_last', 'copies', 'counts', 'dilation', 'dimension', 'extent', 'flipped', 'given', 'grid', 'groups', 'held', 'int', 'kernel', 'len', 'math', 'np', 'offset', 'order', 'pad', 'places', 'property', 'range', 'read', 'self', 'sides', 'slice', 'stride', 'tuple', 'units', 'wrap', 'zip'), ('NamedTuple',), (('NamedTuple', 'from typing import NamedTuple'), ('math', 'import math'), ('np', 'import numpy as np'))),
     )),
     'torch/kernels/arrays.py': (1934437645, (
         ('arrays_of', 16, 26, ('arrays', 'dict', 'getattr', 'module', 'name', 'names', 'nn', 'np', 'str', 'torch', 'value'), (), (('nn', 'from torch import nn'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
@@ -330,11 +330,11 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
     'keras/kernels/units.py': (3319299715, (
         ('Units', 9, 49, ('check_digests', 'dict', 'digest', 'digest_of', 'digests', 'input_shape', 'keras', 'kwargs', 'list', 'name', 'np', 'saved', 'self', 'store', 'super', 'x'), (), (('keras', 'import keras'), ('np', 'import numpy as np'))),
     )),
-    'keras/kernels/window_pool.py': (1513089541, (
-        ('WindowPool', 9, 19, ('OnWindows', 'keras', 'self', 'x'), ('OnWindows',), (('keras', 'import keras'),)),
-        ('WindowMax', 22, 30, ('WindowPool', 'extents', 'grid', 'keras', 'np', 'padded', 'self', 'stride'), ('WindowPool',), (('keras', 'import keras'), ('np', 'import numpy as np'))),
-        ('WindowMin', 33, 38, ('WindowMax', 'grid', 'super'), ('WindowMax',), ()),
-        ('WindowMean', 41, 52, ('WindowPool', 'counts', 'extents', 'grid', 'keras', 'np', 'offset', 'padded', 'self', 'slice', 'total', 'windows'), ('WindowPool',), (('keras', 'import keras'), ('np', 'import numpy as np'))),
+    'keras/kernels/window_pool.py': (1967616515, (
+        ('WindowPool', 11, 21, ('OnWindows', 'keras', 'self', 'x'), ('OnWindows',), (('keras', 'import keras'),)),
+        ('WindowMax', 24, 42, ('Any', 'WindowPool', 'channels', 'extents', 'grid', 'keras', 'len', 'lines', 'np', 'padded', 'planes', 'self', 'sizes', 'stride', 'units', 'windows'), ('WindowPool',), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
+        ('WindowMin', 45, 50, ('WindowMax', 'grid', 'super'), ('WindowMax',), ()),
+        ('WindowMean', 53, 64, ('WindowPool', 'counts', 'extents', 'grid', 'keras', 'np', 'offset', 'padded', 'self', 'slice', 'total', 'windows'), ('WindowPool',), (('keras', 'import keras'), ('np', 'import numpy as np'))),
     )),
     'numpy/kernels/activations.py': (489150376, (
         ('sigmoid', 10, 13, ('np', 'x', 'z'), (), (('np', 'import numpy as np'),)),
@@ -527,8 +527,8 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('check_numpy_seeds', 168, 185, ('Expected', 'NumpyModel', 'again', 'any', 'array', 'before', 'expected', 'first', 'hasattr', 'held', 'model', 'n', 'name', 'np', 'one', 'other', 'second'), (), (('np', 'import numpy as np'),)),
         ('check_numpy_segments', 188, 204, ('Expected', 'NumpyModel', 'array', 'assert_close', 'calls', 'data', 'draw_data', 'draw_moderate', 'expected', 'few', 'float', 'functions', 'int', 'len', 'list', 'max', 'mock', 'model', 'name', 'np', 'numpy_calls', 'one', 'other', 'parameters', 'parts', 'segments', 'target', 'tolerance', 'tuple', 'whole', 'zip'), (), (('mock', 'from unittest import mock'), ('np', 'import numpy as np'))),
     )),
-    'tests/kernels/numpy_model.py': (1685788564, (
-        ('NumpyModel', 14, 181, ('Any', 'Expected', 'ModuleType', '_', 'a', 'arrays', 'back', 'before', 'bool', 'cast', 'connection', 'cotangents', 'd', 'data', 'dict', 'draw_data', 'dtype', 'edges', 'edges_of', 'empty', 'expected', 'functions', 'g', 'getattr', 'given', 'gradients', 'hasattr', 'inputs', 'int', 'isinstance', 'layer', 'list', 'loss', 'mode', 'module', 'n', 'name', 'needed', 'needs', 'np', 'of_weight', 'of_x', 'options', 'pools', 'read', 'reduction', 'result', 'rng', 's', 'seed', 'self', 'set', 'step', 'steps', 'str', 'sum', 'targets', 'trained', 'training', 'tuple', 'value', 'values', 'weight', 'windows', 'x', 'y'), (), (('Any', 'from typing import Any'), ('ModuleType', 'from types import ModuleType'), ('np', 'import numpy as np'))),
+    'tests/kernels/numpy_model.py': (2490612158, (
+        ('NumpyModel', 14, 179, ('Any', 'Expected', 'ModuleType', '_', 'a', 'arrays', 'back', 'before', 'bool', 'cast', 'connection', 'cotangents', 'd', 'data', 'dict', 'draw_data', 'dtype', 'edges', 'edges_of', 'empty', 'expected', 'functions', 'g', 'getattr', 'given', 'gradients', 'hasattr', 'inputs', 'int', 'isinstance', 'layer', 'list', 'loss', 'mode', 'module', 'n', 'name', 'needed', 'needs', 'np', 'of_weight', 'of_x', 'options', 'pools', 'read', 'reduction', 'result', 'rng', 's', 'seed', 'self', 'set', 'step', 'steps', 'str', 'sum', 'targets', 'trained', 'training', 'tuple', 'value', 'values', 'weight', 'windows', 'x', 'y'), (), (('Any', 'from typing import Any'), ('ModuleType', 'from types import ModuleType'), ('np', 'import numpy as np'))),
     )),
     'tests/kernels/optimiser.py': (3864100780, (
         ('check_optimiser', 18, 48, ('Any', 'Expected', 'adam', 'allowed', 'array', 'assert_within', 'at', 'data', 'disturbed', 'draw_data', 'draw_parameters', 'evaluated', 'excess', 'expected', 'float', 'found', 'int', 'list', 'map', 'message', 'model', 'name', 'np', 'parameters', 'point', 'rate', 'reported', 'start', 'step', 'steps', 'tolerance', 'wanted', 'what'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),

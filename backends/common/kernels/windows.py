@@ -65,7 +65,9 @@ class Windows(NamedTuple):
     def counts(self) -> np.ndarray:
         """How many units on the grid each place reads of a channel, int64 (*places)."""
         counts = np.ones((), np.int64)
-        along = zip(self.grid, self.places, self.kernel[2:], self.pad, self.stride, self.dilation, strict=True)
+        along = zip(
+            self.grid, self.places, self.kernel[2:], self.pad, self.stride, self.dilation, strict=True
+        )
         for units, places, extent, (before, _), stride, dilation in along:
             read = stride * np.arange(places)[:, None] + dilation * np.arange(extent) - before
             counts = np.multiply.outer(counts, ((read >= 0) & (read < units)).sum(axis=1))

@@ -152,9 +152,7 @@ class NumpyModel:
             return y, of_x, None
         return y, of_x, functions["convolve_weight"](x, g, windows)
 
-    def _pool_windows(
-        self, connection: str, x: np.ndarray, g: np.ndarray | None
-    ) -> tuple[Any, Any, Any]:
+    def _pool_windows(self, connection: str, x: np.ndarray, g: np.ndarray | None) -> tuple[Any, Any, Any]:
         """What `differentiate_projection` gives, of windows that are pooled."""
         pools = getattr(self.module, f"{self.expected.pooled[connection][0]}_of_windows")
         functions = pools.__globals__
