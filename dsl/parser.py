@@ -112,8 +112,8 @@ def _take(piece: list[Token], bodies: list[_Body], source: Source) -> None:
 
 
 _SPLIT = (
-    "several `loss` statements add up, a set can be built of named `edges`, and parentheses around some terms of "
-    "a long sum cut it"
+    "several `loss` statements add up, a set can be built of named `edges`, and parentheses around some "
+    "terms of a long sum cut it"
 )
 
 

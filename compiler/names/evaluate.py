@@ -24,7 +24,7 @@ from .surroundings import Surroundings
 from .texts import TextComparisons
 
 if TYPE_CHECKING:
-    from ..data.tables import Texts
+    from ..data.columns import Coded
 
 Lookup: TypeAlias = Callable[[syntax.Reference], Value]
 
@@ -59,12 +59,12 @@ class Evaluator:
             value, faulty = self._faults.isolated(self._value, expression)
         return plain(value), faulty
 
-    def texts(self, expression: syntax.Expression) -> Texts | None:
-        """The texts that a field stands for whose values are no numbers; None for anything else."""
-        texts = self._fields.texts(expression)
-        if np.any(self._faults.faulty):
-            raise self.failure(int(np.max(self._faults.faulty)))
-        return None if texts is None or texts.is_numeric else texts
+    def key(self, expression: syntax.Expression) -> tuple[Value | Coded, Faulty]:
+        """As `attempt`, or the texts that a field stands for whose values are no numbers."""
+        texts, faulty = self._faults.isolated(self._fields.texts, expression)
+        if texts is None or texts.is_numeric:
+            return self.attempt(expression)
+        return texts.coded(), faulty
 
     def failure(self, fault: int, label: str = "") -> Failed:
         """Record the fault of this number and return the exception to raise."""

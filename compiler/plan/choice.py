@@ -8,7 +8,7 @@ from math import log, prod
 from ...dsl.records import record
 from ..edges.convolution import NoWindow, Window, window_of
 from ..edges.degrees import degrees
-from ..edges.edge_set import Diagonal, EdgeSet, Full, Listed
+from ..edges.edge_set import Diagonal, Full, Listed
 from ..edges.pooling import pooled_window
 from ..edges.structure import described
 from ..graph.graph import Pool, Project, Spread

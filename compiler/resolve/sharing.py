@@ -19,6 +19,7 @@ from ..edges.edge_set import EdgeSet, Full, Indices, weight_shape
 from ..graph.model import Bias, Drawn, DrawnByFanIn, Given, Share, Start
 from ..names.arithmetic import FUNCTIONS
 from ..names.names import Names, Placed
+from ..sets.rules import RULES
 
 Keys = NDArray[np.float64]
 
@@ -65,7 +66,9 @@ def is_number(name: str, names: Names, placed: Placed) -> bool:
 
 
 def _indices(edges: syntax.Expression | None, names: Names, placed: Placed) -> set[str]:
-    """The names in the ends and clauses of a set in braces."""
+    """The names in the ends and clauses of a set in braces, or those that a rule gives to indices."""
+    if isinstance(edges, syntax.Call) and (rule := RULES.get(called_name(edges))):
+        return {*rule.names(edges)}
     if not isinstance(edges, syntax.Builder):
         return set()
 

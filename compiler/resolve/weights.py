@@ -19,6 +19,7 @@ from ...dsl.words import counted, suggest
 from .. import codes
 from ..catalogue.activations import ACTIVATIONS
 from ..catalogue.initialisers import DISTRIBUTIONS
+from ..data.columns import Coded
 from ..edges.degrees import degrees
 from ..edges.edge_set import EdgeSet, Full, Indices, Listed, TooManyEdges, occurrences, weight_shape
 from ..functions import catalogue
@@ -30,7 +31,6 @@ from ..names.axes import file_name
 from ..names.by_name import is_placed, placed
 from ..names.evaluate import Evaluator
 from ..names.names import Placed
-from ..sets import builders
 from ..sets.loading.edges import loaded_edges
 from ..sets.loading.numbers import keys_by_edge, numbers_by_edge
 from ..sets.resolver import SetResolver
@@ -400,8 +400,13 @@ class _Start:
             node = node.inner
         if isinstance(node, syntax.Call) and called_name(node) == "column":
             return self._by_edge(node, keys_by_edge)
-        texts = self._evaluator().texts(node)
-        return (self.evaluated(node), ()) if texts is None else texts.coded().ranked()
+        evaluator = self._evaluator()
+        value, faulty = evaluator.key(node)
+        if isinstance(value, Coded):
+            if np.any(faulty):
+                raise evaluator.failure(int(np.max(faulty)))
+            return value.ranked()
+        return self.evaluated(node), ()
 
     def _column(self, node: syntax.Call) -> NDArray[np.float64]:
         """A column of numbers, in edge order."""
@@ -461,7 +466,7 @@ class _Start:
             "fan_out": lambda: self._fan(self.edges.edges()[0]),
         }
         uniform = self._uniform_fans()
-        hint = "indices are known here where the set is one pair of braces"
+        hint = "indices are known here where the set is one pair of braces, or a window with names"
         if isinstance(self.statement.set, syntax.Builder):
             hint = "an index is known here if every edge has one value of it"
 
@@ -509,11 +514,8 @@ class _Start:
 
     @cached_property
     def _index_columns(self) -> dict[str, Indices]:
-        """The values of a builder's index names on every edge, where the set is exactly one builder.
+        """The values of index names on every edge, where the set is exactly one builder or rule.
 
         Of several assignments that make one edge, only what they have in common is visible.
         """
-        node = self.statement.set
-        if not isinstance(node, syntax.Builder):
-            return {}
-        return builders.index_columns(node, self.sets.scope(self.sides, self.variables))
+        return self.sets.index_columns(self.statement.set, self.sides, self.variables)

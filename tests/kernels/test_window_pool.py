@@ -239,6 +239,7 @@ def test_what_no_framework_pools_is_pooled_edge_by_edge(connection: str) -> None
 
 def test_edges_without_channels_alike_are_no_window() -> None:
     text = "model m\ninput x[2, 6]\nlayer y[2, 6]\n"
-    text += "connect x -> y : { (a, i) -> (1 - a, i + d) : d in 0..1 ; outside = skip } with reduce = min, empty = 0\n"
+    text += "connect x -> y : { (a, i) -> (1 - a, i + d) : d in 0..1 ; outside = skip } "
+    text += "with reduce = min, empty = 0\n"
     with pytest.raises(NoWindow):
         pooled_window(edges_of(text))
