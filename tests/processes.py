@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
 # What a server imports, by what a call says it needs. Keras is on TensorFlow; on another backend, a call of
-# `torch` imports it.
+# `torch` imports it. `torch._dynamo` is what PyTorch itself imports late, for forward derivatives, too.
 IMPORTS = {
-    "torch": ("numpy", "pytest", "torch"),
-    "keras": ("numpy", "pytest", "torch", "tensorflow", "keras"),
+    "torch": ("numpy", "pytest", "torch", "torch._dynamo"),
+    "keras": ("numpy", "pytest", "torch", "torch._dynamo", "tensorflow", "keras"),
     "spec-compile": ("numpy", "pytest", "torch", "nnspec.backends.emit", "nnspec.compiler.command.main"),
 }
 SECONDS = 3600
@@ -61,31 +61,45 @@ def commands(having: str = "spec-compile") -> str:
     folder = Path(address).parent
     for name, first in (("python", ""), ("spec-compile", "spec-compile")):
         command = f'exec "{sys.executable}" -IS "{__file__}" call "{address}" {first} "$@"\n'
-        (folder / name).write_text(f"#!/bin/sh\n{command}")
-        (folder / name).chmod(0o755)
+        new = folder / f"{name}.{os.getpid()}"
+        new.write_text(f"#!/bin/sh\n{command}")
+        new.chmod(0o755)
+        new.replace(folder / name)
     return str(folder)
 
 
 @cache
 def _server(having: str) -> str:
-    """The address of a server, which ends when these tests do."""
-    import atexit
-    import shutil
+    """The address of a server, which all workers of a run of tests share. It ends when that run does."""
+    import fcntl
     import subprocess
     import tempfile
 
-    folder = tempfile.mkdtemp(prefix="nnspec-processes-")
-    command = [sys.executable, "-P", __file__, "serve", f"{folder}/socket", *IMPORTS[having]]
-    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    owner = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+    folder = Path(tempfile.gettempdir(), f"nnspec-processes-{os.getuid()}-{owner}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    assert folder.stat().st_uid == os.getuid(), f"{folder} is somebody else's"
+    address = folder / having / "socket"
+    address.parent.mkdir(exist_ok=True)
+    with (address.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _answers(address):
+            address.unlink(missing_ok=True)
+            command = [sys.executable, "-P", __file__, "serve", str(address), str(owner), *IMPORTS[having]]
+            server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+            assert server.stdout is not None
+            assert server.stdout.readline() == b"ready\n"
+    return str(address)
 
-    def end() -> None:
-        server.communicate()
-        shutil.rmtree(folder)
 
-    atexit.register(end)
-    assert server.stdout is not None
-    assert server.stdout.readline() == b"ready\n"
-    return f"{folder}/socket"
+def _answers(address: Path) -> bool:
+    """Whether a server listens there: one that was killed leaves its address behind."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(str(address))
+        except OSError:
+            return False
+    return True
 
 
 def _call(
@@ -101,10 +115,12 @@ def _call(
             return int(file.readline() or 1)
 
 
-def _serve(address: str, *imported: str) -> None:
-    """Fork for each call, until the input ends."""
+def _serve(address: str, owner: str, *imported: str) -> None:
+    """Fork for each call, until the process with the number `owner` has ended."""
     import gc
     import select
+    import shutil
+    from contextlib import suppress
     from importlib import import_module
 
     for name in imported:
@@ -115,13 +131,25 @@ def _serve(address: str, *imported: str) -> None:
         listening.bind(address)
         listening.listen()
         print("ready", flush=True)
-        while sys.stdin not in select.select([listening, sys.stdin], [], [])[0]:
-            connection, _ = listening.accept()
-            if os.fork() == 0:
-                _become(connection)
-            connection.close()
+        while _runs(int(owner)):
+            if select.select([listening], [], [], 1)[0]:
+                connection, _ = listening.accept()
+                if os.fork() == 0:
+                    _become(connection)
+                connection.close()
             _reap(os.WNOHANG)
     _reap(0)
+    shutil.rmtree(Path(address).parent)
+    with suppress(OSError):  # another server of the same run is there
+        Path(address).parent.parent.rmdir()
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _reap(how: int) -> None:
@@ -148,7 +176,10 @@ def _become(connection: socket.socket) -> NoReturn:
     file = connection.makefile("rw")
     try:
         signal.alarm(SECONDS)
-        for stream, given in enumerate(socket.recv_fds(connection, len(b"streams"), 3)[1]):
+        streams = socket.recv_fds(connection, len(b"streams"), 3)[1]
+        if not streams:  # somebody asked whether there is a server
+            os._exit(0)
+        for stream, given in enumerate(streams):
             os.dup2(given, stream)
             os.close(given)
         for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):

@@ -25,20 +25,13 @@ LATER = dict.fromkeys(("long sum", "terms of a loss", "union in one set"), (60, 
 BACKWARDS = [name for name in SHAPES if name.endswith("backwards") and name != "chain declared backwards"]
 
 
-# Shapes that between them go through every pass; the others take two minutes more.
+# Shapes that between them go through every pass; the others take minutes more.
 NORMALLY = (
     "chain, mixed kernels",
-    "chain of expressions",
-    "side by side, joined",
     "sparse, into one layer, in a loop",
-    "outputs",
     "losses",
-    "penalties",
-    "axes of names",
     "named sets",
-    "loads with a condition",
     "misspelt layers",
-    "units without an edge",
 )
 
 

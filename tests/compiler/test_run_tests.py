@@ -156,7 +156,7 @@ def test_a_target_without_its_framework_is_skipped_whole(spec: Path) -> None:
     ("backend", "lacking", "variables"),
     [
         ("jax", "jax", {"KERAS_BACKEND": "jax"}),
-        ("jax", "keras", {"KERAS_BACKEND": "jax"}),
+        pytest.param("jax", "keras", {"KERAS_BACKEND": "jax"}, marks=pytest.mark.slow),
         ("torch", "torch", {"KERAS_BACKEND": ""}),
     ],
 )
@@ -179,8 +179,8 @@ def test_what_keras_needs_is_the_backend_that_is_chosen(
     "text",
     [
         "import a_package_that_torch_needs\n",
-        "raise AttributeError('half installed')\n",
-        "",
+        pytest.param("raise AttributeError('half installed')\n", marks=pytest.mark.slow),
+        pytest.param("", marks=pytest.mark.slow),
     ],
 )
 def test_what_is_broken_fails(text: str, spec: Path, tmp_path: Path) -> None:

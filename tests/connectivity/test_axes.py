@@ -276,7 +276,7 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=
 @given(st.lists(NAMES, min_size=1, max_size=8, unique=True))
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
-    max_examples=20,
+    max_examples=12,
     deadline=None,
     derandomize=True,
 )

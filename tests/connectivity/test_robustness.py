@@ -271,7 +271,10 @@ def test_chains_of_names():
     "before",
     [
         "for k in 1..1000000000000 { }",
-        "for k in 1..1000000 { for l in 1..1000000 { for m in 1..0 { param q = 1 } } }",
+        pytest.param(
+            "for k in 1..1000000 { for l in 1..1000000 { for m in 1..0 { param q = 1 } } }",
+            marks=pytest.mark.slow,
+        ),
         "for k in 1..1000000000000 { param q{k} = 1 }",
     ],
 )

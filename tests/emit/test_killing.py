@@ -48,7 +48,7 @@ WAYS = ["copy", "new"]
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kills", [8, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [4, pytest.param(200, marks=pytest.mark.slow)])
 def test_killing_leaves_a_whole_set(kills: int, way: str, tmp_path: Path) -> None:
     rng = random.Random(0)
     seen: set[str] = set()

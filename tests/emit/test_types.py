@@ -47,7 +47,8 @@ def found(folder: Path) -> dict[str, list[str]]:
     return reported
 
 
-@pytest.mark.xdist_group("types")  # one run of pyright
+@pytest.mark.slow  # pyright starts for half a minute
+@pytest.mark.xdist_group("types")  # one run of it
 @pytest.mark.parametrize("target", TARGETS)
 def test_modules_are_clean_under_pyright(target: str, found: dict[str, list[str]]) -> None:
     of_target = [line for name, lines in found.items() if name.endswith(f"_{target}") for line in lines]

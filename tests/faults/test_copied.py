@@ -91,7 +91,8 @@ def unrun(target: str, folder: Path, preferring: Preferring) -> set[tuple[str, s
     return {key for key, run in ran.items() if not run}
 
 
-@pytest.mark.parametrize("target", ["numpy", pytest.param("torch", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["numpy", "torch"])
 def test_every_statement_of_a_module_is_run(target: str, tmp_path: Path, preferring: Preferring) -> None:
     excused = tuple(beginning for beginnings in REASONS.values() for beginning in beginnings)
     missed = {key for key in unrun(target, tmp_path, preferring) if not key[1].startswith(excused)}

@@ -101,6 +101,7 @@ def test_plain_sum_and_frozen():
     check_without_weight(maker("neighbours"))
 
 
+@pytest.mark.slow
 def test_policies():
     check_policies(maker("ring"))
 
@@ -111,10 +112,12 @@ def test_half_precision_adds_up_in_float32():
     assert float(layer(np.ones((1, 1024), "f4"))[0, 0]) == 1.0
 
 
+@pytest.mark.slow
 def test_training():
     check_training(maker("ring"))
 
 
+@pytest.mark.slow
 def test_copies(tmp_path):
     check_copies(maker("halved"), tmp_path)
 
@@ -133,6 +136,7 @@ def test_second_derivative():
     check_second_derivative(maker("halved_ring"))
 
 
+@pytest.mark.slow
 def test_exports_as_a_saved_model(tmp_path):
     check_export(maker("halved")(), tmp_path)
 

@@ -70,7 +70,13 @@ def test_batch_of_one():
     assert np.isfinite(layer.running_mean.numpy()).all()
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16", "float64"])
+POLICIES = [
+    pytest.param(policy, marks=[] if policy == "mixed_float16" else [pytest.mark.slow])
+    for policy in ("float32", "mixed_bfloat16", "mixed_float16", "float64")
+]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
 def test_fit_moves_the_statistics_alike_with_and_without_xla(policy):
     rng = np.random.default_rng(1)
     x, y = 2 + rng.standard_normal((64, UNITS), "f4"), rng.standard_normal((64, UNITS), "f4")

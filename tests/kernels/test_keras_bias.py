@@ -58,7 +58,13 @@ def test_bias_refuses_weights_of_another_index(tmp_path):
         model([0, 1, 0]).load_weights(tmp_path / "m.weights.h5")
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16", "float64"])
+POLICIES = [
+    pytest.param(policy, marks=[] if policy == "mixed_float16" else [pytest.mark.slow])
+    for policy in ("float32", "mixed_bfloat16", "mixed_float16", "float64")
+]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("jit", [False, True])
 def test_fit_save_and_clone(tmp_path, monkeypatch, policy, jit):
     rng = np.random.default_rng(1)

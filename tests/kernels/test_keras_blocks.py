@@ -86,14 +86,17 @@ def test_plain_sum_and_frozen():
     check_without_weight(maker("drawn"))
 
 
+@pytest.mark.slow
 def test_policies():
     check_policies(maker("drawn"))
 
 
+@pytest.mark.slow
 def test_training():
     check_training(maker("regular"))
 
 
+@pytest.mark.slow
 def test_copies(tmp_path):
     check_copies(maker("drawn"), tmp_path)
 
@@ -110,6 +113,7 @@ def test_second_derivative():
     check_second_derivative(maker("hub"))
 
 
+@pytest.mark.slow
 def test_exports_as_a_saved_model(tmp_path):
     check_export(maker("drawn")(), tmp_path)
 

@@ -160,6 +160,7 @@ def data(rng):
     return rng.standard_normal((50, 12), "f4"), rng.standard_normal((50, 4), "f4")
 
 
+@pytest.mark.slow
 def test_eager_predict_and_fit_agree():
     rng = np.random.default_rng(6)
     x, y = data(rng)
@@ -220,6 +221,7 @@ def test_fit_in_mixed_precision(jit):
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.slow
 def test_frozen_weights_stay_under_adam_with_decay():
     rng = np.random.default_rng(9)
     x, y = data(rng)
@@ -303,6 +305,7 @@ def test_weights_of_other_edges_are_refused(tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_load_in_a_process_with_the_kernel_alone(tmp_path):
     rng = np.random.default_rng(14)
     registered = keras.saving.register_keras_serializable("alone")
@@ -338,6 +341,7 @@ def test_load_in_a_process_with_the_kernel_alone(tmp_path):
     assert finished.returncode == 0, finished.stderr
 
 
+@pytest.mark.slow
 def test_exports_as_a_saved_model(tmp_path):
     rng = np.random.default_rng(15)
     source, target = random_edges(rng, 2000, 3000, 50_000)

@@ -56,10 +56,12 @@ def test_policies():
     check_policies(maker("drawn"))
 
 
+@pytest.mark.slow
 def test_training():
     check_training(maker("drawn"))
 
 
+@pytest.mark.slow
 def test_copies(tmp_path):
     check_copies(maker("drawn"), tmp_path)
 
@@ -78,6 +80,7 @@ def test_second_derivative():
     check_second_derivative(maker("drawn"))
 
 
+@pytest.mark.slow
 def test_exports_as_a_saved_model(tmp_path):
     check_export(maker("drawn")(), tmp_path)
 
@@ -164,7 +167,7 @@ def saved(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", "torch"])
+@pytest.mark.parametrize("backend", ["tensorflow", pytest.param("torch", marks=pytest.mark.slow)])
 def test_load_in_a_process_with_the_kernels_alone(saved, backend):
     environment = {**os.environ, "PYTHONPATH": str(saved), "KERAS_BACKEND": backend}
     having = "keras" if backend == "tensorflow" else "torch"

@@ -56,14 +56,15 @@ def test_equals_listed_edges(name, tile, monkeypatch):
 @pytest.mark.parametrize("name", ["diagonal", "regular", "irregular, with targets without edges"])
 @pytest.mark.parametrize("check", contract.CONTRACT)
 def test_keeps_the_contract(name, check):
-    # Code is made for one only, as that takes seconds; the long test makes it for the most general.
-    traced = check is contract.check_compiled and name != "regular"
+    # Code is made in the long tests only, as that takes seconds.
+    traced = check is contract.check_compiled
     check(made(name), **({"backend": "aot_eager"} if traced else {}))
 
 
 @pytest.mark.slow
-def test_compiled_where_blocks_are_irregular():
-    contract.check_compiled(made("irregular, with targets without edges"))
+@pytest.mark.parametrize("name", ["regular", "irregular, with targets without edges"])
+def test_compiled(name):
+    contract.check_compiled(made(name))
 
 
 @pytest.mark.parametrize("name", BLOCKS)

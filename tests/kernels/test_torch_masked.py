@@ -29,7 +29,14 @@ def test_equals_listed_edges(density, shape):
 
 @pytest.mark.parametrize("check", contract.CONTRACT)
 def test_keeps_the_contract(check):
-    check(made(0.4))
+    # Code is made in the long test only, as that takes seconds.
+    traced = check is contract.check_compiled
+    check(made(0.4), **({"backend": "aot_eager"} if traced else {}))
+
+
+@pytest.mark.slow
+def test_compiled():
+    contract.check_compiled(made(0.4))
 
 
 def test_as_a_module():

@@ -146,15 +146,22 @@ def compiled_wrong(
     return generated_tests(build, folder)
 
 
+WRONG = ("more", "fewer", "next")
+
+
+@pytest.mark.parametrize("ways", [1, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("form", FORMS)
 def test_a_solver_that_is_wrong_by_one_edge_is_noticed(
-    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    form: str, ways: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """In one of the ways that there are, by turns; the long tests try all for each form."""
+    first = [*FORMS].index(form)
+    chosen = ("fewer",) if form == "all" else [WRONG[(first + way) % 3] for way in range(ways)]
     tests = compiled_wrong(spec_of(form), tmp_path, lambda edges: edges, monkeypatch)
     counts = run_statements(tests, tmp_path)
     assert counts["whole"] == 5
     assert not counts["not stated"]
-    for how in ("fewer",) if form == "all" else ("more", "fewer", "next"):
+    for how in chosen:
         tests = compiled_wrong(spec_of(form), tmp_path, lambda edges, h=how: moved(edges, h), monkeypatch)
         tests.check_stored(tests.EXPECTED)  # which has the same solver's edges
         with pytest.raises(AssertionError, match=r"it: edge \d+ -> \d+, by unit numbers, is wrong"):

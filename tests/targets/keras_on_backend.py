@@ -24,9 +24,11 @@ X, Y = rng.random((48, 64), np.float32), rng.integers(10, size=48)
 def of_wrong_codes(*codes: float, **how: object) -> list[str]:
     """What a step of training makes of each of these codes."""
     found: list[str] = []
+    model = module.build_model(seed=1)
+    model.compile("sgd", loss=module.loss, **how)
+    start = model.get_weights()
     for wrong in codes:
-        model = module.build_model(seed=1)
-        model.compile("sgd", loss=module.loss, **how)
+        model.set_weights(start)  # traced once, for all codes
         try:
             loss = model.train_on_batch(X, np.where(np.arange(48) == 7, wrong, Y))
         except Exception as error:

@@ -71,6 +71,7 @@ def test_sample_weights_weigh_samples(graph_mlp: ModuleType, digits: Arrays) -> 
     assert only_first == pytest.approx(first, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_weight_decay_leaves_absent_edges_absent_and_frozen_ones_frozen(masked_dense: ModuleType) -> None:
     model = masked_dense.build_model(seed=1)
     before = masked_dense.to_arrays(model)
@@ -124,9 +125,10 @@ def test_every_kernel_that_can_be_planned_is_there() -> None:
 # ----------------------------------------------------------------------------------- precision, compilation
 
 
-BOTH = [pytest.param("mixed_bfloat16", marks=pytest.mark.slow), "mixed_float16"]
+BOTH = ["mixed_bfloat16", "mixed_float16"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", BOTH)
 def test_mixed_precision_trains_with_jit(masked_dense: ModuleType, policy: str) -> None:
     rng = np.random.default_rng(0)
@@ -159,6 +161,7 @@ def test_mixed_precision_trains_with_jit(masked_dense: ModuleType, policy: str) 
     )
 
 
+@pytest.mark.slow
 def test_batch_by_batch_it_is_fit(graph_mlp: ModuleType, digits: Arrays) -> None:
     """`train_on_batch`, traced and eagerly, and `fit`."""
     x, y = digits
@@ -369,6 +372,7 @@ def test_saved_and_exported_it_needs_neither_compiler_nor_data(
         np.testing.assert_allclose(value, wanted[key.partition(".")[0]], rtol=1e-5, atol=1e-6, err_msg=key)
 
 
+@pytest.mark.slow
 def test_keras_on_torch_computes_what_it_computes_on_tensorflow(
     saved: tuple[Path, dict[str, np.ndarray]], compiled: Callable[[Path, str], Path]
 ) -> None:

@@ -162,6 +162,7 @@ print(model.evaluate(x, y, verbose=0), model.fit(x, y, verbose=0).history["loss"
 """
 
 
+@pytest.mark.slow
 def test_saved_and_loaded_without_the_compiler_it_goes_on(
     modules: dict[str, ModuleType], data: Any, tmp_path: Path
 ) -> None:

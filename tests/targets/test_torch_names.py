@@ -71,7 +71,7 @@ def network(model: str, names: list[str]) -> str:
     return "\n".join(lines)
 
 
-@pytest.mark.parametrize("kernel", [None, "edges"])
+@pytest.mark.parametrize("kernel", [pytest.param(None, marks=pytest.mark.slow), "edges"])
 @pytest.mark.parametrize("turn", [0, 1])
 def test_any_name_of_ours_is_a_name_for_the_spec(
     torch_module: Callable[[str, str | None], ModuleType], kernel: str | None, turn: int
