@@ -78,7 +78,7 @@ GIVEN: dict[KernelName, str] = {
 # A value per unit, or code, of a prediction `y` and a target `t`; the mean over what is left comes after.
 LOSSES: dict[str, str] = {
     "cross_entropy": "keras.ops.sparse_categorical_crossentropy(t, y, from_logits=True)",
-    "soft_cross_entropy": "soft_cross_entropy(t, y, smoothing, weights)",
+    "soft_cross_entropy": "soft_cross_entropy(t, y, smoothing=smoothing, weights=weights)",
     "cosine": "cosine(y, t, axes)",
     "binary_cross_entropy": "keras.ops.binary_crossentropy(t, y, from_logits=True)",
     "mse": "keras.ops.square(y - t)",

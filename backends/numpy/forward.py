@@ -28,7 +28,7 @@ from ...compiler.graph.graph import (
 from ..definitions import part_names, parted
 from ..functions import NUMPY, Writer
 from ..parts import factor_of, in_shape, index_of, stored_edges
-from ..source import Assign, Call, Constant, Display, Expression, Name, Statement, summed, times
+from ..source import Assign, Call, Constant, Display, Expression, Name, Statement, scaled, summed, times
 from ..target import is_identity
 from .module import EXTRAS, Module, mixed, slopes, together, weight
 
@@ -67,7 +67,10 @@ def _step(module: Module, step: tuple[Operation, ...]) -> list[Statement]:
             text = "y = np.where(x > 0, x, slope * x)"
             return [*module.scope.statements(text, y=output, x=x, slope=slopes(module, op))]
         case Multiply():
-            return [*module.scope.statements("y = factor * x", y=output, factor=op.factor, x=x)]
+            if abs(op.factor) == 1:
+                text = "y = x.copy()" if op.factor == 1 else "y = -x"
+                return [*module.scope.statements(text, y=output, x=x)]
+            return [Assign(output, scaled(op.factor, x))]
         case Drop():
             return _dropped(module, op, x)
         case ApplyNorm():

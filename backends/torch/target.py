@@ -117,7 +117,7 @@ NATIVE = {
 LOSSES: dict[str, str] = {
     "cross_entropy": "F.cross_entropy(y, t)",
     # PyTorch divides by the sum of weights unless it takes no mean.
-    "soft_cross_entropy": "soft_cross_entropy(y, t, smoothing, weights)",
+    "soft_cross_entropy": "soft_cross_entropy(y, t, smoothing=smoothing, weights=weights)",
     "cosine": "cosine(y, t)",
     "binary_cross_entropy": "F.binary_cross_entropy_with_logits(y, t)",
     "mse": "F.mse_loss(y, t)",
