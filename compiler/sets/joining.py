@@ -77,12 +77,13 @@ class _Sorted:
 
     def places(self, wanted: Value | Coded) -> Places | None:
         """The units whose value each row wants; None where texts and numbers are compared."""
-        if isinstance(wanted, Coded) != (self._texts is not None):
-            return None
         if isinstance(wanted, Coded) and self._texts is not None:
             code = self._texts.words.code
             own = np.array([code.get(text, -1) for text in wanted.words.texts], np.int64)
-            wanted = own[wanted.codes]
+            return self._equal(own[wanted.codes])
+        return None if isinstance(wanted, Coded) or self._texts is not None else self._equal(wanted)
+
+    def _equal(self, wanted: Value) -> Places:
         first = np.searchsorted(self._numbers, wanted, side="left")
         return first, np.searchsorted(self._numbers, wanted, side="right") - 1, self._units
 
