@@ -11,12 +11,18 @@ DRAWN ?= 10000
 MUTANTS ?= 500
 SEED ?= 11
 
+# Compiled modules are kept, whatever the shell says: tests start many processes.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-all fuzz mutants lint tables golden bench clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[torch,keras,test,lint]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt \
+		-e '.[torch,keras,test,lint]'
+	# On all cores, and without the packages' own tests; what is no Python of today stays as it is.
+	-$(BIN)/python -m compileall -qq -j $(WORKERS) -x '/tests?/' .venv/lib
 	touch $@
 
 demo: .venv/.installed
