@@ -221,7 +221,6 @@ NONE = (
     "{ i -> (i + d) % 8 : d in 0..2 } with reduce = max",  # the first of equals is another one on a ring
     "{ i -> j : 0 <= j - i < 3, i != 4 } with reduce = max",
     "{ i -> j : 0 <= j - i < 3, j != 4 } with reduce = max, empty = 0",
-    "{ i -> j : i <= j } with reduce = max",
     "{ j + 2 * d -> j : d in 0..1 ; outside = skip } with reduce = mean",
     "window(3, pad = same) with reduce = product",
     "window(3, pad = same) with reduce = max, weight = 1",
