@@ -481,12 +481,24 @@ def _is_dense(op: Project) -> bool:
     return isinstance(op.edges, Full) and op.holds_weight and not op.input.classes
 
 
+# A mean of windows is a sum over as many offsets at most.
+MOST_OFFSETS = 64
+
+
 def _kernel(op: Project, plan: Plan) -> KernelName:
-    """The kernel of a connection; Keras has no pooling of units that are apart."""
+    """The kernel of a connection.
+
+    Keras has no pooling of units that are apart, and means of windows that reach over an end are a sum over
+    their offsets, of which there should be few.
+    """
     choice = plan.choice(op.connection)
     if choice.kernel != "window":
         return choice.kernel
-    return "pool" if any(along.dilation > 1 for along in plan.window(op.connection).along) else "window"
+    window = plan.window(op.connection)
+    over = any(along.before > 0 or along.after > 0 for along in window.along)
+    summed = isinstance(op, Pool) and op.reduction.name == "mean" and over
+    many = summed and prod(along.extent for along in window.along) > MOST_OFFSETS
+    return "pool" if many or any(along.dilation > 1 for along in window.along) else "window"
 
 
 def _is_given(op: Project) -> bool:
