@@ -44,9 +44,9 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('archive_digest', 33, 40, ('archive', 'e', 'entries', 'hashlib', 'str', 'zipfile'), (), (('hashlib', 'import hashlib'), ('zipfile', 'import zipfile'))),
         ('edges_of', 43, 45, ('Mapping', 'connection', 'np', 'stored', 'str', 'tuple'), (), (('Mapping', 'from collections.abc import Mapping'), ('np', 'import numpy as np'))),
     )),
-    'common/kernels/windows.py': (1227318594, (
-        ('Windows', 9, 55, ('NamedTuple', 'bool', 'channels_last', 'copies', 'dilation', 'dimension', 'flipped', 'grid', 'groups', 'int', 'kernel', 'math', 'order', 'pad', 'places', 'property', 'self', 'sides', 'stride', 'tuple', 'wrap'), ('NamedTuple',), (('NamedTuple', 'from typing import NamedTuple'), ('math', 'import math'))),
-        ('units_read', 58, 64, ('Windows', 'at', 'dilation', 'given', 'int', 'offset', 'places', 'slice', 'stride', 'tuple', 'windows', 'zip'), (), ()),
+    'common/kernels/windows.py': (1165998888, (
+        ('Windows', 11, 68, ('NamedTuple', '_', 'along', 'before', 'bool', 'channels_last', 'copies', 'counts', 'dilation', 'dimension', 'extent', 'flipped', 'grid', 'groups', 'int', 'kernel', 'math', 'np', 'order', 'pad', 'places', 'property', 'read', 'self', 'sides', 'stride', 'tuple', 'units', 'wrap', 'zip'), ('NamedTuple',), (('NamedTuple', 'from typing import NamedTuple'), ('math', 'import math'), ('np', 'import numpy as np'))),
+        ('units_read', 71, 77, ('Windows', 'at', 'dilation', 'given', 'int', 'offset', 'places', 'slice', 'stride', 'tuple', 'windows', 'zip'), (), ()),
     )),
     'torch/kernels/arrays.py': (1934437645, (
         ('arrays_of', 16, 26, ('arrays', 'dict', 'getattr', 'module', 'name', 'names', 'nn', 'np', 'str', 'torch', 'value'), (), (('nn', 'from torch import nn'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
@@ -82,8 +82,8 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
     'torch/kernels/constants.py': (2341544336, (
         ('WithTables', 8, 37, ('Tensor', 'bool', 'device', 'fn', 'getattr', 'name', 'nn', 'np', 'recurse', 'self', 'setattr', 'str', 'super', 'table', 'table_names', 'tables', 'torch', 'tuple'), (), (('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
     )),
-    'torch/kernels/convolution.py': (629685384, (
-        ('ConvolutionProjection', 17, 108, ('EdgeWeights', 'F', 'Tensor', 'Windows', '_', 'after', 'alike', 'all', 'any', 'at', 'before', 'bias', 'by_channel', 'check_edges', 'dimension', 'dtype', 'enumerate', 'given', 'grid', 'int', 'len', 'list', 'min', 'name', 'np', 'onto', 'pieces', 'prod', 'range', 'self', 'source', 'str', 'stride', 'super', 'target', 'torch', 'tuple', 'units', 'value', 'weight', 'windows', 'x', 'y', 'zeros', 'zip'), ('EdgeWeights',), (('F', 'import torch.nn.functional as F'), ('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'), ('prod', 'from math import prod'), ('torch', 'import torch'))),
+    'torch/kernels/convolution.py': (3446671475, (
+        ('ConvolutionProjection', 13, 55, ('F', 'OnWindows', 'Tensor', 'at', 'bias', 'by_channel', 'dtype', 'grid', 'len', 'onto', 'prod', 'range', 'self', 'weight', 'windows', 'x', 'y'), ('OnWindows',), (('F', 'import torch.nn.functional as F'), ('Tensor', 'from torch import Tensor'), ('prod', 'from math import prod'))),
     )),
     'torch/kernels/dense.py': (4056335888, (
         ('product_onto', 10, 25, ('F', 'Tensor', 'bool', 'matrix', 'onto', 'torch', 'units_first', 'x'), (), (('F', 'import torch.nn.functional as F'), ('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
@@ -146,7 +146,10 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
     'torch/kernels/masked.py': (752402285, (
         ('MaskedProjection', 12, 66, ('EdgeWeights', 'Tensor', 'bool', 'check_edges', 'dtype', 'empty', 'int', 'matrix', 'np', 'onto', 'place', 'product_onto', 'self', 'shape', 'source', 'sums', 'super', 'target', 'torch', 'trainable', 'tuple', 'units_first', 'weight', 'weighted', 'x'), ('EdgeWeights',), (('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
     )),
-    'torch/kernels/pool.py': (642872090, (
+    'torch/kernels/on_windows.py': (1667799705, (
+        ('OnWindows', 15, 72, ('EdgeWeights', 'F', 'Tensor', 'Windows', '_', 'added', 'after', 'alike', 'all', 'any', 'at', 'batch', 'before', 'beyond', 'check_edges', 'dimension', 'enumerate', 'float', 'given', 'int', 'len', 'list', 'min', 'name', 'np', 'pieces', 'self', 'source', 'str', 'stride', 'super', 'target', 'torch', 'tuple', 'units', 'value', 'windows', 'x', 'y', 'zip'), ('EdgeWeights',), (('F', 'import torch.nn.functional as F'), ('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
+    )),
+    'torch/kernels/pool.py': (2667278414, (
         ('largest', 20, 22, ('Tensor', 'parts'), (), (('Tensor', 'from torch import Tensor'),)),
         ('largest_value', 25, 27, ('Tensor', 'parts'), (), (('Tensor', 'from torch import Tensor'),)),
         ('largest_slopes', 30, 32, ('Tensor', 'first_slopes', 'grad', 'parts'), (), (('Tensor', 'from torch import Tensor'),)),
@@ -166,14 +169,14 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('pooled_rows', 150, 177, ('Callable', 'Tensor', '_', 'arriving', 'carried', 'empty', 'float', 'groups', 'int', 'len', 'list', 'made', 'order', 'piece', 'piece_of', 'pieces', 'place', 'pools', 'read', 'rows', 'sum', 'torch', 'tuple', 'units', 'weight'), (), (('Callable', 'from collections.abc import Callable'), ('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
         ('PoolEdges', 180, 221, ('Tensor', 'by_rows', 'by_weight', 'ctx', 'empty', 'found', 'grad', 'grads', 'groups', 'iter', 'len', 'needed', 'next', 'offsets', 'order', 'place', 'pooled_gradients', 'pooled_rows', 'pools', 'read', 'reverse', 'reverse_offsets', 'reverse_row', 'row', 'rows', 'slopes', 'staticmethod', 'tables', 'torch', 'values', 'wanted', 'weight', 'x', 'y', 'zip'), (), (('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
         ('slice_width', 224, 227, ('edges', 'int', 'max', 'most', 'samples'), (), ()),
-        ('slices', 230, 234, ('Tensor', 'edges', 'int', 'piece', 'rows', 'slice_width', 'torch', 'tuple'), (), (('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
-        ('pooled_gradients', 237, 284, ('Callable', 'Tensor', '_', 'arriving', 'back', 'bool', 'by_edge', 'by_rows', 'by_weight', 'carried', 'entries', 'g', 'grad', 'groups', 'inputs', 'int', 'len', 'list', 'of_rows', 'of_weight', 'order', 'piece', 'piece_of', 'pieces', 'place', 'plain', 'read', 'reverse_offsets', 'reverse_row', 'rows', 'slices', 'slope', 'slopes', 'sum', 'summed_rows', 'table', 'targets', 'torch', 'tuple', 'units', 'used', 'weight', 'x', 'zip'), (), (('Callable', 'from collections.abc import Callable'), ('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
-        ('EdgePool', 287, 376, ('Callable', 'EdgeWeights', 'PoolEdges', 'Tensor', 'added_onto', 'bool', 'check_edges', 'dtype', 'edges', 'empty', 'fan_in', 'first', 'float', 'in_forward_mode', 'inputs', 'int', 'is_transformed', 'kinds', 'len', 'made', 'max', 'members', 'name', 'np', 'onto', 'order', 'ordered', 'own', 'pairs', 'place', 'pooled_rows', 'pools', 'read', 'reverse', 'reverse_offsets', 'reverse_row', 'rows', 'self', 'shape', 'slopes', 'source', 'str', 'super', 'table', 'tables', 'target', 'torch', 'traced', 'trainable', 'transposed_copy', 'tuple', 'type', 'units', 'values', 'weight', 'weighted', 'x', 'y', 'zip'), ('EdgeWeights',), (('Callable', 'from collections.abc import Callable'), ('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
-        ('EdgeMean', 379, 382, ('EdgePool', 'average', 'average_slopes', 'pools', 'slopes', 'values'), ('EdgePool',), ()),
-        ('EdgeMax', 385, 388, ('EdgePool', 'largest', 'largest_slopes', 'largest_value', 'pools', 'slopes', 'values'), ('EdgePool',), ()),
-        ('EdgeMin', 391, 394, ('EdgePool', 'pools', 'slopes', 'smallest', 'smallest_slopes', 'smallest_value', 'values'), ('EdgePool',), ()),
-        ('EdgeProduct', 397, 400, ('EdgePool', 'pools', 'product_of', 'product_slopes', 'slopes', 'values'), ('EdgePool',), ()),
-        ('EdgeLogSumExp', 403, 406, ('EdgePool', 'log_sum_exp', 'log_sum_exp_slopes', 'pools', 'slopes', 'values'), ('EdgePool',), ()),
+        ('slices', 230, 234, ('Tensor', 'edges', 'int', 'rows', 'slice_width', 'torch', 'tuple'), (), (('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
+        ('pooled_gradients', 237, 286, ('Callable', 'Tensor', '_', 'arriving', 'back', 'bool', 'by_edge', 'by_rows', 'by_weight', 'carried', 'entries', 'g', 'grad', 'groups', 'inputs', 'int', 'len', 'list', 'of_rows', 'of_weight', 'order', 'own', 'piece', 'piece_of', 'pieces', 'place', 'plain', 'read', 'reverse_offsets', 'reverse_row', 'rows', 'slices', 'slope', 'slopes', 'some', 'sum', 'summed_rows', 'table', 'targets', 'torch', 'tuple', 'units', 'used', 'weight', 'x', 'zip'), (), (('Callable', 'from collections.abc import Callable'), ('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
+        ('EdgePool', 289, 378, ('Callable', 'EdgeWeights', 'PoolEdges', 'Tensor', 'added_onto', 'bool', 'check_edges', 'dtype', 'edges', 'empty', 'fan_in', 'first', 'float', 'in_forward_mode', 'inputs', 'int', 'is_transformed', 'kinds', 'len', 'made', 'max', 'members', 'name', 'np', 'onto', 'order', 'ordered', 'own', 'pairs', 'place', 'pooled_rows', 'pools', 'read', 'reverse', 'reverse_offsets', 'reverse_row', 'rows', 'self', 'shape', 'slopes', 'source', 'str', 'super', 'table', 'tables', 'target', 'torch', 'traced', 'trainable', 'transposed_copy', 'tuple', 'type', 'units', 'values', 'weight', 'weighted', 'x', 'y', 'zip'), ('EdgeWeights',), (('Callable', 'from collections.abc import Callable'), ('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
+        ('EdgeMean', 381, 384, ('EdgePool', 'average', 'average_slopes', 'pools', 'slopes', 'values'), ('EdgePool',), ()),
+        ('EdgeMax', 387, 390, ('EdgePool', 'largest', 'largest_slopes', 'largest_value', 'pools', 'slopes', 'values'), ('EdgePool',), ()),
+        ('EdgeMin', 393, 396, ('EdgePool', 'pools', 'slopes', 'smallest', 'smallest_slopes', 'smallest_value', 'values'), ('EdgePool',), ()),
+        ('EdgeProduct', 399, 402, ('EdgePool', 'pools', 'product_of', 'product_slopes', 'slopes', 'values'), ('EdgePool',), ()),
+        ('EdgeLogSumExp', 405, 408, ('EdgePool', 'log_sum_exp', 'log_sum_exp_slopes', 'pools', 'slopes', 'values'), ('EdgePool',), ()),
     )),
     'torch/kernels/tracing.py': (860782949, (
         ('in_forward_mode', 7, 9, ('bool', 'forward_ad', 'getattr', 'torch'), (), (('forward_ad', 'from torch.autograd import forward_ad'), ('torch', 'import torch'))),
@@ -192,6 +195,12 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('to_units_first', 87, 89, ('Tensor', 'transposed_copy', 'x'), (), (('Tensor', 'from torch import Tensor'),)),
         ('to_batch_first', 92, 94, ('Tensor', 'transposed_copy', 'x'), (), (('Tensor', 'from torch import Tensor'),)),
         ('added_onto', 97, 109, ('Tensor', 'in_forward_mode', 'is_transformed', 'onto', 'sums', 'torch', 'traced'), (), (('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
+    )),
+    'torch/kernels/window_pool.py': (1180799168, (
+        ('WindowPool', 16, 53, ('NotImplementedError', 'OnWindows', 'Tensor', 'Windows', '_', 'any', 'before', 'dtype', 'extent', 'given', 'grid', 'len', 'np', 'onto', 'self', 'source', 'super', 'target', 'torch', 'windows', 'x', 'y', 'zip'), ('OnWindows',), (('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
+        ('WindowMax', 56, 68, ('F', 'Tensor', 'WindowPool', 'grid', 'len', 'math', 'self', 'windows'), ('WindowPool',), (('F', 'import torch.nn.functional as F'), ('Tensor', 'from torch import Tensor'), ('math', 'import math'))),
+        ('WindowMin', 71, 76, ('Tensor', 'WindowMax', 'grid', 'super'), ('WindowMax',), (('Tensor', 'from torch import Tensor'),)),
+        ('WindowMean', 79, 107, ('F', 'Tensor', 'WindowPool', 'Windows', 'counts', 'extents', 'grid', 'len', 'line', 'np', 'pool', 'self', 'source', 'stride', 'sums', 'super', 'target', 'windows'), ('WindowPool',), (('F', 'import torch.nn.functional as F'), ('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'))),
     )),
     'keras/kernels/along_edges.py': (3297751415, (
         ('check_edges', 11, 27, ('ValueError', 'at', 'int', 'later', 'len', 'name', 'np', 'shape', 'size', 'source', 'target', 'unit'), (), (('np', 'import numpy as np'),)),
@@ -236,12 +245,9 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('check_compared', 11, 16, ('batch_of', 'prediction', 'shape', 'target', 'y_pred', 'y_true'), (), ()),
         ('coded', 19, 49, ('Any', 'NotImplementedError', 'RuntimeError', 'TypeError', 'ValueError', 'all_right', 'batch_of', 'classes', 'codes', 'float', 'keras', 'known', 'len', 'mark', 'np', 'prediction', 'right', 'shape', 'target', 'wanted', 'y_pred', 'y_true'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
     )),
-    'keras/kernels/convolution.py': (3434543059, (
-        ('ConvolutionProjection', 13, 87, ('AlongEdges', 'Any', 'Windows', 'at', 'by_offset', 'bytes', 'check_edges', 'digest', 'dtype', 'edge_digest', 'fixed', 'grid', 'keras', 'kernel', 'kwargs', 'len', 'list', 'max', 'nested', 'np', 'order', 'padded', 'range', 'rate', 'self', 'source', 'strided', 'strides', 'sums', 'super', 'target', 'tuple', 'weight', 'windows', 'x', 'y'), ('AlongEdges',), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
-        ('nested', 90, 92, ('isinstance', 'list', 'map', 'nested', 'tuple', 'value'), (), ()),
-        ('padded', 95, 108, ('Any', 'after', 'any', 'at', 'before', 'dimension', 'enumerate', 'grid', 'keras', 'len', 'map', 'max', 'min', 'part', 'pieces', 'units', 'windows', 'zeros'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
-        ('part', 111, 113, ('dimension', 'grid', 'slice', 'start', 'stop'), (), ()),
-        ('by_offset', 116, 125, ('Any', 'grid', 'groups', 'keras', 'kernel', 'made', 'matrices', 'np', 'offset', 'read', 'slice', 'total', 'units_read', 'windows'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
+    'keras/kernels/convolution.py': (2632603941, (
+        ('ConvolutionProjection', 12, 52, ('Any', 'OnWindows', 'at', 'by_offset', 'grid', 'keras', 'kernel', 'len', 'max', 'order', 'padded', 'range', 'rate', 'reads_weights', 'self', 'strided', 'strides', 'sums', 'tuple', 'weight', 'windows', 'x', 'y'), ('OnWindows',), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('by_offset', 55, 64, ('Any', 'grid', 'groups', 'keras', 'kernel', 'made', 'matrices', 'np', 'offset', 'read', 'slice', 'total', 'units_read', 'windows'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
     )),
     'keras/kernels/dense_sum.py': (288599002, (
         ('DenseSum', 8, 25, ('input_shape', 'int', 'keras', 'kwargs', 'self', 'super', 'targets', 'x'), (), (('keras', 'import keras'),)),
@@ -300,6 +306,12 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('one_weight', 131, 149, ('Any', 'NotImplementedError', 'RuntimeError', 'TypeError', 'ValueError', 'first', 'float', 'keras', 'known', 'np', 'other', 'others', 'same', 'sample_weight'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
         ('MeanOfSamples', 152, 157, ('keras', 'y_pred'), (), (('keras', 'import keras'),)),
     )),
+    'keras/kernels/on_windows.py': (4023195448, (
+        ('OnWindows', 13, 62, ('AlongEdges', 'Any', 'Windows', 'bytes', 'check_edges', 'digest', 'edge_digest', 'fixed', 'keras', 'kwargs', 'len', 'list', 'nested', 'np', 'reads_weights', 'self', 'source', 'super', 'target', 'windows', 'x', 'y'), ('AlongEdges',), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
+        ('nested', 65, 67, ('isinstance', 'list', 'map', 'nested', 'tuple', 'value'), (), ()),
+        ('padded', 70, 83, ('Any', 'added', 'after', 'any', 'at', 'before', 'beyond', 'dimension', 'enumerate', 'grid', 'keras', 'len', 'map', 'max', 'min', 'part', 'pieces', 'units', 'windows'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('part', 86, 88, ('dimension', 'grid', 'slice', 'start', 'stop'), (), ()),
+    )),
     'keras/kernels/penalty.py': (800335236, (
         ('Penalty', 13, 33, ('Any', 'float', 'keras', 'l1', 'l2', 'penalty', 'self', 'size', 'squares', 'w'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
     )),
@@ -323,6 +335,12 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
     'keras/kernels/units.py': (438175296, (
         ('Units', 9, 45, ('SameShape', 'check_digests', 'dict', 'digest', 'digest_of', 'digests', 'kwargs', 'list', 'name', 'np', 'saved', 'self', 'store', 'super', 'x'), ('SameShape',), (('np', 'import numpy as np'),)),
     )),
+    'keras/kernels/window_pool.py': (4101225136, (
+        ('WindowPool', 12, 22, ('OnWindows', 'keras', 'self', 'x'), ('OnWindows',), (('keras', 'import keras'),)),
+        ('WindowMax', 25, 43, ('Any', 'WindowPool', 'channels', 'extents', 'grid', 'keras', 'len', 'lines', 'np', 'padded', 'planes', 'self', 'sizes', 'stride', 'units', 'windows'), ('WindowPool',), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
+        ('WindowMin', 46, 51, ('WindowMax', 'grid', 'super'), ('WindowMax',), ()),
+        ('WindowMean', 54, 65, ('WindowPool', 'counts', 'extents', 'grid', 'keras', 'np', 'offset', 'padded', 'self', 'slice', 'total', 'units_read', 'windows'), ('WindowPool',), (('keras', 'import keras'), ('np', 'import numpy as np'))),
+    )),
     'numpy/kernels/activations.py': (489150376, (
         ('sigmoid', 10, 13, ('np', 'x', 'z'), (), (('np', 'import numpy as np'),)),
         ('erf', 16, 18, ('math', 'np', 'x'), (), (('math', 'import math'), ('np', 'import numpy as np'))),
@@ -341,7 +359,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('spread', 104, 106, ('index', 'np', 'parameter'), (), (('np', 'import numpy as np'),)),
         ('gathered', 109, 112, ('d', 'index', 'int', 'math', 'np', 'shape', 'size', 'tuple'), (), (('math', 'import math'), ('np', 'import numpy as np'))),
     )),
-    'numpy/kernels/convolution.py': (3551870393, (
+    'numpy/kernels/convolution.py': (3122379397, (
         ('convolve', 13, 20, ('Windows', 'entries_of', 'grid', 'in_groups', 'kernel', 'len', 'matrices', 'np', 'offsets', 'on_grid', 'padded', 'part', 'targets', 'units_of', 'weight', 'windows', 'x', 'y'), (), (('np', 'import numpy as np'),)),
         ('convolve_back', 23, 30, ('Windows', 'after', 'before', 'd', 'entries_of', 'grid', 'in_groups', 'kernel', 'len', 'matrices', 'np', 'of_targets', 'offsets', 'on_places', 'padded_back', 'part', 'sizes', 'units', 'units_of', 'weight', 'windows', 'zip'), (), (('np', 'import numpy as np'),)),
         ('convolve_weight', 33, 41, ('Windows', 'd', 'entries_of', 'gradient', 'grid', 'in_groups', 'kernel', 'matrices', 'np', 'of_targets', 'offsets', 'on_grid', 'on_places', 'padded', 'part', 'windows', 'x'), (), (('np', 'import numpy as np'),)),
@@ -350,9 +368,9 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('on_places', 63, 67, ('Windows', 'd', 'len', 'np', 'windows'), (), (('np', 'import numpy as np'),)),
         ('units_of', 70, 73, ('Windows', 'batch', 'bool', 'channels_last', 'int', 'np', 'values', 'windows'), (), (('np', 'import numpy as np'),)),
         ('in_groups', 76, 80, ('Windows', 'groups', 'int', 'len', 'np', 'units', 'values', 'windows'), (), (('np', 'import numpy as np'),)),
-        ('padded', 83, 91, ('Windows', 'added', 'after', 'at', 'before', 'enumerate', 'grid', 'max', 'np', 'windows'), (), (('np', 'import numpy as np'),)),
-        ('padded_back', 94, 105, ('Windows', 'after', 'at', 'before', 'd', 'enumerate', 'grid', 'inner', 'len', 'max', 'np', 'units', 'whole', 'windows'), (), (('np', 'import numpy as np'),)),
-        ('entries_of', 108, 112, ('Windows', 'at', 'held', 'len', 'math', 'np', 'order', 'range', 'tuple', 'windows'), (), (('math', 'import math'), ('np', 'import numpy as np'))),
+        ('padded', 83, 94, ('Windows', 'added', 'after', 'at', 'before', 'beyond', 'enumerate', 'float', 'grid', 'max', 'np', 'windows'), (), (('np', 'import numpy as np'),)),
+        ('padded_back', 97, 108, ('Windows', 'after', 'at', 'before', 'd', 'enumerate', 'grid', 'inner', 'len', 'max', 'np', 'units', 'whole', 'windows'), (), (('np', 'import numpy as np'),)),
+        ('entries_of', 111, 115, ('Windows', 'at', 'held', 'len', 'math', 'np', 'order', 'range', 'tuple', 'windows'), (), (('math', 'import math'), ('np', 'import numpy as np'))),
     )),
     'numpy/kernels/edges.py': (626833246, (
         ('project', 8, 31, ('first', 'gathered', 'int', 'last', 'len', 'max', 'np', 'segments', 'source', 'starts', 'target', 'targets', 'units_first', 'weight', 'x', 'y'), (), (('np', 'import numpy as np'),)),
@@ -404,6 +422,14 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('product_slopes', 159, 169, ('after', 'at', 'before', 'len', 'lengths', 'lengths_of', 'np', 'place', 'range', 'reached', 'rows', 'starts'), (), (('np', 'import numpy as np'),)),
         ('logsumexp_of', 172, 177, ('lengths_of', 'np', 'rows', 'shifted', 'starts', 'top'), (), (('np', 'import numpy as np'),)),
         ('logsumexp_slopes', 180, 184, ('lengths', 'lengths_of', 'np', 'rows', 'shares', 'starts'), (), (('np', 'import numpy as np'),)),
+    )),
+    'numpy/kernels/window_pool.py': (1695752893, (
+        ('max_of_windows', 11, 17, ('Windows', 'grid', 'len', 'np', 'offset', 'on_grid', 'padded', 'units_of', 'units_read', 'windows', 'x', 'y'), (), (('np', 'import numpy as np'),)),
+        ('max_of_windows_back', 20, 29, ('Windows', 'at', 'chosen', 'd', 'gradient', 'grid', 'left', 'len', 'max_of_windows', 'np', 'offset', 'on_grid', 'on_places', 'padded', 'padded_back', 'units_of', 'units_read', 'windows', 'x', 'y'), (), (('np', 'import numpy as np'),)),
+        ('min_of_windows', 32, 34, ('Windows', 'max_of_windows', 'np', 'windows', 'x'), (), (('np', 'import numpy as np'),)),
+        ('min_of_windows_back', 37, 39, ('Windows', 'd', 'max_of_windows_back', 'np', 'windows', 'x'), (), (('np', 'import numpy as np'),)),
+        ('mean_of_windows', 42, 49, ('Windows', 'grid', 'len', 'np', 'offset', 'on_grid', 'padded', 'units_of', 'units_read', 'windows', 'x', 'y'), (), (('np', 'import numpy as np'),)),
+        ('mean_of_windows_back', 52, 58, ('Windows', 'd', 'gradient', 'len', 'np', 'offset', 'on_grid', 'on_places', 'padded', 'padded_back', 'shares', 'units_of', 'units_read', 'windows', 'x'), (), (('np', 'import numpy as np'),)),
     )),
     'tests/kernels/agreement.py': (3901070932, (
         ('check_agreement', 16, 43, ('Any', 'Expected', 'OverflowError', 'a', 'assert_within', 'b', 'derivatives_at', 'dtype', 'error', 'expected', 'gradients', 'layers', 'len', 'loss', 'name', 'one', 'other', 'other_gradients', 'other_loss', 'others', 'pair', 'point', 'point_of', 'str', 'wanted', 'warnings'), (), (('Any', 'from typing import Any'), ('warnings', 'import warnings'))),
@@ -458,27 +484,27 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('draw_exactly', 459, 498, ('Any', 'ExactNetwork', '_', 'array', 'arriving', 'batch', 'connections', 'data', 'dict', 'drawn', 'edges', 'expected', 'facts', 'float', 'half', 'int', 'key', 'kind', 'list', 'max', 'most', 'name', 'network', 'np', 'p', 'passed', 'rng', 'seed', 'shape', 'share', 'steps', 'str', 't', 'tuple', 'v', 'what', 'y'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
         ('check_network_exactly', 501, 535, ('Any', 'ExactNetwork', 'Expected', 'Inexact', 'all', 'assert_exact', 'batch', 'bool', 'check_stored', 'data', 'dict', 'draw_exactly', 'dtype', 'each', 'exact', 'expected', 'facts', 'float', 'got', 'gradient', 'gradients', 'largest_whole', 'layers', 'loss', 'model', 'name', 'network', 'np', 'p', 'range', 'ranges', 'seed', 'str', 'sum', 'suppress', 'v', 'wanted', 'warnings', 'what', 'whole', 'why'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'), ('suppress', 'from contextlib import suppress'), ('warnings', 'import warnings'))),
     )),
-    'tests/kernels/expected.py': (3849950111, (
-        ('Expected', 18, 110, ('Any', 'Callable', 'batch', 'bool', 'classes', 'compared', 'connection', 'cotangents', 'dataclass', 'dict', 'digests', 'dropout', 'dropped_together', 'edges', 'entries', 'entry', 'field', 'float', 'hashes', 'inputs', 'int', 'layers', 'loss_reads', 'made', 'modes', 'name', 'np', 'outputs', 'parameters', 'partial', 'pooled', 'property', 'reference', 'running', 'self', 'shape', 'shared', 'sizes', 'start', 'stored', 'str', 'sum', 'surrogate', 'targets', 'trained', 'tuple', 'weight', 'windows'), (), (('Any', 'from typing import Any'), ('Callable', 'from collections.abc import Callable'), ('dataclass', 'from dataclasses import dataclass'), ('field', 'from dataclasses import field'), ('np', 'import numpy as np'))),
-        ('load_module', 113, 122, ('ModuleType', 'Path', 'importlib', 'module', 'name', 'package', 'path', 'spec', 'str', 'sys'), (), (('ModuleType', 'from types import ModuleType'), ('Path', 'from pathlib import Path'), ('importlib', 'import importlib.util'), ('sys', 'import sys'))),
-        ('Place', 125, 149, ('Any', 'Expected', 'array', 'arrays', 'bounded', 'dataclass', 'dict', 'expected', 'field', 'float', 'moved', 'name', 'np', 'scale', 'self', 'shifts', 'sign', 'signed', 'spread', 'str'), (), (('Any', 'from typing import Any'), ('dataclass', 'from dataclasses import dataclass'), ('field', 'from dataclasses import field'), ('np', 'import numpy as np'))),
-        ('moved_inside', 152, 163, ('Expected', 'arrays', 'dict', 'expected', 'np', 'place', 'place_of', 'pytest', 'str'), (), (('np', 'import numpy as np'), ('pytest', 'import pytest'))),
-        ('check_finite', 166, 179, ('AssertionError', 'Expected', 'Place', 'expected', 'is_finite_at', 'layer', 'next', 'place', 'place_of', 'plain_places', 'reached', 'set', 'str', 'what'), (), ()),
-        ('place_of', 182, 194, ('Expected', 'Place', 'cache', 'expected', 'is_sound_at', 'place', 'places', 'unsound'), (), (('cache', 'from functools import cache'),)),
-        ('places', 197, 207, ('Expected', 'Iterator', 'Place', 'expected', 'filter', 'found', 'layer', 'place', 'plain_places', 'range', 'seed', 'shifted_to', 'wandered_to'), (), (('Iterator', 'from collections.abc import Iterator'),)),
-        ('plain_places', 210, 212, ('Place', 'list', 'scale', 'sign'), (), ()),
-        ('shifted_to', 215, 227, ('Expected', 'Place', 'dict', 'expected', 'is_finite_at', 'layer', 'moved', 'name', 'names', 'pair', 'place', 'shift', 'size', 'str', 'tried'), (), ()),
-        ('wandered_to', 230, 255, ('Expected', 'Place', '_', 'array', 'count', 'each', 'expected', 'int', 'is_all_finite_at', 'least', 'max', 'min', 'name', 'names', 'near', 'next', 'not_finite_at', 'np', 'place', 'range', 'rng', 'sample', 'scale', 'seed', 'some', 'some_data', 'some_parameters', 'start', 'step', 'tried'), (), (('np', 'import numpy as np'),)),
-        ('not_finite_at', 258, 261, ('Expected', 'Place', 'expected', 'int', 'kinks', 'loss', 'np', 'place', 'reference_at', 'sum', 'value', 'values'), (), (('np', 'import numpy as np'),)),
-        ('is_all_finite_at', 264, 266, ('Expected', 'Place', 'all', 'bool', 'expected', 'is_finite_at', 'layer', 'place'), (), ()),
-        ('is_finite_at', 269, 275, ('Expected', 'Place', '_', 'bool', 'expected', 'layer', 'loss', 'np', 'place', 'range', 'reference_at', 'seed', 'str', 'values'), (), (('np', 'import numpy as np'),)),
-        ('is_sound_at', 278, 281, ('Expected', 'Place', 'all', 'bool', 'expected', 'kink', 'kinks', 'np', 'place', 'range', 'reference_at', 'seed'), (), (('np', 'import numpy as np'),)),
-        ('reference_at', 284, 292, ('Expected', 'Place', '_', 'at', 'batch', 'data', 'dict', 'expected', 'int', 'kinks', 'list', 'loss', 'np', 'parameters', 'place', 'seed', 'some_data', 'some_parameters', 'str', 'tuple', 'values'), (), (('np', 'import numpy as np'),)),
-        ('draw_data', 295, 297, ('Expected', 'batch', 'dict', 'expected', 'int', 'moved_inside', 'np', 'seed', 'some_data', 'str'), (), (('np', 'import numpy as np'),)),
-        ('some_data', 300, 316, ('Expected', 'batch', 'classes', 'data', 'dict', 'expected', 'int', 'name', 'np', 'output', 'rng', 'seed', 'shape', 'str'), (), (('np', 'import numpy as np'),)),
-        ('draw_parameters', 319, 324, ('Expected', 'dict', 'expected', 'int', 'moved_inside', 'np', 'seed', 'some_parameters', 'str'), (), (('np', 'import numpy as np'),)),
-        ('some_parameters', 327, 341, ('Expected', '_', 'array', 'dict', 'drawn', 'edges', 'expected', 'fan_in', 'general', 'int', 'max', 'name', 'np', 'rng', 'seed', 'shape', 'str', 'targets'), (), (('np', 'import numpy as np'),)),
-        ('general', 344, 346, ('int', 'np', 'rng', 'shape', 'tuple'), (), (('np', 'import numpy as np'),)),
+    'tests/kernels/expected.py': (1668294325, (
+        ('Expected', 18, 112, ('Any', 'Callable', 'batch', 'bool', 'classes', 'compared', 'connection', 'cotangents', 'dataclass', 'dict', 'digests', 'dropout', 'dropped_together', 'edges', 'entries', 'entry', 'field', 'float', 'hashes', 'inputs', 'int', 'layers', 'loss_reads', 'made', 'modes', 'name', 'np', 'outputs', 'parameters', 'partial', 'pooled', 'pooled_windows', 'property', 'reference', 'running', 'self', 'shape', 'shared', 'sizes', 'start', 'stored', 'str', 'sum', 'surrogate', 'targets', 'trained', 'tuple', 'weight', 'windows'), (), (('Any', 'from typing import Any'), ('Callable', 'from collections.abc import Callable'), ('dataclass', 'from dataclasses import dataclass'), ('field', 'from dataclasses import field'), ('np', 'import numpy as np'))),
+        ('load_module', 115, 124, ('ModuleType', 'Path', 'importlib', 'module', 'name', 'package', 'path', 'spec', 'str', 'sys'), (), (('ModuleType', 'from types import ModuleType'), ('Path', 'from pathlib import Path'), ('importlib', 'import importlib.util'), ('sys', 'import sys'))),
+        ('Place', 127, 151, ('Any', 'Expected', 'array', 'arrays', 'bounded', 'dataclass', 'dict', 'expected', 'field', 'float', 'moved', 'name', 'np', 'scale', 'self', 'shifts', 'sign', 'signed', 'spread', 'str'), (), (('Any', 'from typing import Any'), ('dataclass', 'from dataclasses import dataclass'), ('field', 'from dataclasses import field'), ('np', 'import numpy as np'))),
+        ('moved_inside', 154, 165, ('Expected', 'arrays', 'dict', 'expected', 'np', 'place', 'place_of', 'pytest', 'str'), (), (('np', 'import numpy as np'), ('pytest', 'import pytest'))),
+        ('check_finite', 168, 181, ('AssertionError', 'Expected', 'Place', 'expected', 'is_finite_at', 'layer', 'next', 'place', 'place_of', 'plain_places', 'reached', 'set', 'str', 'what'), (), ()),
+        ('place_of', 184, 196, ('Expected', 'Place', 'cache', 'expected', 'is_sound_at', 'place', 'places', 'unsound'), (), (('cache', 'from functools import cache'),)),
+        ('places', 199, 209, ('Expected', 'Iterator', 'Place', 'expected', 'filter', 'found', 'layer', 'place', 'plain_places', 'range', 'seed', 'shifted_to', 'wandered_to'), (), (('Iterator', 'from collections.abc import Iterator'),)),
+        ('plain_places', 212, 214, ('Place', 'list', 'scale', 'sign'), (), ()),
+        ('shifted_to', 217, 229, ('Expected', 'Place', 'dict', 'expected', 'is_finite_at', 'layer', 'moved', 'name', 'names', 'pair', 'place', 'shift', 'size', 'str', 'tried'), (), ()),
+        ('wandered_to', 232, 257, ('Expected', 'Place', '_', 'array', 'count', 'each', 'expected', 'int', 'is_all_finite_at', 'least', 'max', 'min', 'name', 'names', 'near', 'next', 'not_finite_at', 'np', 'place', 'range', 'rng', 'sample', 'scale', 'seed', 'some', 'some_data', 'some_parameters', 'start', 'step', 'tried'), (), (('np', 'import numpy as np'),)),
+        ('not_finite_at', 260, 263, ('Expected', 'Place', 'expected', 'int', 'kinks', 'loss', 'np', 'place', 'reference_at', 'sum', 'value', 'values'), (), (('np', 'import numpy as np'),)),
+        ('is_all_finite_at', 266, 268, ('Expected', 'Place', 'all', 'bool', 'expected', 'is_finite_at', 'layer', 'place'), (), ()),
+        ('is_finite_at', 271, 277, ('Expected', 'Place', '_', 'bool', 'expected', 'layer', 'loss', 'np', 'place', 'range', 'reference_at', 'seed', 'str', 'values'), (), (('np', 'import numpy as np'),)),
+        ('is_sound_at', 280, 283, ('Expected', 'Place', 'all', 'bool', 'expected', 'kink', 'kinks', 'np', 'place', 'range', 'reference_at', 'seed'), (), (('np', 'import numpy as np'),)),
+        ('reference_at', 286, 294, ('Expected', 'Place', '_', 'at', 'batch', 'data', 'dict', 'expected', 'int', 'kinks', 'list', 'loss', 'np', 'parameters', 'place', 'seed', 'some_data', 'some_parameters', 'str', 'tuple', 'values'), (), (('np', 'import numpy as np'),)),
+        ('draw_data', 297, 299, ('Expected', 'batch', 'dict', 'expected', 'int', 'moved_inside', 'np', 'seed', 'some_data', 'str'), (), (('np', 'import numpy as np'),)),
+        ('some_data', 302, 318, ('Expected', 'batch', 'classes', 'data', 'dict', 'expected', 'int', 'name', 'np', 'output', 'rng', 'seed', 'shape', 'str'), (), (('np', 'import numpy as np'),)),
+        ('draw_parameters', 321, 326, ('Expected', 'dict', 'expected', 'int', 'moved_inside', 'np', 'seed', 'some_parameters', 'str'), (), (('np', 'import numpy as np'),)),
+        ('some_parameters', 329, 343, ('Expected', '_', 'array', 'dict', 'drawn', 'edges', 'expected', 'fan_in', 'general', 'int', 'max', 'name', 'np', 'rng', 'seed', 'shape', 'str', 'targets'), (), (('np', 'import numpy as np'),)),
+        ('general', 346, 348, ('int', 'np', 'rng', 'shape', 'tuple'), (), (('np', 'import numpy as np'),)),
     )),
     'tests/kernels/frameworks.py': (3792781751, (
         ('missing_package', 11, 20, ('Any', 'ModuleNotFoundError', 'error', 'importlib', 'model', 'package', 'str'), (), (('Any', 'from typing import Any'), ('importlib', 'import importlib'))),
@@ -515,8 +541,8 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('check_numpy_seeds', 169, 186, ('Expected', 'NumpyModel', 'again', 'any', 'array', 'before', 'expected', 'first', 'hasattr', 'held', 'model', 'n', 'name', 'np', 'one', 'other', 'second'), (), (('np', 'import numpy as np'),)),
         ('check_numpy_segments', 189, 210, ('Doubt', 'Expected', 'NumpyModel', 'assert_close', 'calls', 'data', 'doubt', 'draw_data', 'draw_moderate', 'error', 'expected', 'few', 'float', 'found', 'functions', 'gradient', 'int', 'len', 'list', 'max', 'mock', 'model', 'name', 'np', 'numpy_calls', 'parameters', 'partial', 'parts', 'segments', 'target', 'tolerance', 'tuple', 'values', 'wanted', 'what', 'whole'), (), (('mock', 'from unittest import mock'), ('np', 'import numpy as np'), ('partial', 'from functools import partial'))),
     )),
-    'tests/kernels/numpy_model.py': (1812670420, (
-        ('NumpyModel', 14, 167, ('Any', 'Expected', 'ModuleType', '_', 'a', 'arrays', 'before', 'bool', 'cast', 'connection', 'cotangents', 'd', 'data', 'dict', 'draw_data', 'dtype', 'edges', 'edges_of', 'empty', 'expected', 'functions', 'g', 'getattr', 'given', 'gradients', 'hasattr', 'inputs', 'int', 'isinstance', 'layer', 'list', 'loss', 'mode', 'module', 'n', 'name', 'needed', 'needs', 'np', 'of_weight', 'of_x', 'options', 'read', 'reduction', 'result', 'rng', 's', 'seed', 'self', 'set', 'step', 'steps', 'str', 'sum', 'targets', 'trained', 'training', 'tuple', 'value', 'values', 'weight', 'windows', 'x', 'y'), (), (('Any', 'from typing import Any'), ('ModuleType', 'from types import ModuleType'), ('np', 'import numpy as np'))),
+    'tests/kernels/numpy_model.py': (2490612158, (
+        ('NumpyModel', 14, 179, ('Any', 'Expected', 'ModuleType', '_', 'a', 'arrays', 'back', 'before', 'bool', 'cast', 'connection', 'cotangents', 'd', 'data', 'dict', 'draw_data', 'dtype', 'edges', 'edges_of', 'empty', 'expected', 'functions', 'g', 'getattr', 'given', 'gradients', 'hasattr', 'inputs', 'int', 'isinstance', 'layer', 'list', 'loss', 'mode', 'module', 'n', 'name', 'needed', 'needs', 'np', 'of_weight', 'of_x', 'options', 'pools', 'read', 'reduction', 'result', 'rng', 's', 'seed', 'self', 'set', 'step', 'steps', 'str', 'sum', 'targets', 'trained', 'training', 'tuple', 'value', 'values', 'weight', 'windows', 'x', 'y'), (), (('Any', 'from typing import Any'), ('ModuleType', 'from types import ModuleType'), ('np', 'import numpy as np'))),
     )),
     'tests/kernels/optimiser.py': (3864100780, (
         ('check_optimiser', 18, 48, ('Any', 'Expected', 'adam', 'allowed', 'array', 'assert_within', 'at', 'data', 'disturbed', 'draw_data', 'draw_parameters', 'evaluated', 'excess', 'expected', 'float', 'found', 'int', 'list', 'map', 'message', 'model', 'name', 'np', 'parameters', 'point', 'rate', 'reported', 'start', 'step', 'steps', 'tolerance', 'wanted', 'what'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),

@@ -19,6 +19,7 @@ from ...compiler.graph.graph import (
 )
 from ...compiler.graph.model import Data
 from ...compiler.plan.kernels import KernelName
+from ...compiler.plan.plan import Plan
 from ...dsl.records import record
 from ..definitions import native
 from ..parts import band_arguments, block_arguments, loading, stored_edges, windows
@@ -33,6 +34,7 @@ from .spelling import (
     NAMED_FUNCTIONS,
     POOLS,
     PROJECTIONS,
+    WINDOW_POOLS,
 )
 
 
@@ -156,7 +158,7 @@ class Network(MadeWeights):
 
     def _projection(self, op: Project, within: Sequence[AddBias | Apply | Compute], name: str) -> Expression:
         """The layer of a connection."""
-        kernel = self.plan.choice(op.connection).kernel
+        kernel = _kernel(op, self.plan)
         penalty = self._penalty(op.parameter) if op.holds_weight and op.parameter else {}
         frozen = op.parameter is not None and not op.parameter.trainable
         last: dict[str, Given] = {**({"trainable": False} if frozen else {}), "name": name}
@@ -165,8 +167,9 @@ class Network(MadeWeights):
         pooling: dict[str, Given | dict[str, Given]] = {}
         if isinstance(op, Pool):
             empty: dict[str, Given] = {"empty": op.empty} if op.has_empty else {}
-            pooling = {"layer": self.scope.name(POOLS[op.reduction.name]), "empty": empty}
-        if kernel == "convolution":
+            layers = WINDOW_POOLS if kernel == "window" else POOLS
+            pooling = {"layer": self.scope.name(layers[op.reduction.name]), "empty": empty}
+        if kernel in ("convolution", "window"):
             pooling["windows"] = windows(self.scope, self.plan.window(op.connection))
         if is_given(op):
             return self.scope.expression(
@@ -204,7 +207,7 @@ class Network(MadeWeights):
                 return band_arguments(self.scope, op.edges)
             case "blocks":
                 return block_arguments(self.scope, op.edges, op.connection)
-            case "masked" | "edges" | "convolution" | "pool":
+            case "masked" | "edges" | "convolution" | "pool" | "window":
                 return [stored_edges(self.scope, op.connection)]
 
     def _outputs(self) -> list[Name]:
@@ -229,6 +232,26 @@ class Network(MadeWeights):
 def _is_dense(op: Project) -> bool:
     """Whether a connection is a layer `Dense` of Keras."""
     return isinstance(op.edges, Full) and op.holds_weight and not op.input.classes
+
+
+# A mean of windows is a sum over as many offsets at most.
+MOST_OFFSETS = 64
+
+
+def _kernel(op: Project, plan: Plan) -> KernelName:
+    """The kernel of a connection.
+
+    Keras has no pooling of units that are apart, and means of windows that reach over an end are a sum over
+    their offsets, of which there should be few.
+    """
+    choice = plan.choice(op.connection)
+    if choice.kernel != "window":
+        return choice.kernel
+    window = plan.window(op.connection)
+    over = any(along.before > 0 or along.after > 0 for along in window.along)
+    summed = isinstance(op, Pool) and op.reduction.name == "mean" and over
+    many = summed and prod(along.extent for along in window.along) > MOST_OFFSETS
+    return "pool" if many or any(along.dilation > 1 for along in window.along) else "window"
 
 
 def _within_dense(chain: Sequence[Operation]) -> tuple[AddBias | Apply | Compute, ...]:

@@ -257,6 +257,7 @@ def _facts(scope: Scope, plan: Plan) -> dict[str, Given]:
         **({"pooled": _table(pooled)} if pooled else {}),
         **({"partial": True} if _is_partial(plan) else {}),
         **({"windows": _table({**windows})} if (windows := _windows(plan)) else {}),
+        **({"pooled_windows": _table({**slid})} if (slid := _pooled_windows(plan)) else {}),
     }
 
 
@@ -266,6 +267,15 @@ def _windows(plan: Plan) -> dict[str, tuple[str, Display]]:
         op.connection: (f"{op.weight.name}.index", _table(window_fields(window)))
         for op in plan.graph.projections
         if (window := plan.choice(op.connection).window) and op.weight
+    }
+
+
+def _pooled_windows(plan: Plan) -> dict[str, Display]:
+    """The connections that pool windows, and what their kernels are told."""
+    return {
+        op.connection: _table(window_fields(window))
+        for op in plan.graph.projections
+        if (window := plan.choice(op.connection).window) and op.weight is None
     }
 
 

@@ -40,7 +40,8 @@ HOUSE = {
     "backends": "records edges names functions graph plan",
     "pipeline": "records dsl codes version defaults names graph resolve plan backends",
     "loaded": "dsl defaults backends pipeline",
-    "command": "records dsl codes version defaults edges data names graph resolve plan backends pipeline",
+    "command": "records dsl codes version defaults edges data functions names graph resolve plan backends "
+    "pipeline",
     "__main__": "command",
     "__init__": "dsl loaded pipeline resolve",
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 
 class Windows(NamedTuple):
     """A convolution of units that are channels of a grid, numbered row-major.
@@ -53,6 +55,17 @@ class Windows(NamedTuple):
     def is_wrapped(self, dimension: int) -> bool:
         """Whether a dimension is a ring."""
         return bool(self.wrap) and self.wrap[dimension]
+
+    def counts(self) -> np.ndarray:
+        """How many units on the grid each place reads of a channel, int64 (*places)."""
+        counts = np.ones((), np.int64)
+        along = zip(
+            self.grid, self.places, self.kernel[2:], self.pad, self.stride, self.dilation, strict=True
+        )
+        for units, places, extent, (before, _), stride, dilation in along:
+            read = stride * np.arange(places)[:, None] + dilation * np.arange(extent) - before
+            counts = np.multiply.outer(counts, ((read >= 0) & (read < units)).sum(axis=1))
+        return counts
 
 
 def units_read(windows: Windows, offset: tuple[int, ...]) -> tuple[slice, ...]:

@@ -80,12 +80,15 @@ def in_groups(values: np.ndarray, windows: Windows) -> np.ndarray:
     return values.reshape(len(values), groups, values.shape[1] // groups, units)
 
 
-def padded(grid: np.ndarray, windows: Windows) -> np.ndarray:
-    """The units of a grid with those beyond its ends: zeros, or around a ring those of the other end."""
+def padded(grid: np.ndarray, windows: Windows, beyond: float = 0.0) -> np.ndarray:
+    """The units of a grid with those `beyond` its ends, or around a ring those of the other end."""
     for at, (before, after) in enumerate(windows.pad):
         added = [(0, 0)] * grid.ndim
         added[at + 2] = max(before, 0), max(after, 0)
-        grid = np.pad(grid, added, "wrap" if windows.is_wrapped(at) else "constant")
+        if windows.is_wrapped(at):
+            grid = np.pad(grid, added, "wrap")
+        else:
+            grid = np.pad(grid, added, constant_values=beyond)
         grid = np.moveaxis(grid, at + 2, 0)[max(-before, 0) : grid.shape[at + 2] - max(-after, 0)]
         grid = np.moveaxis(grid, 0, at + 2)
     return grid

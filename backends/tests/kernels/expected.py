@@ -44,7 +44,8 @@ class Expected:
     without an edge. A network is `partial` if a function in it is not finite everywhere, as a logarithm.
 
     `windows` are the connections whose shared weights are a convolution: under which name it is stored which
-    entry every edge has, and the fields of `Windows`. Their layers take weights one an entry.
+    entry every edge has, and the fields of `Windows`. Their layers take weights one an entry. Those of
+    `pooled_windows` are of the `pooled` connections that are windows.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Expected:
     pooled: dict[str, tuple[str, float]] = field(default_factory=dict)
     partial: bool = False
     windows: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
+    pooled_windows: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def summed(self) -> dict[str, tuple[int, int, int]]:
