@@ -417,10 +417,7 @@ def in_order(
 ) -> np.ndarray:
     """Where an axis's units are among a table's columns: `table[:, in_order(header, axis)]` has their order.
 
-    Given the `table` (..., columns) as well, these columns of it, and `missing` for units that it lacks.
-
-    Raises ValueError if a unit's name is two columns, or none and nothing is given as `missing`. Columns that
-    are no unit's name are left out.
+    Given the `table` (..., columns) too, these columns of it, as `units_in_table` says.
     """
     return units_in_table(unit_names(axis), columns, table, missing)
 '''

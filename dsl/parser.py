@@ -111,7 +111,10 @@ def _take(piece: list[Token], bodies: list[_Body], source: Source) -> None:
         bodies[-1].statements.append(node)
 
 
-_SPLIT = "several `loss` statements add up; a set can be built of named `edges`"
+_SPLIT = (
+    "several `loss` statements add up, a set can be built of named `edges`, and parentheses around some "
+    "terms of a long sum cut it"
+)
 
 
 def _close(brace: Token, bodies: list[_Body]) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 if TYPE_CHECKING:
     from nnspec.compiler.edges.convolution import Window
-    from nnspec.compiler.edges.edge_set import EdgeSet
+    from nnspec.compiler.graph.graph import Project
     from nnspec.compiler.plan.kernels import Kernel
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -77,8 +77,8 @@ def preferring() -> Preferring:
 
     @contextmanager
     def prefer(kernel: str | None) -> Iterator[None]:
-        def preferred(edges: EdgeSet, pairs: int, window: Window | None) -> list[Kernel]:
-            found = every(edges, pairs, window)
+        def preferred(projection: Project, window: Window | None) -> list[Kernel]:
+            found = every(projection, window)
             return [each for each in found if each.name == kernel] or found
 
         with pytest.MonkeyPatch.context() as patch:

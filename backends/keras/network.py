@@ -2,94 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import field
+from collections.abc import Sequence
 from math import prod
 
 from ...compiler.edges.edge_set import Full
-from ...compiler.functions.function import Function as Stated
-from ...compiler.functions.function import Numbers
 from ...compiler.graph.graph import (
     Add,
     AddBias,
     Apply,
-    ApplyNorm,
     Combine,
     Compute,
-    Drop,
-    Entries,
-    Graph,
-    Made,
-    Multiply,
     Operation,
-    Parameter,
     Pool,
     Project,
-    Rectify,
-    Spread,
-    Through,
-    Times,
-    Turned,
     Value,
-    WeightPenalty,
-    identifier,
-    parameter_of,
-    steps_of,
 )
 from ...compiler.graph.model import Data
 from ...compiler.plan.kernels import KernelName
 from ...compiler.plan.plan import Plan
 from ...dsl.records import record
-from ..definitions import Definitions, native
-from ..functions import KERAS
-from ..parts import band_arguments, block_arguments, index_of, loading, spelled, stored, stored_edges, windows
-from ..source import Assign, Constant, Expression, Given, Name, Pair, Scope, Statement, node, power_of_ten
+from ..definitions import native
+from ..parts import band_arguments, block_arguments, loading, stored_edges, windows
+from ..source import Assign, Expression, Given, Name, Pair, Statement, node
 from ..target import chain_of, expression_of, grid_of, is_identity, is_sparse, units_digests
 from .loss import is_own_loss, kept_layers
+from .made_weights import MadeWeights, is_given
 from .spelling import (
-    ACTIVATIONS,
     GIVEN,
-    GROUPED_NORMS,
-    MIXING,
     MODULE,
     NAMED_ACTIVATIONS,
     NAMED_FUNCTIONS,
-    NATIVE,
-    NORMS,
-    PENALTIES,
     POOLS,
     PROJECTIONS,
-    VOCABULARY,
+    WINDOW_POOLS,
 )
 
 
 @record(frozen=False)
-class Network:
+class Network(MadeWeights):
     """Writes `build_model`, and takes note of which Keras layer holds each parameter, and of digests."""
-
-    plan: Plan
-    scope: Scope = field(init=False)
-    functions: Definitions = field(init=False)
-    lines: list[Statement] = field(default_factory=list[Statement])
-    variables: dict[str, Expression] = field(default_factory=dict[str, Expression])
-    digests: list[Pair] = field(default_factory=list[Pair])
-    # What Keras layers are called, and the tensor (batch, units) of a value that has another than its own.
-    taken: set[str] = field(default_factory=set[str])
-    read: dict[str, Name] = field(default_factory=dict[str, Name])
-    penalties: dict[str, list[WeightPenalty]] = field(default_factory=dict[str, list[WeightPenalty]])
-    # Tensors of shared variables and of what is made of them, and those that connections and biases read.
-    made: dict[str, Name] = field(default_factory=dict[str, Name])
-    weights: dict[str, Name] = field(default_factory=dict[str, Name])
-
-    def __post_init__(self) -> None:
-        graph = self.plan.graph
-        self.scope = Scope(VOCABULARY, frozenset(_locals(graph)))
-        registered = MODULE.expression("keras.saving.register_keras_serializable(name)", name=graph.name)
-        self.functions = Definitions(self.scope, MODULE, KERAS, "Any", (registered,))
-        self.taken |= {data.name for data in graph.inputs} | {op.output.name for op in graph.operations}
-        self.taken |= {op.connection for op in graph.projections}
-        for penalty in graph.penalties:
-            self.penalties.setdefault(penalty.parameter, []).append(penalty)
 
     def body(self) -> tuple[Statement, ...]:
         """The body of `build_model`."""
@@ -123,22 +74,6 @@ class Network:
     def _one_or_list(self, tensors: Sequence[Expression]) -> Expression:
         return tensors[0] if len(tensors) == 1 else self.scope.expression("[*tensors]", tensors=tensors)
 
-    def _free(self, name: str) -> str:
-        """What a Keras layer can be called: the name wished for, or with underscores behind it."""
-        while name in self.taken:
-            name += "_"
-        self.taken.add(name)
-        return name
-
-    def _make(self, variable: Name, layer: Expression, x: Expression) -> Name:
-        """Put a tensor through a layer."""
-        self.lines.append(Assign(variable, layer(x)))
-        return variable
-
-    def _reshape(self, variable: Name, shape: tuple[int, ...], name: str, x: Expression) -> Name:
-        reshape = self.scope.expression("keras.layers.Reshape(shape, name=name)", shape=shape, name=name)
-        return self._make(variable, reshape, x)
-
     def _input(self, value: Data) -> None:
         variable, units = self.scope.user(value.name), prod(value.shape)
         dtype = {} if value.classes is None else {"dtype": "int32"}
@@ -164,78 +99,6 @@ class Network:
         units = self.scope.expression("Units(digests, name=name)", name=name)
         self.read[first.name] = self._make(self.scope.new(f"{first.name}_units"), units, x)
         self.digests.append(Pair(None, MODULE.expression("model.get_layer(name).arrays()", name=name)))
-
-    def _read(self, value: Value) -> Name:
-        """The Keras tensor (batch, units) of a value."""
-        return self.read.get(value.name) or self.scope.user(value.name)
-
-    # ---------------------------------------------------------------- weights that are made of parameters
-
-    def _weights(self) -> None:
-        """The variables that layers share, and what is made of them before any layer reads it."""
-        graph = self.plan.graph
-        used: dict[str, Entries] = {
-            op.connection: weight
-            for op in graph.projections
-            if (weight := self.plan.weight(op)) is not None and _is_given(op)
-        }
-        used |= {
-            op.output.name: op.bias
-            for op in graph.operations
-            if isinstance(op, AddBias) and not op.holds_bias
-        }
-        for reader, entries in used.items():
-            self.weights[reader] = self._entries(entries)
-
-    def _shared(self, parameter: Parameter) -> Name:
-        """The tensor of a parameter that is a variable of its own."""
-        if parameter.name not in self.made:
-            name = self._free(identifier(parameter.name))
-            self._held(parameter, name, "weight")
-            last = {**({} if parameter.trainable else {"trainable": False}), "name": name}
-            layer = self.scope.expression(
-                "SharedWeight(shape, **penalty, **last)",
-                shape=parameter.shape,
-                penalty=self._penalty(parameter),
-                last=last,
-            )
-            first = self.scope.user(self.plan.graph.inputs[0].name)
-            self.made[parameter.name] = self._make(self._variable(parameter.name), layer, first)
-        return self.made[parameter.name]
-
-    def _variable(self, name: str) -> Name:
-        """A local for a parameter, or for what is made of one; a name of the spec stays as it is."""
-        text = identifier(name)
-        return self.scope.user(text) if text in self.scope.given else self.scope.new(text)
-
-    def _entries(self, entries: Entries) -> Name:
-        """The tensor of a weight or a bias, made of its parameter."""
-        x = self._shared(parameter_of(entries))
-        steps = steps_of(entries)
-        key = f"{entries.name} made"
-        if steps and key not in self.made:
-            variable = self._variable(f"{entries.name}_entries")
-            for step in steps:
-                x = self._make(variable, self._maker(step), x)
-            self.made[key] = variable
-        return self.made[key] if steps else x
-
-    def _maker(self, step: Made) -> Expression:
-        """The layer of one step from a parameter to a weight."""
-        scope, own = self.scope, self._free(identifier(step.name) + "_" + type(step).__name__.lower())
-        match step:
-            case Spread():
-                arguments = index_of(scope, step), node(step.of.shape), node(step.shape)
-                return scope.expression("Spread(*arguments, name=own)", arguments=arguments, own=own)
-            case Turned():
-                return scope.expression("Turned(name=own)", own=own)
-            case Through():
-                return self._computed(step.function, step.numbers, own)
-            case Times(factor=float() as factor):
-                return scope.expression("Scale(factor, name=own)", factor=factor, own=own)
-            case Times():
-                factor = stored(scope, f"{step.name}.times")
-                return scope.expression("Times(factor, name=own)", factor=factor, own=own)
 
     # ----------------------------------------------------------------------------------------- layers
 
@@ -295,7 +158,7 @@ class Network:
 
     def _projection(self, op: Project, within: Sequence[AddBias | Apply | Compute], name: str) -> Expression:
         """The layer of a connection."""
-        kernel = self.plan.choice(op.connection).kernel
+        kernel = _kernel(op, self.plan)
         penalty = self._penalty(op.parameter) if op.holds_weight and op.parameter else {}
         frozen = op.parameter is not None and not op.parameter.trainable
         last: dict[str, Given] = {**({"trainable": False} if frozen else {}), "name": name}
@@ -304,10 +167,11 @@ class Network:
         pooling: dict[str, Given | dict[str, Given]] = {}
         if isinstance(op, Pool):
             empty: dict[str, Given] = {"empty": op.empty} if op.has_empty else {}
-            pooling = {"layer": self.scope.name(POOLS[op.reduction.name]), "empty": empty}
-        if kernel == "convolution":
+            layers = WINDOW_POOLS if kernel == "window" else POOLS
+            pooling = {"layer": self.scope.name(layers[op.reduction.name]), "empty": empty}
+        if kernel in ("convolution", "window"):
             pooling["windows"] = windows(self.scope, self.plan.window(op.connection))
-        if _is_given(op):
+        if is_given(op):
             return self.scope.expression(
                 GIVEN[kernel],
                 units=op.output.units,
@@ -343,102 +207,8 @@ class Network:
                 return band_arguments(self.scope, op.edges)
             case "blocks":
                 return block_arguments(self.scope, op.edges, op.connection)
-            case "masked" | "edges" | "convolution" | "pool":
+            case "masked" | "edges" | "convolution" | "pool" | "window":
                 return [stored_edges(self.scope, op.connection)]
-
-    def _penalty(self, parameter: Parameter) -> dict[str, Expression]:
-        """The regularizer of a weight: the sum of its penalties."""
-        sums: dict[str, float] = {}
-        for penalty in self.penalties.get(parameter.name, ()):
-            key = PENALTIES[penalty.penalty.name]
-            sums[key] = sums.get(key, 0.0) + penalty.coefficient
-        if not sums:
-            return {}
-        given = {key: Constant(value, power_of_ten(value)) for key, value in sorted(sums.items())}
-        return {"regularizer": self.scope.expression("Penalty(**given)", given=given)}
-
-    def _held(self, parameter: Parameter, layer: str, attribute: str) -> None:
-        self.variables[parameter.name] = MODULE.expression("layer(name)", name=layer).get(attribute)
-
-    def _step(self, op: Operation, variable: Name, x: Expression) -> Name:
-        """One operation after the projections; `x` are several tensors where they are added."""
-        scope, own = self.scope, self._own_name(op.output)
-        match op:
-            case Add():
-                layer = scope.expression("keras.layers.Add(name=own)", own=own)
-            case AddBias() if not op.holds_bias:
-                layer = scope.expression("AddShared(name=own)", own=own)
-                x = scope.expression("[x, bias]", x=x, bias=self.weights[op.output.name])
-            case AddBias():
-                index = [index_of(scope, op.bias)] if isinstance(op.bias, Spread) else []
-                layer = scope.expression(
-                    "Bias(size, *index, name=own)", size=op.parameter.shape[0], index=index, own=own
-                )
-                self._held(op.parameter, own, "bias")
-            case Apply():
-                return self._apply(op, variable, x, own)
-            case Compute():
-                layer = self._computed(op.function, op.numbers, own)
-            case Rectify():
-                grid = grid_of(op)
-                given = [grid.shape, grid.over] if grid else [(op.output.units,)]
-                layer = scope.expression("Prelu(*given, name=own)", given=given, own=own)
-                self._held(op.slope, own, "weight")
-            case ApplyNorm():
-                layer = self._norm(op, own)
-            case Drop() if grid := grid_of(op):
-                text = "GroupedDropout(p, shape, over, name=own)"
-                layer = scope.expression(text, p=op.p, shape=grid.shape, over=grid.over, own=own)
-            case Drop():
-                layer = scope.expression("keras.layers.Dropout(p, name=own)", p=op.p, own=own)
-            case Multiply():
-                layer = scope.expression("Scale(factor, name=own)", factor=op.factor, own=own)
-            case Project() | Combine():
-                raise AssertionError("a projection, or an expression, comes before all steps")
-        return self._make(variable, layer, x)
-
-    def _computed(self, function: Stated, numbers: Numbers, own: str) -> Expression:
-        """A function as a layer: Keras' own, or one that calls what the module defines."""
-        if (text := native(NATIVE, function, numbers)) is not None:
-            return self.scope.expression(text, **dict(numbers), own=own)
-        name, (_, *parameters) = self.functions.defined(function, numbers)
-        given = {each.text: value for each, (_, value) in zip(parameters, numbers, strict=True)}
-        return self.scope.expression(
-            "Elementwise(function, **numbers, name=own)",
-            function=name,
-            numbers={"numbers": self.scope.expression("dict(**given)", given=given)} if given else {},
-            own=own,
-        )
-
-    def _norm(self, op: ApplyNorm, own: str) -> Expression:
-        grid = grid_of(op)
-        native = op.norm.name == "layer_norm" and grid is None
-        self._held(op.weight, own, "gamma" if native else "weight")
-        if op.bias:
-            self._held(op.bias, own, "beta" if native else "bias")
-        if op.running_mean and op.running_var:
-            self._held(op.running_mean, own, "running_mean")
-            self._held(op.running_var, own, "running_var")
-        holes: dict[str, object] = {**dict(op.arguments), "units": op.output.units, "own": own}
-        if grid:
-            holes |= {"entries": op.weight.shape[0], "shape": grid.shape, "over": grid.over}
-        return spelled(self.scope, GROUPED_NORMS if grid else NORMS, op.norm.name, **holes)
-
-    def _apply(self, op: Apply, variable: Name, x: Expression, own: str) -> Name:
-        """An activation; one that mixes units sees them in their shape."""
-
-        def named(name: str, table: Mapping[str, str], **axis: object) -> Expression:
-            return spelled(self.scope, table, op.activation.name, **dict(op.arguments), own=name, **axis)
-
-        grid = grid_of(op)
-        if grid is None:
-            return self._make(variable, named(own, ACTIVATIONS), x)
-        shaped, inner = self._free(f"{own}_grid"), self._free(f"{own}_{op.activation.name}")
-        layer = named(inner, ACTIVATIONS)
-        if grid.over != (len(grid.shape),):
-            layer = named(inner, MIXING, axis=grid.over[0] if len(grid.over) == 1 else grid.over)
-        x = self._make(variable, layer, self._reshape(variable, grid.shape, shaped, x))
-        return self._reshape(variable, (op.output.units,), own, x)
 
     def _outputs(self) -> list[Name]:
         """The tensors of the outputs; the first of them passes by what else the loss reads."""
@@ -458,30 +228,30 @@ class Network:
         name = self._free(f"{value.name}_shaped") if self._passes_kept(value) else value.name
         return self._reshape(self.scope.new(f"{value.name}_shaped"), value.shape, name, x)
 
-    def _own_name(self, value: Value) -> str:
-        """The Keras layer that makes a value.
-
-        One of several dimensions that is shown is shaped after it, and the first output may pass by others.
-        """
-        graph = self.plan.graph
-        if value.layer in {*graph.outputs, *kept_layers(graph)} and len(value.shape) > 1:
-            return self._free(f"{value.name}_flat")
-        return self._free(f"{value.name}_alone") if self._passes_kept(value) else value.name
-
-    def _passes_kept(self, value: Value) -> bool:
-        """Whether a value is the output that passes by what else the loss reads."""
-        graph = self.plan.graph
-        return value.layer == graph.outputs[0] and bool(kept_layers(graph))
-
 
 def _is_dense(op: Project) -> bool:
     """Whether a connection is a layer `Dense` of Keras."""
     return isinstance(op.edges, Full) and op.holds_weight and not op.input.classes
 
 
-def _is_given(op: Project) -> bool:
-    """Whether a connection reads a weight that is no variable of its own."""
-    return op.weight is not None and not op.holds_weight
+# A mean of windows is a sum over as many offsets at most.
+MOST_OFFSETS = 64
+
+
+def _kernel(op: Project, plan: Plan) -> KernelName:
+    """The kernel of a connection.
+
+    Keras has no pooling of units that are apart, and means of windows that reach over an end are a sum over
+    their offsets, of which there should be few.
+    """
+    choice = plan.choice(op.connection)
+    if choice.kernel != "window":
+        return choice.kernel
+    window = plan.window(op.connection)
+    over = any(along.before > 0 or along.after > 0 for along in window.along)
+    summed = isinstance(op, Pool) and op.reduction.name == "mean" and over
+    many = summed and prod(along.extent for along in window.along) > MOST_OFFSETS
+    return "pool" if many or any(along.dilation > 1 for along in window.along) else "window"
 
 
 def _within_dense(chain: Sequence[Operation]) -> tuple[AddBias | Apply | Compute, ...]:
@@ -517,13 +287,3 @@ def _arguments_of(within: Sequence[AddBias | Apply | Compute]) -> dict[str, Give
     known += [NAMED_FUNCTIONS[step.function.name] for step in within if isinstance(step, Compute)]
     arguments: dict[str, Given] = {"activation": known[0]} if known else {}
     return arguments if len(known) < len(within) else {**arguments, "use_bias": False}
-
-
-def _locals(graph: Graph) -> set[str]:
-    """The names of the spec that become locals of `build_model`."""
-    names = {*graph.values}
-    for layer in graph.layers:
-        entering = [op for op in chain_of(graph, layer) if isinstance(op, Project)]
-        if len(entering) > 1:
-            names |= {op.connection for op in entering}
-    return names | {parameter.name for parameter in graph.parameters if parameter.is_named}

@@ -47,6 +47,7 @@ PROJECTIONS: dict[KernelName, str] = {
     "edges": "EdgeProjection((units, sources), *edges, **weighted, **penalty, **last)",
     "convolution": "ConvolutionProjection(windows, *edges, **last)",
     "pool": "layer((units, sources), *edges, **empty, **weighted, **penalty, **last)",
+    "window": "layer(windows, *edges, **last)",
 }
 
 # The layer that pools otherwise than by a sum.
@@ -57,6 +58,9 @@ POOLS = {
     "product": "EdgeProduct",
     "logsumexp": "EdgeLogSumExp",
 }
+
+# Those that pool windows on a grid.
+WINDOW_POOLS = {"mean": "WindowMean", "max": "WindowMax", "min": "WindowMin"}
 
 # The same where the weight is made elsewhere, and is given with what is read.
 GIVEN: dict[KernelName, str] = {
@@ -74,7 +78,7 @@ GIVEN: dict[KernelName, str] = {
 # A value per unit, or code, of a prediction `y` and a target `t`; the mean over what is left comes after.
 LOSSES: dict[str, str] = {
     "cross_entropy": "keras.ops.sparse_categorical_crossentropy(t, y, from_logits=True)",
-    "soft_cross_entropy": "soft_cross_entropy(t, y, smoothing, weights)",
+    "soft_cross_entropy": "soft_cross_entropy(t, y, smoothing=smoothing, weights=weights)",
     "cosine": "cosine(y, t, axes)",
     "binary_cross_entropy": "keras.ops.binary_crossentropy(t, y, from_logits=True)",
     "mse": "keras.ops.square(y - t)",
@@ -114,6 +118,7 @@ REGISTERED = frozenset(
         *("GroupedNorm", "KeptForLoss", "LeakyRectifier", "LogSoftmax", "MaskedProjection", "Penalty"),
         *("Prelu", "Scale", "SharedWeight", "Spread", "Times", "Turned", "Units"),
         *POOLS.values(),
+        *WINDOW_POOLS.values(),
     ]
 )
 

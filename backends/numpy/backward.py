@@ -142,6 +142,8 @@ def read_later(statements: Sequence[Statement]) -> list[Statement]:
     for each in reversed(statements):
         if isinstance(each, Assign) and isinstance(each.target, Name) and each.target.text not in read:
             continue
+        if isinstance(each, Comment) and (not kept or isinstance(kept[-1], Comment)):
+            continue  # nothing stands below it
         read |= {name.text for name in names_in(each)}
         kept.append(each)
     return kept[::-1]
@@ -288,7 +290,7 @@ def back(module: Module, step: tuple[Operation, ...], d: Name, before: list[Stat
             yield _bias(module, op, d)
             yield op.input, d
         case Multiply() as op:
-            yield op.input, module.scope.expression("factor * d", factor=op.factor, d=d)
+            yield op.input, scaled(op.factor, d)
         case Drop() as op:
             yield op.input, times(d, module.extra(op.output, "keep"))
         case Rectify() as op:
@@ -372,6 +374,10 @@ def _project(module: Module, op: Project, d: Name) -> Iterator[Share]:
 
 def _pool(module: Module, op: Pool, d: Name) -> Iterator[Share]:
     scope, w = module.scope, weight(op, module)
+    if windows := module.windows(op):
+        back = scope.name(f"{op.reduction.name}_of_windows_back")
+        yield op.input, back(module.read(op.input), d, windows)
+        return
     ends, slopes = stored_edges(scope, op.connection), scope.name(f"{op.reduction.name}_slopes")
     given = module.read(op.input), d, w, ends, slopes
     if op.parameter is not None and op.parameter.trainable:

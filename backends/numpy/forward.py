@@ -28,7 +28,7 @@ from ...compiler.graph.graph import (
 from ..definitions import part_names, parted
 from ..functions import NUMPY, Writer
 from ..parts import factor_of, in_shape, index_of, stored_edges
-from ..source import Assign, Call, Constant, Display, Expression, Name, Statement, summed, times
+from ..source import Assign, Call, Constant, Display, Expression, Name, Statement, scaled, summed, times
 from ..target import is_identity
 from .module import EXTRAS, Module, mixed, slopes, together, weight
 
@@ -68,7 +68,10 @@ def step_statements(module: Module, step: tuple[Operation, ...]) -> list[Stateme
             text = "y = np.where(x > 0, x, slope * x)"
             return [*module.scope.statements(text, y=output, x=x, slope=slopes(module, op))]
         case Multiply():
-            return [*module.scope.statements("y = factor * x", y=output, factor=op.factor, x=x)]
+            if abs(op.factor) == 1:
+                text = "y = x.copy()" if op.factor == 1 else "y = -x"
+                return [*module.scope.statements(text, y=output, x=x)]
+            return [Assign(output, scaled(op.factor, x))]
         case Drop():
             return _dropped(module, op, x)
         case ApplyNorm():
@@ -102,6 +105,8 @@ def projected(module: Module, op: Project) -> Expression:
     if is_identity(op):
         return x
     quote, w = module.scope.expression, weight(op, module)
+    if isinstance(op, Pool) and (windows := module.windows(op)):
+        return module.scope.name(f"{op.reduction.name}_of_windows")(x, windows)
     if isinstance(op, Pool):
         ends, pools = stored_edges(module.scope, op.connection), module.scope.name(f"{op.reduction.name}_of")
         return module.scope.name("pool")(x, w, ends, op.output.units, pools, op.empty)

@@ -116,7 +116,7 @@ class Module:
         return local if value is None else shaped(local, value)
 
     def windows(self, op: Project) -> Expression | None:
-        """How the weights of a convolution slide; None for any other connection."""
+        """How the windows of a connection slide, if it is a convolution or pools windows."""
         if self.plan.choice(op.connection).window is None:
             return None
         return self.scope.name("windows")().at(op.connection)

@@ -46,7 +46,7 @@ def render(plan: Plan) -> Rendering:
 _WINDOWS = '''
 @cache
 def windows() -> dict[str, Windows]:
-    """How the weights of every convolution slide, by its connection."""
+    """How windows slide, by connection."""
     return {**entries,}
 '''
 

@@ -124,10 +124,7 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
         "made_weights": _made(scope, plan, functions),
         "reference": _reference(scope, plan, functions),
         "start": start_function(scope, plan, "start_values", cached=True),
-        "adapters": scope.statements(
-            "adapters = {**classes}",
-            classes=[Pair(node(target), scope.name(ADAPTERS[target])) for target in targets],
-        ),
+        "adapters": _adapters(scope, targets),
         "wiring": wiring(scope, plan, cached=True),
         "expected": scope.statements("EXPECTED = Expected(**facts)", facts=_facts(scope, plan)),
     }
@@ -145,6 +142,14 @@ def render(plan: Plan, targets: Sequence[str]) -> Rendering:
     return Rendering(context, needs_of(*every) | rules_needs(stating) | Needs(frozenset(suites), frozenset()))
 
 
+def _adapters(scope: Scope, targets: Sequence[str]) -> Sequence[Statement]:
+    """The class of each target's models; of all targets they are those of `AllTargetsChecks`."""
+    if ADAPTERS.keys() <= {*targets}:
+        return ()
+    classes = [Pair(node(target), scope.name(ADAPTERS[target])) for target in targets]
+    return scope.statements("adapters = {**classes}", classes=classes)
+
+
 def _suites(plan: Plan, targets: Sequence[str]) -> set[str]:
     """The classes of tests that hold a network's modules, but for those that other facts decide."""
     sparse, drops = bool(_sparse(plan)), "rng" in training_options(plan.graph)
@@ -153,7 +158,9 @@ def _suites(plan: Plan, targets: Sequence[str]) -> set[str]:
     numpy, torch, keras = (target in targets for target in ("numpy", "torch", "keras"))
     held = {
         "NetworkChecks": True,
+        "FiniteChecks": _is_partial(plan),
         "AgreementChecks": len(targets) > 1,
+        "AllTargetsChecks": ADAPTERS.keys() <= {*targets},
         "StoredChecks": bool(plan.stored or plan.restated),
         "RestatedChecks": bool(plan.restated),
         "FileChecks": bool(plan.stored),
@@ -261,6 +268,7 @@ def _facts(scope: Scope, plan: Plan) -> dict[str, Given]:
         **({"pooled": _table(pooled)} if pooled else {}),
         **({"partial": True} if _is_partial(plan) else {}),
         **({"windows": _table({**windows})} if (windows := _windows(plan)) else {}),
+        **({"pooled_windows": _table({**slid})} if (slid := _pooled_windows(plan)) else {}),
         **(_facts_of_time(plan, over) if graph.has_time else {}),
     }
 
@@ -287,6 +295,15 @@ def _windows(plan: Plan) -> dict[str, tuple[str, Display]]:
         op.connection: (f"{op.weight.name}.index", _table(window_fields(window)))
         for op in plan.graph.projections
         if (window := plan.choice(op.connection).window) and op.weight
+    }
+
+
+def _pooled_windows(plan: Plan) -> dict[str, Display]:
+    """The connections that pool windows, and what their kernels are told."""
+    return {
+        op.connection: _table(window_fields(window))
+        for op in plan.graph.projections
+        if (window := plan.choice(op.connection).window) and op.weight is None
     }
 
 
@@ -353,11 +370,7 @@ _REFERENCE = '''
 def reference(
     p: dict[str, np.ndarray], data: dict[str, np.ndarray], training: bool, moved_inputs: Any = None
 ) -> tuple[dict[str, np.ndarray], Any, list[np.ndarray], dict[str, np.ndarray]]:
-    """Every layer's value (batch, units), the loss, distances from kinks, and moved statistics.
-
-    What the loss compares with stays where it is when inputs are moved. Units are dropped as `data` says.
-    Complex parameters and inputs give a complex loss, whose imaginary part is a derivative.
-    """
+    """Values (batch, units) of layers, the loss, distances from kinks, moved statistics: see `Expected`."""
     inputs = data | (moved_inputs or {})
     reading
     v: dict[str, np.ndarray] = {}

@@ -352,7 +352,7 @@ def is_by_channel(operation: AddBias, chain: tuple[Operation, ...], plan: Plan) 
         return False
     if plan.graph.has_time and len(projections) > 1:
         return False  # another one may be the first to add it
-    if any(map(is_identity, projections)) or plan.choice(projections[0].connection).window is None:
+    if any(map(is_identity, projections)) or plan.choice(projections[0].connection).kernel != "convolution":
         return False
     window, rank = plan.window(projections[0].connection), len(bias.shape)
     behind = rank - len(window.along)

@@ -121,7 +121,7 @@ NATIVE = {
 LOSSES: dict[str, str] = {
     "cross_entropy": "F.cross_entropy(y, t)",
     # PyTorch divides by the sum of weights unless it takes no mean.
-    "soft_cross_entropy": "soft_cross_entropy(y, t, smoothing, weights)",
+    "soft_cross_entropy": "soft_cross_entropy(y, t, smoothing=smoothing, weights=weights)",
     "cosine": "cosine(y, t)",
     "binary_cross_entropy": "F.binary_cross_entropy_with_logits(y, t)",
     "mse": "F.mse_loss(y, t)",
@@ -169,8 +169,14 @@ POOLS = {
     "product": "EdgeProduct",
     "logsumexp": "EdgeLogSumExp",
 }
+# Those that pool windows on a grid.
+WINDOW_POOLS = {"mean": "WindowMean", "max": "WindowMax", "min": "WindowMin"}
 ALONG_EDGES = frozenset(
-    ["BlockProjection", "ConvolutionProjection", "EdgeProjection", "MaskedProjection", *POOLS.values()]
+    [
+        *("BlockProjection", "ConvolutionProjection", "EdgeProjection", "MaskedProjection"),
+        *POOLS.values(),
+        *WINDOW_POOLS.values(),
+    ]
 )
 
 # The constructor has no names of the spec, but as attributes.
@@ -421,7 +427,7 @@ def _projection(operation: Project, layer: Value, plan: Plan) -> list[Statement]
     made = weight is not None and not operation.holds_weight
     if operation.holds_weight and operation.parameter and not operation.parameter.trainable:
         options["trainable"] = False
-    if not operation.holds_weight and kernel not in ("dense", "diagonal", "convolution"):
+    if not operation.holds_weight and kernel not in ("dense", "diagonal", "convolution", "window"):
         options["weighted"] = False
     if kernel in FREE and plan.layouts.of(operation.layer) == "units first":
         options["units_first"] = True
@@ -445,6 +451,11 @@ def _projection(operation: Project, layer: Value, plan: Plan) -> list[Statement]
         case "convolution":
             windows = parts.windows(PLAIN, plan.window(name))
             class_, arguments = "ConvolutionProjection", [parts.stored_edges(PLAIN, name), windows]
+        case "window":
+            assert isinstance(operation, Pool)
+            windows = parts.windows(PLAIN, plan.window(name))
+            class_ = WINDOW_POOLS[operation.reduction.name]
+            arguments = [parts.stored_edges(PLAIN, name), windows]
         case "pool":
             assert isinstance(operation, Pool)
             class_, arguments = POOLS[operation.reduction.name], [parts.stored_edges(PLAIN, name), shape]

@@ -71,8 +71,8 @@ LOSSES = {
 # The sum of -w q log softmax(y), q being a code's distribution, a part `smoothing` of it even.
 SOFT_CROSS_ENTROPY = Loss(
     "soft_cross_entropy",
-    "soft_cross_entropy(y, t, smoothing, weights)",
-    "soft_cross_entropy_gradient(y, t, smoothing, weights)",
+    "soft_cross_entropy(y, t, smoothing=smoothing, weights=weights)",
+    "soft_cross_entropy_gradient(y, t, smoothing=smoothing, weights=weights)",
     codes=True,
     called="cross_entropy",
 )

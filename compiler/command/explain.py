@@ -11,7 +11,8 @@ import numpy as np
 from ...dsl.records import record
 from ...dsl.words import counted
 from ..edges.degrees import degrees
-from ..graph.graph import Pool, Project, Spread, Through, Times, Turned, parameter_of, steps_of
+from ..functions.text import said
+from ..graph.graph import Combine, Pool, Project, Spread, Through, Times, Turned, parameter_of, steps_of
 from ..graph.stages import Stage, arriving, stages
 from ..plan.choice import Candidate
 from ..plan.kernels import KERNELS
@@ -57,6 +58,15 @@ class StageFacts:
 
 
 @record
+class ExpressionFacts:
+    """One layer that is an expression: what it reads, and the expression in the words of the language."""
+
+    layer: str
+    reads: tuple[str, ...]
+    expression: str
+
+
+@record
 class Explanation:
     """What a plan holds, for batches of `batch`; the transposes are those of PyTorch, in order.
 
@@ -65,16 +75,22 @@ class Explanation:
 
     batch: int
     connections: tuple[ConnectionFacts, ...]
+    expressions: tuple[ExpressionFacts, ...]
     transposes: tuple[Transpose, ...]
     stages: tuple[StageFacts, ...] = ()
 
 
 def explained(plan: Plan) -> Explanation:
-    """The facts of every connection, in the order of computation, and all transposes."""
-    facts = tuple(_facts(op, plan) for op in plan.graph.projections)
+    """The facts of every connection and expression, in the order of computation, and all transposes."""
+    connections = tuple(_facts(op, plan) for op in plan.graph.projections)
+    expressions = tuple(
+        ExpressionFacts(op.layer, tuple(value.name for value in op.inputs), said(op.tree))
+        for op in plan.graph.operations
+        if isinstance(op, Combine)
+    )
     parts = stages(plan.graph) if plan.graph.has_time else ()
     told = tuple(_of_stage(stage, plan) for stage in parts)
-    return Explanation(plan.batch, facts, plan.layouts.transposes, told)
+    return Explanation(plan.batch, connections, expressions, plan.layouts.transposes, told)
 
 
 def _of_stage(stage: Stage, plan: Plan) -> StageFacts:

@@ -15,13 +15,16 @@ from .explain import ConnectionFacts, Explanation
 
 
 def show_explanation(explanation: Explanation) -> None:
-    """Print what a plan holds: its connections, the kernels that could compute each, and all transposes."""
+    """Print what a plan holds: connections, expressions, the kernels that could compute each, transposes."""
     console, facts = table_console(), explanation.connections
     console.print(_columns("connection edges density fan-in parameters memory kernel", map(_sizes, facts)))
     for f in facts:
         console.print(f"{f.connection}: {f.reason}", highlight=False, soft_wrap=True)
         if f.weight:
             console.print(f"{f.connection}: {f.weight}", highlight=False, soft_wrap=True, markup=False)
+    for e in explanation.expressions:
+        text = f"{e.layer} = {e.expression}, by unit, of {', '.join(e.reads)}"
+        console.print(text, highlight=False, soft_wrap=True, markup=False)
     console.print(f"\nfor batches of {explanation.batch}, a training step:", highlight=False)
     rows = (row for f in facts for row in _candidates(f))
     console.print(_columns("kernel moves operations takes chosen", rows))

@@ -169,6 +169,13 @@ class Coded(Values):
         """The texts that are there, each once, by the row in which it stands first."""
         return [self[row] for row in self.first.tolist()]
 
+    def ranked(self) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+        """The place of each row's text among those that are there, (rows,), and these, sorted."""
+        texts = tuple(sorted(self.distinct))
+        place = {text: at for at, text in enumerate(texts)}
+        words = np.array([place.get(word, 0) for word in self.words.texts], np.float64)
+        return words[self.codes], texts
+
 
 @record(eq=False)
 class Numeric(Values):

@@ -219,6 +219,11 @@ class Texts:
         """The same column at these rows."""
         return Texts(self.column, rows)
 
+    def coded(self) -> Coded:
+        """The texts themselves, (rows,)."""
+        texts = self.column.texts
+        return texts if self.rows is None else texts.at(np.atleast_1d(self.rows))
+
     def _taken(self, values: NDArray[Any]) -> Any:
         return values if self.rows is None else values[self.rows]
 

@@ -96,7 +96,7 @@ def window_of(edges: EdgeSet, entry: Indices, entries: int) -> Window:
     if entries >= len(source):
         raise failed
     ends = _Ends(source, target, entry, entries, np.argsort(entry, kind="stable"))
-    for dimensions, last in _readings(edges):
+    for dimensions, last in readings(edges):
         try:
             return _Reading(edges, ends, dimensions, last).window()
         except NoWindow as found:
@@ -104,7 +104,7 @@ def window_of(edges: EdgeSet, entry: Indices, entries: int) -> Window:
     raise failed
 
 
-def _readings(edges: EdgeSet) -> Iterator[tuple[int, tuple[bool, bool]]]:
+def readings(edges: EdgeSet) -> Iterator[tuple[int, tuple[bool, bool]]]:
     """Along how many dimensions a window could slide, and on which sides channels could be last."""
     ranks = len(edges.source_shape), len(edges.target_shape)
     for dimensions in range(1, min(*ranks, MOST_DIMENSIONS) + 1):
@@ -142,8 +142,8 @@ class _Reading:
     def window(self) -> Window:
         """The window that edges are. Raises `NoWindow` if they are none."""
         edges, ends = self.edges, self.ends
-        of_source, units, n_source = _digits(ends.source, edges.source_shape, self.dimensions, self.last[0])
-        of_target, places, n_target = _digits(ends.target, edges.target_shape, self.dimensions, self.last[1])
+        of_source, units, n_source = digits(ends.source, edges.source_shape, self.dimensions, self.last[0])
+        of_target, places, n_target = digits(ends.target, edges.target_shape, self.dimensions, self.last[1])
         pairs = [*zip(units, places, strict=True)]
         offsets = [_offsets(ends, at, place, sources) for (at, sources), (place, _) in pairs]
         targets, copies = ends.of_entries(of_target), 1
@@ -175,7 +175,7 @@ class _Reading:
             raise NoWindow(f"{whole - count:,} of its {whole:,} edges are missing", near=5)
 
 
-def _digits(
+def digits(
     units: Indices, shape: Shape, dimensions: int, last: bool
 ) -> tuple[Indices, list[tuple[Indices, int]], int]:
     """The channel of units, their places along each dimension, with its size, and how many channels are."""

@@ -115,5 +115,18 @@ def size(tree: Tree) -> int:
 
 
 def depth(tree: Tree) -> int:
-    """The number of nodes on the longest way down."""
-    return 1 + max(map(depth, tree.operands)) if isinstance(tree, Apply) else 1
+    """The number of nodes on the longest way down; the terms of a sum, or of a product, are on one level."""
+    below = 0
+    while isinstance(tree, Apply):
+        first, *others = tree.operands
+        below = max(below, *map(depth, others)) if others else below
+        if others and isinstance(first, Apply) and _on_one_level(tree.word, first.word):
+            tree = first
+        else:
+            return 1 + max(below, depth(first))
+    return 1 + below
+
+
+def _on_one_level(word: str, first: str) -> bool:
+    """Whether a word stands behind another without parentheses, as in `a + b - c`."""
+    return {word, first} <= {"+", "-"} or word == first == "*"

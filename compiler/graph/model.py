@@ -198,6 +198,7 @@ class Share:
     Without an `index` the entries are the edges in their order; a matrix that is `turned` is (sources,
     targets). `keys` (entries, numbers) are what edges with one weight have in common, ascending; there are
     none where a name stands for one weight an edge. `parameter` is the name in the spec, if it is `named`.
+    Numbers that count texts have these in `texts`, by their place in a key.
     """
 
     parameter: str
@@ -206,6 +207,7 @@ class Share:
     index: Indices | None
     turned: bool
     keys: NDArray[np.float64] | None
+    texts: tuple[tuple[int, tuple[str, ...]], ...] = ()
 
 
 @record(eq=False)

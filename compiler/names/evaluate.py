@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from .faults import Faults, Faulty, not_an_integer, refuse_condition, refuse_num
 from .fields import Fields
 from .surroundings import Surroundings
 from .texts import TextComparisons
+
+if TYPE_CHECKING:
+    from ..data.columns import Coded
 
 Lookup: TypeAlias = Callable[[syntax.Reference], Value]
 
@@ -39,7 +42,7 @@ class Evaluator:
         self.report = report
         self._lookup = lookup
         self._faults = Faults(report)
-        fields = Fields(report, surroundings, self._faults, self._value)
+        self._fields = fields = Fields(report, surroundings, self._faults, self._value)
         self._texts = TextComparisons(report, fields, self._faults, self._value)
         self._calls = Calls(report, functions or {}, surroundings, fields, self._faults, self._value)
 
@@ -55,6 +58,13 @@ class Evaluator:
         with np.errstate(all="ignore"):
             value, faulty = self._faults.isolated(self._value, expression)
         return plain(value), faulty
+
+    def key(self, expression: syntax.Expression) -> tuple[Value | Coded, Faulty]:
+        """As `attempt`, or the texts that a field stands for whose values are no numbers."""
+        texts, faulty = self._faults.isolated(self._fields.texts, expression)
+        if texts is None or texts.is_numeric:
+            return self.attempt(expression)
+        return texts.coded(), faulty
 
     def failure(self, fault: int, label: str = "") -> Failed:
         """Record the fault of this number and return the exception to raise."""

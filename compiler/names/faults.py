@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ...dsl.source import Span
 from .. import codes
 from .arithmetic import Array, Value, is_integer, plain
 
+T = TypeVar("T")
 # For each entry of a value the number of its fault in `Faults`, from 1; 0 where it has none.
 Faulty: TypeAlias = "int | Array"
 
@@ -40,8 +41,8 @@ class Faults:
         return fail(self._report, self._met[fault - 1].code, self._met[fault - 1].span, label=label)
 
     def isolated(
-        self, value: Callable[[syntax.Expression], Value], node: syntax.Expression, before: Faulty = 0
-    ) -> tuple[Value, Faulty]:
+        self, value: Callable[[syntax.Expression], T], node: syntax.Expression, before: Faulty = 0
+    ) -> tuple[T, Faulty]:
         """The value of an operand and its own faults, with those that were there `before`."""
         around, self.faulty = self.faulty, before
         made = value(node)

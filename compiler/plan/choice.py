@@ -8,7 +8,8 @@ from math import log, prod
 from ...dsl.records import record
 from ..edges.convolution import NoWindow, Window, window_of
 from ..edges.degrees import degrees
-from ..edges.edge_set import Diagonal, EdgeSet, Full, Listed
+from ..edges.edge_set import Diagonal, Full, Listed
+from ..edges.pooling import pooled_window
 from ..edges.structure import described
 from ..graph.graph import Pool, Project, Spread
 from .costs import Cost
@@ -35,7 +36,7 @@ class Candidate:
 class Choice:
     """The kernel of one connection, one sentence that says why, and all that could have been chosen.
 
-    A convolution has its `window`.
+    A convolution has its `window`, and so have windows that are pooled.
     """
 
     connection: str
@@ -53,17 +54,22 @@ def choose(projection: Project, batch: int) -> Choice:
     window = found if isinstance(found, Window) else None
     candidates = sorted(_candidates(projection, batch, window), key=lambda candidate: candidate.cost)
     best, *others = candidates
-    chosen = window if best.kernel == "convolution" else None
-    reason = _reason(projection, best, others, _window_text(chosen) if chosen else KERNELS[best.kernel].text)
+    chosen = window if best.kernel in ("convolution", "window") else None
+    how = KERNELS[best.kernel].text
+    if chosen is not None:
+        how = _pooled_text(chosen) if best.kernel == "window" else _window_text(chosen)
+    reason = _reason(projection, best, others, how)
     if isinstance(found, NoWindow) and found.near:
         reason += f"; no convolution, since {found.why}"
     return Choice(projection.connection, best.kernel, reason, tuple(candidates), chosen)
 
 
 def _window(projection: Project) -> Window | NoWindow | None:
-    """The convolution that a connection is, or why its shared weights are none."""
+    """The convolution that a connection is, or the windows that it pools, or why it is neither."""
     weight, edges = projection.weight, projection.edges
-    if isinstance(projection, Pool) or isinstance(edges, Full | Diagonal):
+    if isinstance(projection, Pool):
+        return _pooled_window(projection)
+    if isinstance(edges, Full | Diagonal):
         return None
     if not isinstance(weight, Spread) or weight.index is None:
         return None
@@ -71,6 +77,19 @@ def _window(projection: Project) -> Window | NoWindow | None:
         return window_of(edges, weight.index, prod(weight.of.shape))
     except NoWindow as none:
         return none
+
+
+def _pooled_window(projection: Pool) -> Window | None:
+    """The windows of units that are pooled as they are, in a way that frameworks have."""
+    if projection.weight is not None or not projection.reduction.slides:
+        return None
+    try:
+        window = pooled_window(projection.edges)
+    except NoWindow:
+        return None
+    # No framework has means of units that are apart.
+    apart = any(along.dilation > 1 for along in window.along)
+    return None if apart and projection.reduction.name == "mean" else window
 
 
 def _embedding(projection: Project, batch: int) -> Choice:
@@ -88,15 +107,15 @@ def _embedding(projection: Project, batch: int) -> Choice:
 
 
 def _candidates(projection: Project, batch: int, window: Window | None) -> list[Candidate]:
+    return [_candidate(kernel, projection, batch) for kernel in _kernels(projection, window)]
+
+
+def _kernels(projection: Project, window: Window | None) -> list[Kernel]:
+    """The kernels that can compute a connection, or the window that it is."""
     if isinstance(projection, Pool):
-        return [_candidate(KERNELS["pool"], projection, batch)]
+        return [KERNELS["pool"], *([KERNELS["window"]] if window else [])]
     pairs = projection.input.units * projection.output.units
-    return [_candidate(kernel, projection, batch) for kernel in _kernels(projection.edges, pairs, window)]
-
-
-def _kernels(edges: EdgeSet, pairs: int, window: Window | None) -> list[Kernel]:
-    """The kernels that can compute a set of edges among so many pairs of units, or the window that it is."""
-    found = [kernel for kernel in KERNELS.values() if kernel.accepts(edges, pairs)]
+    found = [kernel for kernel in KERNELS.values() if kernel.accepts(projection.edges, pairs)]
     return found if window is None else [*found, KERNELS["convolution"]]
 
 
@@ -121,15 +140,32 @@ def _candidate(kernel: Kernel, projection: Project, batch: int) -> Candidate:
 
 def _window_text(window: Window) -> str:
     """A convolution in a few words."""
-    kernel = " x ".join(map(str, (along.extent for along in window.along)))
-    words = [f"a convolution of {kernel}, {window.sources} to {window.targets} channels"]
+    words = [f"a convolution of {_extents(window)}, {window.sources} to {window.targets} channels"]
     words += [f"in {window.groups} groups"] if window.groups > 1 else []
     words += [f"of {window.copies} channels alike"] if window.copies > 1 else []
+    words += _steps(window)
+    words += ["around a ring"] if any(along.wrap for along in window.along) else []
+    return ", ".join(words)
+
+
+def _pooled_text(window: Window) -> str:
+    """Windows that are pooled, in a few words."""
+    words = [f"{KERNELS['window'].text} of {_extents(window)}"]
+    words += [f"in each of {window.groups} channels"] if window.groups > 1 else []
+    return ", ".join([*words, *_steps(window)])
+
+
+def _extents(window: Window) -> str:
+    return " x ".join(map(str, (along.extent for along in window.along)))
+
+
+def _steps(window: Window) -> list[str]:
+    """The stride and the dilation, where they are not 1."""
+    words: list[str] = []
     for what in ("stride", "dilation"):
         each = [getattr(along, what) for along in window.along]
         words += [f"{what} {' x '.join(map(str, each))}"] if {*each} != {1} else []
-    words += ["around a ring"] if any(along.wrap for along in window.along) else []
-    return ", ".join(words)
+    return words
 
 
 def _time(costs: Sequence[Cost], units: int, entries: int, blocks: int, batch: int) -> float:

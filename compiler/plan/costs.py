@@ -72,4 +72,19 @@ COSTS: dict[str, tuple[Cost, ...]] = {
         Cost(batch=256, call=137, unit=0.175, weight=0.00582),
         Cost(batch=1024, call=109, unit=0.785, weight=0.0184),
     ),
+    # Measured on one busy core, and compared with each other alone: an edge here is one of a window.
+    "pool": (
+        Cost(batch=1, call=518, unit=0.0103, weight=0.0127),
+        Cost(batch=16, call=605, unit=0.0287, weight=0.0932),
+        Cost(batch=64, call=519, unit=0.222, weight=0.348),
+        Cost(batch=256, call=388, unit=1.11, weight=1.09),
+        Cost(batch=1024, call=276, unit=4.03, weight=4.18),
+    ),
+    "window": (
+        Cost(batch=1, call=110, unit=0.00345, weight=0.00329),
+        Cost(batch=16, call=90.1, unit=0.0402, weight=0.0646),
+        Cost(batch=64, call=74, unit=0.155, weight=0.331),
+        Cost(batch=256, call=16.6, unit=1.2, weight=0.961),
+        Cost(batch=1024, call=0, unit=3.01, weight=4.33),
+    ),
 }

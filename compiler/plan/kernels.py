@@ -14,7 +14,7 @@ from ..graph.graph import Project
 from .costs import COSTS, Cost
 
 KernelName: TypeAlias = Literal[
-    "dense", "diagonal", "band", "edges", "blocks", "masked", "convolution", "pool", "embedding"
+    "dense", "diagonal", "band", "edges", "blocks", "masked", "convolution", "pool", "window", "embedding"
 ]
 
 # A matrix is made of a sparse connection only where it has at most this many entries, in all or an edge.
@@ -192,11 +192,18 @@ _ENTRIES = (
         name="pool",
         text="gathered by edge, and pooled by unit",
         accepts=lambda edges, pairs: False,
-        # What it costs is about what gathering the edges for a sum does.
-        costs=lambda edges: COSTS["edges"],
+        costs=lambda edges: COSTS["pool"],
         layout="units first",
         moves=_gathered,
         tables=_pool_tables,
+    ),
+    # Windows that are pooled by channel; like a convolution, it is found in the edges.
+    Kernel(
+        name="window",
+        text="the framework's pooling of windows",
+        accepts=lambda edges, pairs: False,
+        costs=lambda edges: COSTS["window"],
+        layout="batch first",
     ),
 )
 KERNELS: dict[KernelName, Kernel] = {kernel.name: kernel for kernel in _ENTRIES}

@@ -69,7 +69,7 @@ class Plan:
         return self._choices[connection]
 
     def window(self, connection: str) -> Window:
-        """The window of a connection that is computed as a convolution."""
+        """The window of a connection that is computed as a convolution, or pooled."""
         window = self.choice(connection).window
         assert window is not None
         return window
@@ -77,7 +77,7 @@ class Plan:
     def weight(self, projection: Project) -> Entries | None:
         """What the kernel of a connection reads as its weight: by edge, or by entry of a convolution."""
         weight = projection.weight
-        if self.choice(projection.connection).window is None:
+        if self.choice(projection.connection).kernel != "convolution":
             return weight
         assert isinstance(weight, Spread)
         own = weight.of

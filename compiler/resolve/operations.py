@@ -20,7 +20,7 @@ from ..functions.tree import FUNCTIONS, substituted
 from ..graph.model import Activate, Bias, Compute, Dropout, Given, Normalise, Operation, Prelu, Scale
 from ..names.arguments import Bound, bind
 from ..names.arithmetic import FLOAT32_MAX
-from ..names.axes import file_name
+from ..names.file_arguments import file_name
 from ..names.sides import Side
 from ..sets.loading.call import UNIT_PARAMETERS
 from ..sets.loading.numbers import numbers_by_unit

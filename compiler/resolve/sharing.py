@@ -19,6 +19,7 @@ from ..edges.edge_set import EdgeSet, Full, Indices, weight_shape
 from ..graph.model import Bias, Drawn, DrawnByFanIn, Given, Share, Start
 from ..names.arithmetic import FUNCTIONS
 from ..names.names import Names, Placed
+from ..sets.rules import RULES
 
 Keys = NDArray[np.float64]
 
@@ -65,7 +66,9 @@ def is_number(name: str, names: Names, placed: Placed) -> bool:
 
 
 def _indices(edges: syntax.Expression | None, names: Names, placed: Placed) -> set[str]:
-    """The names in the ends and clauses of a set in braces."""
+    """The names in the ends and clauses of a set in braces, or those that a rule gives to indices."""
+    if isinstance(edges, syntax.Call) and (rule := RULES.get(called_name(edges))):
+        return {*rule.names(edges)}
     if not isinstance(edges, syntax.Builder):
         return set()
 
@@ -180,6 +183,9 @@ def as_first(share: Share, first: Tie, edges: EdgeSet, source: str, span: Span, 
         if source == first.into and first.span != span and _is_square(first.edges) and _is_square(edges):
             names.report.add(codes.SHARED_AS_IT_IS, span, name=own.parameter, others=others)
         return _same_edges(own, first.edges, edges, span, others, names)
+    if share.texts != own.texts:
+        help, fields = _about_texts(share, own), {"name": own.parameter, "what": "their keys"}
+        raise fail(names.report, codes.SHARE_DIFFERS, span, others=others, help=help, **fields)
     if share.keys is None or own.keys is None or not np.array_equal(share.keys, own.keys):
         help, fields = _about_keys(share.keys, own.keys), {"name": own.parameter, "what": "their keys"}
         raise fail(names.report, codes.SHARE_DIFFERS, span, others=others, help=help, **fields)
@@ -188,7 +194,7 @@ def as_first(share: Share, first: Tie, edges: EdgeSet, source: str, span: Span, 
     index = entry_of(share, edges)
     if index is None:
         index = np.arange(edges.count)
-    return Share(own.parameter, True, own.shape, index, False, own.keys)
+    return Share(own.parameter, True, own.shape, index, False, own.keys, own.texts)
 
 
 def _same_edges(
@@ -230,6 +236,19 @@ def _about_keys(given: Keys | None, first: Keys | None) -> str:
     key = ", ".join(f"{number:g}" for number in min(lacking))
     where = "here" if tuple(min(lacking)) in {tuple(row) for row in given.tolist()} else "there"
     return f"the key ({key}) is {where} alone"
+
+
+def _about_texts(share: Share, own: Share) -> str:
+    """How the texts of two keys differ."""
+    here, there = dict(share.texts), dict(own.texts)
+    for at in sorted(here.keys() | there.keys()):
+        if at not in here or at not in there:
+            where = ("here", "there") if at in here else ("there", "here")
+            return "number {} of a key is a text {}, and not {}".format(at + 1, *where)
+        if lacking := {*here[at]} ^ {*there[at]}:
+            text = min(lacking)
+            return f'the text "{text}" is {"here" if text in here[at] else "there"} alone'
+    return "the keys are other ones"
 
 
 def same_start(one: Start | float, other: Start | float) -> bool:

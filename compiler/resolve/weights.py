@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -13,11 +14,12 @@ from ...dsl import syntax
 from ...dsl.diagnostics import Failed, fail
 from ...dsl.findings import Label
 from ...dsl.records import record
-from ...dsl.walk import call_parts, name_of, written
+from ...dsl.walk import call_parts, called_name, name_of, written
 from ...dsl.words import counted, suggest
 from .. import codes
 from ..catalogue.activations import ACTIVATIONS
 from ..catalogue.initialisers import DISTRIBUTIONS
+from ..data.columns import Coded
 from ..edges.degrees import degrees
 from ..edges.edge_set import EdgeSet, Full, Indices, Listed, TooManyEdges, occurrences, weight_shape
 from ..functions import catalogue
@@ -25,13 +27,12 @@ from ..functions.function import Function
 from ..graph.model import Compute, Drawn, DrawnByFanIn, Given, Share, Start, Weight
 from ..names.arguments import bind, no_choice
 from ..names.arithmetic import FLOAT32_MAX, Value
-from ..names.axes import file_name
 from ..names.by_name import is_placed, placed
 from ..names.evaluate import Evaluator
+from ..names.file_arguments import file_name
 from ..names.names import Placed
-from ..sets import builders
 from ..sets.loading.edges import loaded_edges
-from ..sets.loading.numbers import numbers_by_edge
+from ..sets.loading.numbers import keys_by_edge, numbers_by_edge
 from ..sets.resolver import SetResolver
 from ..sets.rules.rule import Sides
 from .functions import function_names, function_of, own_names
@@ -165,8 +166,10 @@ class _Made:
             else:
                 items = key_items(node)
                 self._warn_of_number(node)
-            columns = [np.broadcast_to(values.evaluated(item), self.edges.count) for item in items]
-            share = by_key(name or own, bool(name), columns, self.edges)
+            found = [values.key(item) for item in items]
+            columns = [np.broadcast_to(numbers, self.edges.count) for numbers, _ in found]
+            texts = tuple((at, texts) for at, (_, texts) in enumerate(found) if texts)
+            share = replace(by_key(name or own, bool(name), columns, self.edges), texts=texts)
         if name in self.known.ties:
             first, span = self.known.ties[name], attribution.value.span
             return as_first(share, first, self.edges, self.sides.source.name, span, names)
@@ -391,7 +394,27 @@ class _Start:
             "`matrix[mask]` for a (targets, sources) matrix; `spec-compile edges` prints the edges"
         )
 
+    def key(self, node: syntax.Expression) -> tuple[float | NDArray[np.float64], tuple[str, ...]]:
+        """A part of a key: a number, or one per edge; of texts the place of each among these."""
+        while isinstance(node, syntax.Parenthesised):
+            node = node.inner
+        if isinstance(node, syntax.Call) and called_name(node) == "column":
+            return self._by_edge(node, keys_by_edge)
+        evaluator = self._evaluator()
+        value, faulty = evaluator.key(node)
+        if isinstance(value, Coded):
+            if np.any(faulty):
+                raise evaluator.failure(int(np.max(faulty)))
+            return value.ranked()
+        return self.evaluated(node), ()
+
     def _column(self, node: syntax.Call) -> NDArray[np.float64]:
+        """A column of numbers, in edge order."""
+        return self._by_edge(node, lambda *given: (numbers_by_edge(*given), ()))[0]
+
+    def _by_edge(
+        self, node: syntax.Call, read: Callable[..., tuple[NDArray[np.float64], tuple[str, ...]]]
+    ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
         """A column of the file that the set was loaded from, perhaps by way of its name, in edge order."""
         loaded, sides, variables = self._loads()
         parts = call_parts(loaded)
@@ -402,11 +425,11 @@ class _Start:
                 self.sets.names.report, codes.COLUMN_WITHOUT_TABLE, node.span, others=others, help=help
             )
         call = self.sets.load_call(loaded, variables)
-        values = numbers_by_edge(call, sides, node, self.variables)
+        values, texts = read(call, sides, node, self.variables)
         if is_placed(sides.both, self.sides.both):
             edges = loaded_edges(call, sides)
-            return values[placed(edges, sides.both, self.sides.both).origin]
-        return values
+            values = values[placed(edges, sides.both, self.sides.both).origin]
+        return values, texts
 
     def _loads(self) -> tuple[syntax.Expression, Sides, Mapping[str, int]]:
         """The set of the connection, or what the named set that it is stands for, with what surrounds it."""
@@ -436,14 +459,14 @@ class _Start:
         np.maximum.at(most, self.index, fan)
         return most[self.index]
 
-    def evaluated(self, node: syntax.Expression) -> float | NDArray[np.float64]:
-        """A number, or one per edge where the expression speaks of the edge."""
+    def _evaluator(self) -> Evaluator:
+        """What gives the value of an expression on every edge."""
         columns: dict[str, Callable[[], Indices]] = {
             "fan_in": lambda: self._fan(self.edges.edges()[1]),
             "fan_out": lambda: self._fan(self.edges.edges()[0]),
         }
         uniform = self._uniform_fans()
-        hint = "indices are known here where the set is one pair of braces"
+        hint = "indices are known here where the set is one pair of braces, or a window with names"
         if isinstance(self.statement.set, syntax.Builder):
             hint = "an index is known here if every edge has one value of it"
 
@@ -464,7 +487,11 @@ class _Start:
 
         functions = {"column": self._column}
         surroundings = self.sets.names.surroundings(self.variables)
-        value = Evaluator(self.sets.names.report, lookup, functions, surroundings).value(node)
+        return Evaluator(self.sets.names.report, lookup, functions, surroundings)
+
+    def evaluated(self, node: syntax.Expression) -> float | NDArray[np.float64]:
+        """A number, or one per edge where the expression speaks of the edge."""
+        value = self._evaluator().value(node)
         if isinstance(value, bool) or (isinstance(value, np.ndarray) and value.dtype.kind == "b"):
             raise fail(self.sets.names.report, codes.NOT_A_NUMBER, node.span, what="a condition")
         return value.astype(np.float64) if isinstance(value, np.ndarray) else float(value)
@@ -487,11 +514,8 @@ class _Start:
 
     @cached_property
     def _index_columns(self) -> dict[str, Indices]:
-        """The values of a builder's index names on every edge, where the set is exactly one builder.
+        """The values of index names on every edge, where the set is exactly one builder or rule.
 
         Of several assignments that make one edge, only what they have in common is visible.
         """
-        node = self.statement.set
-        if not isinstance(node, syntax.Builder):
-            return {}
-        return builders.index_columns(node, self.sets.scope(self.sides, self.variables))
+        return self.sets.index_columns(self.statement.set, self.sides, self.variables)

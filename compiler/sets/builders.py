@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...dsl import syntax
 from ...dsl.diagnostics import fail
+from ...dsl.walk import names_in
 from .. import codes
 from ..edges.edge_set import EDGE_LIMIT, EdgeSet, Indices, TooManyEdges, distinct, from_keys, pair_keys
 from ..names.budget import CANDIDATE_LIMIT, OverBudget
@@ -70,8 +71,9 @@ def index_columns(node: syntax.Builder, scope: Scope) -> dict[str, Indices]:
     scope, policies = seeded(node, scope)
     with _refusing(node, scope):
         made = list(_searched(arrow, node, scope, policies))
-    if not made:
-        return {}
+    if not made:  # what no edge has is no mistake of what reads it
+        ends = names_in(arrow.source, scope.text) | names_in(arrow.target, scope.text)
+        return {name: np.empty(0, np.int64) for name in ends if scope.declared(name) is None}
     keys = np.concatenate([keys for _, keys in made])
     order = np.argsort(keys, kind="stable")
     keys = keys[order]

@@ -11,13 +11,13 @@ from ...dsl.diagnostics import Failed, fail
 from ...dsl.findings import Label
 from ...dsl.records import record
 from ...dsl.source import Span
-from ...dsl.walk import name_of
+from ...dsl.walk import called_name, name_of
 from ...dsl.words import article
 from .. import codes
 from ..data.files import Files
 from ..edges.algebra import Partial, difference, intersection, settled, union
 from ..edges.draw import seed_of
-from ..edges.edge_set import EDGE_LIMIT, EdgeSet, Listed, TooManyEdges
+from ..edges.edge_set import EDGE_LIMIT, EdgeSet, Indices, Listed, TooManyEdges
 from ..edges.structure import recognised
 from ..names.budget import Budget
 from ..names.by_name import between, goes_by_name, is_placed, refuse_strays
@@ -120,6 +120,19 @@ class SetResolver:
             seed=lambda: seed_of(sides.owner, place),
             budget=self.budget,
         )
+
+    def index_columns(
+        self, node: syntax.Expression, sides: Sides, variables: Mapping[str, int]
+    ) -> dict[str, Indices]:
+        """The value on every edge of each index name of a set, in canonical order.
+
+        There are none but where the set is exactly one builder, or one rule that names some.
+        """
+        if isinstance(node, syntax.Builder):
+            return builders.index_columns(node, self.scope(sides, variables))
+        if isinstance(node, syntax.Call) and (rule := RULES.get(called_name(node))):
+            return rule.indices(node, self._setting(sides, variables, "0"))
+        return {}
 
     def _setting(self, sides: Sides, variables: Mapping[str, int], place: str) -> Setting:
         """What a rule between these sides sees."""

@@ -9,6 +9,7 @@ import numpy as np
 from ...dsl import syntax
 from ...dsl.diagnostics import fail
 from .. import codes
+from ..data.columns import Coded
 from ..edges.draw import pair_uniforms
 from ..edges.edge_set import Indices
 from ..names.arithmetic import Value, is_integer
@@ -41,6 +42,11 @@ class RowValues:
         """The value of an expression in every row, and its faults."""
         self._rows = rows
         return self._evaluator.attempt(expression)
+
+    def key(self, expression: syntax.Expression, rows: Rows) -> tuple[Value | Coded, Faulty]:
+        """As `attempt`, or the texts that a field stands for in every row."""
+        self._rows = rows
+        return self._evaluator.key(expression)
 
     def integers(self, expression: syntax.Expression, rows: Rows, what: str) -> Value:
         """An integer, or one a row. Raises `Failed` if a value is none; messages call it `what`."""

@@ -25,6 +25,7 @@ from ..names.sides import Scope
 from .clauses import Condition, clauses_of
 from .domains import Domain, Ranges
 from .intervals import Ends
+from .joining import Joins
 from .narrowing import narrow
 from .rows import Rows, RowValues
 from .terms import components
@@ -48,6 +49,7 @@ class Search:
         self._budget = budget
         self._conditions = clauses.conditions
         self._ranges = Ranges(clauses.domains, self.values)
+        self._joins = Joins(clauses.conditions, self.values)
         self._check(arrow)
 
     def solutions(self) -> Iterator[Rows]:
@@ -99,7 +101,7 @@ class Search:
 
     def _narrowed(self, domain: Domain, rows: Rows, level: int) -> tuple[Indices, Indices, Indices | None]:
         """The first value and the number of values to look at in every row. Raises `OverBudget`."""
-        first, last, values = self._ranges.places(domain, rows)
+        first, last, values = self._joins.places(domain, rows) or self._ranges.places(domain, rows)
         first = np.broadcast_to(np.asarray(first, np.int64), rows[""].shape)
         last = np.broadcast_to(np.asarray(last, np.int64), rows[""].shape)
         empty: NDArray[np.bool_] | bool = False

@@ -14,6 +14,16 @@ from nnspec.compiler.pipeline import understand
 ROOT = Path(__file__).parent.parent.parent
 
 
+def test_layers_that_are_expressions_are_said() -> None:
+    text = (
+        "model m\ninput x[6]\ninput one[1]\nlayer a[6] : tanh\nlayer b[6] = a * x + one / 2 : dropout(0.1)\n"
+        "connect x -> a : all\n"
+    )
+    (found,) = explained(understand(Path("m.nnspec"), text=text).plan).expressions
+    assert (found.layer, found.expression) == ("b", "a * x + one / 2")
+    assert sorted(found.reads) == ["a", "one", "x"]
+
+
 @pytest.mark.parametrize("spec", ["tests/specs/zoo.nnspec", "examples/lattice.nnspec"])
 def test_facts_are_those_of_the_edges(spec: str) -> None:
     plan = understand(ROOT / spec).plan

@@ -7,7 +7,7 @@ import pytest
 from nnspec.compiler.names.budget import Budget
 from nnspec.compiler.sets import search
 
-from .specs import connection, pairs, refusal
+from .specs import connection, pairs, refusal, resolved
 
 N = 100_000
 LINE = 10_000
@@ -107,6 +107,49 @@ def test_grids(looked_at, edges, inner, most):
     found = connection(edges, shape, shape).edges
     assert inner * (SIDE - 2) ** 2 < found.count <= inner * SIDE**2
     assert looked_at() <= most * SIDE**2
+
+
+def test_equal_values_of_arrays_are_joined(looked_at, monkeypatch):
+    """The edges of a set after which another one begins: in proportion to what is found."""
+    text = (
+        "model m\nparam n = 20000\nedges g : [n] -> [n] = random(fan_in = 3, seed = 1)\n"
+        "input x[len(g)]\nlayer y[len(g)]\n"
+        "connect x -> y : { e -> f : g.target(e) == g.source(f), e != f }\n"
+    )
+    model, _ = resolved(text)
+    assert model is not None
+    count = model.connections[0].edges.count
+    assert 170_000 < count < 190_000
+    assert looked_at() <= 60_000 + 190_000
+
+
+def test_joining_changes_nothing(monkeypatch, tmp_path):
+    """The same equations, tested on all pairs."""
+    rows = [(f"u{at}", "abc"[at % 3], at % 4, "7" if at % 2 else "x") for at in range(14)]
+    lines = ["id,kind,level,mixed", *(",".join(map(str, row)) for row in rows)]
+    (tmp_path / "cells.csv").write_text("\n".join(lines) + "\n")
+    conditions = [
+        "cell.kind(i) == cell.kind(j)",
+        "cell.level(i) + 1 == (cell.level(j))",
+        "cell.level(j) == cell.level(i) / 2",
+        "cell.kind(i) == cell.mixed(j)",
+        "cell.level(i) == cell.level(j) or i == j",
+        "i < 13, cell.kind(i + 1) == cell.kind(j)",
+        "j > 0, i == cell.level(j - 1)",
+        'cell.kind(i) == "a", cell.level(i) == j',
+    ]
+
+    def found():
+        given = 'model m\naxis cell = names("cells.csv", column = "id")\ninput x[cell]\nlayer y[cell]\n'
+        for condition in conditions:
+            model, _ = resolved(f"{given}connect x -> y : {{ i -> j : {condition} }}\n", tmp_path)
+            assert model is not None, condition
+            yield [end.tolist() for end in model.connections[0].edges.edges()]
+
+    joined = list(found())
+    assert all(sources for sources, _ in joined[:3])
+    monkeypatch.setattr(search.Joins, "places", lambda self, domain, rows: None)
+    assert list(found()) == joined
 
 
 def test_grid_of_100_000(looked_at):

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pytest
+
 
 def run_all(tests: ModuleType, chosen: Callable[[str], bool] = lambda name: True) -> None:
     """Every test of a generated module, for all that it is parametrised with, or those chosen by name.
@@ -19,10 +21,12 @@ def run_all(tests: ModuleType, chosen: Callable[[str], bool] = lambda name: True
     A name is as pytest says it, with the target in brackets: `test_linear_parts_are_exact[torch-float64]`.
     Raises AssertionError with the traceback of the first that fails: from here and not from the generated
     file, whose folder is another each time, so that hypothesis takes it for the same failure each time. It
-    looks at what an error arose from too, so that this one arises from nothing.
+    looks at what an error arose from too, so that this one arises from nothing. What is skipped is a failure
+    unless another test fails, which says why.
     """
     suite = tests.TestModel()
     suite.setup_class()
+    skipped = ""
     for name in (name for name in dir(suite) if name.startswith("test_")):
         test = getattr(suite, name)
         for arguments in calls(test, suite.cases()):
@@ -35,9 +39,12 @@ def run_all(tests: ModuleType, chosen: Callable[[str], bool] = lambda name: True
                 failure = ""
                 try:
                     test(**arguments)
+                except pytest.skip.Exception as reason:
+                    skipped = f"{name} is skipped: {reason}"
                 except Exception:
                     failure = f"{name}\n{traceback.format_exc()}"
                 assert not failure, failure
+    assert not skipped, skipped
 
 
 def calls(test: Callable[..., None], cases: Mapping[str, Iterable[Any]]) -> Iterator[dict[str, Any]]:

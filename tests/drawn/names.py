@@ -19,12 +19,19 @@ from .specs import Spec
 ROOT = Path(__file__).parent.parent.parent
 
 # How `specs.py` calls what becomes names in code, by kind, and what does not.
-IN_CODE = {"input": r"data\d+", "layer": r"h\d+", "target": r"t\d+", "connection": r"c\d+"}
+IN_CODE = {
+    "input": r"data\d+|word",
+    "layer": r"h\d+",
+    "target": r"t\d+",
+    "connection": r"c\d+",
+    "shared weight": r"s_\w+",
+    "function": "swish|spike|root|huber_like",
+}
 OTHERS = {"param": "p", "axis": r"(?:axis|names|column|plain|named)\d+", "edge set": r"g\d+(?:_\d+)?"}
 # Index names, the variables of loops, and the model.
 UNDECLARED = r"[a-z]|[xyuvfaekn]\d+|n\d+_\d+|drawn"
 BEFORE_ARGUMENTS = {"LPAR", "COMMA", "SEMICOLON", "WITH"}
-PAIR = r"((?:data|h)\d+)_(h\d+)"
+PAIR = r"((?:data|h)\d+|word)_(h\d+)"
 
 
 @cache

@@ -192,6 +192,10 @@ STATED = {
     ),
     "mish": ("function mish(u) = where(u > 0 and u < 3, sqrt(u + 1), swish(u)) + stop(u) / p", ()),
     "root": ("function root(x) = where(x > 0, log1p(x), -0.25 * x) - max(x, -1, 0.5 * x)", ()),
+    "stairs": ("function stairs(x) = floor(2 * x) / 2 + 0.25 * round(x) - 0.125 * x", ()),
+    # Finite around 0 alone.
+    "deep": ("function deep(x, depth = 6) = log(depth + x)", (("depth", 6.0),)),
+    "narrow": ("function narrow(x) = atanh(x / 12) - sqrt(9 - x)", ()),
 }
 
 

@@ -24,7 +24,7 @@ from nnspec.dsl.diagnostics import SpecError
 from .generated import run_all
 from .names import free_for, identifiers, renamed
 from .specs import Spec, specs
-from .test_drawn_specs import ALL, drawing, module_of
+from .test_drawn_specs import ALL, drawing, kernels_beside, module_of
 
 NAMED = int(os.environ.get("NNSPEC_NAMED", "2000"))
 # What ruff looks at together.
@@ -81,8 +81,10 @@ def compiled(spec: Spec, folder: Path, kernels: str = "inside") -> bool:
             raise
         return False
     write(build.files, folder / "all")
-    write(compile_spec(path, ("numpy",)).files, folder / "numpy")
-    run_all(module_of(folder / "numpy" / f"test_{build.passage.model.name}.py"))
+    alone = compile_spec(path, ("numpy",), kernels=kernels)
+    write(alone.files, folder / "numpy")
+    with kernels_beside(alone.files):
+        run_all(module_of(folder / "numpy" / f"test_{build.passage.model.name}.py"))
     return True
 
 

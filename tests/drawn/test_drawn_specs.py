@@ -37,7 +37,7 @@ from .specs import Spec, specs
 def kernels_beside(files: Mapping[str, bytes]) -> Iterator[None]:
     """Modules of kernels, which are the same bytes for every spec, can be imported: each is read once."""
     with pytest.MonkeyPatch.context() as patch:
-        beside = [name for name in files if name.startswith("nnspec_")]
+        beside = files.keys() & {f"nnspec_{part}.py" for part in ("common", "tests", *ALL)}
         for name in sorted(beside, key=lambda name: name != "nnspec_common.py"):  # which the others import
             patch.setitem(sys.modules, Path(name).stem, kernels_of(Path(name).stem, files[name]))
         yield

@@ -1095,7 +1095,7 @@ FAULTS += (
     InText(
         POOLING[1],
         "keras",
-        r"return products_before\(parts\) [^\n]*",
+        r"return after \* products_before\(parts\) [^\n]*",
         "return keras.ops.prod(parts, axis=0) / parts * upstream",
     ),
     InText(POOLING[2], "keras", r"empty=-?[\d.]+, ", ""),
@@ -1375,6 +1375,46 @@ CONVOLVING: tuple[Fault, ...] = (
         "inner[: max(after, 0)] = ",
     ),
     InText("tie of windows broken", "numpy", r'g\["w"\] = g\["w"\] \+ ', 'g["w"] = '),
+)
+
+# What can be wrong with windows that are pooled.
+SLIDING: tuple[Fault, ...] = (
+    *(
+        InText(kind, target, pattern, replacement)
+        for target in ("numpy", "torch", "keras")
+        for kind, pattern, replacement in (
+            ("window moved", r"pad=\(\(1, 1\), \(0, 0\)\)", "pad=((2, 0), (0, 0))"),
+            ("window wider", r"kernel=\(2, 1, 3, 2\)", "kernel=(2, 1, 2, 3)"),
+        )
+    ),
+    torch_fault("units beyond the end count", r"self\.pad, False, False\)", "self.pad, False, True)"),
+    torch_fault("units beyond the end count", r"self\.padded\(grid, -math\.inf\)", "self.padded(grid)"),
+    torch_fault(
+        "mean of windows by wrong count", r"sums / self\.counts\.to", "sums / self.counts.flip(0).to"
+    ),
+    torch_fault(
+        "largest for the smallest", r"return -super\(\)\.pools\(-grid\)", "return super().pools(grid)"
+    ),
+    InText("units beyond the end count", "keras", r"windows, -np\.inf\)", "windows)"),
+    InText("mean of windows by wrong count", "keras", r"counts\[\.\.\., None\]", "counts[::-1, ..., None]"),
+    InText(
+        "largest for the smallest",
+        "keras",
+        r"return -super\(\)\.pools\(-grid\)",
+        "return super().pools(grid)",
+    ),
+    numpy_fault(
+        "units beyond the end count",
+        r"windows\), windows, -np\.inf\)\n    y =",
+        "windows), windows)\n    y =",
+    ),
+    numpy_fault("mean of windows by wrong count", r"y /= windows\.counts\(\)", "y /= windows.counts()[::-1]"),
+    numpy_fault(
+        "largest for the smallest",
+        r"return -max_of_windows\(-x, windows\)",
+        "return max_of_windows(x, windows)",
+    ),
+    numpy_fault("tie of a window goes to all", r"left = np\.where\(chosen, 0, left\)", "left = left"),
 )
 
 # What can be wrong with layers that are expressions.

@@ -20,8 +20,9 @@ from nnspec.backends.emit import write
 from nnspec.compiler import compile_spec
 
 SPECS = Path(__file__).parent.parent / "specs"
-ZOO, PART, NAMED, TILES, GROUPED, CONVOLUTIONS = (
-    SPECS / f"{name}.nnspec" for name in ("zoo", "part", "named", "tiles", "grouped", "convolutions")
+ZOO, PART, NAMED, TILES, GROUPED, BETWEEN, POOLS, CONVOLUTIONS = (
+    SPECS / f"{name}.nnspec"
+    for name in ("zoo", "part", "named", "tiles", "grouped", "between", "pools", "convolutions")
 )
 LATTICE = SPECS.parent.parent / "examples" / "lattice.nnspec"
 BUILDS = {
@@ -31,6 +32,9 @@ BUILDS = {
         *((TILES, kernel) for kernel in ("edges", "blocks")),
         (PART, "edges"),
         (NAMED, None),
+        (GROUPED, None),
+        (BETWEEN, "edges"),
+        (POOLS, None),
         (LATTICE, None),
         (CONVOLUTIONS, "convolution"),
     ],
@@ -40,6 +44,7 @@ BUILDS = {
 REASONS = {
     "said in a refusal": ("axes = ", "edge = int(", "raise "),
     "of other targets": ("sides = self.kernel[0]", "return self.copies * sides[0]"),
+    "of sets without edges": ("return taken.new_zeros(rows, ",),
     "on a GPU": ("return torch.ops.aten._embedding_bag_per_sample_weights_backward(",),
 }
 Preferring = Callable[[str | None], AbstractContextManager[None]]

@@ -17,6 +17,7 @@ from planting import (
     POOLING,
     RULES,
     SHARING,
+    SLIDING,
     InData,
     InText,
     Outcome,
@@ -136,6 +137,14 @@ def test_every_fault_in_convolutions_is_caught(target: str, tmp_path: Path, pref
     faults = [fault for fault in CONVOLVING if isinstance(fault, InText) and fault.target == target]
     with preferring("convolution"):
         outcomes = plant_all(spec, target, tmp_path, faults=faults)
+    assert not missed(outcomes)
+    assert caught(outcomes) == {fault.kind for fault in faults}
+
+
+@pytest.mark.parametrize("target", IN_TORCH)
+def test_every_fault_in_windows_that_are_pooled_is_caught(target: str, tmp_path: Path) -> None:
+    faults = [fault for fault in SLIDING if isinstance(fault, InText) and fault.target == target]
+    outcomes = plant_all(POOLS, target, tmp_path, faults=faults)
     assert not missed(outcomes)
     assert caught(outcomes) == {fault.kind for fault in faults}
 

@@ -11,7 +11,7 @@ from nnspec.compiler.functions.derive import derivative, reusing, switches
 from nnspec.compiler.functions.evaluate import evaluate
 from nnspec.compiler.functions.guard import guarded
 from nnspec.compiler.functions.simplify import simplified
-from nnspec.compiler.functions.tree import Argument, Tree
+from nnspec.compiler.functions.tree import Argument, Tree, apply, depth
 
 from .reading import tree_of
 
@@ -125,3 +125,13 @@ def test_values_keep_their_precision() -> None:
     for text in ("where(x > 0, x, 0.1 * expm1(x))", "erf(x)", "x**2.5", "min(x, 1)", "sigmoid(x)", "x / 3"):
         assert evaluate(tree_of(text), {"x": np.ones(2, np.float32)}).dtype == np.float32, text
     assert math.isclose(evaluate(tree_of("pi"), {}), math.pi)
+
+
+def test_the_terms_of_a_sum_are_on_one_level() -> None:
+    x, one = Argument("x"), apply("tanh", Argument("x"))
+    tree: Tree = x
+    for at in range(200):
+        tree = apply("+-"[at % 2], tree, one)
+    assert depth(tree) == 3
+    assert depth(apply("*", apply("*", one, one), apply("/", one, x))) == 4
+    assert depth(apply("-", x, apply("-", x, x))) == 3

@@ -14,6 +14,7 @@ from torch import nn
 
 from nnspec.backends.torch.kernels.entries import Spread
 from nnspec.compiler.graph.graph import Graph, Parameter, Through, Turned
+from nnspec.compiler.graph.graph import Spread as SpreadEntries
 from nnspec.compiler.pipeline import understand
 
 Load = Callable[[str, str | None], ModuleType]
@@ -184,6 +185,45 @@ connect x -> y : { i -> i + 9 ; outside = skip } with share = (i)
 """).projections
     assert projection.parameter is not None
     assert projection.parameter.shape == (0,)
+
+
+CELLS = "id,kind\na,on\nb,off\nc,on\nd,7\n"
+LINKS = "source,target,kind\na,a,inh\nb,a,exc\nc,b,exc\nd,b,10\na,c,9\n"
+
+
+def shared_index(tmp_path: Path, connection: str) -> list[int]:
+    """The entry of every edge of a connection between cells."""
+    (tmp_path / "cells.csv").write_text(CELLS)
+    (tmp_path / "links.csv").write_text(LINKS)
+    spec = tmp_path / "m.nnspec"
+    spec.write_text(
+        'model m\naxis cell = names("cells.csv", column = "id")\ninput x[cell]\nlayer y[cell]\n'
+        f"connect x -> y : {connection}\n"
+    )
+    (op,) = understand(spec).plan.graph.projections
+    assert isinstance(op.weight, SpreadEntries)
+    assert op.weight.index is not None
+    assert op.parameter is not None
+    assert op.parameter.shape == (op.weight.index.max() + 1,)
+    return op.weight.index.tolist()
+
+
+def test_edges_share_by_the_texts_of_a_column(tmp_path: Path) -> None:
+    """Entries are in the order of texts; `10` and `9` are texts here, as the others are."""
+    text = 'load("links.csv") with share = column("kind")'
+    assert shared_index(tmp_path, text) == [3, 2, 2, 0, 1]
+    kinds = ["inh", "exc", "exc", "10", "9"]
+    keys = [*zip((2, 2, 2, 2, 1), kinds, strict=True)]
+    both = text.replace('column("kind")', '(fan_in, (column("kind")))')
+    assert shared_index(tmp_path, both) == [sorted({*keys}).index(key) for key in keys]
+
+
+def test_edges_share_by_the_texts_of_fields(tmp_path: Path) -> None:
+    text = "{ i -> j : i < j } with share = (cell.kind(i), cell.kind(j))"
+    kinds = ["on", "off", "on", "7"]
+    keys = [(kinds[i], kinds[j]) for j in range(4) for i in range(j)]
+    places = sorted({*keys})
+    assert shared_index(tmp_path, text) == [places.index(key) for key in keys]
 
 
 def test_signs_hold_whatever_training_does(torch_module: Load) -> None:

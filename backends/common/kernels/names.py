@@ -22,7 +22,8 @@ def units_in_table(
 ) -> np.ndarray:
     """Where distinct names stand among a table's columns, or of a table (..., columns) these columns.
 
-    A column of `missing` stands for a name that no column has, where that is given.
+    A column of `missing` stands for a name that no column has, where that is given. Columns that are none of
+    the names are left out.
 
     Raises:
         ValueError: if a name is two columns, or none and nothing stands for it; if no name is a column; if

@@ -52,20 +52,26 @@ class Windows(NamedTuple):
         sides = self.kernel[0] * math.prod(self.places), self.sources * math.prod(self.grid)
         return self.copies * sides[0], self.copies * sides[1]
 
-    def entries(self) -> np.ndarray:
-        """Which entry of the weights is which of the kernel, (*kernel)."""
-        order = self.order or tuple(range(len(self.kernel)))
-        held = np.arange(math.prod(self.kernel)).reshape([self.kernel[at] for at in order])
-        return np.flip(held.transpose(np.argsort(order)), self.flipped)
-
     def is_wrapped(self, dimension: int) -> bool:
         """Whether a dimension is a ring."""
         return bool(self.wrap) and self.wrap[dimension]
 
-    def reads(self, offset: tuple[int, ...]) -> tuple[slice, ...]:
-        """Where all places have the units of one offset, along every dimension of what is padded."""
-        given = zip(offset, self.dilation, self.stride, self.places, strict=True)
-        return tuple(
-            slice(at * dilation, at * dilation + (places - 1) * stride + 1, stride)
-            for at, dilation, stride, places in given
+    def counts(self) -> np.ndarray:
+        """How many units on the grid each place reads of a channel, int64 (*places)."""
+        counts = np.ones((), np.int64)
+        along = zip(
+            self.grid, self.places, self.kernel[2:], self.pad, self.stride, self.dilation, strict=True
         )
+        for units, places, extent, (before, _), stride, dilation in along:
+            read = stride * np.arange(places)[:, None] + dilation * np.arange(extent) - before
+            counts = np.multiply.outer(counts, ((read >= 0) & (read < units)).sum(axis=1))
+        return counts
+
+
+def units_read(windows: Windows, offset: tuple[int, ...]) -> tuple[slice, ...]:
+    """Where all places have the units of one offset, along every dimension of what is padded."""
+    given = zip(offset, windows.dilation, windows.stride, windows.places, strict=True)
+    return tuple(
+        slice(at * dilation, at * dilation + (places - 1) * stride + 1, stride)
+        for at, dilation, stride, places in given
+    )

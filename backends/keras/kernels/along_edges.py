@@ -168,6 +168,12 @@ class ListedEdges(AlongEdges):
         edges: {"count": number of edges, "digest": their SHA-256}, from a configuration, in place of
             `source` and `target`.
         **kwargs: of `keras.layers.Layer`; `trainable=False` freezes the weight.
+
+    Input: (batch, source units). Output: (batch, target units).
+
+    Raises:
+        ValueError: if the edges are out of range, out of order or not distinct; if weights are loaded that
+            were saved with other edges; if the layer is called before it has edges.
     """
 
     def __init__(

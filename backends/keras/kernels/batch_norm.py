@@ -4,8 +4,10 @@ from typing import Any
 
 import keras
 
+from .same_shape import SameShape
 
-class BatchNorm(keras.layers.Layer):
+
+class BatchNorm(SameShape):
     """y[b, u] = (x[b, u] - mean[u]) / sqrt(variance[u] + eps) * weight[u] + bias[u].
 
     In training, `mean` and `variance` are those of the batch, the variance with the divisor n, and the
@@ -85,10 +87,6 @@ class BatchNorm(keras.layers.Layer):
             if running is self.running_var:
                 new = keras.ops.where(n > 1, new, old)
             running.assign(old + self.momentum * (new - old))
-
-    def compute_output_shape(self, input_shape):
-        """The shape of the input."""
-        return input_shape
 
     def get_config(self):
         """The arguments of the constructor."""

@@ -6,8 +6,10 @@ import zlib
 import keras
 import numpy as np
 
+from .same_shape import SameShape
 
-class Bias(keras.layers.Layer):
+
+class Bias(SameShape):
     """y[b, u] = x[b, u] + bias[index[u]], and y[b, u] = x[b, u] where index[u] is -1.
 
     The index is part of the configuration, compressed, and is saved with the weights as well, so that weights
@@ -56,10 +58,6 @@ class Bias(keras.layers.Layer):
             return x + self.bias
         padded = keras.ops.pad(self.bias, (0, 1))
         return x + keras.ops.take(padded, self._place, axis=0)
-
-    def compute_output_shape(self, input_shape):
-        """The shape of the input."""
-        return input_shape
 
     def get_config(self):
         """The arguments of the constructor, the index as base64 of its zlib-compressed int32 values."""

@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from .same_shape import SameShape
+
 
 def smaller(a, b) -> Any:
     """The smaller of both; where they are equal it is `b`, whose derivative counts. nan where one is."""
@@ -31,7 +33,7 @@ def sloped(x, value, slope):
     return value(at) + slope(at + step / 2) * step
 
 
-class Elementwise(keras.layers.Layer):
+class Elementwise(SameShape):
     """Applies a function to each unit, with numbers for its other arguments."""
 
     def __init__(self, function, numbers=None, **kwargs):
@@ -42,10 +44,6 @@ class Elementwise(keras.layers.Layer):
     def call(self, x):
         """Any shape -> the same shape."""
         return self.function(x, **self.numbers)
-
-    def compute_output_shape(self, input_shape):
-        """The same shape."""
-        return input_shape
 
     def get_config(self):
         """The arguments of the constructor."""

@@ -252,22 +252,7 @@ class EdgeProjection(ListedEdges):
     the edges of a living layer with the same digest, if there is one in the process, and otherwise has none
     until weights are loaded.
 
-    Args:
-        shape: (number of target units, number of source units).
-        source: integer array of shape (edges,): the source unit of each edge.
-        target: integer array of shape (edges,): the target unit of each edge. Edges are sorted by target,
-            those of one target by source, and occur once.
-        weighted: whether each edge has a weight; otherwise the layer is a plain sum without variables.
-        regularizer: a Keras regularizer of the weight, or None.
-        edges: {"count": number of edges, "digest": their SHA-256}, from a configuration, in place of
-            `source` and `target`.
-        **kwargs: of `keras.layers.Layer`; `trainable=False` freezes the weight.
-
-    Input: (batch, source units). Output: (batch, target units).
-
-    Raises:
-        ValueError: if the edges are out of range, out of order or not distinct; if weights are loaded that
-            were saved with other edges; if the layer is called before it has edges.
+    Arguments, shapes and errors are those of `ListedEdges`.
     """
 
     living: ClassVar = weakref.WeakValueDictionary()

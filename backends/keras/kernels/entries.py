@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from .edges import GatherPlan, IndexArrays
+from .same_shape import SameShape
 
 
 def packed(array, dtype):
@@ -148,7 +149,7 @@ class Turned(keras.layers.Layer):
         return tuple(input_shape)[::-1]
 
 
-class Times(keras.layers.Layer):
+class Times(SameShape):
     """factor * entries, a number of its own for each.
 
     Args:
@@ -165,10 +166,6 @@ class Times(keras.layers.Layer):
         dtype = keras.backend.standardize_dtype(entries.dtype)
         factor: Any = keras.ops.convert_to_tensor(self.factor, dtype)
         return keras.ops.reshape(factor, entries.shape) * entries
-
-    def compute_output_shape(self, input_shape):
-        """The same shape."""
-        return input_shape
 
     def get_config(self):
         """The arguments of the constructor, the factor as text."""

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import keras
 
+from .same_shape import SameShape
 
-class Scale(keras.layers.Layer):
+
+class Scale(SameShape):
     """factor * x."""
 
     def __init__(self, factor, **kwargs):
@@ -19,16 +21,12 @@ class Scale(keras.layers.Layer):
         """Any shape -> the same shape."""
         return self.factor * x
 
-    def compute_output_shape(self, input_shape):
-        """The same shape."""
-        return input_shape
-
     def get_config(self):
         """The arguments of the constructor."""
         return {**super().get_config(), "factor": self.factor}
 
 
-class LeakyRectifier(keras.layers.Layer):
+class LeakyRectifier(SameShape):
     """x where x > 0, slope * x elsewhere."""
 
     def __init__(self, slope, **kwargs):
@@ -38,10 +36,6 @@ class LeakyRectifier(keras.layers.Layer):
     def call(self, x):
         """Any shape -> the same shape."""
         return keras.ops.where(x > 0, x, self.slope * x)
-
-    def compute_output_shape(self, input_shape):
-        """The same shape."""
-        return input_shape
 
     def get_config(self):
         """The arguments of the constructor."""

@@ -10,8 +10,10 @@ from typing import Any
 
 import keras
 
+from .same_shape import SameShape
 
-class Gelu(keras.layers.Layer):
+
+class Gelu(SameShape):
     """x Phi(x) = x / 2 (1 + erf(x / sqrt(2)))."""
 
     def call(self, x):
@@ -19,19 +21,11 @@ class Gelu(keras.layers.Layer):
         error_function: Any = keras.ops.erf(x / math.sqrt(2))
         return x / 2 * (1 + error_function)
 
-    def compute_output_shape(self, input_shape):
-        """The same shape."""
-        return input_shape
 
-
-class GeluTanh(keras.layers.Layer):
+class GeluTanh(SameShape):
     """x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))."""
 
     def call(self, x):
         """Any shape -> the same shape."""
         share: Any = keras.ops.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))
         return x / 2 * (1 + share)
-
-    def compute_output_shape(self, input_shape):
-        """The same shape."""
-        return input_shape

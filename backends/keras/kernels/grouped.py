@@ -12,9 +12,21 @@ from typing import Any
 import keras
 
 from .batch_norm import BatchNorm
+from .same_shape import SameShape
 
 
-class GroupedBatchNorm(BatchNorm):
+class OfShape(keras.layers.Layer):
+    """A layer that sees the units of a sample in a `shape`, and takes together what differs along `over`."""
+
+    shape: tuple[int, ...]
+    over: tuple[int, ...]
+
+    def get_config(self):
+        """The arguments of the constructor."""
+        return {**super().get_config(), "shape": self.shape, "over": self.over}
+
+
+class GroupedBatchNorm(OfShape, BatchNorm):
     """A batch norm of `size` statistics: what is pooled over units counts as more samples.
 
     Args:
@@ -39,12 +51,8 @@ class GroupedBatchNorm(BatchNorm):
         grid = keras.ops.transpose(keras.ops.reshape(y, (-1, *sizes)), back)
         return keras.ops.reshape(grid, (-1, math.prod(self.shape)))
 
-    def get_config(self):
-        """The arguments of the constructor."""
-        return {**super().get_config(), "shape": self.shape, "over": self.over}
 
-
-class GroupedNorm(keras.layers.Layer):
+class GroupedNorm(SameShape):
     """y = (x - mean) / sqrt(variance + eps) * weight + bias, of the units that differ along `over` alone.
 
     With `centred` off, x / sqrt(mean of x^2 + eps) * weight: a root mean square norm (Zhang and Sennrich
@@ -88,17 +96,13 @@ class GroupedNorm(keras.layers.Layer):
             y = y + keras.ops.cast(self.bias, x.dtype)
         return keras.ops.cast(y, dtype)
 
-    def compute_output_shape(self, input_shape):
-        """The shape of the input."""
-        return input_shape
-
     def get_config(self):
         """The arguments of the constructor."""
         own = {"shape": self.shape, "over": self.over, "eps": self.eps, "centred": self.centred}
         return {**super().get_config(), **own}
 
 
-class GroupedDropout(keras.layers.Dropout):
+class GroupedDropout(OfShape, keras.layers.Dropout):
     """Zeroes together the units of a sample that differ along `over` alone.
 
     Args:
@@ -123,12 +127,8 @@ class GroupedDropout(keras.layers.Dropout):
         mask: Any = keras.random.dropout(ones, self.rate, seed=self.seed_generator)
         return keras.ops.reshape(grid * mask, (-1, math.prod(self.shape)))
 
-    def get_config(self):
-        """The arguments of the constructor."""
-        return {**super().get_config(), "shape": self.shape, "over": self.over}
 
-
-class Prelu(keras.layers.Layer):
+class Prelu(OfShape, SameShape):
     """x where x > 0, else a slope times x, which units have in common that differ along `over` alone.
 
     `keras.layers.PReLU` has a derivative of 0 at 0; this one has the slope there, as below 0.
@@ -158,16 +158,8 @@ class Prelu(keras.layers.Layer):
         slope: Any = keras.ops.reshape(self.weight, self.entries)
         return keras.ops.reshape(keras.ops.where(grid > 0, grid, slope * grid), (-1, math.prod(self.shape)))
 
-    def compute_output_shape(self, input_shape):
-        """The shape of the input."""
-        return input_shape
 
-    def get_config(self):
-        """The arguments of the constructor."""
-        return {**super().get_config(), "shape": self.shape, "over": self.over}
-
-
-class LogSoftmax(keras.layers.Layer):
+class LogSoftmax(SameShape):
     """x - log(sum(exp(x))) along an axis, or several.
 
     Args:
@@ -182,10 +174,6 @@ class LogSoftmax(keras.layers.Layer):
     def call(self, x: Any):
         """Any shape -> the same shape."""
         return x - keras.ops.logsumexp(x, axis=self.axis, keepdims=True)
-
-    def compute_output_shape(self, input_shape):
-        """The same shape."""
-        return input_shape
 
     def get_config(self):
         """The arguments of the constructor."""

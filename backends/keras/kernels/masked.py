@@ -47,23 +47,8 @@ class MaskedProjection(ListedEdges):
     In one respect it differs: an absent edge counts as zero times its source, so a source that is infinite or
     not a number makes all targets not a number.
 
-    Args:
-        shape: (number of target units, number of source units), together at most 2^31 pairs.
-        source: integer array of shape (edges,): the source unit of each edge.
-        target: integer array of shape (edges,): the target unit of each edge. Edges are sorted by target,
-            those of one target by source, and occur once.
-        weighted: whether each edge has a weight; otherwise the layer is a plain sum without variables.
-        regularizer: a Keras regularizer of the weight, or None.
-        edges: {"count": number of edges, "digest": their SHA-256}, from a configuration, in place of
-            `source` and `target`.
-        **kwargs: of `keras.layers.Layer`; `trainable=False` freezes the weight.
-
-    Input: (batch, source units). Output: (batch, target units).
-
-    Raises:
-        ValueError: if there are more pairs of units; if the edges are out of range, out of order or not
-            distinct; if weights are loaded that were saved with other edges; if the layer is called before it
-            has edges.
+    Arguments, shapes and errors are those of `ListedEdges`; of more than 2^31 pairs of units it raises a
+    ValueError, too.
     """
 
     living: ClassVar = weakref.WeakValueDictionary()

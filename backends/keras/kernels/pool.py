@@ -80,23 +80,10 @@ class EdgePool(ListedEdges):
     first edge has the gradient. Half precision is pooled in float32. Edges are saved as those of an
     `EdgeProjection` are.
 
+    Arguments, shapes and errors are those of `ListedEdges`, and
+
     Args:
-        shape: (number of target units, number of source units).
-        source: integer array of shape (edges,): the source unit of each edge.
-        target: integer array of shape (edges,): the target unit of each edge. Edges are sorted by target,
-            those of one target by source, and occur once.
         empty: the value of a target without edges.
-        weighted: whether each edge has a weight; otherwise sources arrive as they are.
-        regularizer: a Keras regularizer of the weight, or None.
-        edges: {"count": number of edges, "digest": their SHA-256}, from a configuration, in place of
-            `source` and `target`.
-        **kwargs: of `keras.layers.Layer`; `trainable=False` freezes the weight.
-
-    Input: (batch, source units). Output: (batch, target units).
-
-    Raises:
-        ValueError: if the edges are out of range, out of order or not distinct; if weights are loaded that
-            were saved with other edges; if the layer is called before it has edges.
     """
 
     living: ClassVar = weakref.WeakValueDictionary()

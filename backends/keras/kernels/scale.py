@@ -2,8 +2,10 @@
 
 import keras
 
+from .same_shape import SameShape
 
-class Diagonal(keras.layers.Layer):
+
+class Diagonal(SameShape):
     """y[b, u] = weight[u] * x[b, u].
 
     Args:
@@ -30,10 +32,6 @@ class Diagonal(keras.layers.Layer):
     def call(self, x):
         """Maps (batch, units) to the same shape."""
         return x * self.weight
-
-    def compute_output_shape(self, input_shape):
-        """The shape of the input."""
-        return input_shape
 
     def get_config(self):
         """The arguments of the constructor."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 
-from ...common.kernels.windows import Windows
+from ...common.kernels.windows import Windows, units_read
 
 
 def convolve(x: np.ndarray, weight: np.ndarray, windows: Windows) -> np.ndarray:
     """The convolution of `Windows`: x (batch, sources) and weight (entries,) -> (batch, targets)."""
-    grid, kernel = padded(on_grid(x, windows), windows), weight[windows.entries()]
+    grid, kernel = padded(on_grid(x, windows), windows), weight[entries_of(windows)]
     targets = len(x) * windows.copies, windows.kernel[0], *windows.places
     y = np.zeros(targets, np.result_type(x, weight))
     for part, matrices in offsets(grid, kernel, windows):
@@ -21,7 +22,7 @@ def convolve(x: np.ndarray, weight: np.ndarray, windows: Windows) -> np.ndarray:
 
 def convolve_back(d: np.ndarray, weight: np.ndarray, windows: Windows) -> np.ndarray:
     """Gradient (batch, sources) of the input of `convolve` from that of its output, d (batch, targets)."""
-    kernel, of_targets = weight[windows.entries()], in_groups(on_places(d, windows), windows)
+    kernel, of_targets = weight[entries_of(windows)], in_groups(on_places(d, windows), windows)
     sizes = [before + units + after for (before, after), units in zip(windows.pad, windows.grid, strict=True)]
     grid = np.zeros((len(d) * windows.copies, windows.sources, *sizes), np.result_type(d, weight))
     for part, matrices in offsets(grid, kernel, windows):
@@ -36,7 +37,7 @@ def convolve_weight(x: np.ndarray, d: np.ndarray, windows: Windows) -> np.ndarra
     for part, matrices in offsets(grid, kernel, windows):
         matrices[:] = np.einsum("bgkt,bgct->gkc", of_targets, in_groups(part, windows))
     gradient = np.empty(kernel.size, kernel.dtype)
-    gradient[windows.entries()] = kernel
+    gradient[entries_of(windows)] = kernel
     return gradient
 
 
@@ -49,7 +50,7 @@ def offsets(
     """
     matrices = kernel.reshape(windows.groups, -1, *windows.kernel[1:])
     for offset in np.ndindex(windows.kernel[2:]):
-        yield grid[(..., *windows.reads(offset))], matrices[(..., *offset)]
+        yield grid[(..., *units_read(windows, offset))], matrices[(..., *offset)]
 
 
 def on_grid(x: np.ndarray, windows: Windows) -> np.ndarray:
@@ -79,12 +80,15 @@ def in_groups(values: np.ndarray, windows: Windows) -> np.ndarray:
     return values.reshape(len(values), groups, values.shape[1] // groups, units)
 
 
-def padded(grid: np.ndarray, windows: Windows) -> np.ndarray:
-    """The units of a grid with those beyond its ends: zeros, or around a ring those of the other end."""
+def padded(grid: np.ndarray, windows: Windows, beyond: float = 0.0) -> np.ndarray:
+    """The units of a grid with those `beyond` its ends, or around a ring those of the other end."""
     for at, (before, after) in enumerate(windows.pad):
         added = [(0, 0)] * grid.ndim
         added[at + 2] = max(before, 0), max(after, 0)
-        grid = np.pad(grid, added, "wrap" if windows.is_wrapped(at) else "constant")
+        if windows.is_wrapped(at):
+            grid = np.pad(grid, added, "wrap")
+        else:
+            grid = np.pad(grid, added, constant_values=beyond)
         grid = np.moveaxis(grid, at + 2, 0)[max(-before, 0) : grid.shape[at + 2] - max(-after, 0)]
         grid = np.moveaxis(grid, 0, at + 2)
     return grid
@@ -102,3 +106,10 @@ def padded_back(grid: np.ndarray, windows: Windows) -> np.ndarray:
             inner[: max(after, 0)] += whole[max(before, 0) + units :]
         grid = np.moveaxis(inner, 0, at + 2)
     return grid
+
+
+def entries_of(windows: Windows) -> np.ndarray:
+    """Which entry of the weights is which of the kernel, (*kernel)."""
+    order = windows.order or tuple(range(len(windows.kernel)))
+    held = np.arange(math.prod(windows.kernel)).reshape([windows.kernel[at] for at in order])
+    return np.flip(held.transpose(np.argsort(order)), windows.flipped)

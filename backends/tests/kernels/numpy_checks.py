@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -11,7 +12,7 @@ import numpy as np
 from .checks import assert_close
 from .expected import Expected, draw_data
 from .numpy_model import NumpyModel
-from .points import assert_within, evaluated
+from .points import Doubt, assert_within, evaluated
 from .robustness import draw_moderate
 
 
@@ -199,6 +200,11 @@ def check_numpy_segments(expected: Expected, model: NumpyModel, tolerance: float
 
     with mock.patch.dict(functions, segments=few):
         parts = calls["layers"]({**parameters}, False), calls["gradients"]({**parameters}, False)
-    for one, other in zip(whole, parts, strict=True):
-        for name, array in one.items():
-            assert_close(other[name], array, tolerance, f"numpy: {name}, some edges at a time,", 1.0)
+    doubt, what = Doubt(expected, parameters, data, False), "some edges at a time,"
+    for name in expected.layers:
+        error = partial(doubt.value, name)
+        found, wanted = (values[name].reshape(len(values[name]), -1) for values in (parts[0], whole[0]))
+        assert_close(found, wanted, tolerance, f"numpy: {name}, {what}", 1.0, error)
+    for name, gradient in whole[1].items():
+        error = partial(doubt.gradient, name)
+        assert_close(parts[1][name], gradient, tolerance, f"numpy: gradient of {name}, {what}", 1.0, error)

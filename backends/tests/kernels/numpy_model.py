@@ -86,6 +86,8 @@ class NumpyModel:
         weight = None if weight is None else weight.astype(self.dtype)
         if connection in self.expected.windows:
             return self.module.convolve(x.astype(self.dtype), weight, self._windows(connection))
+        if connection in self.expected.pooled_windows:
+            return self._pool_windows(connection, x.astype(self.dtype), None)[0]
         targets = self.expected.edges[connection][0]
         given = x.astype(self.dtype), weight, *edges_of(self.expected.stored, connection), targets
         if connection not in self.expected.pooled:
@@ -129,6 +131,8 @@ class NumpyModel:
             return None
         name, edges = f"{connection}.weight", edges_of(self.expected.stored, connection)
         if connection in self.expected.pooled:
+            if connection in self.expected.pooled_windows:
+                return self._pool_windows(connection, x.astype(self.dtype), g.astype(self.dtype))
             return self._differentiate_pool(connection, x.astype(self.dtype), g.astype(self.dtype), given)
         x, g, weight = x.astype(self.dtype), g.astype(self.dtype), self.parameters.get(name)
         if given is not None and connection in self.expected.windows:
@@ -158,6 +162,14 @@ class NumpyModel:
         if "convolve_weight" not in functions:
             return y, of_x, None
         return y, of_x, functions["convolve_weight"](x, g, windows)
+
+    def _pool_windows(self, connection: str, x: np.ndarray, g: np.ndarray | None) -> tuple[Any, Any, Any]:
+        """What `differentiate_projection` gives, of windows that are pooled."""
+        pools = getattr(self.module, f"{self.expected.pooled[connection][0]}_of_windows")
+        functions = pools.__globals__
+        windows = functions["Windows"](**self.expected.pooled_windows[connection])
+        back = functions.get(f"{pools.__name__}_back")
+        return pools(x, windows), None if g is None or back is None else back(x, g, windows), None
 
     def _differentiate_pool(
         self, connection: str, x: np.ndarray, g: np.ndarray, given: np.ndarray | None

@@ -42,7 +42,7 @@ def pooled(
         arriving = x[:, source[edges]]
         parts.append(pools(arriving if weight is None else arriving * weight[edges], kinks))
         ordered.append(units)
-    parts.append(np.full((len(x), targets - sum(map(len, ordered))), empty))
+    parts.append(np.full_like(x, empty, shape=(len(x), targets - sum(map(len, ordered)))))
     ordered.append(np.setdiff1d(np.arange(targets), np.concatenate([*ordered, np.empty(0, np.int64)])))
     return np.concatenate(parts, axis=1)[:, np.argsort(np.concatenate(ordered))]
 

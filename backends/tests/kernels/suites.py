@@ -26,7 +26,7 @@ from .checks import (
 )
 from .dropout import check_dropout, check_dropped_gradients
 from .exact import check_linear_parts, check_network_exactly
-from .expected import Expected, load_module
+from .expected import Expected, check_finite, load_module
 from .frameworks import installed, require
 from .gradients import check_gradients
 from .numpy_checks import (
@@ -147,6 +147,13 @@ class NetworkChecks(ModelChecks):
 
     def test_arrays_of_other_edges_or_units_are_refused(self, target: str) -> None:
         check_held_digests(self.expected, self.model(target))
+
+
+class FiniteChecks(NetworkChecks):
+    """Functions that are not finite for all numbers, as a logarithm."""
+
+    def test_functions_are_finite(self) -> None:
+        check_finite(self.expected)
 
 
 class StoredChecks(NetworkChecks):

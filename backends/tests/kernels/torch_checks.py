@@ -108,11 +108,15 @@ def check_torch_values(expected: Expected, model: TorchModel) -> None:
 def check_torch_modules(expected: Expected, model: TorchModel) -> None:
     """A layer is a module that is called once in a pass, and returns its value; what hooks return goes on.
 
-    Over time it is called once for all steps, or once a step if it reads earlier ones of itself. Its dropout
-    drops in training alone: with the same units dropped, all layers are the reference's.
+    Over time it is called once for all steps, or once a step if it reads earlier ones of itself. What `print`
+    shows of the network has all of its modules. Its dropout drops in training alone: with the same units
+    dropped, all layers are the reference's.
     """
     parameters, data = draw_moderate(expected, 65), draw_data(expected, 66, 32)
     net, called, kept, modules = model.model, dict[str, list[Any]](), {}, model.layer_modules()
+    shown = repr(net)
+    for name, _ in net.named_children():
+        assert f"({name}): " in shown, f"torch: {name} is not shown"
 
     def keep(name: str) -> Callable[..., None]:
         def hook(part: Any, given: Any, value: Any) -> None:

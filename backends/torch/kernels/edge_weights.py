@@ -36,6 +36,12 @@ class EdgeWeights(WithTables):
     absent edge has no entry that could become non-zero. They start as zeros: the model loads their start
     values. The order is that of every layer of this kind, on every target, so arrays carry over.
 
+    A layer that derives from it is called with `x` (batch, sources), with `onto`, to which its sums are added
+    if it is given: a bias (targets,) or what other layers give (batch, targets), and with the `weight`
+    (edges,), where that is made elsewhere. It computes in the dtype of autocast where that is on, else in the
+    one that `x` and `weight` promote to; half precision is summed in float32. It raises a ValueError where
+    `x` is not a floating (batch, sources).
+
     Attributes:
         weight: (edges,), a parameter, or a buffer where not trainable; where not weighted, it is None.
         digest: (4,) int64, `edge_digest` of the edges, saved with the weights. A checkpoint whose digest

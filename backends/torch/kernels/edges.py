@@ -297,14 +297,7 @@ class EdgeProjection(EdgeWeights):
         trainable: bool = True,
         weighted: bool = True,
     ) -> None:
-        """Lay out the tables of the edges.
-
-        Args:
-            source: (edges,) integers, the source unit of every edge.
-            target: (edges,) integers, the target unit of every edge.
-            shape: number of target units, number of source units.
-            trainable: whether the weights are a parameter rather than a buffer.
-            weighted: whether there are weights; without them, every edge counts once.
+        """Lay out the tables of the edges; `hold_edges` says what it is given.
 
         Raises:
             ValueError: `source` and `target` are not integer vectors of one length, an index is out of range,
@@ -332,16 +325,7 @@ class EdgeProjection(EdgeWeights):
         self.hold_edges(source, target, shape, trainable, weighted, **tables)
 
     def forward(self, x: Tensor, onto: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Map (batch, sources) to (batch, targets); a target without edges gets zero.
-
-        The sums are added to `onto`, if given: a bias (targets,) or what other layers give (batch, targets).
-        A `weight` (edges,) that is given is one that is made elsewhere.
-        Computes in the dtype of autocast where that is on, else in the one that `x` and `weight` promote to.
-        Half precision is summed in float32.
-
-        Raises:
-            ValueError: `x` is not a floating (batch, sources).
-        """
+        """Map (batch, sources) to (batch, targets); a target without edges gets zero."""
         weight = self.weight if weight is None else weight
         dtype = self.computing_dtype(x, weight)
         rows, weight = transposed_copy(x.to(dtype)), None if weight is None else weight.to(dtype)

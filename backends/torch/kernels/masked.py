@@ -33,14 +33,9 @@ class MaskedProjection(EdgeWeights):
         weighted: bool = True,
         units_first: bool = False,
     ) -> None:
-        """Work out the places of the edges.
+        """Work out the places of the edges; `hold_edges` says what else it is given.
 
         Args:
-            source: (edges,) integers, the source unit of every edge.
-            target: (edges,) integers, the target unit of every edge.
-            shape: number of target units, number of source units.
-            trainable: whether the weights are a parameter rather than a buffer.
-            weighted: whether there are weights; without them, every edge counts once.
             units_first: whether the result is stored as the sparse layers beside it compute.
 
         Raises:
@@ -59,16 +54,7 @@ class MaskedProjection(EdgeWeights):
         return empty.scatter(0, self.place, weight).view(self.n_target, self.n_source)
 
     def forward(self, x: Tensor, onto: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Map (batch, sources) to (batch, targets); a target without edges gets zero.
-
-        The sums are added to `onto`, if given: a bias (targets,) or what other layers give (batch, targets).
-        A `weight` (edges,) that is given is one that is made elsewhere.
-        Computes in the dtype of autocast where that is on, else in the one that `x` and `weight` promote to.
-        Half precision is summed in float32.
-
-        Raises:
-            ValueError: `x` is not a floating (batch, sources).
-        """
+        """Map (batch, sources) to (batch, targets); a target without edges gets zero."""
         weight = self.weight if weight is None else weight
         dtype = self.computing_dtype(x, weight)
         # Autocast and some matrix products of CPUs would round in between.

@@ -223,15 +223,15 @@ class PoolEdges(torch.autograd.Function):
 
 def slice_width(edges: int, samples: int) -> int:
     """Return how many samples there are in a slice: as many in each, and of a few no fewer than 16."""
-    most = max(16, 2**24 // max(1, edges))
+    most = max(16, 2**23 // max(1, edges))
     return -(-samples // max(1, -(-samples // most))) or 1
 
 
 def slices(rows: Tensor, edges: int) -> tuple[Tensor, ...]:
-    """Return (units, batch) in slices of the batch, each contiguous; in traced code one slice, the whole."""
+    """Return (units, batch) in slices of the batch, which are views; in traced code one slice, the whole."""
     if torch.compiler.is_compiling():
         return (rows,)
-    return tuple(piece.contiguous() for piece in rows.split(slice_width(edges, rows.shape[1]), 1))
+    return rows.split(slice_width(edges, rows.shape[1]), 1)
 
 
 def pooled_gradients(
@@ -264,7 +264,8 @@ def pooled_gradients(
     by_weight = torch.zeros(
         len(read), dtype=torch.promote_types(rows.dtype, torch.float32), device=rows.device
     )
-    for x, g in zip(slices(rows, len(read)), slices(grad, len(read)), strict=True):
+    for some, own in zip(slices(rows, len(read)), slices(grad, len(read)), strict=True):
+        x, g = some.contiguous(), own.contiguous()  # of one slice at a time
         used, by_edge = 0, by_weight.new_empty(len(read), x.shape[1])
         for piece in pieces(groups, x.shape[1]):
             table, entries = piece_of(read, piece), piece_of(order, piece)
@@ -278,6 +279,7 @@ def pooled_gradients(
             piece_of(by_edge, piece).copy_(slope)
             used += units
         by_rows.append(summed_rows(by_edge, reverse_row, reverse_offsets, None).to(x.dtype))
+        del by_edge  # before there is one of the next slice
     of_rows = by_rows[0] if len(by_rows) == 1 else torch.cat(by_rows, 1)
     if not of_weight or weight is None:
         return of_rows, None
@@ -319,15 +321,10 @@ class EdgePool(EdgeWeights):
         trainable: bool = True,
         weighted: bool = True,
     ) -> None:
-        """Lay out the tables of the edges.
+        """Lay out the tables of the edges; `hold_edges` says what else it is given.
 
         Args:
-            source: (edges,) integers, the source unit of every edge.
-            target: (edges,) integers, the target unit of every edge.
-            shape: number of target units, number of source units.
             empty: the value of a target without edges.
-            trainable: whether the weights are a parameter rather than a buffer.
-            weighted: whether there are weights; without them, sources arrive as they are.
 
         Raises:
             ValueError: as `check_edges`.
@@ -362,16 +359,7 @@ class EdgePool(EdgeWeights):
         self.hold_edges(source, target, shape, trainable, weighted, **tables)
 
     def forward(self, x: Tensor, onto: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Map (batch, sources) to (batch, targets); a target without edges gets `empty`.
-
-        What is pooled is added to `onto`, if given: a bias (targets,) or what other layers give (batch,
-        targets). A `weight` (edges,) that is given is one that is made elsewhere.
-        Computes in the dtype of autocast where that is on, else in the one that `x` and `weight` promote to.
-        Half precision is pooled in float32.
-
-        Raises:
-            ValueError: `x` is not a floating (batch, sources).
-        """
+        """Map (batch, sources) to (batch, targets); a target without edges gets `empty`."""
         weight = self.weight if weight is None else weight
         dtype = self.computing_dtype(x, weight)
         rows, weight = transposed_copy(x.to(dtype)), None if weight is None else weight.to(dtype)

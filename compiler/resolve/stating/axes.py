@@ -8,7 +8,7 @@ from ....dsl import syntax
 from ....dsl.walk import called_name
 from ...graph import statement as stated
 from ...names.arguments import bind
-from ...names.axes import REACHED
+from ...names.unit_axes import REACHED
 from ...sets.rules.load import refuse_parquet
 from .bound import Bound, Scope, Variables, end_of
 

@@ -15,7 +15,7 @@ from ... import codes
 from ...data.files import Files
 from ...data.tables import Table, table_of_arrays
 from ...names.arguments import Bound, bind
-from ...names.axes import column_name, file_name, has_header, rows_where, unknown_kind
+from ...names.file_arguments import column_name, file_name, has_header, rows_where, unknown_kind
 from ...names.names import Names
 from ...names.policies import DUPLICATE, OUTSIDE, UNKNOWN, Policies
 

@@ -15,7 +15,7 @@ from ...data.matrices import Entries
 from ...data.tables import FINITE
 from ...edges.edge_set import Indices
 from ...names.arguments import bind
-from ...names.axes import column_name
+from ...names.file_arguments import column_name
 from ...names.sides import Side, unit_text
 from ..rules.rule import Sides
 from .call import TABLES, VALUE, LoadCall
@@ -31,13 +31,34 @@ def numbers_by_edge(
     `variables` are those of the loops around the call of `column`. Raises `Failed` after recording a
     diagnostic.
     """
+    return _by_edge(load, sides, column, variables, as_texts=False)[0]
+
+
+def keys_by_edge(
+    load: LoadCall, sides: Sides, column: syntax.Call, variables: Mapping[str, int]
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """What `column("name")` stands for in a key: as above or, of texts, the place of each among those given.
+
+    The texts are sorted; there are none where the column holds numbers.
+    """
+    return _by_edge(load, sides, column, variables, as_texts=True)
+
+
+def _by_edge(
+    load: LoadCall, sides: Sides, column: syntax.Call, variables: Mapping[str, int], *, as_texts: bool
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     bound = bind(load.report, column, ("name",))
     if "name" not in bound:
         raise fail(load.report, codes.MISSING_ARGUMENT, column.span, name="column", argument="name")
     name = column_name(bound["name"].value, load.names, variables)
     loaded = read(load, sides)
+    texts: tuple[str, ...] = ()
     if loaded.table is not None:
-        values = replace(loaded.table, span=column.span).column(name).numbers()
+        held = replace(loaded.table, span=column.span).column(name)
+        if as_texts and not held.is_numeric:
+            values, texts = held.texts.ranked()
+        else:
+            values = held.numbers()
     else:
         assert loaded.entries is not None
         values = _values(load, loaded.entries, name, column)
@@ -46,12 +67,13 @@ def numbers_by_edge(
     keys, values = keys[order], values[order]
     again = keys[1:] == keys[:-1]
     if not again.any():
-        return values
+        return values, texts
     differ = again & (values[1:] != values[:-1])
     if differ.any():
         at = int(np.argmax(differ))
         assert loaded.table is not None
         places = [loaded.table.place_of(int(order[row])) for row in (at, at + 1)]
+        one, other = (f"`{texts[int(value)]}`" if texts else f"{value:g}" for value in values[at : at + 2])
         target, source = divmod(int(keys[at]), sides.source.units)
         raise fail(
             load.report,
@@ -60,11 +82,11 @@ def numbers_by_edge(
             source=unit_text(source, sides.source),
             target=unit_text(target, sides.target),
             column=name,
-            first=f"{values[at]:g} on {places[0]}",
-            second=f"{values[at + 1]:g} on {places[1]}",
+            first=f"{one} on {places[0]}",
+            second=f"{other} on {places[1]}",
             help="`where` chooses among the rows",
         )
-    return values[np.concatenate([[True], ~again])]
+    return values[np.concatenate([[True], ~again])], texts
 
 
 def _values(load: LoadCall, entries: Entries, name: str, column: syntax.Call) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from ....dsl.diagnostics import Report
 from ....dsl.records import record
 from ...data.files import Files
 from ...edges.algebra import Partial
-from ...edges.edge_set import EdgeSet
+from ...edges.edge_set import EdgeSet, Indices
 from ...graph import statement as stated
 from ...names.budget import Budget
 from ...names.names import Names
@@ -73,8 +73,11 @@ class Rule:
 
     `edges` gives them, and raises `Failed` after recording a diagnostic, or `TooManyEdges`. `state` says for
     the generated tests what the rule means, of a call in which nothing is wrong, or raises `NoStatement`.
+    Some name indices in their arguments: `names` gives these, and `indices` what they are on every edge.
     """
 
     word: str
     edges: Callable[[syntax.Expression, Setting], EdgeSet]
     state: Callable[[syntax.Expression, Stating], stated.Set]
+    names: Callable[[syntax.Expression], tuple[str, ...]] = lambda node: ()
+    indices: Callable[[syntax.Expression, Setting], dict[str, Indices]] = lambda node, setting: {}

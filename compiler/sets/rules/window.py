@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
 from ....dsl import syntax
 from ....dsl.diagnostics import Report, fail
 from ....dsl.records import record
 from ....dsl.walk import call_parts
+from ....dsl.words import article, counted, suggest
 from ... import codes
-from ...edges.edge_set import Diagonal, EdgeSet, Shape, product, shifted
+from ...edges.edge_set import Diagonal, EdgeSet, Indices, Shape, product, shifted
 from ...graph import statement as stated
 from ...names.arguments import Bound, bind, no_choice
 from ...names.sides import Side
@@ -51,33 +57,123 @@ class Along:
         return [(at * self.dilation - self.before,) for at in range(self.extent)]
 
 
+@record
+class _Given:
+    """What stands in a call: the names of the dimensions before, the extents and their names, and the rest.
+
+    There are no names where extents have none.
+    """
+
+    before: tuple[syntax.Reference, ...]
+    extents: tuple[syntax.Expression, ...]
+    named: tuple[syntax.Argument, ...]
+    bound: Bound
+
+
 def _edges(node: syntax.Expression, setting: Setting) -> EdgeSet:
     """The edges of `window(extents, stride = 1, pad = valid, dilation = 1)`."""
+    return _slid(node, setting)[0]
+
+
+def _slid(node: syntax.Expression, setting: Setting) -> tuple[EdgeSet, list[Along]]:
+    """The edges, and the window along each of the last dimensions."""
     report, (source, target) = setting.names.report, setting.sides.both
     _refuse_pad(node, setting)
-    extents, bound = _arguments(node, report)
-    leading = len(source.shape) - len(extents)
+    given = _given(node, report)
+    leading = len(source.shape) - len(given.extents)
     _refuse_shapes(node, source, target, leading, report)
-    made = _windows(extents, bound, source.shape[leading:], setting)
+    _refuse_names(given, leading, setting)
+    made = _windows(given.extents, given.bound, source.shape[leading:], setting)
     _refuse_places(node, source, target, (*source.shape[:leading], *(along.out for along in made)), report)
     factors: list[EdgeSet] = [Diagonal((size,), (size,)) for size in source.shape[:leading]]
     for size, along in zip(source.shape[leading:], made, strict=True):
         factors.append(shifted((size,), (along.out,), (along.stride,), along.offsets()))
-    return product(source.shape, target.shape, factors)
+    return product(source.shape, target.shape, factors), made
 
 
-def _arguments(node: syntax.Expression, report: Report) -> tuple[list[syntax.Expression], Bound]:
+def _names(node: syntax.Expression) -> tuple[str, ...]:
+    """The names of the dimensions that stay one to one, and of the places in the window."""
+    parts = call_parts(node)
+    given = parts[1] if parts else ()
+    named = tuple(argument.name for argument in given if _is_extent(argument) and argument.name)
+    before = (_plain_name(argument.value) for argument in given if argument.name is None)
+    return (*before, *named) if named else ()
+
+
+def _plain_name(node: syntax.Expression) -> str:
+    """A name that stands alone, without holes."""
+    parts = call_parts(node)
+    return parts[0] if parts and isinstance(node, syntax.Reference) else ""
+
+
+def _indices(node: syntax.Expression, setting: Setting) -> dict[str, Indices]:
+    """What the names are on every edge: the index of a dimension, or the place in the window, from 0."""
+    if not (names := _names(node)):
+        return {}
+    edges, windows = _slid(node, setting)
+    ends = edges.edges()
+    read, fed = (
+        np.unravel_index(end, side.shape) for end, side in zip(ends, setting.sides.both, strict=True)
+    )
+    leading = len(fed) - len(windows)
+    columns: list[Indices] = list(fed[:leading]) if len(names) > len(windows) else []
+    for along, of, to in zip(windows, read[leading:], fed[leading:], strict=True):
+        columns.append((of - along.stride * to + along.before) // along.dilation)
+    return dict(zip(names, columns, strict=True))
+
+
+def _is_extent(argument: syntax.Argument) -> bool:
+    """Whether an argument is an extent with a name; what is nearly another argument is none."""
+    name = argument.name
+    return name is not None and name not in ATTRIBUTES and not suggest(name, ATTRIBUTES)
+
+
+def _given(node: syntax.Expression, report: Report) -> _Given:
     """The extents, one a dimension, and the other arguments by their names."""
     parts = call_parts(node)
-    rank = sum(argument.name is None for argument in parts[1]) if parts else 0
+    given = parts[1] if parts else ()
+    named = tuple(argument for argument in given if _is_extent(argument))
+    if named and isinstance(node, syntax.Call):
+        before = tuple(argument.value for argument in given if argument.name is None)
+        references = tuple(each for each in before if isinstance(each, syntax.Reference))
+        if len(references) < len(before):
+            help = "either all extents have a name, or none has"
+            raise fail(report, codes.SURPLUS_ARGUMENT, before[0].span, name="window", help=help)
+        others = tuple(each for each in given if each.name is not None and each not in named)
+        bound = bind(report, replace(node, arguments=others), ATTRIBUTES, 0)
+        for at, argument in enumerate(named):
+            if argument.name in {each.name for each in named[:at]}:
+                raise fail(report, codes.ARGUMENT_TWICE, argument.span, name=argument.name)
+        return _Given(references, tuple(argument.value for argument in named), named, bound)
+    rank = sum(argument.name is None for argument in given)
     extents = [f"extent {at + 1}" for at in range(max(rank, 1))]
     bound = bind(report, node, (*extents, *ATTRIBUTES), rank)
     if not rank:
         raise fail(report, codes.MISSING_ARGUMENT, node.span, name="window", argument="extent")
-    return [bound[name].value for name in extents], bound
+    return _Given((), tuple(bound[name].value for name in extents), (), bound)
 
 
-def _windows(extents: list[syntax.Expression], bound: Bound, sizes: Shape, setting: Setting) -> list[Along]:
+def _refuse_names(given: _Given, leading: int, setting: Setting) -> None:
+    """Refuse names of something else, and others than one for each dimension that stays one to one."""
+    report = setting.names.report
+    for span, name in [
+        *((each.span, setting.names.text(each.name, setting.variables)) for each in given.before),
+        *((argument.span, str(argument.name)) for argument in given.named),
+    ]:
+        found = setting.names.declared.get(name)
+        if name in setting.variables or (found is not None and found.kind != "shared weight"):
+            kind = article(found.kind) if found else "the variable of a loop"
+            help = "choose another name for the index"
+            raise fail(report, codes.INDEX_IS_DECLARED, span, name=name, kind=kind, help=help)
+    if given.before and len(given.before) != leading:
+        count = f"{counted(leading, 'name')} for the dimensions that stay one to one, or none"
+        span = given.before[0].span.to(given.before[-1].span)
+        raise fail(report, codes.ARGUMENT_COUNT, span, name="window", count=count)
+
+
+def _windows(
+    extents: Sequence[syntax.Expression], bound: Bound, sizes: Shape, setting: Setting
+) -> list[Along]:
     """The window along each of the dimensions that it slides over."""
     evaluator = setting.names.evaluator(setting.variables)
 
@@ -156,7 +252,8 @@ def _refuse_places(
 
 
 def _state(node: syntax.Expression, stating: Stating) -> stated.Set:
-    extents, bound = _arguments(node, stating.report)
+    given = _given(node, stating.report)
+    extents, bound = given.extents, given.bound
 
     def each(name: str, default: stated.Expression) -> tuple[stated.Expression, ...]:
         if name not in bound:
@@ -176,4 +273,4 @@ def _state(node: syntax.Expression, stating: Stating) -> stated.Set:
     )
 
 
-WINDOW = Rule("window", _edges, _state)
+WINDOW = Rule("window", _edges, _state, _names, _indices)
