@@ -57,7 +57,13 @@ def layers(module: Module) -> Function:
 
 
 def _layers_text(module: Module) -> str:
-    lines = ["Every step's value by name, (*batch, units) each; a layer's under the layer's name."]
+    said = "Every step's value by name, (*batch, units) each; a layer's under the layer's name."
+    return "\n".join([said, *_modes_text(module)])
+
+
+def _modes_text(module: Module) -> list[str]:
+    """Lines on what is otherwise in training."""
+    lines = list[str]()
     drops = "Dropout draws from `rng`; without it nothing is dropped."
     if module.has_running:
         lines += [
@@ -68,7 +74,7 @@ def _layers_text(module: Module) -> str:
         ]
     if "rng" in training_options(module.graph):
         lines += [drops] if module.has_running else ["", drops]
-    return "\n".join(lines)
+    return lines
 
 
 def forward(module: Module) -> Function:
@@ -320,7 +326,7 @@ def _run_text(module: Module) -> str:
         "oldest",
         "first. It goes into the next call, which then goes on where this one has ended.",
     ]
-    return "\n".join([*lines, *_layers_text(module).split("\n")[1:]])
+    return "\n".join([*lines, *_modes_text(module)])
 
 
 def _layers_of_run(module: Module) -> Function:

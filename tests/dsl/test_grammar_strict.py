@@ -28,7 +28,8 @@ def test_the_tables_are_those_of_the_grammar():
 def test_the_keywords_of_the_grammar_are_known_to_the_tokens():
     terminals = Lark(GRAMMAR.read_text(encoding="utf-8"), **OPTIONS).terminals
     words = {t.name for t in terminals if t.pattern.type == "str" and t.pattern.value.isalpha()}
-    assert words == KEYWORDS == {*tables.KEYWORDS.values()}
+    # `steps` is a keyword where a statement begins, and a name elsewhere: the tokens tell them apart.
+    assert words == KEYWORDS - {"STEPS"} == {*tables.KEYWORDS.values()}
 
 
 def texts():

@@ -155,7 +155,7 @@ def test_spans_are_the_text_of_their_nodes(tree):
         ("connect a -> b : { i - j }", "E101", "}", "expected `->` after `j`"),
         ("connect a -> b : f(a b)", "E101", "b", "expected `)` or `,` after `a`"),
         ("param x 3", "E101", "3", "expected `=` and a value after `x`"),
-        ("layer h[4] : tanh relu", "E101", "relu", "expected `,` or the next statement after `tanh`"),
+        ("layer h[4] : tanh relu", "E101", "relu", "expected `,`, `=` or the next statement after `tanh`"),
         ("layer h[4 : tanh", "E101", ":", "expected `,` or `]` after `4`"),
         ("loss", "E101", "", "expected a loss after `loss`"),
         ("for k 1..3 {\n}", "E101", "1", "expected `in` and a range after `k`"),
