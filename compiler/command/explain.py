@@ -106,6 +106,7 @@ def _facts(op: Project, plan: Plan) -> ConnectionFacts:
     n_source, n_target = op.input.units, op.output.units
     held = prod(op.parameter.shape) if op.parameter is not None else 0
     parameters = held if op.parameter is not None and op.parameter.trainable else 0
+    tables = KERNELS[choice.kernel].tables(op) if choice.kernel in KERNELS else 0  # an embedding has none
     return ConnectionFacts(
         connection=op.connection,
         source=_source(op, plan),
@@ -116,7 +117,7 @@ def _facts(op: Project, plan: Plan) -> ConnectionFacts:
         fan_in_median=fan_in.median,
         fan_in_max=fan_in.high,
         parameters=parameters,
-        memory=4 * (held + KERNELS[choice.kernel].tables(op)),
+        memory=4 * (held + tables),
         kernel=choice.kernel,
         reason=choice.reason,
         weight="; ".join(_made(op)),

@@ -24,6 +24,16 @@ def test_layers_that_are_expressions_are_said() -> None:
     assert sorted(found.reads) == ["a", "one", "x"]
 
 
+@pytest.mark.parametrize(
+    "spec", sorted((ROOT / "tests" / "specs").glob("*.nnspec")), ids=lambda path: path.stem
+)
+def test_whatever_there_is_can_be_explained(spec: Path) -> None:
+    plan = understand(spec).plan
+    found = explained(plan)
+    assert {fact.connection for fact in found.connections} == {op.connection for op in plan.graph.projections}
+    assert all(fact.memory >= 4 * fact.parameters for fact in found.connections)
+
+
 @pytest.mark.parametrize("spec", ["tests/specs/zoo.nnspec", "examples/lattice.nnspec"])
 def test_facts_are_those_of_the_edges(spec: str) -> None:
     plan = understand(ROOT / spec).plan
