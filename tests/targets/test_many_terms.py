@@ -64,6 +64,7 @@ def expected(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, float]:
     return y, TERMS * float(((y - T) ** 2).mean() + 0.01 * (w**2).sum())
 
 
+@pytest.mark.slow  # Python reads them for half a minute
 def test_the_tests_compile(folder: Path) -> None:
     """The tests below import each target's module."""
     compile((folder / "test_many.py").read_text(), "test_many.py", "exec")
