@@ -259,12 +259,12 @@ FAULTS: tuple[Fault, ...] = (
     InText(
         "mask of a loss ignored", "keras", r"keras\.ops\.where\(z > 0\.3, (\(q - z\) \*\* 2), 0\)", r"(\1)"
     ),
-    InText("smoothing of a loss lost", "torch", r"(soft_cross_entropy\(.*?), 0\.2,", r"\1, 0.0,"),
-    InText("smoothing of a loss lost", "numpy", r"(soft_cross_entropy\(.*?), 0\.2,", r"\1, 0.0,"),
-    InText("smoothing of a loss lost", "keras", r"(soft_cross_entropy\(.*?), 0\.2,", r"\1, 0.0,"),
-    InText("weights of classes lost", "torch", r"0\.2, \(1\.0, 0\.5, 2\.0\)\)", "0.2, None)"),
-    InText("weights of classes lost", "numpy", r"0\.2, \(1\.0, 0\.5, 2\.0\)\)", "0.2, None)"),
-    InText("weights of classes lost", "keras", r"0\.2, \(1\.0, 0\.5, 2\.0\)\)", "0.2, None)"),
+    InText("smoothing of a loss lost", "torch", r"(soft_cross_entropy\(.*?smoothing)=0\.2,", r"\1=0.0,"),
+    InText("smoothing of a loss lost", "numpy", r"(soft_cross_entropy\(.*?smoothing)=0\.2,", r"\1=0.0,"),
+    InText("smoothing of a loss lost", "keras", r"(soft_cross_entropy\(.*?smoothing)=0\.2,", r"\1=0.0,"),
+    InText("weights of classes lost", "torch", r"weights=\(1\.0, 0\.5, 2\.0\)\)", "weights=None)"),
+    InText("weights of classes lost", "numpy", r"weights=\(1\.0, 0\.5, 2\.0\)\)", "weights=None)"),
+    InText("weights of classes lost", "keras", r"weights=\(1\.0, 0\.5, 2\.0\)\)", "weights=None)"),
     InText(
         "loss averaged over units", "torch", r"(\w+\.abs\(\) \* \w+\)\.)sum\(\) / len\(\w+\)", r"\1mean()"
     ),
@@ -1344,7 +1344,9 @@ CONVOLVING: tuple[Fault, ...] = (
         r"return keras\.ops\.flip\(kernel, windows\.flipped\) if [^\n]*",
         "return keras.ops.flip(kernel, 2)",
     ),
-    InText("kernel flipped", "numpy", r"np\.argsort\(order\)\), self\.flipped\)", "np.argsort(order)), 2)"),
+    InText(
+        "kernel flipped", "numpy", r"np\.argsort\(order\)\), windows\.flipped\)", "np.argsort(order)), 2)"
+    ),
     *(
         InText(kind, target, pattern, replacement)
         for target in ("numpy", "torch", "keras")

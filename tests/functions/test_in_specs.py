@@ -66,7 +66,7 @@ def test_generated_tests_pass(made: Path) -> None:
 
 @pytest.mark.parametrize(("target", "pattern", "instead"), FAULTS)
 def test_faults_are_noticed(made: Path, target: str, pattern: str, instead: str, tmp_path: Path) -> None:
-    for path in made.iterdir():
+    for path in filter(Path.is_file, made.iterdir()):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     module = tmp_path / f"stated_{target}.py"
     text, count = re.subn(pattern, instead, module.read_text())

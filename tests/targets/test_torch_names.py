@@ -58,7 +58,8 @@ def network(model: str, names: list[str]) -> str:
     layers, connections = names[:half], names[half : 2 * half]
     for at, (layer, connection) in enumerate(zip(layers, connections, strict=True)):
         before = layers[at - 1] if at else first
-        lines.append(f"layer {layer}[2, 4] : {STEPS[at % len(STEPS)]}")
+        step = STEPS[at % len(STEPS)] if at < half - 1 else "tanh"  # which is no softmax before the loss
+        lines.append(f"layer {layer}[2, 4] : {step}")
         lines.append(f"connect {before} -> {layer} as {connection} : {EDGES[at % 5 if at % 7 else 5]}")
         if at % 4 == 3:
             lines.append(
