@@ -47,8 +47,8 @@ def run_generated_tests(folders: list[Path], chosen: str = "") -> None:
     assert "skipped" not in finished.stdout
 
 
-# TensorFlow traces functions anew in many tests, and large values take long in large layers. The long test runs
-# all of all.
+# TensorFlow traces functions anew in many tests, and large values take long in large layers. The long test
+# runs all of all.
 ALIKE = "agree or together or keras and (gradients_are or exact or holds_the_variables or edges)"
 IN_WHOLE = ("autoencoder", "graph_mlp")
 # `tests/faults` runs what is generated of these for each target by itself before it plants a fault, for Keras
