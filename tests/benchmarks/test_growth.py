@@ -29,8 +29,6 @@ BACKWARDS = [name for name in SHAPES if name.endswith("backwards") and name != "
 NORMALLY = (
     "chain, mixed kernels",
     "sparse, into one layer, in a loop",
-    "losses",
-    "named sets",
     "misspelt layers",
 )
 

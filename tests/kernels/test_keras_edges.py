@@ -207,7 +207,7 @@ def test_half_precision_adds_up_in_float32():
     assert float(layer(np.ones((1, 4096), "f4"))[0, 0]) == 1.0
 
 
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("jit", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_fit_in_mixed_precision(jit):
     rng = np.random.default_rng(8)
     x, y = data(rng)

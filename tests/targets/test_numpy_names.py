@@ -43,8 +43,9 @@ loss {loss}0.1 * l2(one) + l1(three)
 """
 LOSS = "mse({o}, {t}) + 0.5 * squared_error({h}, {a}) - cross_entropy({q}, {k}) + "
 # Keywords of the language, in any case, and what begins with an underscore.
-UNNAMEABLE = {"__file__", *(word.lower() for word in KEYWORDS)}
-OURS = sorted({*VOCABULARY.imports, *VOCABULARY.kernels, *VOCABULARY.defined, *VOCABULARY.local} - UNNAMEABLE)
+UNNAMEABLE = {word.lower() for word in KEYWORDS}
+VOCABULARIES = (VOCABULARY.imports, VOCABULARY.kernels, VOCABULARY.defined, VOCABULARY.local)
+OURS = sorted(name for name in set().union(*VOCABULARIES) - UNNAMEABLE if not name.startswith("_"))
 # Names that code derives from those of a spec, and Python's own that it calls.
 DERIVED = [*("h_sum", "h_batch_norm_hat", "h_keep", "d_a", "d_o", "d_h_sum", "p_", "v_"), *("len", "bool")]
 
