@@ -21,9 +21,12 @@ from .source import (
     WIDTH,
     Call,
     Constant,
+    Display,
     Expression,
+    For,
     Function,
     Keyword,
+    Name,
     Pair,
     Scope,
     Starred,
@@ -440,3 +443,16 @@ def _axes_text(plan: Plan) -> str:
         text = f'- "{named.axis}": {len(named.names):,} names, {", ".join(bearers)}'
         lines += textwrap.wrap(text, WIDTH - 4, subsequent_indent="  ", break_long_words=False)
     return "\n".join(lines)
+
+
+def each_step(
+    scope: Scope, at: Sequence[Name], whole: Sequence[Expression], body: Sequence[Statement]
+) -> Statement:
+    """The loop over all steps of time, in which values have the names `at`; `whole` are they at all steps."""
+    each = [scope.expression("in_steps(x, steps)", x=x) for x in whole]
+    if not each:
+        return For(scope.name("_"), scope.expression("range(steps)"), tuple(body))
+    if len(each) == 1:
+        return For(at[0], each[0], tuple(body))
+    zipped = scope.expression("zip(*each, strict=True)", each=each)
+    return For(Display("()", tuple(at), bare=True), zipped, tuple(body))

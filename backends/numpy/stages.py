@@ -6,13 +6,14 @@ loop a value has a name of its own, `h_t` say, for the step that is computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field, replace
 from functools import cached_property
 
 from ...compiler.graph.graph import AddBias, Combine, Delay, Operation, Parameter, Project, Value
-from ...compiler.graph.stages import Stage, arriving, stages
+from ...compiler.graph.stages import Stage, arriving, read_by_expressions, stages
 from ...dsl.records import record
+from ..parts import each_step
 from ..source import (
     Comment,
     Display,
@@ -34,12 +35,11 @@ from .module import EXTRAS, Module, steps_among
 def earlier_steps(module: Module) -> list[Statement]:
     """The statement that gives what values were before the first step, if any are read."""
     graph, scope = module.graph, module.scope
-    starts = {delay.input.name: delay for delay in graph.delays}
-    if not starts:
+    if not graph.delays:
         return []
     wanted = [
         Pair(node(name), node((graph.memory[name], delay.input.units, _start(module, delay))))
-        for name, delay in starts.items()
+        for name, delay in graph.read_late.items()
     ]
     like = [module.local[data.name] for data in graph.inputs]
     text = "before = before_first(state, batch, {**wanted}, *like, *p.values())"
@@ -168,8 +168,7 @@ def _of_delay(module: Module, delay: Delay, begun: set[str]) -> Iterator[Share]:
 class Loop:
     """A stage that is computed step by step: its statements, forward and back.
 
-    `entering` are the sums of what comes from elsewhere, by the name of the sum, and `names` those of values
-    at a step. `lists` hold what values are at each step so far, behind what they were before the first.
+    `entering` are the sums of what comes from elsewhere, by the name of the sum.
     """
 
     module: Module
@@ -200,14 +199,9 @@ class Loop:
         return self.module.helper(self.module.local[name].text, "t")
 
     @cached_property
-    def reads(self) -> dict[str, None]:
+    def reads(self) -> tuple[str, ...]:
         """The values from elsewhere that steps read themselves: what expressions read."""
-        return {
-            value.name: None
-            for step in self.steps
-            for value in step[0].inputs
-            if isinstance(step[0], Combine) and value.name not in self.made
-        }
+        return read_by_expressions(self.stage, self.module.graph)
 
     @cached_property
     def within(self) -> Module:
@@ -233,55 +227,57 @@ class Loop:
     def forward(self) -> list[Statement]:
         """What enters the loop, the loop, and what it has computed, at all steps."""
         module, scope = self.module, self.module.scope
-        lines: list[Statement] = []
-        for step in self.steps:
-            if isinstance(step[0], Project) and (terms := _terms(module, step, self.stage)):
-                name = self.entering[step[-1].output.name] = module.helper(step[0].layer, "entering")
-                lines += summed(name, terms)
-        body: list[Statement] = []
+        lines = self._enter()
         given = [
             *self.entering.values(),
             *(module.local[name] for name in self.reads if name in module.graph.timed),
         ]
-        at_step = {name.text: module.helper(name.text, "t") for name in self.entering.values()}
-        at_step |= {
-            module.local[name].text: self.at_step(name) for name in self.reads if name in module.graph.timed
-        }
-        names = self.within.local
+        at_step = {name.text: module.helper(name.text, "t") for name in given}
         kept = {
             op.output.name: module.helper(module.local[op.output.name].text, "steps") for *_, op in self.steps
         }
+        body: list[Statement] = []
         for delay in self.stage.recurring:
             text = "earlier = kept[back]"
-            earlier, held = names[delay.output.name], kept[delay.input.name]
+            earlier, held = self.within.local[delay.output.name], kept[delay.input.name]
             body += scope.statements(text, earlier=earlier, kept=held, back=-delay.steps)
         for step in self.steps:
             body += self._step(step, at_step)
-        lists: list[tuple[Name, Name, Name, int]] = []
-        for *_, op in self.steps:
-            name = op.output.name
-            lists += [
-                (
-                    module.helper(module.extras[name, what].text, "steps"),
-                    self.within.extras[name, what],
-                    module.extras[name, what],
-                    0,
-                )
-                for what in EXTRAS.get(type(op), ())
-            ]
-            lists.append((kept[name], names[name], module.local[name], module.graph.memory.get(name, 0)))
+        lists = list(self._lists(kept))
         for held, now, _, _ in lists:
             body += scope.statements("held.append(now)", held=held, now=now)
-        sources = {local.text: name for name, local in module.local.items()}
-        for held, _, whole, start in lists:
-            text = "held = [*before[name]]" if start else "held = []"
-            lines += scope.statements(text, held=held, name=sources.get(whole.text, ""))
+        memory = module.graph.memory
+        for held, _, _, name in lists:
+            text = "held = [*before[name]]" if name in memory else "held = []"
+            lines += scope.statements(text, held=held, name=name)
         lines.append(Comment(f"{', '.join(str(each.layer) for each in self.stage.layers)}, step by step."))
-        lines.append(_each_step(module, given, [at_step[name.text] for name in given], body))
-        for held, _, whole, start in lists:
-            text = "whole = at_all_steps(held[start:])" if start else "whole = at_all_steps(held)"
-            lines += scope.statements(text, whole=whole, held=held, start=start)
+        lines.append(each_step(scope, [at_step[name.text] for name in given], given, body))
+        for held, _, whole, name in lists:
+            text = "whole = at_all_steps(held[start:])" if name in memory else "whole = at_all_steps(held)"
+            lines += scope.statements(text, whole=whole, held=held, start=memory.get(name, 0))
         return lines
+
+    def _enter(self) -> list[Statement]:
+        """Statements for the sums of what comes from elsewhere, at all steps."""
+        lines: list[Statement] = []
+        for step in self.steps:
+            if isinstance(step[0], Project) and (terms := _terms(self.module, step, self.stage)):
+                name = self.entering[step[-1].output.name] = self.module.helper(step[0].layer, "entering")
+                lines += summed(name, terms)
+        return lines
+
+    def _lists(self, kept: Mapping[str, Name]) -> Iterator[tuple[Name, Name, Name, str]]:
+        """What is kept of each step: the list, what is added at a step, all of it, and of which value it is.
+
+        What is kept besides values is of none.
+        """
+        module, within = self.module, self.within
+        for *_, op in self.steps:
+            name = op.output.name
+            for what in EXTRAS.get(type(op), ()):
+                extra = module.extras[name, what]
+                yield module.helper(extra.text, "steps"), within.extras[name, what], extra, ""
+            yield kept[name], within.local[name], module.local[name], name
 
     def _step(self, step: tuple[Operation, ...], at_step: dict[str, Name]) -> list[Statement]:
         if not isinstance(step[0], Project):
@@ -427,17 +423,3 @@ class Loop:
         values |= {delay.output.name: delay.output for delay in self.stage.recurring}
         read = {value.name: value for step in self.steps for value in step[0].inputs}
         return values | {name: read[name] for name in self.reads}
-
-
-def _each_step(
-    module: Module, whole: Sequence[Name], at_step: Sequence[Name], body: Sequence[Statement]
-) -> Statement:
-    """The loop over all steps, with what of other values enters each."""
-    scope = module.scope
-    each = [scope.expression("in_steps(x, steps)", x=x) for x in whole]
-    if not each:
-        return For(scope.name("_"), scope.expression("range(steps)"), tuple(body))
-    if len(each) == 1:
-        return For(at_step[0], each[0], tuple(body))
-    zipped = scope.expression("zip(*each, strict=True)", each=each)
-    return For(Display("()", tuple(at_step), bare=True), zipped, tuple(body))

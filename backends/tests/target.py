@@ -281,11 +281,12 @@ def test_steps(plan: Plan) -> int:
 def _facts_of_time(plan: Plan, over: Sequence[str]) -> dict[str, Given]:
     """The fields of `Expected` of a network that runs over time."""
     graph = plan.graph
-    units = {delay.input.name: delay.input.units for delay in graph.delays}
     return {
         "over_time": tuple(over),
         "timed": tuple(value.name for value in graph.layers if value.name in graph.timed),
-        "memory": _table({name: (steps, units[name]) for name, steps in graph.memory.items()}),
+        "memory": _table(
+            {name: (steps, graph.read_late[name].input.units) for name, steps in graph.memory.items()}
+        ),
     }
 
 
@@ -398,9 +399,7 @@ def reference(
 ) -> tuple[dict[str, np.ndarray], Any, list[np.ndarray], dict[str, np.ndarray]]:
     """Every layer's value, the loss, distances from kinks, and moved statistics, one step after the other.
 
-    A layer that differs from step to step is (batch, steps * units), any other (batch, units). What the loss
-    compares with stays where it is when inputs are moved. Units are dropped as `data` says. Complex
-    parameters and inputs give a complex loss, whose imaginary part is a derivative.
+    A layer that differs from step to step is (batch, steps * units), any other (batch, units): `Expected`.
     """
     inputs = data | (moved_inputs or {})
     reading

@@ -255,7 +255,20 @@ def layer_lines(
     if copied:
         passed = projected(scope, projections[0], None, plan, copies)
         return [Assign(value, module(passed.get("clone")()))]
-    *sums, last = sums_onto(scope, projections, value, bias, plan, copies)
+    return summed_layer(scope, layer, projections, bias, plan, copies)
+
+
+def summed_layer(
+    scope: Scope,
+    layer: Value,
+    projections: Iterable[Project],
+    onto: Expression | None,
+    plan: Plan,
+    copies: Copies,
+) -> list[Statement]:
+    """Statements for a layer that is the sum of projections, with its module around the last of these."""
+    value, module = scope.user(layer.name), scope.name("self").get(layer.name)
+    *sums, last = sums_onto(scope, projections, value, onto, plan, copies)
     whole = module(last) if has_module(layer, plan) else last
     return [*(Assign(value, each) for each in sums), Assign(value, whole)]
 

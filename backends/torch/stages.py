@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 
 from ...compiler.graph.graph import AddBias, Delay, Parameter, Project, Value
 from ...compiler.graph.model import Data
-from ...compiler.graph.stages import Arriving, Stage, arriving, stages
+from ...compiler.graph.stages import Arriving, Stage, arriving, read_by_expressions, stages
 from ...compiler.plan.plan import Plan
 from ...dsl.records import record
+from ..parts import each_step
 from ..source import (
     Assign,
     Comment,
-    Display,
     Expression,
-    For,
     Function,
     Name,
     Pair,
@@ -38,7 +37,7 @@ from .layers import (
     own_bias_of,
     projections_onto,
     shaped,
-    sums_onto,
+    summed_layer,
     weights_of,
 )
 
@@ -115,7 +114,7 @@ def _initial_state(scope: Scope, plan: Plan) -> Function:
                 start=own.get(held[delay.start.name]) if isinstance(delay.start, Parameter) else delay.start,
             ),
         )
-        for name, delay in _first(graph.delays).items()
+        for name, delay in graph.read_late.items()
     ]
     body = scope.statements(
         "batch = (batch,) if isinstance(batch, int) else batch\nreturn state_before(self, batch, {**pairs})",
@@ -183,14 +182,6 @@ def _run(scope: AtStep, plan: Plan) -> Function:
     return Function("run", _parameters(scope, plan, steps=True), tuple(body), returns, said)
 
 
-def _first(delays: Iterable[Delay]) -> dict[str, Delay]:
-    """For each value that is read late a delay that does it, in their order."""
-    first: dict[str, Delay] = {}
-    for delay in delays:
-        first.setdefault(delay.input.name, delay)
-    return first
-
-
 def _inputs(scope: Scope, plan: Plan) -> list[Statement]:
     """Statements that bind `batch` and `steps`, and take all samples of inputs together."""
     graph, lines = plan.graph, list[Statement]()
@@ -222,7 +213,7 @@ def _before(scope: Scope, plan: Plan) -> tuple[Statement, ...]:
         return ()
     wanted = [
         Pair(node(name), node((graph.memory[name], *delay.input.shape)))
-        for name, delay in _first(graph.delays).items()
+        for name, delay in graph.read_late.items()
     ]
     text = (
         "state = self.initial_state(batch) if state is None else state\n"
@@ -273,16 +264,15 @@ def _whole(scope: Scope, plan: Plan, layer: Value) -> Expression:
 def _returned(scope: Scope, plan: Plan) -> tuple[Statement, ...]:
     """The statement that returns values and the state behind the last step."""
     graph = plan.graph
-    first = _first(graph.delays)
-    if not first:
+    if not graph.delays:
         return scope.statements("return values, {}")
     last = list[Pair]()
-    for name in first:
+    for name in graph.read_late:
         x: Expression = scope.user(name)
         if name not in graph.timed:
             x = scope.expression("every_step(x, steps)", x=x)
         last.append(Pair(node(name), x))
-    shapes = [Pair(node(name), node(delay.input.shape)) for name, delay in first.items()]
+    shapes = [Pair(node(name), node(delay.input.shape)) for name, delay in graph.read_late.items()]
     text = "return values, behind_last(before, {**last}, batch, steps, {**shapes})"
     return scope.statements(text, last=last, shapes=shapes)
 
@@ -358,8 +348,9 @@ class _Stage:
             if arrives.once or arrives.before:
                 entering[layer.name] = scope.new(f"{layer.name}_entering")
                 lines += self._entering(layer, arrives, entering[layer.name])
-        reads = self._reads()
-        whole: list[Expression] = [*entering.values(), *(self._read(name) for name in reads)]
+        timed = self.plan.graph.timed
+        reads = [name for name in read_by_expressions(self.stage, self.plan.graph) if name in timed]
+        whole: list[Expression] = [*entering.values(), *(scope.user(name) for name in reads)]
         entered = {name: scope.new(f"{entering[name].text}_t") for name in entering}
         names = {name: scope.new(f"{name}_t") for name in (*reads, *kept)}
         names |= {each.output.name: scope.new(f"{each.output.name}_t") for each in self.stage.recurring}
@@ -385,7 +376,7 @@ class _Stage:
             lines += scope.statements(text, kept=held, name=name)
         lines.append(Comment(f"{', '.join(kept)}, step by step."))
         at = [*entered.values(), *(names[name] for name in reads)]
-        lines.append(_each_step(scope, at, whole, body))
+        lines.append(each_step(scope, at, whole, body))
         for layer in layers:
             text = "x = at_all_steps(kept[back:])" if layer.name in memory else "x = at_all_steps(kept)"
             back, x = memory.get(layer.name, 0), scope.user(layer.name)
@@ -393,42 +384,10 @@ class _Stage:
             lines += copy_lines(scope, layer.name, self.plan, self.copies)
         return lines
 
-    def _reads(self) -> list[str]:
-        """The values from elsewhere, different at each step, that expressions of the loop read."""
-        inner = {layer.name for layer in self.stage.layers}
-        inner |= {delay.output.name for delay in self.stage.recurring}
-        read = [
-            value.name
-            for layer in self.stage.layers
-            if (expression := expression_of(chain_of(self.plan.graph, layer)))
-            for value in expression.inputs
-            if value.name not in inner and value.name in self.plan.graph.timed
-        ]
-        return [*dict.fromkeys(read)]
-
-    def _read(self, name: str) -> Expression:
-        return self.scope.user(name)
-
     def _at_step(self, within: AtStep, layer: Value, entered: Name | None, copies: Copies) -> list[Statement]:
         """A layer of the loop at one step."""
         plan, chain = self.plan, chain_of(self.plan.graph, layer)
         if expression_of(chain) or entered is None:
             return layer_lines(within, layer, chain, plan, copies)
-        value, module = within.user(layer.name), within.name("self").get(layer.name)
         projections: Sequence[Project] = arriving(chain, self.stage, plan.graph).within
-        *sums, last = sums_onto(within, projections, value, entered, plan, copies)
-        whole = module(last) if has_module(layer, plan) else last
-        return [*(Assign(value, each) for each in sums), Assign(value, whole)]
-
-
-def _each_step(
-    scope: Scope, at: Sequence[Name], whole: Sequence[Expression], body: Sequence[Statement]
-) -> Statement:
-    """The loop over all steps, with what of other values enters each."""
-    each = [scope.expression("in_steps(x, steps)", x=x) for x in whole]
-    if not each:
-        return For(scope.name("_"), scope.expression("range(steps)"), tuple(body))
-    if len(each) == 1:
-        return For(at[0], each[0], tuple(body))
-    zipped = scope.expression("zip(*each, strict=True)", each=each)
-    return For(Display("()", tuple(at), bare=True), zipped, tuple(body))
+        return summed_layer(within, layer, projections, entered, plan, copies)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 
 
-def components(into: Mapping[str, Collection[str]]) -> list[list[str]]:
+def components(into: Mapping[str, Sequence[str]]) -> list[list[str]]:
     """The strongly connected components, each behind those that it reads; `into` is what each node reads.
 
     Tarjan's algorithm (1972), without recursion. Nodes of a component stand in the order of `into`.

@@ -440,6 +440,14 @@ class Graph:
         return {delay.output.name: delay for delay in self.delays}
 
     @cached_property
+    def read_late(self) -> Mapping[str, Delay]:
+        """A delay of each input and layer that is read late, by its name; they all start alike."""
+        first: dict[str, Delay] = {}
+        for delay in self.delays:
+            first.setdefault(delay.input.name, delay)
+        return first
+
+    @cached_property
     def memory(self) -> Mapping[str, int]:
         """How many steps back each input and layer is read, by name, of those that are."""
         longest: dict[str, int] = {}

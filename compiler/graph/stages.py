@@ -9,11 +9,12 @@ sums that enter these, what comes from elsewhere is there for all steps before t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 from ...dsl.records import record
 from .cycles import components
-from .graph import Delay, Graph, Operation, Project, Value
+from .graph import Combine, Delay, Graph, Operation, Project, Value
 
 Kind: TypeAlias = Literal["once", "all steps", "loop"]
 
@@ -31,16 +32,17 @@ class Stage:
     delays: Mapping[str, tuple[Delay, ...]]
     recurring: tuple[Delay, ...]
 
-    def has(self, value: Value) -> bool:
-        """Whether a layer, or an earlier step of it, is computed in this stage."""
-        return value.name in {each.name for each in self.layers} | {d.output.name for d in self.recurring}
+    @cached_property
+    def made(self) -> frozenset[str]:
+        """The names of the layers, and of their earlier steps that a loop has."""
+        return frozenset([layer.name for layer in self.layers] + [d.output.name for d in self.recurring])
 
 
 def stages(graph: Graph) -> tuple[Stage, ...]:
     """The stages of a network that runs over time, in their order."""
     reads = _reads(graph)
     into = {
-        layer: {source for value in read if (source := _source(value, graph)) in reads}
+        layer: tuple(dict.fromkeys(name for value in read if (name := _source(value, graph)) in reads))
         for layer, read in reads.items()
     }
     groups: dict[tuple[int, str], list[str]] = {}
@@ -113,8 +115,19 @@ class Arriving:
 
 def arriving(chain: Sequence[Operation], stage: Stage, graph: Graph) -> Arriving:
     """How the connections into a layer of a stage are computed."""
-    projections = [op for op in chain if isinstance(op, Project)]
-    once = [op for op in projections if op.input.name not in graph.timed and stage.kind != "once"]
-    within = [op for op in projections if stage.kind == "loop" and stage.has(op.input)]
-    before = [op for op in projections if op not in once and op not in within]
+    once, before, within = list[Project](), list[Project](), list[Project]()
+    for op in (op for op in chain if isinstance(op, Project)):
+        if stage.kind != "once" and op.input.name not in graph.timed:
+            once.append(op)
+        elif stage.kind == "loop" and op.input.name in stage.made:
+            within.append(op)
+        else:
+            before.append(op)
     return Arriving(tuple(once), tuple(before), tuple(within))
+
+
+def read_by_expressions(stage: Stage, graph: Graph) -> tuple[str, ...]:
+    """The values that layers of a stage read which are expressions, and that are not computed in it."""
+    chains = (graph.chains[layer.name] for layer in stage.layers)
+    read = (value.name for chain in chains for op in chain if isinstance(op, Combine) for value in op.inputs)
+    return tuple(dict.fromkeys(name for name in read if name not in stage.made))

@@ -86,18 +86,14 @@ def _go_back(way: _Way) -> None:
     for term in network.penalties:
         weighted = network.connections[term.connection]
         way.reached.update(_weights(weighted))
-    passed, refused = set[str](), set[str]()
-    waiting = [*reversed(order(network))]
-    while waiting:
-        came = len(passed)
-        for name in waiting:
-            comes = name in arrives or bool(way.onto.get(name, set()) & passed)
-            if comes and name not in passed | refused:
-                (passed if _passes(name, way) else refused).add(name)
-        # What is read in later steps alone may be reached only now.
-        waiting = [name for name in waiting if name not in passed | refused]
-        if len(passed) == came:
-            break
+    passed, waiting, came = set[str](), [*reversed(order(network))], -1
+    while came < len(passed):  # what is read in later steps alone may be reached only in the next turn
+        came, looked_at, waiting = len(passed), waiting, list[str]()
+        for name in looked_at:
+            if name not in arrives and passed.isdisjoint(way.onto.get(name, ())):
+                waiting.append(name)
+            elif _passes(name, way):
+                passed.add(name)
 
 
 def _compared(way: _Way) -> Iterator[str]:
