@@ -12,6 +12,7 @@ VOCABULARY = parts.vocabulary(
     "torch",
     imports={
         "OrderedDict": "from collections import OrderedDict",
+        "Any": "from typing import Any",
         "F": "import torch.nn.functional as F",
         "Tensor": "from torch import Tensor",
         "nn": "from torch import nn",
