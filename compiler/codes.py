@@ -355,6 +355,8 @@ BAD_NAMES = Code("E615", "{name} cannot name the units of `{axis}`: {reason}")
 
 # ------------------------------------------------------------------- E9xx: what this version does not do yet
 
+NO_REMAT = Code("W902", "`--remat` has no effect {where}")
+
 NOT_ON_TARGET = Code("E901", "networks that run over time are not there for {target} yet")
 
 

@@ -15,6 +15,7 @@ from ..source import (
     Assign,
     Comment,
     Expression,
+    For,
     Function,
     Name,
     Pair,
@@ -28,6 +29,7 @@ from ..target import behind, chain_of, expression_of, shapes_text
 from .layers import (
     COPIES,
     Copies,
+    batch_line,
     bias_of,
     codes_input,
     copy_lines,
@@ -64,7 +66,10 @@ def methods(scope: Scope, plan: Plan) -> list[Function]:
     """`initial_state`, what computes, what gives that: `run`, `layers` of it, `step` and `forward`."""
     scope = at_step(scope, {each.output.name: scope.new(each.output.name) for each in plan.graph.delays})
     made = [_computed(scope, plan), _run(scope, plan), _layers(scope, plan), _step(scope, plan)]
-    return [*([_initial_state(scope, plan)] if plan.graph.delays else []), *made, _forward(scope, plan)]
+    made = [*([_initial_state(scope, plan)] if plan.graph.delays else []), *made]
+    if not (plan.remat and plan.graph.delays):
+        return [*made, _forward(scope, plan)]
+    return [*([_once(scope, plan)] if _still(plan) else []), *made, *_in_pieces(scope, plan)]
 
 
 # ------------------------------------------------------------------------------------------ the methods
@@ -100,6 +105,110 @@ def _forward(scope: Scope, plan: Plan) -> Function:
     return Function("forward", _parameters(scope, plan, steps=True), tuple(body), returns, said)
 
 
+def _still(plan: Plan) -> list[Value]:
+    """The layers that no time reaches."""
+    return [layer for layer in plan.graph.layers if layer.name not in plan.graph.timed]
+
+
+def _in_pieces(scope: Scope, plan: Plan) -> list[Function]:
+    """`forward`, some steps at a time, of which gradients need no more than the state before, and a piece."""
+    graph, values = plan.graph, scope.name("values")
+    outputs = [graph.value(name) for name in graph.outputs]
+    timed = [each for each in outputs if each.name in graph.timed]
+    given = [_given(scope, values.at(each.name), each, plan) for each in timed]
+    state, once = _state(scope, plan), [scope.name("once")] if _still(plan) else []
+    said = "The outputs that time reaches of some steps, and the state behind them."
+    returns = scope.expression("tuple[list[Tensor], dict[str, Tensor]]")
+    body = [*_calling(scope, plan, *given, state, once=once)]
+    body += scope.statements("return [*given], state", given=given, state=state)
+    taken = (*_parameters(scope, plan, steps=True), *_once_taken(scope, plan))
+    piece = Function("_piece", taken, tuple(body), returns, said)
+
+    returned = [_of_pieces(scope, output, timed, plan) for output in outputs]
+    over = [data for data in graph.inputs if data.over_time]
+    checks = list[Statement]()
+    for data in over[1:]:  # what is too long must not be cut off
+        checks += scope.statements(
+            "check_shape(name, x, (*batch, steps), shape)",
+            name=data.name,
+            x=scope.user(data.name),
+            shape=data.shape,
+        )
+    steps, batch = _length(scope, plan)
+    lines = [*steps, *(batch if scope.reads("batch", checks, returned) else ()), *checks]
+    lines += _having_once(scope, plan, "once = self._once(*still)")
+    lines += scope.statements("pieces = []")
+    arguments = [
+        scope.expression("x.narrow(at, first, count)", x=scope.user(data.name), at=-1 - len(data.shape))
+        if data.over_time
+        else scope.user(data.name)
+        for data in graph.inputs
+    ]
+    count = [scope.name("count")] if graph.steps else []
+    text = (
+        "count = min(every, steps - first)\n"
+        "piece, state = computed_again(self._piece, *arguments, state, *counted, *apart)\n"
+        "pieces.append(piece)"
+    )
+    each = scope.statements(text, every=plan.remat, arguments=arguments, counted=count, apart=once)
+    firsts = scope.expression("range(0, steps, every)", every=plan.remat)
+    lines.append(For(scope.name("first"), firsts, tuple(each)))
+    lines += scope.statements("return *given,", given=returned) if returned[1:] else [Return(returned[0])]
+    told = (
+        f"{shapes_text(graph)}.\n\nFor gradients, the state after each {plan.remat} steps is kept, and what "
+        "is between is computed again."
+    )
+    returns = scope.expression("tuple[Tensor, ...]") if returned[1:] else scope.name("Tensor")
+    whole = Function("forward", _parameters(scope, plan, steps=True), tuple(lines), returns, told)
+    return [piece, whole]
+
+
+def _of_pieces(scope: Scope, output: Value, timed: Sequence[Value], plan: Plan) -> Expression:
+    """An output of the whole: that of the last piece, or of all pieces behind each other."""
+    if output.name not in plan.graph.timed:
+        once = scope.name("once").at(output.name)
+        return scope.expression("to_batch_first(x).reshape(*batch, *shape)", x=once, shape=output.shape)
+    at = [each.name for each in timed].index(output.name)
+    if not plan.graph.is_given_over_time(output.name):
+        return scope.expression("pieces[-1][at]", at=at)
+    text = "torch.cat([piece[at] for piece in pieces], dim)"
+    return scope.expression(text, at=at, dim=-1 - len(output.shape))
+
+
+def _once(scope: AtStep, plan: Plan) -> Function:
+    """The method that computes what no time reaches."""
+    graph = plan.graph
+    still = [data for data in graph.inputs if not data.over_time]
+    copies = _copies(scope, plan)
+    body = [*batch_line(scope, still[0].name, still[0].shape)]
+    for data in still:
+        body += [*_flattened(scope, data), *_prepared(scope, data, plan, copies)]
+    weights, made = weights_of(scope, plan)
+    body += made
+    for stage in stages(graph):
+        if stage.kind == "once":
+            body += _Stage(scope, plan, stage, copies | weights, {}, frozenset()).lines()
+    pairs = [Pair(node(layer.name), scope.user(layer.name)) for layer in _still(plan)]
+    body += scope.statements("return {**pairs}", pairs=pairs)
+    own, tensor = Taken(scope.name("self")), scope.name("Tensor")
+    taken = (own, *(Taken(scope.user(data.name), tensor) for data in still))
+    said = "The layers that no time reaches, by name: they are computed once, whatever steps are done again."
+    return Function("_once", taken, tuple(body), scope.expression("dict[str, Tensor]"), said)
+
+
+def _having_once(scope: Scope, plan: Plan, text: str) -> tuple[Statement, ...]:
+    """The statement that has what no time reaches computed, where that is apart."""
+    still = [scope.user(data.name) for data in plan.graph.inputs if not data.over_time]
+    return scope.statements(text, still=still) if _once_taken(scope, plan) else ()
+
+
+def _once_taken(scope: Scope, plan: Plan) -> tuple[Taken, ...]:
+    """The parameter for what no time reaches, where that is computed apart."""
+    if not (plan.remat and plan.graph.delays and _still(plan)):
+        return ()
+    return (Taken(scope.name("once"), scope.expression("dict[str, Tensor] | None"), node(None)),)
+
+
 def _given(scope: Scope, value: Expression, layer: Value, plan: Plan) -> Expression:
     """An output as it is returned: batch first."""
     text = "to_batch_first(value).reshape(*batch, *shape)"
@@ -109,12 +218,14 @@ def _given(scope: Scope, value: Expression, layer: Value, plan: Plan) -> Express
     return scope.expression(text, value=value, shape=layer.shape)
 
 
-def _calling(scope: Scope, plan: Plan, *reading: object) -> tuple[Statement, ...]:
+def _calling(
+    scope: Scope, plan: Plan, *reading: object, once: Sequence[Expression] = ()
+) -> tuple[Statement, ...]:
     """The statement that has everything computed, and gives names to what is read of that."""
     wanted = ["values", *(["before"] if plan.graph.delays else []), "batch", "steps"]
     names = [scope.name(name if scope.reads(name, *reading) else "_") for name in wanted]
     text = "*names, = self._computed(*given)"
-    return scope.statements(text, names=names, given=arguments(scope, plan))
+    return scope.statements(text, names=names, given=[*arguments(scope, plan), *once])
 
 
 def _layers(scope: Scope, plan: Plan) -> Function:
@@ -180,10 +291,7 @@ def _step(scope: Scope, plan: Plan) -> Function:
 
 
 def _computed(scope: AtStep, plan: Plan) -> Function:
-    graph = plan.graph
-    copies: dict[str, Expression] = {
-        copy.value: scope.new(f"{copy.value}_{COPIES[copy.to]}") for copy in plan.layouts.copies
-    }
+    graph, copies = plan.graph, _copies(scope, plan)
     body = [*_inputs(scope, plan), *_before(scope, plan)]
     weights, made = weights_of(scope, plan)
     body += made
@@ -191,7 +299,13 @@ def _computed(scope: AtStep, plan: Plan) -> Function:
         body += [*_delayed(scope, plan, data.name, copies), *_prepared(scope, data, plan, copies)]
     parts, kept = stages(graph), dict[str, Expression]()
     whole = _read_whole(parts, plan)
+    if apart := _once_taken(scope, plan):
+        for layer in _still(plan):
+            value = scope.name("once").at(layer.name)
+            body += [Assign(scope.user(layer.name), value), *copy_lines(scope, layer.name, plan, copies)]
     for stage in parts:
+        if apart and stage.kind == "once":
+            continue
         body += _Stage(scope, plan, stage, copies | weights, kept, whole).lines()
     late = [graph.value(name) for name in graph.read_late]
     values = {value.name: kept.get(value.name, scope.user(value.name)) for value in (*graph.layers, *late)}
@@ -205,7 +319,12 @@ def _computed(scope: AtStep, plan: Plan) -> Function:
     )
     before = "dict[str, list[Tensor]], " if graph.delays else ""
     returns = scope.expression(f"tuple[dict[str, Any], {before}Sequence[int], int]")
-    return Function("_computed", _parameters(scope, plan, steps=True), tuple(body), returns, said)
+    return Function("_computed", (*_parameters(scope, plan, steps=True), *apart), tuple(body), returns, said)
+
+
+def _copies(scope: Scope, plan: Plan) -> dict[str, Expression]:
+    """The variables for values in another layout, by the values' names."""
+    return {copy.value: scope.new(f"{copy.value}_{COPIES[copy.to]}") for copy in plan.layouts.copies}
 
 
 def _read_whole(parts: Sequence[Stage], plan: Plan) -> frozenset[str]:
@@ -266,16 +385,26 @@ def _state(scope: Scope, plan: Plan) -> Expression:
 
 def _inputs(scope: Scope, plan: Plan) -> list[Statement]:
     """Statements that bind `batch` and `steps`, and take all samples of inputs together."""
-    graph, lines = plan.graph, list[Statement]()
+    steps, batch = _length(scope, plan)
+    lines = [
+        *steps,
+        *batch,
+        *_having_once(scope, plan, "once = self._once(*still) if once is None else once"),
+    ]
+    for data in plan.graph.inputs:
+        lines += _flattened(scope, data)
+    return lines
+
+
+def _length(scope: Scope, plan: Plan) -> tuple[tuple[Statement, ...], tuple[Statement, ...]]:
+    """The statement that binds `steps`, where that is no argument, and the one that binds `batch`."""
+    graph, lines = plan.graph, tuple[Statement, ...]()
     over = [data for data in graph.inputs if data.over_time]
     first = (over or graph.inputs)[0]
     x, rank = scope.user(first.name), len(first.shape) + bool(over)
     if over:
-        lines += scope.statements("steps = steps_of(name, x, shape)", x=x, name=first.name, shape=first.shape)
-    lines += scope.statements("batch = x.shape[:end]" if rank else "batch = x.shape", x=x, end=-rank)
-    for data in graph.inputs:
-        lines += _flattened(scope, data)
-    return lines
+        lines = scope.statements("steps = steps_of(name, x, shape)", x=x, name=first.name, shape=first.shape)
+    return lines, scope.statements("batch = x.shape[:end]" if rank else "batch = x.shape", x=x, end=-rank)
 
 
 def _flattened(scope: Scope, data: Data) -> tuple[Statement, ...]:

@@ -386,6 +386,64 @@ output o
 steps 3 + 1
 loss mse(o, sent) + 0.1 * l2(m_o) + 0.1 * mean(c**2)
 """
+
+
+@pytest.mark.parametrize("text", [WHOLE, ITERATED, LSTM], ids=["whole", "iterated", "memory"])
+def test_what_is_computed_again_is_the_same(text: str) -> None:
+    """Values, and the gradients of inputs, weights and of a given state, with every third step kept."""
+    graph = understand(Path("drawn.nnspec"), text=text).graph
+    torch.manual_seed(0)
+    steps = 8
+    given = [
+        torch.randint(-1, data.classes, (2, *[steps] * data.over_time, *data.shape))
+        if data.classes
+        else torch.randn(2, *[steps] * data.over_time, *data.shape, dtype=torch.float64)
+        for data in graph.inputs
+    ]
+    found = list[list[torch.Tensor]]()
+    for remat in (0, 3):
+        module = load(text=text, target="torch", remat=remat)
+        (own,) = (each for each in vars(module).values() if hasattr(each, "initial_state"))
+        model = own().double().eval()
+        inputs = [x.clone().requires_grad_(x.is_floating_point()) for x in given]
+        state = {name: (x + 0.1).detach().requires_grad_() for name, x in model.initial_state(2).items()}
+        outputs = model(*inputs, state, *([steps] if graph.steps else []))
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        sum((y * torch.arange(y.numel()).reshape(y.shape).sin()).sum() for y in outputs).backward()
+        leaves = [*inputs, *state.values(), *model.parameters()]
+        found.append([*outputs, *(torch.zeros_like(x) if x.grad is None else x.grad for x in leaves)])
+    for mine, wanted in zip(*found, strict=True):
+        torch.testing.assert_close(mine, wanted, rtol=1e-12, atol=1e-12)
+
+
+def test_masks_are_the_same_when_they_are_drawn_again() -> None:
+    """In the loop they are drawn as they are without it: values and gradients are equal to the bit."""
+    text = """model dropping
+input u[3] over time
+layer h[40] : tanh, dropout(0.5)
+connect u -> h : all
+connect h -> h : all with delay = 1
+output h
+"""
+    found = list[list[torch.Tensor]]()
+    for remat in (0, 4):
+        model = load(text=text, target="torch", remat=remat).Dropping().double().train()
+        torch.manual_seed(1)
+        u = torch.linspace(-1, 1, 2 * 9 * 3, dtype=torch.float64).reshape(2, 9, 3).requires_grad_()
+        y = model(u)
+        y.square().sum().backward()
+        assert u.grad is not None
+        found.append([y, u.grad, *(x.grad for x in model.parameters())])
+    for mine, wanted in zip(*found, strict=True):
+        torch.testing.assert_close(mine, wanted, rtol=1e-12, atol=0)
+
+
+def test_inputs_of_other_lengths_are_not_cut_off() -> None:
+    model = load(text=WHOLE, target="torch", remat=3).Whole()
+    with pytest.raises(ValueError, match="`code` must have the shape"):
+        model(torch.randn(2, 5, 3), torch.randn(2, 4), torch.zeros(2, 6, dtype=torch.long))
+
+
 # A fault by the target's module, and by the text that it takes the place of.
 FAULTS = {
     "a delay that is too short": ("numpy", "c_before_3_t = c_steps[-3]", "c_before_3_t = c_steps[-2]"),

@@ -7,14 +7,25 @@ list, (samples, units) at each step, behind what it was before the first step, t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from .tracing import is_followed
 from .units_first import is_units_first, to_batch_first
+
+
+def computed_again(piece: Callable[..., Any], *given: Any) -> Any:
+    """What a piece of the steps gives; for gradients it is computed again, with the same random numbers.
+
+    What is traced or transformed keeps everything: `checkpoint` is for autograd alone.
+    """
+    if not torch.is_grad_enabled() or is_followed():
+        return piece(*given)
+    return checkpoint(piece, *given, use_reentrant=False)
 
 
 def steps_of(name: str, x: Tensor, shape: Sequence[int]) -> int:
