@@ -178,7 +178,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('EdgeProduct', 399, 402, ('EdgePool', 'pools', 'product_of', 'product_slopes', 'slopes', 'values'), ('EdgePool',), ()),
         ('EdgeLogSumExp', 405, 408, ('EdgePool', 'log_sum_exp', 'log_sum_exp_slopes', 'pools', 'slopes', 'values'), ('EdgePool',), ()),
     )),
-    'torch/kernels/steps.py': (1773167159, (
+    'torch/kernels/steps.py': (3608236742, (
         ('computed_again', 21, 28, ('Any', 'Callable', 'checkpoint', 'given', 'is_followed', 'piece', 'torch'), (), (('Any', 'from typing import Any'), ('Callable', 'from collections.abc import Callable'), ('checkpoint', 'from torch.utils.checkpoint import checkpoint'), ('torch', 'import torch'))),
         ('steps_of', 31, 36, ('Sequence', 'Tensor', 'ValueError', 'int', 'len', 'map', 'name', 'shape', 'str', 'tuple', 'wanted', 'x'), (), (('Sequence', 'from collections.abc import Sequence'), ('Tensor', 'from torch import Tensor'))),
         ('steps_first', 39, 41, ('Tensor', 'int', 'steps', 'x'), (), (('Tensor', 'from torch import Tensor'),)),
@@ -193,8 +193,8 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('delayed', 137, 139, ('Sequence', 'Tensor', 'at_all_steps', 'before', 'delay', 'in_steps', 'int', 'len', 'steps', 'x'), (), (('Sequence', 'from collections.abc import Sequence'), ('Tensor', 'from torch import Tensor'))),
         ('state_before', 142, 156, ('Mapping', 'Sequence', 'Tensor', 'batch', 'dict', 'float', 'given', 'held', 'int', 'isinstance', 'like', 'module', 'name', 'next', 'nn', 'shape', 'start', 'state', 'steps', 'str', 'torch', 'tuple', 'wanted', 'whole', 'x'), (), (('Mapping', 'from collections.abc import Mapping'), ('Sequence', 'from collections.abc import Sequence'), ('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'), ('torch', 'import torch'))),
         ('before_first', 159, 173, ('Mapping', 'Sequence', 'Tensor', 'ValueError', 'batch', 'before', 'dict', 'int', 'list', 'math', 'name', 'rows', 'shape', 'state', 'steps', 'str', 'tuple', 'wanted', 'whole'), (), (('Mapping', 'from collections.abc import Mapping'), ('Sequence', 'from collections.abc import Sequence'), ('Tensor', 'from torch import Tensor'), ('math', 'import math'))),
-        ('behind_last', 176, 190, ('Mapping', 'Sequence', 'Tensor', 'batch', 'before', 'count', 'dict', 'each', 'int', 'last', 'last_steps', 'len', 'name', 'shapes', 'state', 'steps', 'str', 'to_batch_first', 'torch', 'tuple', 'values', 'x'), (), (('Mapping', 'from collections.abc import Mapping'), ('Sequence', 'from collections.abc import Sequence'), ('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
-        ('of_one_step', 193, 195, ('Mapping', 'Sequence', 'Tensor', 'at', 'dict', 'int', 'name', 'str', 'timed', 'value', 'values'), (), (('Mapping', 'from collections.abc import Mapping'), ('Sequence', 'from collections.abc import Sequence'), ('Tensor', 'from torch import Tensor'))),
+        ('behind_last', 176, 196, ('Mapping', 'Sequence', 'Tensor', 'batch', 'before', 'count', 'dict', 'each', 'int', 'is_units_first', 'last', 'last_steps', 'len', 'name', 'shapes', 'state', 'steps', 'str', 'torch', 'tuple', 'values', 'whole', 'x'), (), (('Mapping', 'from collections.abc import Mapping'), ('Sequence', 'from collections.abc import Sequence'), ('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
+        ('of_one_step', 199, 201, ('Mapping', 'Sequence', 'Tensor', 'at', 'dict', 'int', 'name', 'str', 'timed', 'value', 'values'), (), (('Mapping', 'from collections.abc import Mapping'), ('Sequence', 'from collections.abc import Sequence'), ('Tensor', 'from torch import Tensor'))),
     )),
     'torch/kernels/tracing.py': (3091251625, (
         ('in_forward_mode', 7, 9, ('bool', 'forward_ad', 'getattr', 'torch'), (), (('forward_ad', 'from torch.autograd import forward_ad'), ('torch', 'import torch'))),

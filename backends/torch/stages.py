@@ -124,7 +124,12 @@ def _in_pieces(scope: Scope, plan: Plan) -> list[Function]:
     taken = (*_parameters(scope, plan, steps=True), *_once_taken(scope, plan))
     piece = Function("_piece", taken, tuple(body), returns, said)
 
-    returned = [_of_pieces(scope, output, timed, plan) for output in outputs]
+    held = {
+        at: scope.new(f"{each.name}_pieces")
+        for at, each in enumerate(timed)
+        if graph.is_given_over_time(each.name)
+    }
+    returned = [_of_pieces(scope, output, timed, held, plan) for output in outputs]
     over = [data for data in graph.inputs if data.over_time]
     checks = list[Statement]()
     for data in over[1:]:  # what is too long must not be cut off
@@ -137,7 +142,8 @@ def _in_pieces(scope: Scope, plan: Plan) -> list[Function]:
     steps, batch = _length(scope, plan)
     lines = [*steps, *(batch if scope.reads("batch", checks, returned) else ()), *checks]
     lines += _having_once(scope, plan, "once = self._once(*still)")
-    lines += scope.statements("pieces = []")
+    for pieces in held.values():
+        lines += scope.statements("pieces = []", pieces=pieces)
     arguments = [
         scope.expression("x.narrow(at, first, count)", x=scope.user(data.name), at=-1 - len(data.shape))
         if data.over_time
@@ -147,10 +153,11 @@ def _in_pieces(scope: Scope, plan: Plan) -> list[Function]:
     count = [scope.name("count")] if graph.steps else []
     text = (
         "count = min(every, steps - first)\n"
-        "piece, state = computed_again(self._piece, *arguments, state, *counted, *apart)\n"
-        "pieces.append(piece)"
+        "piece, state = computed_again(self._piece, *arguments, state, *counted, *apart)"
     )
-    each = scope.statements(text, every=plan.remat, arguments=arguments, counted=count, apart=once)
+    each = [*scope.statements(text, every=plan.remat, arguments=arguments, counted=count, apart=once)]
+    for at, pieces in held.items():
+        each += scope.statements("pieces.append(piece[at])", pieces=pieces, at=at)
     firsts = scope.expression("range(0, steps, every)", every=plan.remat)
     lines.append(For(scope.name("first"), firsts, tuple(each)))
     lines += scope.statements("return *given,", given=returned) if returned[1:] else [Return(returned[0])]
@@ -163,16 +170,17 @@ def _in_pieces(scope: Scope, plan: Plan) -> list[Function]:
     return [piece, whole]
 
 
-def _of_pieces(scope: Scope, output: Value, timed: Sequence[Value], plan: Plan) -> Expression:
-    """An output of the whole: that of the last piece, or of all pieces behind each other."""
+def _of_pieces(
+    scope: Scope, output: Value, timed: Sequence[Value], held: Mapping[int, Name], plan: Plan
+) -> Expression:
+    """An output of the whole: that of the last piece, or of all pieces, which are `held`."""
     if output.name not in plan.graph.timed:
         once = scope.name("once").at(output.name)
         return scope.expression("to_batch_first(x).reshape(*batch, *shape)", x=once, shape=output.shape)
     at = [each.name for each in timed].index(output.name)
-    if not plan.graph.is_given_over_time(output.name):
-        return scope.expression("pieces[-1][at]", at=at)
-    text = "torch.cat([piece[at] for piece in pieces], dim)"
-    return scope.expression(text, at=at, dim=-1 - len(output.shape))
+    if at not in held:
+        return scope.expression("piece[at]", at=at)
+    return scope.expression("torch.cat(pieces, dim)", pieces=held[at], dim=-1 - len(output.shape))
 
 
 def _once(scope: AtStep, plan: Plan) -> Function:

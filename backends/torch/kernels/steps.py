@@ -185,8 +185,14 @@ def behind_last(
     for name, x in values.items():
         count = len(before[name])
         last = [*before[name], *last_steps(x, steps, count)][-count:]
-        state[name] = torch.stack([to_batch_first(each) for each in last], 1)
-        state[name] = state[name].reshape(*batch, count, *shapes[name])
+        # As they are stored, so that the next call need not transpose them.
+        if count == 1:
+            whole = last[0]
+        elif is_units_first(last[0]):
+            whole = torch.stack([each.t() for each in last]).permute(2, 0, 1)
+        else:
+            whole = torch.stack(last, 1)
+        state[name] = whole.reshape(*batch, count, *shapes[name])
     return state
 
 
