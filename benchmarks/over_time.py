@@ -2,8 +2,9 @@
 
 Each work is measured in a process of its own, in which its versions take turns on one thread; what counts is
 the processor time of the process, so that others on the machine disturb ratios little. A ratio is the median
-of those of the rounds. Memory is the growth of resident memory at its peak in calls of a process of its own, beyond
-what they return. Versions are checked against the first one, values and gradients, where they compute the same.
+of those of the rounds. Memory is the growth of resident memory at its peak in calls of a process of its own,
+beyond what they return. Versions are checked against the first one, values and gradients, where they compute
+the same.
 
     python -m benchmarks time            the evidence: some ten minutes on one core
     python -m benchmarks time --quick    smaller networks: under a minute, and no evidence
