@@ -388,7 +388,11 @@ def _fan_in(scope: Scope, parameter: Parameter, plan: Plan, shared: Collection[s
         return by_unit if turned else scope.expression("by_unit[:, None]", by_unit=by_unit)
     by_edge: Expression = by_unit
     if not isinstance(projection.edges, Diagonal):
-        by_edge = Subscript(by_unit, stored(scope, f"{projection.connection}.target"))
+        targets: Expression = stored(scope, f"{projection.connection}.target")
+        if whole := plan.graph.whole_of(projection):
+            each = [stored(scope, f"{part}.target") for part in whole.parts]
+            targets = scope.expression("np.concatenate([*each])", each=each)
+        by_edge = Subscript(by_unit, targets)
     return by_edge if spread is None else _largest(scope, by_edge, spread)
 
 

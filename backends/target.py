@@ -20,7 +20,7 @@ from typing import TypeAlias, TypeGuard
 
 import numpy as np
 
-from ..compiler.edges.edge_set import Diagonal, Full, Listed, Product, Shape, Shifted
+from ..compiler.edges.edge_set import Diagonal, Full, Indices, Listed, Product, Shape, Shifted
 from ..compiler.edges.structure import described
 from ..compiler.functions.text import said as as_text
 from ..compiler.functions.tree import Argument, substituted
@@ -31,7 +31,9 @@ from ..compiler.graph.graph import (
     ApplyNorm,
     Combine,
     Compute,
+    Cut,
     Delay,
+    Divided,
     Drop,
     Graph,
     Made,
@@ -53,6 +55,7 @@ from ..compiler.graph.graph import (
 from ..compiler.graph.model import Data, ExpressionTerm, LossTerm
 from ..compiler.plan.plan import Plan
 from ..dsl.records import record
+from .common.kernels.edge_digest import edge_digest
 from .source import WIDTH, Name, Needs, flat, scaled
 
 Context: TypeAlias = Mapping[str, object]
@@ -86,6 +89,8 @@ class Target:
 def units_digests(plan: Plan) -> dict[str, str]:
     """A SHA-256 in hexadecimal by input and layer: what gives the entries of its units their meaning.
 
+    One of edges, by connection, is that of connections whose edges are divided among projections.
+
     It covers the shape, the names along every dimension, in order, and the entry of the bias that each unit
     has. There is one where there are names, where units share or lack biases, or share slopes or statistics,
     where several class codes go in, and where an end of a sparse connection has more than one dimension; else
@@ -105,16 +110,18 @@ def units_digests(plan: Plan) -> dict[str, str]:
             if _is_grouped(op):
                 grouped.setdefault(name, []).append(op)
     shared: dict[str, list[list[str]]] = {}
-    for op in graph.projections:
-        if op.parameter and (how := _how_shared(op)):
-            shared.setdefault(op.layer, []).append([op.connection, op.parameter.name, how])
+    orders = {each.connection: each.order for each in graph.divided}
+    for name, (op, *_) in graph.connections.items():
+        if op.parameter and (how := _how_shared(op, orders.get(name))):
+            shared.setdefault(op.layer, []).append([name, op.parameter.name, how])
     ends = {
         end
         for op in graph.projections
         if is_sparse(op)
         for end in (op.input.layer or op.input.name, op.layer)
     }
-    return {
+    of_edges = {each.connection: _edges_digest(each) for each in graph.divided if is_sparse(each)}
+    of_units = {
         value.name: _units_digest(
             value,
             names.get(value.name, {}),
@@ -127,6 +134,14 @@ def units_digests(plan: Plan) -> dict[str, str]:
         or (value.classes and value.positions > 1)
         or (value.name in ends and len(value.shape) > 1)
     }
+    return of_units | of_edges
+
+
+def _edges_digest(divided: Divided) -> str:
+    """What `edge_digest` gives of a connection whose edges are divided among projections, in hexadecimal."""
+    edges = divided.edges
+    shape = math.prod(edges.target_shape), math.prod(edges.source_shape)
+    return edge_digest(*edges.edges(), shape).astype("<i8").tobytes().hex()
 
 
 def _shared_bias(op: Operation) -> Spread | None:
@@ -146,13 +161,22 @@ def _is_grouped(op: Operation) -> TypeGuard[Rectify | ApplyNorm]:
     return any(parameter.shape != (op.output.units,) for parameter in parameters_of(op))
 
 
-def _how_shared(op: Project) -> str:
-    """Which entry of its parameter each edge of a connection has; empty where every one has its own."""
+def _how_shared(op: Project, order: Indices | None) -> str:
+    """Which entry of its parameter each edge of a connection has; empty where every one has its own.
+
+    Of a connection that is divided, the weight is in the `order` of the parts.
+    """
     for step in steps_of(op.weight) if op.weight else ():
         if isinstance(step, Turned):
             return "turned"
         if isinstance(step, Spread) and step.index is not None:
-            return hashlib.sha256(step.index.astype("<i8").tobytes()).hexdigest()
+            index = step.index
+            if order is not None:
+                index = np.empty_like(index)
+                index[order] = step.index
+                if np.array_equal(index, np.arange(math.prod(step.of.shape))):
+                    return ""
+            return hashlib.sha256(index.astype("<i8").tobytes()).hexdigest()
     return ""
 
 
@@ -225,7 +249,7 @@ def is_identity(projection: Project) -> bool:
     return isinstance(projection.edges, Diagonal) and projection.weight is None
 
 
-def is_sparse(projection: Project) -> bool:
+def is_sparse(projection: Project | Divided) -> bool:
     """Whether a projection has listed edges, one weight each, whichever kernel computes it."""
     return not isinstance(projection.edges, Full | Diagonal)
 
@@ -337,7 +361,7 @@ def _made_text(parameter: Parameter, steps: Sequence[Made]) -> str:
     words = [f"weights {parameter.name}"] if parameter.is_named else []
     for step in steps:
         match step:
-            case Spread() if not parameter.is_named:
+            case Spread() if not parameter.is_named and not isinstance(steps[-1], Cut):
                 words.append(f"{math.prod(parameter.shape):,} weights")
             case Turned():
                 words.append("transposed")
@@ -345,6 +369,8 @@ def _made_text(parameter: Parameter, steps: Sequence[Made]) -> str:
                 words.append(f"through {function.name}")
             case Times(factor=float() as factor) if abs(factor) != 1:
                 words.append(f"times {factor:g}")
+            case Cut() if not parameter.is_named:
+                words.append(f"weights of {parameter.name.rpartition('.')[0]}")
             case _:
                 pass
     return "".join(f", {word}" for word in words)

@@ -22,6 +22,7 @@ from ...compiler.graph.graph import (
     ApplyNorm,
     Combine,
     Compute,
+    Cut,
     Drop,
     Made,
     Multiply,
@@ -151,8 +152,12 @@ def read_later(statements: Sequence[Statement]) -> list[Statement]:
 
 def _weights_read(module: Module, statements: Sequence[Statement]) -> list[Statement]:
     """Statements that make the weights again that the derivative reads."""
-    read = {name.text for name in names_in(statements)}
-    return [each for each in weight_steps(module) if {name.text for name in names_in(each.target)} & read]
+    read, kept = {name.text for name in names_in(statements)}, list[Statement]()
+    for each in reversed(weight_steps(module)):
+        if {name.text for name in names_in(each.target)} & read:
+            read |= {name.text for name in names_in(each.value)}
+            kept.append(each)
+    return kept[::-1]
 
 
 def _sources(module: Module) -> dict[str, dict[str, None]]:
@@ -212,12 +217,16 @@ def _given(module: Module) -> list[Statement]:
 
 def _of_weights(module: Module, reached: set[str]) -> Iterator[Share]:
     """What parameters get of the gradients of the weights that are made of them."""
-    for made in module.plan.made.values():
-        if key_of(made) in reached:
-            d: Expression = module.variable(made)
-            for step in reversed(steps_of(made)):
-                d = _of_step(module, step, d)
-            yield parameter_of(made), d
+    for name, made in module.plan.made.items():
+        cuts = [cut for cut in module.plan.cuts.get(name, ()) if key_of(cut) in reached]
+        if not cuts and (isinstance(made, Cut) or key_of(made) not in reached):
+            continue
+        d: Expression = module.variable(made)
+        if cuts:
+            d = module.scope.expression("np.concatenate([*parts])", parts=[*map(module.variable, cuts)])
+        for step in reversed(steps_of(made)):
+            d = _of_step(module, step, d)
+        yield parameter_of(made), d
 
 
 def _of_step(module: Module, step: Made, d: Expression) -> Expression:
@@ -235,6 +244,8 @@ def _of_step(module: Module, step: Made, d: Expression) -> Expression:
             return times(d, module.functions.slope(step.function, step.numbers, x, y))
         case Times():
             return times(factor_of(scope, step), d)
+        case Cut():
+            raise AssertionError(step)  # all that a weight is cut into is taken together
 
 
 def _unreached(module: Module, reached: set[str]) -> list[Share]:

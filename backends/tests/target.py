@@ -21,6 +21,7 @@ from ...compiler.graph.graph import (
     ApplyNorm,
     Combine,
     Compute,
+    Cut,
     Drop,
     Entries,
     Graph,
@@ -264,6 +265,7 @@ def _facts(scope: Scope, plan: Plan) -> dict[str, Given]:
         "start": scope.name("start_values"),
         "reference": scope.name("reference"),
         **({"made": scope.name("made_weights"), "shared": _shared(plan)} if made_of(plan) else {}),
+        **({"parts": _parts(plan)} if graph.divided else {}),
         **({"surrogate": True} if any(map(_is_surrogate, graph.operations)) else {}),
         **({"pooled": _table(pooled)} if pooled else {}),
         **({"partial": True} if _is_partial(plan) else {}),
@@ -332,6 +334,11 @@ def _shared(plan: Plan) -> Display:
             if op.parameter
         }
     )
+
+
+def _parts(plan: Plan) -> Display:
+    """The connections whose edges are divided among others by their delay."""
+    return _table({each.connection: each.parts for each in plan.graph.divided})
 
 
 def _is_partial(plan: Plan) -> bool:
@@ -485,6 +492,12 @@ def _entries(scope: Scope, entries: Entries, functions: Definitions) -> Expressi
             return functions.value(function, numbers, _entries(scope, entries.of, functions))
         case Times():
             return times(factor_of(scope, entries), _entries(scope, entries.of, functions))
+        case Cut():
+            whole, ends = (
+                _entries(scope, entries.of, functions),
+                {"first": entries.first, "last": entries.last},
+            )
+            return scope.expression("(whole)[first:last]", whole=whole, **ends)
 
 
 def _kinks_of_weights(scope: Scope, plan: Plan, functions: Definitions) -> list[Statement]:

@@ -12,6 +12,7 @@ from ...compiler.graph.graph import (
     Add,
     AddBias,
     Combine,
+    Cut,
     Drop,
     Operation,
     Project,
@@ -31,6 +32,7 @@ from ..source import (
     Assign,
     Attribute,
     Binary,
+    Display,
     Expression,
     Function,
     Given,
@@ -83,7 +85,8 @@ def held_by_model(plan: Plan) -> dict[str, str]:
 
 def makers_of(plan: Plan) -> dict[str, str]:
     """The attributes of the model that make weights of parameters, by the weights' names."""
-    return attributes(plan, {name: f"{name}.entries" for name in plan.made})
+    whole = (name for name, made in plan.made.items() if not isinstance(made, Cut))
+    return attributes(plan, {name: f"{name}.entries" for name in whole})
 
 
 def attributes(plan: Plan, wished: Mapping[str, str]) -> dict[str, str]:
@@ -166,11 +169,15 @@ def codes_input(scope: Scope, data: Data) -> tuple[Statement, ...]:
 def weights_of(scope: Scope, plan: Plan) -> tuple[dict[str, Expression], list[Statement]]:
     """The weight of each connection that does not hold its own, under a key of its own, and what makes it."""
     own, held, makers = scope.name("self"), held_by_model(plan), makers_of(plan)
-    variables = {name: scope.new(identifier(name)) for name in makers}
+    variables = {name: scope.new(identifier(name)) for name in plan.made}
     lines: list[Statement] = []
     for name, maker in makers.items():
         parameter = own.get(held[parameter_of(plan.made[name]).name])
         lines.append(Assign(variables[name], own.get(maker)(parameter)))
+        if cuts := plan.cuts.get(name):
+            sizes = tuple(cut.last - cut.first for cut in cuts)
+            parts_of = Display("()", tuple(variables[cut.name] for cut in cuts), bare=True)
+            lines.append(Assign(parts_of, variables[name].get("split")(node(sizes))))
     weights: dict[str, Expression] = {}
     for op in plan.graph.projections:
         if (weight := plan.weight(op)) is not None and not op.holds_weight:

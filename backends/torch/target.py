@@ -15,6 +15,7 @@ from ...compiler.graph.graph import (
     ApplyNorm,
     Combine,
     Compute,
+    Cut,
     Drop,
     Graph,
     Made,
@@ -272,6 +273,8 @@ def _maker(step: Made, functions: Definitions) -> Expression:
             return PLAIN.expression("Scale(factor)", factor=factor)
         case Times():
             return PLAIN.name("Times")(parts.factor_of(PLAIN, step))
+        case Cut():
+            raise AssertionError(step)  # which is no module
 
 
 def _array_names(plan: Plan) -> tuple[Statement, ...]:
@@ -459,7 +462,10 @@ def _projection(operation: Project, layer: Value, plan: Plan) -> list[Statement]
         case "pool":
             assert isinstance(operation, Pool)
             class_, arguments = POOLS[operation.reduction.name], [parts.stored_edges(PLAIN, name), shape]
-    return [_attribute(name, PLAIN.name(class_)(*arguments, **options))]
+    module = PLAIN.name(class_)(*arguments, **options)
+    if class_ in ALONG_EDGES and name in plan.graph.parts:
+        module = PLAIN.name("without_digest")(module)
+    return [_attribute(name, module)]
 
 
 def _plain_linear(operation: Project, layer: Value, plan: Plan) -> Expression:
