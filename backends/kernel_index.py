@@ -32,12 +32,13 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('crossed_edges', 58, 67, ('Edges', 'factor', 'factors', 'np', 'order', 'source', 'sources', 'target', 'targets'), (), (('np', 'import numpy as np'),)),
         ('ends_of', 70, 77, ('Edges', 'connection', 'dict', 'dtype', 'edges', 'max', 'np', 'small', 'str'), (), (('np', 'import numpy as np'),)),
     )),
-    'common/kernels/start.py': (857735289, (
-        ('uniform', 10, 13, ('Any', 'drawn', 'high', 'int', 'low', 'name', 'np', 'seed', 'shape', 'str', 'tuple'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
-        ('normal', 16, 19, ('Any', 'drawn', 'int', 'mean', 'name', 'np', 'seed', 'shape', 'std', 'str', 'tuple'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
-        ('unit_fan_in', 22, 27, ('also', 'counts', 'int', 'np', 'target', 'targets', 'units'), (), (('np', 'import numpy as np'),)),
-        ('largest_of_entry', 30, 34, ('index', 'int', 'largest', 'np', 'size', 'values'), (), (('np', 'import numpy as np'),)),
-        ('uniform_by_fan_in', 37, 40, ('Any', 'bound', 'fan_in', 'int', 'name', 'np', 'seed', 'shape', 'str', 'tuple', 'uniform'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
+    'common/kernels/start.py': (2976931536, (
+        ('uniform', 11, 14, ('Any', 'drawn', 'high', 'int', 'low', 'name', 'np', 'seed', 'shape', 'str', 'tuple'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
+        ('normal', 17, 20, ('Any', 'drawn', 'int', 'mean', 'name', 'np', 'seed', 'shape', 'std', 'str', 'tuple'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
+        ('unit_fan_in', 23, 28, ('also', 'counts', 'int', 'np', 'target', 'targets', 'units'), (), (('np', 'import numpy as np'),)),
+        ('targets_of', 31, 33, ('Mapping', 'connection', 'connections', 'np', 'stored', 'str'), (), (('Mapping', 'from collections.abc import Mapping'), ('np', 'import numpy as np'))),
+        ('largest_of_entry', 36, 40, ('index', 'int', 'largest', 'np', 'size', 'values'), (), (('np', 'import numpy as np'),)),
+        ('uniform_by_fan_in', 43, 46, ('Any', 'bound', 'fan_in', 'int', 'name', 'np', 'seed', 'shape', 'str', 'tuple', 'uniform'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
     )),
     'common/kernels/stored.py': (3907266842, (
         ('load_stored', 13, 30, ('Path', 'ValueError', 'again', 'archive', 'archive_digest', 'arrays', 'dict', 'digest', 'entry', 'error', 'file', 'module', 'name', 'np', 'path', 'str', 'zipfile'), (), (('Path', 'from pathlib import Path'), ('np', 'import numpy as np'), ('zipfile', 'import zipfile'))),
@@ -94,10 +95,10 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('DenseSum', 80, 96, ('Tensor', 'bool', 'int', 'nn', 'onto', 'self', 'sums', 'super', 'targets', 'units_first', 'x'), (), (('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'))),
         ('DiagonalProjection', 99, 114, ('Tensor', 'bool', 'int', 'nn', 'onto', 'self', 'super', 'torch', 'trainable', 'units', 'x'), (), (('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'), ('torch', 'import torch'))),
     )),
-    'torch/kernels/edge_weights.py': (2428274345, (
+    'torch/kernels/edge_weights.py': (2347102057, (
         ('refuse_other_edges', 13, 29, ('EdgeWeights', 'Mapping', 'RuntimeError', 'Tensor', 'isinstance', 'key', 'layer', 'module', 'name', 'nn', 'object', 'prefix', 'saved', 'state_dict', 'str', 'torch'), (), (('Mapping', 'from collections.abc import Mapping'), ('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'), ('torch', 'import torch'))),
         ('EdgeWeights', 32, 127, ('Tensor', 'ValueError', 'WithTables', 'bool', 'destination', 'digest', 'dtype', 'edge_digest', 'error_msgs', 'int', 'keep_vars', 'key', 'len', 'local_metadata', 'missing_keys', 'nn', 'np', 'prefix', 'refuse_other_edges', 'saves_digest', 'self', 'shape', 'size', 'source', 'state_dict', 'str', 'strict', 'super', 'tables', 'target', 'torch', 'trainable', 'tuple', 'unexpected_keys', 'weight', 'weighted', 'x'), ('WithTables',), (('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
-        ('without_digest', 130, 133, ('EdgeWeights', 'layer'), (), ()),
+        ('without_digests', 130, 133, ('EdgeWeights', 'layer', 'layers'), (), ()),
     )),
     'torch/kernels/edges.py': (1375121112, (
         ('summed_rows', 20, 42, ('F', 'Tensor', 'contiguous_rows', 'index', 'offsets', 'rows', 'torch', 'weight'), (), (('F', 'import torch.nn.functional as F'), ('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
@@ -196,10 +197,10 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('in_forward_mode', 7, 9, ('bool', 'forward_ad', 'getattr', 'torch'), (), (('forward_ad', 'from torch.autograd import forward_ad'), ('torch', 'import torch'))),
         ('is_transformed', 12, 14, ('bool', 'torch'), (), (('torch', 'import torch'),)),
     )),
-    'torch/kernels/units.py': (57537662, (
+    'torch/kernels/units.py': (363518442, (
         ('hold_units', 14, 27, ('Any', 'Mapping', 'dict', 'digest', 'digest_of', 'digests', 'getattr', 'hasattr', 'model', 'name', 'nn', 'refuse_other_units', 'save_units', 'str', 'torch'), (), (('Any', 'from typing import Any'), ('Mapping', 'from collections.abc import Mapping'), ('nn', 'from torch import nn'), ('torch', 'import torch'))),
         ('save_units', 30, 33, ('Any', 'Tensor', 'dict', 'getattr', 'module', 'name', 'object', 'prefix', 'state_dict', 'str'), (), (('Any', 'from typing import Any'), ('Tensor', 'from torch import Tensor'))),
-        ('refuse_other_units', 36, 51, ('Any', 'RuntimeError', 'Tensor', 'dict', 'getattr', 'key', 'module', 'name', 'object', 'own', 'prefix', 'saved', 'state_dict', 'str', 'torch'), (), (('Any', 'from typing import Any'), ('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
+        ('refuse_other_units', 36, 52, ('Any', 'RuntimeError', 'Tensor', 'dict', 'getattr', 'key', 'module', 'name', 'object', 'own', 'prefix', 'saved', 'state_dict', 'str', 'torch'), (), (('Any', 'from typing import Any'), ('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
     )),
     'torch/kernels/units_first.py': (578984905, (
         ('TransposedCopy', 9, 54, ('Tensor', 'columns', 'copy', 'grads', 'height', 'in_dims', 'inputs', 'int', 'matrix', 'max', 'min', 'pixel', 'pixels', 'place', 'rows', 'some', 'staticmethod', 'steps', 'tiled', 'torch', 'transposed_copy', 'tuple', 'turned', 'zip'), (), (('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),

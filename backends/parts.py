@@ -389,9 +389,8 @@ def _fan_in(scope: Scope, parameter: Parameter, plan: Plan, shared: Collection[s
     by_edge: Expression = by_unit
     if not isinstance(projection.edges, Diagonal):
         targets: Expression = stored(scope, f"{projection.connection}.target")
-        if whole := plan.graph.whole_of(projection):
-            each = [stored(scope, f"{part}.target") for part in whole.parts]
-            targets = scope.expression("np.concatenate([*each])", each=each)
+        if whole := plan.graph.parts.get(projection.connection):
+            targets = scope.name("targets_of")(scope.name("stored"), *whole.parts)
         by_edge = Subscript(by_unit, targets)
     return by_edge if spread is None else _largest(scope, by_edge, spread)
 
@@ -400,7 +399,9 @@ def _largest(scope: Scope, by_edge: Expression, spread: Spread) -> Expression:
     """The largest number of all edges that share an entry, in the shape of the parameter."""
     shape = spread.of.shape
     largest = scope.name("largest_of_entry")(by_edge, index_of(scope, spread), math.prod(shape))
-    return in_shape(scope, largest, shape)
+    if len(shape) == 1:
+        return largest
+    return scope.expression("np.reshape(largest, shape)", largest=largest, shape=shape)
 
 
 # ---------------------------------------------------------------------------------------- names of units

@@ -31,7 +31,6 @@ from ..compiler.graph.graph import (
     ApplyNorm,
     Combine,
     Compute,
-    Cut,
     Delay,
     Divided,
     Drop,
@@ -260,14 +259,14 @@ def summary(plan: Plan) -> tuple[str, ...]:
     lines = [_input_text(data) for data in graph.inputs]
     for layer in graph.layers:
         chain = chain_of(graph, layer)
-        projections = [op for op in chain if isinstance(op, Project)]
+        entering = _entering(chain, graph)
         late = {key: Argument(_late(delay)) for key, delay in graph.delayed.items()}
         steps = [text for op in chain if (text := _step_text(op))]
         head = f"layer {layer.layer} {list(layer.shape)}"
         if expression := expression_of(chain):
             lines.append(f"{head} = {as_text(substituted(expression.tree, late))}")
         else:
-            lines.append(f"{head} <- {' + '.join(_connection_text(op, graph) for op in projections)}")
+            lines.append(f"{head} <- {' + '.join(entering)}")
         if steps:
             then = " : " + ", ".join(steps)
             if len(lines[-1]) + len(then) > WIDTH:
@@ -332,17 +331,31 @@ def _late(delay: Delay) -> str:
     return f"before({delay.input.name}{f', {delay.steps}' if delay.steps > 1 else ''})"
 
 
+def _entering(chain: Sequence[Operation], graph: Graph) -> list[str]:
+    """What enters a layer, connection by connection."""
+    texts: list[str] = []
+    for op in (op for op in chain if isinstance(op, Project)):
+        whole = graph.parts.get(op.connection)
+        if whole is None:
+            texts.append(_connection_text(op, graph))
+        elif op.connection == whole.parts[0]:
+            texts.append(_divided_text(whole, op, graph))
+    return texts
+
+
+def _divided_text(whole: Divided, projection: Project, graph: Graph) -> str:
+    """A connection of several delays, of which `projection` is the first part."""
+    delays = [graph.delayed[op.input.name].steps for op in graph.connections[whole.connection]]
+    source = graph.delayed[projection.input.name].input.name
+    text = f"{whole.edges.count:,} edges of {len(delays)} delays, {delays[0]} to {delays[-1]}"
+    return f"{source} ({text}{_weight_text(projection)})"
+
+
 def _connection_text(projection: Project, graph: Graph) -> str:
     edges, source = projection.edges, projection.input.name
     if source in graph.delayed:
         source = _late(graph.delayed[source])
-    weight = "" if projection.weight else ", no weights"
-    if projection.parameter and not projection.parameter.trainable:
-        weight = ", frozen"
-    if projection.parameter and not projection.holds_weight:
-        weight += _made_text(projection.parameter, steps_of(projection.weight or projection.parameter))
-    if isinstance(projection, Pool):
-        weight += f", {projection.reduction.name}"
+    weight = _weight_text(projection)
     match edges:
         case Full() if projection.input.classes:
             return f"{source} (embedding{weight})"
@@ -356,12 +369,24 @@ def _connection_text(projection: Project, graph: Graph) -> str:
             return f"{source} ({described(edges)}: {edges.count:,} edges{weight})"
 
 
+def _weight_text(projection: Project) -> str:
+    """What there is to say of the weights of a connection, and of how it pools."""
+    weight = "" if projection.weight else ", no weights"
+    if projection.parameter and not projection.parameter.trainable:
+        weight = ", frozen"
+    if projection.parameter and not projection.holds_weight:
+        weight += _made_text(projection.parameter, steps_of(projection.weight or projection.parameter))
+    if isinstance(projection, Pool):
+        weight += f", {projection.reduction.name}"
+    return weight
+
+
 def _made_text(parameter: Parameter, steps: Sequence[Made]) -> str:
     """How weights are made of a parameter, in a few words."""
     words = [f"weights {parameter.name}"] if parameter.is_named else []
     for step in steps:
         match step:
-            case Spread() if not parameter.is_named and not isinstance(steps[-1], Cut):
+            case Spread() if not parameter.is_named and not _is_permuted(step):
                 words.append(f"{math.prod(parameter.shape):,} weights")
             case Turned():
                 words.append("transposed")
@@ -369,11 +394,15 @@ def _made_text(parameter: Parameter, steps: Sequence[Made]) -> str:
                 words.append(f"through {function.name}")
             case Times(factor=float() as factor) if abs(factor) != 1:
                 words.append(f"times {factor:g}")
-            case Cut() if not parameter.is_named:
-                words.append(f"weights of {parameter.name.rpartition('.')[0]}")
             case _:
                 pass
     return "".join(f", {word}" for word in words)
+
+
+def _is_permuted(step: Spread) -> bool:
+    """Whether a weight has every entry of its parameter once, in another order."""
+    size = math.prod(step.of.shape)
+    return step.index is not None and len(step.index) == size == len(np.unique(step.index))
 
 
 def _step_text(operation: Operation) -> str:

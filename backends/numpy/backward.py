@@ -130,6 +130,7 @@ def back_through(steps: Sequence[tuple[Operation, ...]], gradients: Gradients) -
 def end_back(gradients: Gradients) -> list[Statement]:
     """Statements for what parameters have from elsewhere than the steps, and for the inputs."""
     module, statements = gradients.module, list[Statement]()
+    statements += gradients.add(_of_cuts(module, gradients.begun))
     statements += gradients.add(_of_weights(module, gradients.begun))
     statements += gradients.add(_unreached(module, gradients.begun))
     statements += gradients.add(_penalties(module))
@@ -215,15 +216,20 @@ def _given(module: Module) -> list[Statement]:
     return [*lines, *(Assign(d, module.scope.expression("at_last_step(d, steps)", d=d)) for d in of_one)]
 
 
+def _of_cuts(module: Module, reached: set[str]) -> Iterator[Share]:
+    """What weights get of the gradients of what they are cut into."""
+    for name, cuts in module.plan.cuts.items():
+        if key_of(cuts[0]) in reached:
+            each = [*map(module.variable, cuts)]
+            yield module.plan.made[name], module.scope.expression("np.concatenate([*each])", each=each)
+
+
 def _of_weights(module: Module, reached: set[str]) -> Iterator[Share]:
     """What parameters get of the gradients of the weights that are made of them."""
-    for name, made in module.plan.made.items():
-        cuts = [cut for cut in module.plan.cuts.get(name, ()) if key_of(cut) in reached]
-        if not cuts and (isinstance(made, Cut) or key_of(made) not in reached):
+    for made in module.plan.made.values():
+        if isinstance(made, Cut) or key_of(made) not in reached:
             continue
         d: Expression = module.variable(made)
-        if cuts:
-            d = module.scope.expression("np.concatenate([*parts])", parts=[*map(module.variable, cuts)])
         for step in reversed(steps_of(made)):
             d = _of_step(module, step, d)
         yield parameter_of(made), d

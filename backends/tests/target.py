@@ -34,6 +34,9 @@ from ...compiler.graph.graph import (
     Through,
     Times,
     Turned,
+    cuts_among,
+    identifier,
+    made_among,
     steps_of,
 )
 from ...compiler.graph.graph import Parameter as GraphParameter
@@ -462,18 +465,33 @@ _MADE = '''
 def made_weights(p: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The weight of every edge, by connection, of those whose weights are made of a parameter."""
     reading
+    lines
     return {**pairs,}
 '''
 
 
 def _made(scope: Scope, plan: Plan, functions: Definitions) -> tuple[Statement, ...]:
     """The function of weights that are made of parameters; none where there are none."""
-    pairs = [
-        Pair(node(op.connection), _entries(scope, op.weight, functions)) for op in made_of(plan) if op.weight
-    ]
+    made, wholes, lines = (
+        made_among(op.weight for op in made_of(plan)),
+        dict[str, Expression](),
+        list[Statement](),
+    )
+    for name in cuts_among(made):
+        wholes[name] = scope.new(identifier(name))
+        lines.append(Assign(wholes[name], _entries(scope, made[name], functions)))
+    pairs = list[Pair]()
+    for op in made_of(plan):
+        if isinstance(op.weight, Cut):
+            whole, first, last = wholes[op.weight.of.name], op.weight.first, op.weight.last
+            entries = scope.expression("whole[first:last]", whole=whole, first=first, last=last)
+            pairs.append(Pair(node(op.connection), entries))
+        elif op.weight:
+            pairs.append(Pair(node(op.connection), _entries(scope, op.weight, functions)))
     if not pairs:
         return ()
-    return scope.statements(_MADE, reading=loading(scope, plan, pairs, cached=True), pairs=pairs)
+    reading = loading(scope, plan, lines, pairs, cached=True)
+    return scope.statements(_MADE, reading=reading, lines=lines, pairs=pairs)
 
 
 def _entries(scope: Scope, entries: Entries, functions: Definitions) -> Expression:
@@ -493,11 +511,7 @@ def _entries(scope: Scope, entries: Entries, functions: Definitions) -> Expressi
         case Times():
             return times(factor_of(scope, entries), _entries(scope, entries.of, functions))
         case Cut():
-            whole, ends = (
-                _entries(scope, entries.of, functions),
-                {"first": entries.first, "last": entries.last},
-            )
-            return scope.expression("(whole)[first:last]", whole=whole, **ends)
+            raise AssertionError(entries)  # which `_made` reads of what it is cut out of
 
 
 def _kinks_of_weights(scope: Scope, plan: Plan, functions: Definitions) -> list[Statement]:

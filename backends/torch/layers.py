@@ -32,7 +32,6 @@ from ..source import (
     Assign,
     Attribute,
     Binary,
-    Display,
     Expression,
     Function,
     Given,
@@ -169,15 +168,17 @@ def codes_input(scope: Scope, data: Data) -> tuple[Statement, ...]:
 def weights_of(scope: Scope, plan: Plan) -> tuple[dict[str, Expression], list[Statement]]:
     """The weight of each connection that does not hold its own, under a key of its own, and what makes it."""
     own, held, makers = scope.name("self"), held_by_model(plan), makers_of(plan)
-    variables = {name: scope.new(identifier(name)) for name in plan.made}
+    variables: dict[str, Expression] = {}
     lines: list[Statement] = []
     for name, maker in makers.items():
-        parameter = own.get(held[parameter_of(plan.made[name]).name])
-        lines.append(Assign(variables[name], own.get(maker)(parameter)))
-        if cuts := plan.cuts.get(name):
-            sizes = tuple(cut.last - cut.first for cut in cuts)
-            parts_of = Display("()", tuple(variables[cut.name] for cut in cuts), bare=True)
-            lines.append(Assign(parts_of, variables[name].get("split")(node(sizes))))
+        cuts = plan.cuts.get(name, ())
+        variable = scope.new(identifier(name) + "_by_delay" * bool(cuts))
+        entries: Expression = own.get(maker)(own.get(held[parameter_of(plan.made[name]).name]))
+        if cuts:
+            entries = entries.get("split")(node(tuple(cut.last - cut.first for cut in cuts)))
+        lines.append(Assign(variable, entries))
+        variables[name] = variable
+        variables |= {cut.name: variable.at(number) for number, cut in enumerate(cuts)}
     weights: dict[str, Expression] = {}
     for op in plan.graph.projections:
         if (weight := plan.weight(op)) is not None and not op.holds_weight:

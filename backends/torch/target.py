@@ -233,6 +233,9 @@ def _constructor(plan: Plan, made: Definitions) -> list[Statement]:
         lines += [Comment("Start values come by name: nothing is drawn from PyTorch's generator.")]
         lines += PLAIN.statements("torch.set_rng_state(state)")
     lines[:0] = parts.loading(PLAIN, plan, lines)
+    if parts_of := [op.connection for op in graph.projections if op.connection in graph.parts]:
+        some = [PLAIN.name("self").get(each) for each in parts_of]
+        lines += PLAIN.statements("without_digests(*some)", some=some)
     if digests := units_digests(plan):
         pairs = [Pair(node(name), node(digest)) for name, digest in digests.items()]
         lines += PLAIN.statements("digests = {**pairs}\nhold_units(self, digests)", pairs=pairs)
@@ -462,10 +465,7 @@ def _projection(operation: Project, layer: Value, plan: Plan) -> list[Statement]
         case "pool":
             assert isinstance(operation, Pool)
             class_, arguments = POOLS[operation.reduction.name], [parts.stored_edges(PLAIN, name), shape]
-    module = PLAIN.name(class_)(*arguments, **options)
-    if class_ in ALONG_EDGES and name in plan.graph.parts:
-        module = PLAIN.name("without_digest")(module)
-    return [_attribute(name, module)]
+    return [_attribute(name, PLAIN.name(class_)(*arguments, **options))]
 
 
 def _plain_linear(operation: Project, layer: Value, plan: Plan) -> Expression:

@@ -553,21 +553,16 @@ class Graph:
     @cached_property
     def connections(self) -> Mapping[str, tuple[Project, ...]]:
         """The projections of each connection of the spec, by its name: one, or one for each delay."""
-        whole = {part: each.connection for each in self.divided for part in each.parts}
         found: dict[str, list[Project]] = {}
         for op in self.projections:
-            found.setdefault(whole.get(op.connection, op.connection), []).append(op)
+            whole = self.parts.get(op.connection)
+            found.setdefault(whole.connection if whole else op.connection, []).append(op)
         return {name: tuple(ops) for name, ops in found.items()}
 
-    def whole_of(self, projection: Project) -> Divided | None:
-        """The connection that a projection has a part of the edges of, if it has."""
-        wholes = (each for each in self.divided if projection.connection in each.parts)
-        return next(wholes, None) if projection.connection in self.parts else None
-
     @cached_property
-    def parts(self) -> frozenset[str]:
-        """The names of projections that have some of a connection's edges."""
-        return frozenset(part for each in self.divided for part in each.parts)
+    def parts(self) -> Mapping[str, Divided]:
+        """The connections that projections have some of the edges of, by the names of these."""
+        return {part: each for each in self.divided for part in each.parts}
 
     @cached_property
     def chains(self) -> Mapping[str, tuple[Operation, ...]]:

@@ -127,7 +127,7 @@ class EdgeWeights(WithTables):
         )
 
 
-def without_digest(layer: EdgeWeights) -> EdgeWeights:
-    """Return the layer, of a part of a connection's edges, which saves no digest of its own."""
-    layer.saves_digest = False
-    return layer
+def without_digests(*layers: EdgeWeights) -> None:
+    """Have layers save no digests of their own: each has a part of the edges of a connection."""
+    for layer in layers:
+        layer.saves_digest = False

@@ -44,8 +44,9 @@ def refuse_other_units(module: Any, state_dict: dict[str, Tensor], prefix: str, 
         if saved is not None and not torch.equal(saved.to(own), own):
             raise RuntimeError(
                 f"`{key}` differs: the checkpoint was made for other edges than those of `{name}`, or for "
-                "units of another shape, with other names, in another order or with other biases, so that its "
-                "entries belong to others, and nothing was loaded. Load it in the module that it was made with."
+                "units of another shape, with other names, in another order or with other biases, so that "
+                "its entries belong to others, and nothing was loaded. Load it in the module that it was "
+                "made with."
             )
     for name in module._unit_digests:
         state_dict.pop(f"{prefix}{name}.digest", None)
