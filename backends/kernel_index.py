@@ -32,12 +32,13 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('crossed_edges', 58, 67, ('Edges', 'np'), (), (('np', 'import numpy as np'),)),
         ('ends_of', 70, 77, ('Edges', 'dict', 'max', 'np', 'str'), (), (('np', 'import numpy as np'),)),
     )),
-    'common/kernels/start.py': (857735289, (
-        ('uniform', 10, 13, ('Any', 'int', 'np', 'str', 'tuple'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
-        ('normal', 16, 19, ('Any', 'int', 'np', 'str', 'tuple'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
-        ('unit_fan_in', 22, 27, ('int', 'np'), (), (('np', 'import numpy as np'),)),
-        ('largest_of_entry', 30, 34, ('int', 'np'), (), (('np', 'import numpy as np'),)),
-        ('uniform_by_fan_in', 37, 40, ('Any', 'int', 'np', 'str', 'tuple', 'uniform'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
+    'common/kernels/start.py': (2976931536, (
+        ('uniform', 11, 14, ('Any', 'int', 'np', 'str', 'tuple'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
+        ('normal', 17, 20, ('Any', 'int', 'np', 'str', 'tuple'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
+        ('unit_fan_in', 23, 28, ('int', 'np'), (), (('np', 'import numpy as np'),)),
+        ('targets_of', 31, 33, ('Mapping', 'np', 'str'), (), (('Mapping', 'from collections.abc import Mapping'), ('np', 'import numpy as np'))),
+        ('largest_of_entry', 36, 40, ('int', 'np'), (), (('np', 'import numpy as np'),)),
+        ('uniform_by_fan_in', 43, 46, ('Any', 'int', 'np', 'str', 'tuple', 'uniform'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
     )),
     'common/kernels/stored.py': (3907266842, (
         ('load_stored', 13, 30, ('Path', 'ValueError', 'archive_digest', 'dict', 'np', 'str', 'zipfile'), (), (('Path', 'from pathlib import Path'), ('np', 'import numpy as np'), ('zipfile', 'import zipfile'))),
@@ -94,9 +95,10 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('DenseSum', 80, 96, ('Tensor', 'bool', 'int', 'nn', 'super'), (), (('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'))),
         ('DiagonalProjection', 99, 114, ('Tensor', 'bool', 'int', 'nn', 'super', 'torch'), (), (('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'), ('torch', 'import torch'))),
     )),
-    'torch/kernels/edge_weights.py': (2513589220, (
+    'torch/kernels/edge_weights.py': (2347102057, (
         ('refuse_other_edges', 13, 29, ('EdgeWeights', 'Mapping', 'RuntimeError', 'Tensor', 'isinstance', 'nn', 'object', 'str', 'torch'), (), (('Mapping', 'from collections.abc import Mapping'), ('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'), ('torch', 'import torch'))),
-        ('EdgeWeights', 32, 124, ('Tensor', 'ValueError', 'WithTables', 'bool', 'edge_digest', 'int', 'len', 'nn', 'np', 'refuse_other_edges', 'str', 'super', 'torch', 'tuple'), ('WithTables',), (('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
+        ('EdgeWeights', 32, 127, ('Tensor', 'ValueError', 'WithTables', 'bool', 'edge_digest', 'int', 'len', 'nn', 'np', 'refuse_other_edges', 'str', 'super', 'torch', 'tuple'), ('WithTables',), (('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
+        ('without_digests', 130, 133, ('EdgeWeights',), (), ()),
     )),
     'torch/kernels/edges.py': (1375121112, (
         ('summed_rows', 20, 42, ('F', 'Tensor', 'contiguous_rows', 'torch'), (), (('F', 'import torch.nn.functional as F'), ('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
@@ -195,10 +197,10 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('in_forward_mode', 7, 9, ('bool', 'forward_ad', 'getattr', 'torch'), (), (('forward_ad', 'from torch.autograd import forward_ad'), ('torch', 'import torch'))),
         ('is_transformed', 12, 14, ('bool', 'torch'), (), (('torch', 'import torch'),)),
     )),
-    'torch/kernels/units.py': (1738089802, (
+    'torch/kernels/units.py': (363518442, (
         ('hold_units', 14, 27, ('Any', 'Mapping', 'dict', 'digest_of', 'getattr', 'hasattr', 'nn', 'refuse_other_units', 'save_units', 'str', 'torch'), (), (('Any', 'from typing import Any'), ('Mapping', 'from collections.abc import Mapping'), ('nn', 'from torch import nn'), ('torch', 'import torch'))),
         ('save_units', 30, 33, ('Any', 'Tensor', 'dict', 'getattr', 'object', 'str'), (), (('Any', 'from typing import Any'), ('Tensor', 'from torch import Tensor'))),
-        ('refuse_other_units', 36, 51, ('Any', 'RuntimeError', 'Tensor', 'dict', 'getattr', 'object', 'str', 'torch'), (), (('Any', 'from typing import Any'), ('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
+        ('refuse_other_units', 36, 52, ('Any', 'RuntimeError', 'Tensor', 'dict', 'getattr', 'object', 'str', 'torch'), (), (('Any', 'from typing import Any'), ('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
     )),
     'torch/kernels/units_first.py': (578984905, (
         ('TransposedCopy', 9, 54, ('Tensor', 'int', 'max', 'min', 'staticmethod', 'torch', 'transposed_copy', 'tuple', 'zip'), (), (('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
@@ -517,27 +519,28 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('draw_exactly', 459, 498, ('Any', 'ExactNetwork', 'dict', 'float', 'int', 'list', 'max', 'np', 'str', 'tuple'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
         ('check_network_exactly', 501, 535, ('Any', 'ExactNetwork', 'Expected', 'Inexact', 'all', 'assert_exact', 'bool', 'check_stored', 'dict', 'draw_exactly', 'float', 'largest_whole', 'np', 'range', 'str', 'sum', 'suppress', 'warnings'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'), ('suppress', 'from contextlib import suppress'), ('warnings', 'import warnings'))),
     )),
-    'tests/kernels/expected.py': (1102686720, (
-        ('Expected', 18, 151, ('Any', 'Callable', 'Expected', 'bool', 'dataclass', 'dict', 'field', 'float', 'int', 'len', 'np', 'property', 'range', 'replace', 'slice', 'str', 'sum', 'tuple'), (), (('Any', 'from typing import Any'), ('Callable', 'from collections.abc import Callable'), ('dataclass', 'from dataclasses import dataclass'), ('field', 'from dataclasses import field'), ('np', 'import numpy as np'), ('replace', 'from dataclasses import replace'))),
-        ('load_module', 154, 163, ('ModuleType', 'Path', 'importlib', 'str', 'sys'), (), (('ModuleType', 'from types import ModuleType'), ('Path', 'from pathlib import Path'), ('importlib', 'import importlib.util'), ('sys', 'import sys'))),
-        ('Place', 166, 190, ('Any', 'Expected', 'dataclass', 'dict', 'field', 'float', 'np', 'str'), (), (('Any', 'from typing import Any'), ('dataclass', 'from dataclasses import dataclass'), ('field', 'from dataclasses import field'), ('np', 'import numpy as np'))),
-        ('moved_inside', 193, 204, ('Expected', 'dict', 'np', 'place_of', 'pytest', 'str'), (), (('np', 'import numpy as np'), ('pytest', 'import pytest'))),
-        ('check_finite', 207, 220, ('AssertionError', 'Expected', 'Place', 'is_finite_at', 'next', 'place_of', 'plain_places', 'set', 'str'), (), ()),
-        ('place_of', 223, 235, ('Expected', 'Place', 'cache', 'is_sound_at', 'places'), (), (('cache', 'from functools import cache'),)),
-        ('places', 238, 248, ('Expected', 'Iterator', 'Place', 'filter', 'plain_places', 'range', 'shifted_to', 'wandered_to'), (), (('Iterator', 'from collections.abc import Iterator'),)),
-        ('plain_places', 251, 253, ('Place', 'list'), (), ()),
-        ('shifted_to', 256, 268, ('Expected', 'Place', 'dict', 'is_finite_at', 'str'), (), ()),
-        ('wandered_to', 271, 296, ('Expected', 'Place', 'int', 'is_all_finite_at', 'max', 'min', 'next', 'not_finite_at', 'np', 'range', 'some_data', 'some_parameters'), (), (('np', 'import numpy as np'),)),
-        ('not_finite_at', 299, 302, ('Expected', 'Place', 'int', 'np', 'reference_at', 'sum'), (), (('np', 'import numpy as np'),)),
-        ('is_all_finite_at', 305, 307, ('Expected', 'Place', 'all', 'bool', 'is_finite_at'), (), ()),
-        ('is_finite_at', 310, 316, ('Expected', 'Place', 'bool', 'np', 'range', 'reference_at', 'str'), (), (('np', 'import numpy as np'),)),
-        ('is_sound_at', 319, 322, ('Expected', 'Place', 'all', 'bool', 'np', 'range', 'reference_at'), (), (('np', 'import numpy as np'),)),
-        ('reference_at', 325, 333, ('Expected', 'Place', 'dict', 'int', 'list', 'np', 'some_data', 'some_parameters', 'str', 'tuple'), (), (('np', 'import numpy as np'),)),
-        ('draw_data', 336, 338, ('Expected', 'dict', 'int', 'moved_inside', 'np', 'some_data', 'str'), (), (('np', 'import numpy as np'),)),
-        ('some_data', 341, 357, ('Expected', 'dict', 'int', 'np', 'str'), (), (('np', 'import numpy as np'),)),
-        ('draw_parameters', 360, 365, ('Expected', 'dict', 'int', 'moved_inside', 'np', 'some_parameters', 'str'), (), (('np', 'import numpy as np'),)),
-        ('some_parameters', 368, 382, ('Expected', 'dict', 'general', 'int', 'max', 'np', 'str'), (), (('np', 'import numpy as np'),)),
-        ('general', 385, 387, ('int', 'np', 'tuple'), (), (('np', 'import numpy as np'),)),
+    'tests/kernels/expected.py': (3204557143, (
+        ('Expected', 20, 163, ('Any', 'Callable', 'Expected', 'bool', 'dataclass', 'dict', 'field', 'float', 'int', 'len', 'list', 'np', 'property', 'range', 'replace', 'slice', 'str', 'sum', 'tuple'), (), (('Any', 'from typing import Any'), ('Callable', 'from collections.abc import Callable'), ('dataclass', 'from dataclasses import dataclass'), ('field', 'from dataclasses import field'), ('np', 'import numpy as np'), ('replace', 'from dataclasses import replace'))),
+        ('load_module', 166, 175, ('ModuleType', 'Path', 'importlib', 'str', 'sys'), (), (('ModuleType', 'from types import ModuleType'), ('Path', 'from pathlib import Path'), ('importlib', 'import importlib.util'), ('sys', 'import sys'))),
+        ('Place', 178, 202, ('Any', 'Expected', 'dataclass', 'dict', 'field', 'float', 'np', 'str'), (), (('Any', 'from typing import Any'), ('dataclass', 'from dataclasses import dataclass'), ('field', 'from dataclasses import field'), ('np', 'import numpy as np'))),
+        ('moved_inside', 205, 216, ('Expected', 'dict', 'np', 'place_of', 'pytest', 'str'), (), (('np', 'import numpy as np'), ('pytest', 'import pytest'))),
+        ('check_finite', 219, 232, ('AssertionError', 'Expected', 'Place', 'is_finite_at', 'next', 'place_of', 'plain_places', 'set', 'str'), (), ()),
+        ('place_of', 235, 247, ('Expected', 'Place', 'cache', 'is_sound_at', 'places'), (), (('cache', 'from functools import cache'),)),
+        ('places', 250, 260, ('Expected', 'Iterator', 'Place', 'filter', 'plain_places', 'range', 'shifted_to', 'wandered_to'), (), (('Iterator', 'from collections.abc import Iterator'),)),
+        ('plain_places', 263, 265, ('Place', 'list'), (), ()),
+        ('shifted_to', 268, 280, ('Expected', 'Place', 'dict', 'is_finite_at', 'str'), (), ()),
+        ('wandered_to', 283, 308, ('Expected', 'Place', 'int', 'is_all_finite_at', 'max', 'min', 'next', 'not_finite_at', 'np', 'range', 'some_data', 'some_parameters'), (), (('np', 'import numpy as np'),)),
+        ('not_finite_at', 311, 314, ('Expected', 'Place', 'int', 'np', 'reference_at', 'sum'), (), (('np', 'import numpy as np'),)),
+        ('is_all_finite_at', 317, 319, ('Expected', 'Place', 'all', 'bool', 'is_finite_at'), (), ()),
+        ('is_finite_at', 322, 328, ('Expected', 'Place', 'bool', 'np', 'range', 'reference_at', 'str'), (), (('np', 'import numpy as np'),)),
+        ('is_sound_at', 331, 334, ('Expected', 'Place', 'all', 'bool', 'np', 'range', 'reference_at'), (), (('np', 'import numpy as np'),)),
+        ('reference_at', 337, 345, ('Expected', 'Place', 'dict', 'int', 'list', 'np', 'some_data', 'some_parameters', 'str', 'tuple'), (), (('np', 'import numpy as np'),)),
+        ('draw_data', 348, 350, ('Expected', 'dict', 'int', 'moved_inside', 'np', 'some_data', 'str'), (), (('np', 'import numpy as np'),)),
+        ('some_data', 353, 369, ('Expected', 'dict', 'int', 'np', 'str'), (), (('np', 'import numpy as np'),)),
+        ('edges_of_all_parts', 372, 383, ('Expected', 'edges_of', 'np', 'str', 'tuple', 'zip'), (), (('np', 'import numpy as np'),)),
+        ('draw_parameters', 386, 391, ('Expected', 'dict', 'int', 'moved_inside', 'np', 'some_parameters', 'str'), (), (('np', 'import numpy as np'),)),
+        ('some_parameters', 394, 408, ('Expected', 'dict', 'general', 'int', 'max', 'np', 'str'), (), (('np', 'import numpy as np'),)),
+        ('general', 411, 413, ('int', 'np', 'tuple'), (), (('np', 'import numpy as np'),)),
     )),
     'tests/kernels/frameworks.py': (3792781751, (
         ('missing_package', 11, 20, ('Any', 'ModuleNotFoundError', 'importlib', 'str'), (), (('Any', 'from typing import Any'), ('importlib', 'import importlib'))),
@@ -661,7 +664,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('drawn_for', 133, 157, ('int', 'len', 'max', 'min', 'np', 'str', 'tuple'), (), (('np', 'import numpy as np'),)),
         ('in_integers', 160, 193, ('bool', 'by_fan_in', 'float', 'len', 'np', 'range', 'slice', 'str', 'tuple'), (), (('np', 'import numpy as np'),)),
     )),
-    'tests/kernels/robustness.py': (2963411894, (
+    'tests/kernels/robustness.py': (719518264, (
         ('draw_moderate', 35, 57, ('Expected', 'dict', 'int', 'len', 'math', 'max', 'moved_inside', 'np', 'str'), (), (('math', 'import math'), ('np', 'import numpy as np'))),
         ('slopes', 60, 82, ('Any', 'Callable', 'Expected', 'Outcome', 'allowed', 'bool', 'coarse', 'dict', 'grown', 'np', 'range', 'stepped', 'str', 'tuple'), (), (('Any', 'from typing import Any'), ('Callable', 'from collections.abc import Callable'), ('np', 'import numpy as np'))),
         ('smooth_step', 85, 104, ('Expected', 'all', 'dict', 'float', 'list', 'np', 'str', 'zip'), (), (('np', 'import numpy as np'),)),
@@ -672,9 +675,9 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('check_repeated_samples', 205, 229, ('Any', 'Doubt', 'Expected', 'assert_close', 'dict', 'draw_data', 'draw_moderate', 'float', 'int', 'max', 'np', 'partial', 'str', 'tuple'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'), ('partial', 'from functools import partial'))),
         ('check_large_values', 232, 272, ('Any', 'Doubt', 'Expected', 'abs', 'all', 'assert_close', 'check_slope', 'dict', 'draw_data', 'draw_moderate', 'float', 'max', 'np', 'partial'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'), ('partial', 'from functools import partial'))),
         ('check_calls', 275, 311, ('Any', 'Expected', 'assert_close', 'dict', 'draw_data', 'draw_moderate', 'np', 'str', 'tuple'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
-        ('check_held_digests', 314, 347, ('Any', 'AssertionError', 'Expected', 'RuntimeError', 'ValueError', 'digest_of', 'draw_moderate', 'edge_digest', 'edges_of', 'iter', 'next', 'np', 'sorted'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
-        ('check_other_stored', 350, 372, ('Any', 'Callable', 'Expected', 'ModuleType', 'Path', 'ValueError', 'draw_data', 'list', 'load_module', 'np', 'pytest', 'shutil', 'str'), (), (('Any', 'from typing import Any'), ('Callable', 'from collections.abc import Callable'), ('ModuleType', 'from types import ModuleType'), ('Path', 'from pathlib import Path'), ('np', 'import numpy as np'), ('pytest', 'import pytest'), ('shutil', 'import shutil'))),
-        ('check_names', 375, 401, ('Expected', 'ModuleType', 'ValueError', 'len', 'np', 'pairwise', 'pytest', 'range', 'str'), (), (('ModuleType', 'from types import ModuleType'), ('np', 'import numpy as np'), ('pairwise', 'from itertools import pairwise'), ('pytest', 'import pytest'))),
+        ('check_held_digests', 314, 350, ('Any', 'AssertionError', 'Expected', 'RuntimeError', 'ValueError', 'digest_of', 'draw_moderate', 'edge_digest', 'edges_of', 'edges_of_all_parts', 'iter', 'next', 'np', 'sorted'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
+        ('check_other_stored', 353, 375, ('Any', 'Callable', 'Expected', 'ModuleType', 'Path', 'ValueError', 'draw_data', 'list', 'load_module', 'np', 'pytest', 'shutil', 'str'), (), (('Any', 'from typing import Any'), ('Callable', 'from collections.abc import Callable'), ('ModuleType', 'from types import ModuleType'), ('Path', 'from pathlib import Path'), ('np', 'import numpy as np'), ('pytest', 'import pytest'), ('shutil', 'import shutil'))),
+        ('check_names', 378, 404, ('Expected', 'ModuleType', 'ValueError', 'len', 'np', 'pairwise', 'pytest', 'range', 'str'), (), (('ModuleType', 'from types import ModuleType'), ('np', 'import numpy as np'), ('pairwise', 'from itertools import pairwise'), ('pytest', 'import pytest'))),
     )),
     'tests/kernels/rounding.py': (3127520277, (
         ('Rounding', 10, 53, ('Any', 'Rounding', 'float', 'getattr', 'isinstance', 'max', 'moved_by', 'np', 'str', 'super'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
@@ -682,7 +685,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('around', 66, 71, ('Rounding', 'isinstance', 'moved_by', 'np'), (), (('np', 'import numpy as np'),)),
         ('rounding', 74, 84, ('Rounding', 'dict', 'float', 'int', 'np', 'str'), (), (('np', 'import numpy as np'),)),
     )),
-    'tests/kernels/rules.py': (1741635124, (
+    'tests/kernels/rules.py': (959686472, (
         ('Grid', 20, 40, ('Any', 'Iterator', 'all', 'bool', 'cached_property', 'frozenset', 'int', 'len', 'prod', 'product', 'range', 'tuple', 'zip'), (), (('Any', 'from typing import Any'), ('Iterator', 'from collections.abc import Iterator'), ('cached_property', 'from functools import cached_property'), ('prod', 'from math import prod'), ('product', 'from itertools import product'))),
         ('units', 43, 46, ('Any', 'Grid', 'cache', 'int', 'len', 'range', 'tuple'), (), (('Any', 'from typing import Any'), ('cache', 'from functools import cache'))),
         ('unit_of', 49, 55, ('Any', 'divmod', 'int', 'len', 'list', 'reversed', 'tuple'), (), (('Any', 'from typing import Any'),)),
@@ -698,8 +701,8 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('among', 162, 164, ('Any', 'Collection', 'Iterable', 'set'), (), (('Any', 'from typing import Any'), ('Collection', 'from collections.abc import Collection'), ('Iterable', 'from collections.abc import Iterable'))),
         ('closure_of', 167, 180, ('Any', 'Statement', 'dict', 'set'), (), (('Any', 'from typing import Any'),)),
         ('window', 183, 209, ('Any', 'Collection', 'Iterator', 'int', 'isinstance', 'len', 'list', 'max', 'product', 'range', 'tuple', 'zip'), (), (('Any', 'from typing import Any'), ('Collection', 'from collections.abc import Collection'), ('Iterator', 'from collections.abc import Iterator'), ('product', 'from itertools import product'))),
-        ('check_statement', 215, 251, ('Expected', 'Statement', 'cache', 'held_edges', 'int', 'len', 'np', 'number_of', 'prod', 'range', 'report_difference', 'set', 'sorted', 'str', 'tuple', 'unit_of', 'units', 'zip'), (), (('cache', 'from functools import cache'), ('np', 'import numpy as np'), ('prod', 'from math import prod'))),
-        ('held_edges', 254, 264, ('Collection', 'Expected', 'int', 'np', 'product', 'set', 'str', 'tuple', 'zip'), (), (('Collection', 'from collections.abc import Collection'), ('np', 'import numpy as np'), ('product', 'from itertools import product'))),
+        ('check_statement', 215, 251, ('Expected', 'Statement', 'cache', 'edges_of_all_parts', 'held_edges', 'int', 'len', 'np', 'number_of', 'prod', 'range', 'report_difference', 'set', 'sorted', 'str', 'tuple', 'unit_of', 'units', 'zip'), (), (('cache', 'from functools import cache'), ('np', 'import numpy as np'), ('prod', 'from math import prod'))),
+        ('held_edges', 254, 264, ('Collection', 'Expected', 'edges_of_all_parts', 'int', 'np', 'product', 'set', 'str', 'tuple', 'zip'), (), (('Collection', 'from collections.abc import Collection'), ('np', 'import numpy as np'), ('product', 'from itertools import product'))),
         ('report_difference', 267, 274, ('AssertionError', 'int', 'len', 'min', 'set', 'str', 'tuple'), (), ()),
     )),
     'tests/kernels/spec_files.py': (2984686556, (
@@ -753,7 +756,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('check_lengths', 16, 30, ('Any', 'Expected', 'assert_within', 'check_slope', 'dict', 'draw_data', 'draw_moderate', 'evaluated', 'max'), (), (('Any', 'from typing import Any'),)),
         ('check_pieces', 33, 55, ('Any', 'Doubt', 'Expected', 'assert_close', 'draw_data', 'draw_moderate', 'len', 'np', 'partial', 'sum'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'), ('partial', 'from functools import partial'))),
     )),
-    'tests/kernels/torch_checks.py': (3575909505, (
+    'tests/kernels/torch_checks.py': (1848324018, (
         ('torch_inputs', 26, 28, ('Any', 'Expected', 'TorchModel', 'dict', 'given_tensor', 'list', 'np', 'str'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
         ('given_tensor', 31, 33, ('Any', 'np', 'torch'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
         ('check_torch_parameters', 36, 62, ('Any', 'Expected', 'TorchModel', 'dict', 'draw_data', 'draw_moderate', 'id', 'set', 'str'), (), (('Any', 'from typing import Any'),)),
