@@ -47,7 +47,7 @@ class Expected:
     entry every edge has, and the fields of `Windows`. Their layers take weights one an entry. Those of
     `pooled_windows` are of the `pooled` connections that are windows.
 
-    A network may run over time. Then shapes of what is `over_time` begin with a number of steps, which
+    A network may run over time. Then shapes of what is `over_time` begin with the number of `steps`, which
     `at_length` changes, values of layers in `timed` are (batch, steps * units), and outputs among these that
     are not over time are the last step. `memory` is how many steps back what is read, and how many units each
     step has.
@@ -85,6 +85,7 @@ class Expected:
     over_time: tuple[str, ...] = ()
     timed: tuple[str, ...] = ()
     memory: dict[str, tuple[int, int]] = field(default_factory=dict)
+    steps: int = 1
 
     def at_length(self, steps: int) -> Expected:
         """The same of a network that is given another number of steps."""
@@ -94,6 +95,7 @@ class Expected:
 
         return replace(
             self,
+            steps=steps,
             inputs={name: of(name, shape) for name, shape in self.inputs.items()},
             targets={name: (of(name, shape), classes) for name, (shape, classes) in self.targets.items()},
             outputs={name: of(name, shape) for name, shape in self.outputs.items()},
