@@ -98,7 +98,8 @@ class TorchModel:
         moved = {name: tensors[name].clone().requires_grad_() for name in self.expected.moved}
         inputs = {name: moved.get(name, tensors[name]) for name in self.expected.inputs}
         loss = self._loss(inputs, tensors)
-        loss.backward()
+        if loss.requires_grad:  # which fewer steps than every delay make nothing of
+            loss.backward()
         leaves = self.renamed({n: p for n, p in self.model.named_parameters() if p.requires_grad}) | moved
         gradients = {n: torch.zeros_like(x) if x.grad is None else x.grad for n, x in leaves.items()}
         return loss.item(), {name: gradient.numpy() for name, gradient in gradients.items()}
