@@ -20,7 +20,7 @@ from .checks import assert_close
 from .expected import Expected, draw_data
 from .points import Doubt, assert_within, direction_through, evaluated
 from .robustness import draw_moderate, slopes, smooth_step
-from .torch_model import TorchModel
+from .torch_model import TorchModel, at_steps
 
 
 def torch_inputs(expected: Expected, model: TorchModel, data: dict[str, np.ndarray]) -> list[Any]:
@@ -173,10 +173,7 @@ def passed(expected: Expected, module: str, calls: list[Any], samples: int) -> t
     if module.removesuffix(".dropout") not in expected.timed:
         assert len(calls) == 1, f"torch: {module} is called {len(calls)} times"
         return calls[0]
-    if len(calls) == 1:
-        given, value = (x.unflatten(0, (-1, samples)).transpose(0, 1) for x in calls[0])
-        return given, value
-    given, value = (torch.stack(each, 1) for each in zip(*calls, strict=True))
+    given, value = (at_steps([*each], samples) for each in zip(*calls, strict=True))
     return given, value
 
 
