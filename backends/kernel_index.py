@@ -753,9 +753,10 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('TorchSparseChecks', 402, 406, ('SparseChecks', 'TorchChecks', 'check_torch_layouts', 'self'), ('TorchChecks', 'SparseChecks'), ()),
         ('KerasChecks', 409, 422, ('NetworkChecks', 'Path', 'check_compiled', 'check_copies', 'check_saved', 'check_variables', 'self', 'tmp_path'), ('NetworkChecks',), (('Path', 'from pathlib import Path'),)),
     )),
-    'tests/kernels/time_checks.py': (2652747964, (
-        ('check_lengths', 16, 30, ('Any', 'Expected', '_', 'assert_within', 'build', 'check_slope', 'data', 'dict', 'draw_data', 'draw_moderate', 'error', 'evaluated', 'expected', 'gradients', 'layers', 'longest', 'loss', 'max', 'model', 'name', 'other', 'parameters', 'point', 'steps', 'wanted', 'who'), (), (('Any', 'from typing import Any'),)),
-        ('check_pieces', 33, 55, ('Any', 'Doubt', 'Expected', 'assert_close', 'build', 'data', 'doubt', 'draw_data', 'draw_moderate', 'error', 'expected', 'found', 'known', 'last', 'len', 'lengths', 'model', 'name', 'np', 'parameters', 'partial', 'state', 'steps', 'sum', 'units', 'values', 'wanted', 'what', 'whole'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'), ('partial', 'from functools import partial'))),
+    'tests/kernels/time_checks.py': (3225582999, (
+        ('check_lengths', 17, 30, ('Any', 'Expected', '_', 'assert_within', 'build', 'check_direction', 'dict', 'direction', 'error', 'expected', 'gradients', 'layers', 'longest', 'loss', 'max', 'model', 'name', 'of_length', 'other', 'point', 'steps', 'wanted', 'who'), (), (('Any', 'from typing import Any'),)),
+        ('of_length', 33, 39, ('Expected', 'Point', 'cache', 'data', 'dict', 'direction', 'direction_through', 'draw_data', 'draw_moderate', 'evaluated', 'expected', 'int', 'np', 'other', 'parameters', 'steps', 'str', 'tuple'), (), (('cache', 'from functools import cache'), ('np', 'import numpy as np'))),
+        ('check_pieces', 42, 64, ('Any', 'Doubt', 'Expected', 'assert_close', 'build', 'data', 'doubt', 'draw_data', 'draw_moderate', 'error', 'expected', 'found', 'known', 'last', 'len', 'lengths', 'model', 'name', 'np', 'parameters', 'partial', 'state', 'steps', 'sum', 'units', 'values', 'wanted', 'what', 'whole'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'), ('partial', 'from functools import partial'))),
     )),
     'tests/kernels/torch_checks.py': (2765034989, (
         ('torch_inputs', 26, 28, ('Any', 'Expected', 'TorchModel', 'data', 'dict', 'expected', 'given_tensor', 'list', 'model', 'name', 'np', 'str'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
 from .checks import assert_close
 from .expected import Expected, draw_data
-from .points import Doubt, assert_within, evaluated
-from .robustness import check_slope, draw_moderate
+from .gradients import check_direction
+from .points import Doubt, Point, assert_within, direction_through, evaluated
+from .robustness import draw_moderate
 
 
 def check_lengths(expected: Expected, build: Any) -> None:
     """One step, two, and more than are read back: layers, loss and gradients are the reference's."""
     longest = max((steps for steps, _ in expected.memory.values()), default=0)
-    parameters = draw_moderate(expected, 70)
     for steps in dict.fromkeys((1, 2, longest + 1, 2 * longest + 5)):
-        other = expected.at_length(steps)
-        model, data = build(other), draw_data(other, 71)
-        model.load(parameters)
-        who, point = f"{model.name}, {steps} steps", evaluated(other, parameters, data, False)
-        layers, (loss, gradients) = model.layers(data, False), model.differentiate(data, False)
+        other, point, direction = of_length(expected, steps)
+        model = build(other)
+        model.load(point.parameters)
+        who = f"{model.name}, {steps} steps"
+        layers, (loss, gradients) = model.layers(point.data, False), model.differentiate(point.data, False)
         for name in other.layers:
             wanted, error = point.wanted.values[name], point.value_errors[name]
             assert_within(layers[name].reshape(wanted.shape), wanted, error, f"{who}: layer {name}")
         assert_within(loss, point.wanted.loss, point.loss_error, f"{who}: loss")
-        check_slope(other, who, parameters, data, gradients, False)
+        check_direction(who, point, direction, gradients)
+
+
+@cache
+def of_length(expected: Expected, steps: int) -> tuple[Expected, Point, dict[str, np.ndarray]]:
+    """What is expected of so many steps, the reference there, and a direction that it is derived along."""
+    other, parameters = expected.at_length(steps), draw_moderate(expected, 70)
+    data = draw_data(other, 71)
+    direction = direction_through(other, data, 0)
+    return other, evaluated(other, parameters, data, False, direction), direction
 
 
 def check_pieces(expected: Expected, build: Any) -> None:
