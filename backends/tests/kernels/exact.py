@@ -591,8 +591,8 @@ def draw_exactly(
     }
     steps = network.forward(p, data)
     for y, t, *_ in facts["losses"]:
-        shape = (batch, *expected.targets[t][0])
         if t not in data:
+            shape = (batch, *expected.targets[t][0])
             data[t] = network.value(steps, y).reshape(shape) - drawn(shape)
     data |= {name: drawn((batch, *expected.outputs[y])) for y, name in expected.cotangents.items()}
     values = {
