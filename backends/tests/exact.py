@@ -211,7 +211,7 @@ def _losses_are_exact(plan: Plan) -> bool:
 
 
 def _averaged(plan: Plan, term: LossTerm) -> int:
-    """Of how many numbers a sample's loss is the mean, but for steps, which are a power of two where chosen."""
+    """Of how many numbers a sample's loss is the mean. Steps that the tests choose are a power of two."""
     steps = plan.graph.steps or 1 if plan.graph.is_given_over_time(term.prediction) else 1
     return steps * (plan.graph.value(term.prediction).units if term.loss.averages_units else 1)
 

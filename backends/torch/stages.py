@@ -219,10 +219,7 @@ def _before(scope: Scope, plan: Plan) -> tuple[Statement, ...]:
     if not plan.graph.parameters:  # of which a model knows the type of its numbers, and where it is
         like = next(data.name for data in plan.graph.inputs if not data.classes)
         first = scope.expression("state_like(first, x)", first=first, x=scope.user(like))
-    text = (
-        "state = first if state is None else state\n"
-        "before = before_first(state, batch, {**wanted})"
-    )
+    text = "state = first if state is None else state\nbefore = before_first(state, batch, {**wanted})"
     return scope.statements(text, first=first, wanted=wanted)
 
 

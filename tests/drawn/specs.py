@@ -397,7 +397,9 @@ def combined(draw, made: Drawn, like: Value, number: int) -> None:
     for hole, each in zip("abs", (a, b, s), strict=True):
         holes[hole] = each.name
         if f"{{{hole}}}" in text:
-            holes[hole], read, delay = draw(earlier(made, each, target)) if made.has_time else (each.name, each, 0)
+            holes[hole], read, delay = (
+                draw(earlier(made, each, target)) if made.has_time else (each.name, each, 0)
+            )
             made.reads.append((read.name, target.name, delay))
             made.read |= {read.name} - {target.name}
     text = text.format(**holes)
@@ -482,9 +484,7 @@ def losses(draw, made: Drawn) -> None:
         target, given = f"t{number}", " over time" if compared.name in over else ""
         if LOSSES[name].codes:
             shape, classes = compared.shape[:-1], compared.shape[-1]
-            made.statements.append(
-                f"target {target}{list(shape) if shape else ''}: class[{classes}]{given}"
-            )
+            made.statements.append(f"target {target}{list(shape) if shape else ''}: class[{classes}]{given}")
         else:
             made.statements.append(f"target {target}{compared.declared}{given}")
         factor = draw(st.sampled_from(["", "", "0.5 * ", "p * ", "-1 * ", "1e6 * ", "1e-5 * "]))

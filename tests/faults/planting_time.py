@@ -35,15 +35,23 @@ NUMPY = (
     ("sum of another step enters", r"(in_steps\(h_entering, steps\))", r"\1[::-1]"),
     ("another step for the last", r"x\[len\(x\) - len\(x\) // steps :\]", "x[: len(x) // steps]"),
     ("another step for the last", r"\[\.\.\., -1, :\]", "[..., 0, :]"),
-    ("another step for the last", r"np\.concatenate\(\[(np\.zeros\([^\n]*\)), d\]\)", r"np.concatenate([d, \1])"),
+    (
+        "another step for the last",
+        r"np\.concatenate\(\[(np\.zeros\([^\n]*\)), d\]\)",
+        r"np.concatenate([d, \1])",
+    ),
     ("steps of a sample mixed", r"np\.moveaxis\(x, 0, 1\)\)\.reshape", "x).reshape"),
     ("once added up wrongly", r"(d\.reshape\(steps, -1, \*d\.shape\[1:\]\))\.sum\(", r"\1.mean("),
-    ("one mask for all steps", r"(dropout_mask\(\w+_t\.shape, [\d.]+, )rng\)", r'\1__import__("copy").deepcopy(rng))'),
+    (
+        "one mask for all steps",
+        r"(dropout_mask\(\w+_t\.shape, [\d.]+, )rng\)",
+        r'\1__import__("copy").deepcopy(rng))',
+    ),
 )
 SAME_MASK = (
     'type("Drop", (nn.Dropout,), {"forward": lambda own, x: x if not own.training or not own.p else x * '
     "(torch.rand(x.shape, generator=torch.Generator().manual_seed(torch.initial_seed())) > own.p)"
-    r' / (1 - own.p)})(\1)'
+    r" / (1 - own.p)})(\1)"
 )
 TORCH = (
     ("delay off by one", r"c_before_3_t = c_steps\[-3\]", "c_before_3_t = c_steps[-2]"),

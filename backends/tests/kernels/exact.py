@@ -596,7 +596,9 @@ def draw_exactly(
             data[t] = network.value(steps, y).reshape(shape) - drawn(shape)
     data |= {name: drawn((batch, *expected.outputs[y])) for y, name in expected.cotangents.items()}
     values = {
-        name: np.concatenate([step.values[name] for step in steps[: None if name in expected.timed else 1]], 1)
+        name: np.concatenate(
+            [step.values[name] for step in steps[: None if name in expected.timed else 1]], 1
+        )
         for name in facts["layers"]
     }
     return p, data, values, network.backward(p, data, steps) if facts["whole"] else None
