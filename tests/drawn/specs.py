@@ -370,7 +370,7 @@ HUBER_LIKE = "function huber_like(x, width = 1) = where(abs(x) < width, x**2, 2 
 
 
 @st.composite
-def earlier(draw, made: Drawn, each: Value, target: Value) -> tuple[str, Value, int]:
+def earlier(draw, each: Value, target: Value) -> tuple[str, Value, int]:
     """A value in an expression as it is, or an earlier step of it, or of the layer that the expression is."""
     if draw(st.booleans()):
         return each.name, each, 0
@@ -395,11 +395,10 @@ def combined(draw, made: Drawn, like: Value, number: int) -> None:
         text = PRODUCTS[0]
     holes: dict[str, str] = {}
     for hole, each in zip("abs", (a, b, s), strict=True):
-        holes[hole] = each.name
+        holes[hole], read, delay = each.name, each, 0
         if f"{{{hole}}}" in text:
-            holes[hole], read, delay = (
-                draw(earlier(made, each, target)) if made.has_time else (each.name, each, 0)
-            )
+            if made.has_time:
+                holes[hole], read, delay = draw(earlier(each, target))
             made.reads.append((read.name, target.name, delay))
             made.read |= {read.name} - {target.name}
     text = text.format(**holes)

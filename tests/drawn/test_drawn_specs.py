@@ -108,6 +108,7 @@ KEPT = sorted((Path(__file__).parent / "kept").glob("*.nnspec"))
 # What can be parsed and is then refused, whatever stands there: no valid spec has it.
 NEVER_VALID = {
     ("_data", "name"): "E301: an input without a shape",
+    ("_data", "name _over"): "E301: an input without a shape",
     ("layer", "LAYER name"): "E301: a layer without a shape",
     ("layer", "LAYER name _then"): "E301: a layer without a shape",
     ("layer", "LAYER name _value"): "E301: a layer without a shape",

@@ -84,7 +84,7 @@ def test_bytes_do_not_depend_on_folder_locale_or_hash_seed(files: dict[str, byte
 
 
 def test_bytes_of_no_spec_depend_on_the_hash_seed() -> None:
-    """What is ordered by a set would be another in every process; what is the same for all specs is left out."""
+    """What is ordered by a set would be another in every process."""
     script = """
 import hashlib, sys
 from pathlib import Path

@@ -37,8 +37,8 @@ NUMPY = (
     ("another step for the last", r"\[\.\.\., -1, :\]", "[..., 0, :]"),
     (
         "another step for the last",
-        r"np\.concatenate\(\[(np\.zeros\([^\n]*\)), d\]\)",
-        r"np.concatenate([d, \1])",
+        r"concatenate\(\[(np\.zeros\([^\n]*\)), d\]\)",
+        r"concatenate([d, \1])",
     ),
     ("steps of a sample mixed", r"np\.moveaxis\(x, 0, 1\)\)\.reshape", "x).reshape"),
     ("once added up wrongly", r"(d\.reshape\(steps, -1, \*d\.shape\[1:\]\))\.sum\(", r"\1.mean("),

@@ -430,9 +430,12 @@ class ExactNetwork:
 
     def value(self, steps: list[Step], name: str) -> np.ndarray:
         """A value as the network gives it: (batch, units), or of all steps (batch, steps * units)."""
-        if self.is_static(name) or self.expected.is_last_step(name):
-            return steps[-1].values[name]
-        return np.concatenate([step.values[name] for step in steps], axis=1)
+        return self.at_all_steps(steps[-1:] if self.expected.is_last_step(name) else steps, name)
+
+    def at_all_steps(self, steps: list[Step], name: str) -> np.ndarray:
+        """A value (batch, steps * units), or (batch, units) if it is the same at every step."""
+        some = steps[:1] if self.is_static(name) else steps
+        return np.concatenate([step.values[name] for step in some], axis=1)
 
     def backward(
         self, p: dict[str, np.ndarray], data: dict[str, np.ndarray], steps: list[Step]
@@ -595,12 +598,7 @@ def draw_exactly(
             shape = (batch, *expected.targets[t][0])
             data[t] = network.value(steps, y).reshape(shape) - drawn(shape)
     data |= {name: drawn((batch, *expected.outputs[y])) for y, name in expected.cotangents.items()}
-    values = {
-        name: np.concatenate(
-            [step.values[name] for step in steps[: None if name in expected.timed else 1]], 1
-        )
-        for name in facts["layers"]
-    }
+    values = {name: network.at_all_steps(steps, name) for name in facts["layers"]}
     return p, data, values, network.backward(p, data, steps) if facts["whole"] else None
 
 

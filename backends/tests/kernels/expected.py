@@ -233,9 +233,8 @@ def largest_steady() -> float:
 def is_steady(expected: Expected) -> bool:
     """Whether nothing grows by much from step to step, as it does not without time."""
     draws = (reference_at(expected, Place(), seed, 100) for seed in range(2 * bool(expected.memory)))
-    return all(
-        np.abs(x).max(initial=0.0) < largest_steady() for values, _, _ in draws for x in values.values()
-    )
+    every = (value for values, _, _ in draws for value in values.values())
+    return all(np.abs(value).max(initial=0.0) < largest_steady() for value in every)
 
 
 @cache
