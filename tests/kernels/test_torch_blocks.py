@@ -53,7 +53,13 @@ def test_equals_listed_edges(name, tile, monkeypatch):
     contract.check_values(made(name), ends[1], ends[0])
 
 
-@pytest.mark.parametrize("name", ["diagonal", "regular", "irregular, with targets without edges"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("diagonal", "regular")),
+        "irregular, with targets without edges",
+    ],
+)
 @pytest.mark.parametrize("check", contract.CONTRACT)
 def test_keeps_the_contract(name, check):
     check(made(name))
