@@ -129,7 +129,8 @@ def _in_pieces(scope: Scope, plan: Plan) -> list[Function]:
         for at, each in enumerate(timed)
         if graph.is_given_over_time(each.name)
     }
-    returned = [_of_pieces(scope, output, timed, held, plan) for output in outputs]
+    places = {each.name: at for at, each in enumerate(timed)}
+    returned = [_of_pieces(scope, output, places, held, plan) for output in outputs]
     over = [data for data in graph.inputs if data.over_time]
     checks = list[Statement]()
     for data in over[1:]:  # what is too long must not be cut off
@@ -171,13 +172,13 @@ def _in_pieces(scope: Scope, plan: Plan) -> list[Function]:
 
 
 def _of_pieces(
-    scope: Scope, output: Value, timed: Sequence[Value], held: Mapping[int, Name], plan: Plan
+    scope: Scope, output: Value, places: Mapping[str, int], held: Mapping[int, Name], plan: Plan
 ) -> Expression:
-    """An output of the whole: that of the last piece, or of all pieces, which are `held`."""
+    """An output of the whole, of which a piece has its own at a place: the last's, or all that are `held`."""
     if output.name not in plan.graph.timed:
         once = scope.name("once").at(output.name)
         return scope.expression("to_batch_first(x).reshape(*batch, *shape)", x=once, shape=output.shape)
-    at = [each.name for each in timed].index(output.name)
+    at = places[output.name]
     if at not in held:
         return scope.expression("piece[at]", at=at)
     return scope.expression("torch.cat(pieces, dim)", pieces=held[at], dim=-1 - len(output.shape))
