@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...compiler.graph.graph import (
     AddBias,
+    Cut,
     Entries,
     Made,
     Parameter,
@@ -91,6 +92,10 @@ class MadeWeights(Steps):
             case Times():
                 factor = stored(scope, f"{step.name}.times")
                 return scope.expression("Times(factor, name=own)", factor=factor, own=own)
+            case Cut():
+                index = scope.expression("np.arange(first, last)", first=step.first, last=step.last)
+                arguments = index, node(step.of.shape), node(step.shape)
+                return scope.expression("Spread(*arguments, name=own)", arguments=arguments, own=own)
 
 
 def is_given(op: Project) -> bool:

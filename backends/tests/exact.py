@@ -21,6 +21,7 @@ from ...compiler.graph.graph import (
     ApplyNorm,
     Combine,
     Compute,
+    Cut,
     Delay,
     Made,
     Multiply,
@@ -286,6 +287,9 @@ def _made(scope: Scope, step: Made) -> Expression:
             return _function(scope, step.function, step.numbers)
         case Times():
             return scope.expression("('times', lambda stored: factor, None)", factor=factor_of(scope, step))
+        case Cut():
+            text = "('entries', lambda stored: np.arange(first, last), None)"
+            return scope.expression(text, first=step.first, last=step.last)
 
 
 def _is_exactly_made(op: Project) -> bool:

@@ -28,7 +28,10 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
 
 @dataclass
 class Drawn:
-    """A spec, what each of its layers is, and how many steps it is given."""
+    """A spec, what each of its layers is, and how many steps it is given.
+
+    `delays` are those by edge: of `1 + (a * i + b * j) % c` the numbers, by connection.
+    """
 
     text: str
     layers: dict[str, tuple[int, str, tuple[str, int, int] | None]]
@@ -36,6 +39,11 @@ class Drawn:
     starts: dict[str, float | None]
     steps: int
     given: bool
+    delays: dict[str, tuple[int, int, int]]
+
+    def said(self, connection: str) -> str:
+        """The line of a connection."""
+        return next(line for line in self.text.splitlines() if f" as {connection} " in line)
 
 
 def draw(seed: int) -> Drawn:
@@ -47,6 +55,7 @@ def draw(seed: int) -> Drawn:
     lines = ["model drawn", f"input u[{sizes['u']}]{' over time' * given}", f"input x[{sizes['x']}]"]
     layers: dict[str, tuple[int, str, tuple[str, int, int] | None]] = {}
     starts: dict[str, float | None] = {}
+    delays: dict[str, tuple[int, int, int]] = {}
     names = [f"l{number}" for number in range(rng.randint(2, 4))]
     sizes |= {name: rng.randint(1, 4) for name in names}
     for at, name in enumerate(names):
@@ -74,6 +83,11 @@ def draw(seed: int) -> Drawn:
             delay = rng.randint(1, 5) if source in names[at:] or rng.random() < 0.3 else 0
             kind = f"random(p = 0.6, seed = {rng.randint(0, 99)})" if rng.random() < 0.6 else "all"
             late = f" with delay = {delay}" if delay else ""
+            if delay and rng.random() < 0.5:
+                a, b, c = delays[f"{source}_to_{name}"] = rng.randint(0, 3), rng.randint(0, 3), delay
+                kind = rng.choice(["{ i -> j }", "{ i -> j : (i + j) % 2 == 0 }", "{ i -> j : i <= j }"])
+                late = f" with delay = 1 + ({a} * i + {b} * j) % {c}"
+                late += rng.choice(["", "", ", share = (i % 2, j % 2)", ", sign = 1 - 2 * (i % 2)"])
             lines.append(f"connect {source} -> {name} as {source}_to_{name} : {kind}{late}")
     # What nothing reads reaches an output, and there is a delay wherever nothing else says how many steps.
     lines.append(
@@ -83,7 +97,7 @@ def draw(seed: int) -> Drawn:
     )
     lines += [f"output {name}" for name in names]
     lines += [] if given else [f"steps {steps}"]
-    return Drawn("\n".join(lines) + "\n", layers, sizes, starts, steps, given)
+    return Drawn("\n".join(lines) + "\n", layers, sizes, starts, steps, given, delays)
 
 
 def by_hand(drawn: Drawn, model: Any, p: dict[str, Any], data: dict[str, Any]) -> dict[str, list[Any]]:
@@ -113,11 +127,19 @@ def by_hand(drawn: Drawn, model: Any, p: dict[str, Any], data: dict[str, Any]) -
                 for connection in model.into(name):
                     weights = p[f"{connection.name}.weight"].reshape(-1)
                     sources, targets = connection.edges.edges()
+                    keys = sorted({(i % 2, j % 2) for i, j in zip(sources, targets, strict=True)})
                     for edge, (source, target) in enumerate(zip(sources, targets, strict=True)):
                         if target == unit:
-                            total = total + weights[edge] * at(
-                                connection.source, step - connection.delay, source
-                            )
+                            delay = connection.delay
+                            if connection.name in drawn.delays:
+                                a, b, c = drawn.delays[connection.name]
+                                delay = 1 + (a * source + b * target) % c
+                            said = drawn.said(connection.name)
+                            shared = keys.index((source % 2, target % 2)) if "share" in said else edge
+                            weight = weights[shared]
+                            if "sign" in said:
+                                weight = weight * (1 if np.real(weight) > 0 else -1) * (1 - 2 * (source % 2))
+                            total = total + weight * at(connection.source, step - delay, source)
                 values.append(ACTIVATIONS[activation](total))
             past[name].append(values)
     return {name: past[name] for name in drawn.layers}
@@ -201,6 +223,9 @@ def test_drawn_networks_have_stages_of_every_kind() -> None:
     kinds = [stage.kind for graph in graphs for stage in stages(graph)]
     assert {*kinds} == {"once", "all steps", "loop"}
     assert {delay.steps for graph in graphs for delay in graph.delays} == {1, 2, 3, 4, 5}
+    divided = [each for graph in graphs for each in graph.divided]
+    assert len(divided) > 5
+    assert max(len(each.parts) for each in divided) > 2
 
 
 GATES = """model {name}

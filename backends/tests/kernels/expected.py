@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ...common.kernels.stored import edges_of
+
 
 @dataclass(frozen=True, eq=False)
 class Expected:
@@ -42,6 +44,9 @@ class Expected:
 
     `pooled` are the sparse connections that pool otherwise than by a sum: how, and the value of a unit
     without an edge. A network is `partial` if a function in it is not finite everywhere, as a logarithm.
+
+    `parts` are connections whose edges are divided by their delay among others, which stand for them
+    everywhere else but in `digests`.
 
     `windows` are the connections whose shared weights are a convolution: under which name it is stored which
     entry every edge has, and the fields of `Windows`. Their layers take weights one an entry. Those of
@@ -80,6 +85,7 @@ class Expected:
     shared: dict[str, tuple[str, int]] = field(default_factory=dict)
     pooled: dict[str, tuple[str, float]] = field(default_factory=dict)
     partial: bool = False
+    parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
     windows: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
     pooled_windows: dict[str, dict[str, Any]] = field(default_factory=dict)
     over_time: tuple[str, ...] = ()
@@ -128,6 +134,12 @@ class Expected:
         """The weights of a connection's edges, None for a plain sum."""
         made = {} if self.made is None else self.made(parameters)
         return made.get(connection, parameters.get(f"{connection}.weight"))
+
+    @property
+    def digested(self) -> list[str]:
+        """The sparse connections whose layers have a digest of their own."""
+        parts = {part for each in self.parts.values() for part in each}
+        return [name for name in self.edges if name not in parts]
 
     def entry(self, connection: str) -> np.ndarray | None:
         """The entry of the weight that every edge has, of a convolution; None for any other connection."""
@@ -373,6 +385,20 @@ def some_data(expected: Expected, seed: int, batch: int) -> dict[str, np.ndarray
     for output, name in expected.cotangents.items():
         data[name] = rng.normal(size=(batch, *expected.outputs[output]))
     return data
+
+
+def edges_of_all_parts(expected: Expected, connection: str) -> tuple[np.ndarray, np.ndarray]:
+    """Source and target unit of every edge of a connection, which may be divided, by target, then source.
+
+    No edge is in two parts.
+    """
+    parts = [edges_of(expected.stored, part) for part in expected.parts.get(connection, (connection,))]
+    source, target = (np.concatenate(ends).astype(np.int64) for ends in zip(*parts, strict=True))
+    order = np.lexsort((source, target))
+    source, target = source[order], target[order]
+    again = (np.diff(source) == 0) & (np.diff(target) == 0)
+    assert not again.any(), f"{connection}: an edge has two delays"
+    return source, target
 
 
 def draw_parameters(expected: Expected, seed: int) -> dict[str, np.ndarray]:

@@ -57,7 +57,7 @@ def check_torch_parameters(expected: Expected, model: TorchModel) -> None:
     model.layers(data, True)
     for name, tensor in held().items():
         assert tensor is before[name], f"torch: a call has put another tensor in the place of {name}"
-    digests = {f"{name}.digest" for name in (*expected.edges, *expected.digests)}
+    digests = {f"{name}.digest" for name in (*expected.digested, *expected.digests)}
     keys = model.renamed(net.state_dict()).keys()
     assert keys == {*expected.parameters, *digests, *counters}, "torch: keys of state_dict"
 
@@ -439,7 +439,7 @@ def check_torch_checkpoints(
     for name, tensor in model.model.state_dict().items():
         assert torch.equal(tensor, loaded[name]), f"torch: {name} is not loaded"
     moved = {n: t + 1 if n in parameters else t.clone() for n, t in state.items()}
-    names = sorted([*expected.edges, *expected.digests])
+    names = sorted([*expected.digested, *expected.digests])
     for name in np.random.default_rng(64).permutation(names)[:12].tolist():
         for strict in (True, False):
             wrong = moved | {f"{name}.digest": state[f"{name}.digest"] + 1}
@@ -452,7 +452,7 @@ def check_torch_checkpoints(
             now = other.state_dict()
             for key in parameters:
                 assert torch.equal(now[key], state[key]), f"torch: refused, but {key} moved"
-    for name in expected.edges:
+    for name in expected.digested:
         lacking = {key: tensor for key, tensor in state.items() if key != f"{name}.digest"}
         keys = other.load_state_dict(lacking, strict=False)
         assert keys.missing_keys == [f"{name}.digest"], f"torch: the digest of {name} is not missed"
