@@ -137,7 +137,11 @@ def pooling(draw, edges: Edges, units: int) -> list[str]:
     return [f"reduce = {entry.name}", *(empty if needed or draw(st.integers(0, 3)) == 0 else [])]
 
 
+# Delays as they are written, and the longest; and such that differ from edge to edge.
 DELAYS = [("1", 1), ("1", 1), ("2", 2), ("p - 1", 2), ("p", 3), ("5", 5)]
+
+
+BY_EDGE = [("1 + fan_in % 2", 2), ("4 - fan_out % 3", 4)]
 
 
 @st.composite
@@ -173,7 +177,8 @@ def attributes(
         holes = draw(st.sampled_from(["{t}", "{t}", "{t-0}", "2"]))
         stem = draw(st.sampled_from([name, name.replace("2", "{t}", 1)]))
         texts.append(f'weight = load("{stem}_{holes}.npy")')
-    pools = draw(pooling(edges, units)) if draw(st.integers(0, 3)) == 0 else []
+    by_edge = "fan" in delay  # edges of several delays are added up
+    pools = draw(pooling(edges, units)) if draw(st.integers(0, 3)) == 0 and not by_edge else []
     kind = "none" if pools and not texts else kind  # only sums have weights where none are given
     texts += pools
     trained = kind != "none" and draw(st.integers(0, 3)) > 0
@@ -365,7 +370,7 @@ def connection(draw, made: Drawn, source: Value, target: Value, *, back: bool = 
     One that leads `back` reads an earlier step.
     """
     late = back or (made.has_time and draw(st.integers(0, 3)) == 0)
-    delay, steps = draw(st.sampled_from(DELAYS)) if late else ("", 0)
+    delay, steps = draw(st.sampled_from([*DELAYS, *BY_EDGE])) if late else ("", 0)
     name, called = f"{source.name}_{target.name}", ""
     if name in made.edges or draw(st.integers(0, 3)) == 0:
         number = len(made.edges)
