@@ -30,6 +30,8 @@ ROOT = Path(__file__).parent.parent
 collect_ignore_glob = ["golden/modules/test_*.py"]
 
 EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.nnspec"))
+# The targets that networks over time have, by example; all others have all.
+OVER_TIME = dict.fromkeys(("gru", "lstm"), ("torch", "numpy"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,9 +46,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`example` runs over the names of all examples."""
+    """`example` runs over the names of all examples, `example_on` with the targets that each has."""
     if "example" in metafunc.fixturenames:
         metafunc.parametrize("example", EXAMPLES)
+    if "example_on" in metafunc.fixturenames:
+        pairs = [(example, target) for example in EXAMPLES for target in targets_of(Path(example))]
+        metafunc.parametrize("example_on", pairs, ids="-".join)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
@@ -63,6 +68,11 @@ def examples_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "examples", folder, ignore=shutil.ignore_patterns("__pycache__"))
     runpy.run_path(str(folder / "hundred_thousand_data.py"))["main"](folder / "hundred_thousand")
     return folder
+
+
+def targets_of(spec: Path) -> tuple[str, ...]:
+    """The targets that a spec of the examples or the tests is compiled for."""
+    return OVER_TIME.get(spec.stem, ("torch", "keras", "numpy"))
 
 
 Preferring = Callable[[str | None], AbstractContextManager[None]]
@@ -104,7 +114,7 @@ def compiled(
         if (spec, kernel) not in folders:
             folders[spec, kernel] = tmp_path_factory.mktemp(spec.stem)
             with preferring(kernel):
-                write(compile_spec(spec).files, folders[spec, kernel])
+                write(compile_spec(spec, targets_of(spec)).files, folders[spec, kernel])
         return folders[spec, kernel]
 
     return compile_once
