@@ -30,8 +30,6 @@ ROOT = Path(__file__).parent.parent
 collect_ignore_glob = ["golden/modules/test_*.py"]
 
 EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.nnspec"))
-# The targets that networks over time have, by example; all others have all.
-OVER_TIME = dict.fromkeys(("gru", "lstm"), ("torch", "numpy"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,12 +44,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`example` runs over the names of all examples, `example_on` with the targets that each has."""
+    """`example` runs over the names of all examples."""
     if "example" in metafunc.fixturenames:
         metafunc.parametrize("example", EXAMPLES)
-    if "example_on" in metafunc.fixturenames:
-        pairs = [(example, target) for example in EXAMPLES for target in targets_of(Path(example))]
-        metafunc.parametrize("example_on", pairs, ids="-".join)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
@@ -68,11 +63,6 @@ def examples_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "examples", folder, ignore=shutil.ignore_patterns("__pycache__"))
     runpy.run_path(str(folder / "hundred_thousand_data.py"))["main"](folder / "hundred_thousand")
     return folder
-
-
-def targets_of(spec: Path) -> tuple[str, ...]:
-    """The targets that a spec of the examples or the tests is compiled for."""
-    return OVER_TIME.get(spec.stem, ("torch", "keras", "numpy"))
 
 
 Preferring = Callable[[str | None], AbstractContextManager[None]]
@@ -106,7 +96,8 @@ def compiled(
 ) -> Callable[[Path, str | None], Path]:
     """Compiles a spec for all targets into a folder of its own, once a session for each preferred kernel."""
     from nnspec.backends.emit import write
-    from nnspec.compiler import compile_spec
+
+    from .able import build_for
 
     folders: dict[tuple[Path, str | None], Path] = {}
 
@@ -114,7 +105,7 @@ def compiled(
         if (spec, kernel) not in folders:
             folders[spec, kernel] = tmp_path_factory.mktemp(spec.stem)
             with preferring(kernel):
-                write(compile_spec(spec, targets_of(spec)).files, folders[spec, kernel])
+                write(build_for(spec).files, folders[spec, kernel])
         return folders[spec, kernel]
 
     return compile_once

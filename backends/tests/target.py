@@ -287,6 +287,7 @@ def _facts_of_time(plan: Plan, over: Sequence[str]) -> dict[str, Given]:
     """The fields of `Expected` of a network that runs over time."""
     graph = plan.graph
     return {
+        "steps": test_steps(plan),
         "over_time": tuple(over),
         "timed": tuple(value.name for value in graph.layers if value.name in graph.timed),
         "memory": _table(

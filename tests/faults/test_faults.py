@@ -28,6 +28,7 @@ ROOT = Path(__file__).parent.parent.parent
 ZOO = ROOT / "tests" / "specs" / "zoo.nnspec"
 PART = ROOT / "tests" / "specs" / "part.nnspec"
 DYADIC = ROOT / "tests" / "specs" / "dyadic.nnspec"
+EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("*.nnspec"))
 TARGETS = ("numpy", "torch", "keras")
 # What is noticed is seen for one target; the long tests plant the same in the others.
 SLOW = {target: pytest.param(target, marks=pytest.mark.slow) for target in TARGETS}
@@ -84,13 +85,13 @@ def missed(outcomes: list[Outcome]) -> list[str]:
 def shared_out(target: str) -> set[str]:
     """Some of the kinds that a target has, so that each kind is one target's.
 
-    Keras, which takes longest, has those that no other target has, and a fifth of the others.
+    Keras, which takes longest, has those that no other target has.
     """
 
     def one_of(kind: str, at: int) -> str:
         having = [target for target in TARGETS if kind in kinds_in(target)]
         quick = [target for target in having if target != "keras"]
-        return having[-1] if not quick or at % 5 == 0 else quick[at % len(quick)]
+        return quick[at % len(quick)] if quick else having[-1]
 
     return {kind for at, kind in enumerate(KINDS) if one_of(kind, at) == target}
 
@@ -185,7 +186,8 @@ def test_every_fault_is_caught(
         assert not missed(plant_all(spec, target, tmp_path))
 
 
-@pytest.mark.parametrize("target", IN_TORCH)
+@pytest.mark.slow
+@pytest.mark.parametrize("target", TARGETS)
 def test_every_kind_of_wrong_derivative_of_a_network_without_a_loss_is_caught(
     target: str, tmp_path: Path, preferring: Preferring
 ) -> None:
@@ -270,22 +272,12 @@ def test_a_fault_that_nothing_catches_makes_the_suite_fail(
 
 
 @pytest.mark.slow
-def test_every_fault_in_an_example_is_caught(
-    example_on: tuple[str, str], examples_folder: Path, tmp_path: Path
-) -> None:
-    example, target = example_on
-    assert_all_caught(examples_folder / f"{example}.nnspec", target, tmp_path)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
-def test_every_fault_in_what_has_no_loss_is_caught(target: str, tmp_path: Path) -> None:
-    assert_all_caught(PART, target, tmp_path)
-
-
-def assert_all_caught(spec: Path, target: str, tmp_path: Path) -> None:
-    """Every fault that can be planted in a spec is caught, and there are some."""
-    outcomes = plant_all(spec, target, tmp_path)
+@pytest.mark.parametrize("name", [*EXAMPLES, PART.name])
+def test_every_fault_in_an_example_is_caught(
+    name: str, target: str, examples_folder: Path, tmp_path: Path
+) -> None:
+    outcomes = plant_all(PART if name == PART.name else examples_folder / name, target, tmp_path)
     assert not missed(outcomes)
     # The autoencoder is dense throughout: no edges of ours and, in the frameworks, no derivatives of ours.
     assert sum(outcome.result == "caught" for outcome in outcomes) >= 6

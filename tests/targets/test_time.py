@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from nnspec.backends.emit import write
-from nnspec.compiler import compile_spec, load
+from nnspec.compiler import load
 from nnspec.compiler.graph.stages import stages
 from nnspec.compiler.pipeline import understand
 
@@ -310,121 +307,3 @@ output g over time
         model(torch.randn(4, steps, 2000))
         counts.append(len(made))
     assert counts[0] == counts[1]
-
-
-WHOLE = """model whole
-input u[3] over time
-input x[4]
-input code: class[5] over time
-target y[2, 2] over time
-target k: class[3]
-layer still[6] : sigmoid
-layer h[6] : layer_norm, tanh, dropout(0.3), start = trained
-layer g[6] : sigmoid
-layer c[6] = g * before(c, 3) + (1 - g) * h * still + before(one) : start = 0.5
-layer one[1]
-layer z[2, 2] : tanh, dropout(0.2)
-layer w[2, 2] = z * before(z) + before(u1, 2)
-layer u1[1]
-layer last[3]
-connect x -> still : all
-connect x -> one : all
-connect still -> h : random(fan_in = 2, seed = 2)
-connect u -> h : all
-connect h -> h : random(fan_in = 3, seed = 1) with delay = 2
-connect c -> h : random(fan_in = 3, seed = 3) with delay = 1
-connect code -> g : all
-connect h -> g : all with delay = 1, weight ~ normal(0, 0.5)
-connect c -> z : all
-connect u -> z : all with delay = 2
-connect x -> z : all
-connect u -> u1 : all
-connect z -> last : all
-connect w -> last : all with delay = 1
-output w over time
-output last
-loss mse(w, y) + cross_entropy(last, k) + 0.1 * mean(c**2)
-"""
-ITERATED = """model iterated
-input heard[7]
-target sent[7]
-layer m[12] : tanh
-layer c[12]
-layer o[7]
-connect heard -> m : random(fan_in = 1, seed = 1)
-connect c -> m : random(fan_in = 2, seed = 2) with delay = 1
-connect m -> c : random(fan_in = 3, seed = 3) with reduce = max
-connect m -> o : all
-connect heard -> o : one_to_one
-output o
-steps 3 + 1
-loss mse(o, sent) + 0.1 * l2(m_o) + 0.1 * mean(c**2)
-"""
-# A fault by the target's module, and by the text that it takes the place of.
-FAULTS = {
-    "a delay that is too short": ("numpy", "c_before_3_t = c_steps[-3]", "c_before_3_t = c_steps[-2]"),
-    "a gradient that goes to another step": (
-        "numpy",
-        "d_c_steps[-3] = d_c_steps[-3]",
-        "d_c_steps[-2] = d_c_steps[-2]",
-    ),
-    "no gradient of the start": (
-        "numpy",
-        "np.sum(d_h_steps, axis=(0, 1))",
-        "0 * np.sum(d_h_steps, axis=(0, 1))",
-    ),
-    "a state that is left out": ("torch", "if state is None else state", "if True else state"),
-    "steps that are cut off from each other": (
-        "torch",
-        "c_steps.append(c_t)",
-        "c_steps.append(c_t.detach())",
-    ),
-    "a step for the one before": ("torch", "h_before_t = h_steps[-1]", "h_before_t = h_steps[-2]"),
-}
-CHOSEN = "gradients_are_those or layers_are_those or pieces_give"
-
-
-def generated(text: str, folder: Path, chosen: str) -> subprocess.CompletedProcess[str]:
-    """The generated tests of a spec, of which some are chosen as pytest's `-k` does."""
-    if text:
-        write(compile_spec(text=text, targets=("torch", "numpy")).files, folder)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-x",
-        "-p",
-        "no:cacheprovider",
-        "-k",
-        chosen,
-        str(folder),
-    ]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
-
-
-@pytest.mark.parametrize("text", [WHOLE, ITERATED], ids=["whole", "iterated"])
-def test_generated_tests_pass(text: str, tmp_path: Path) -> None:
-    finished = generated(
-        text, tmp_path, f"{CHOSEN} or any_number_of_steps or modules_are_called or forward_is"
-    )
-    assert finished.returncode == 0, finished.stdout[-4000:]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("text", [WHOLE, ITERATED], ids=["whole", "iterated"])
-def test_all_generated_tests_pass(text: str, tmp_path: Path) -> None:
-    finished = generated(text, tmp_path, "")
-    assert finished.returncode == 0, finished.stdout[-4000:]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("fault", FAULTS)
-def test_generated_tests_catch_what_is_wrong(fault: str, tmp_path: Path) -> None:
-    target, right, wrong = FAULTS[fault]
-    write(compile_spec(text=WHOLE, targets=("torch", "numpy")).files, tmp_path)
-    module = tmp_path / f"whole_{target}.py"
-    content = module.read_text()
-    assert right in content
-    module.write_text(content.replace(right, wrong))
-    assert generated("", tmp_path, CHOSEN).returncode == 1
