@@ -215,16 +215,16 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('WindowMin', 71, 76, ('Tensor', 'WindowMax', 'grid', 'super'), ('WindowMax',), (('Tensor', 'from torch import Tensor'),)),
         ('WindowMean', 79, 107, ('F', 'Tensor', 'WindowPool', 'Windows', 'counts', 'extents', 'grid', 'len', 'line', 'np', 'pool', 'self', 'source', 'stride', 'sums', 'super', 'target', 'windows'), ('WindowPool',), (('F', 'import torch.nn.functional as F'), ('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'))),
     )),
-    'keras/kernels/along_edges.py': (3297751415, (
-        ('check_edges', 11, 27, ('ValueError', 'at', 'int', 'later', 'len', 'name', 'np', 'shape', 'size', 'source', 'target', 'unit'), (), (('np', 'import numpy as np'),)),
-        ('AlongEdges', 30, 151, ('Any', 'ValueError', 'arguments', 'count', 'digest', 'dtype', 'edge_digest', 'expected', 'given', 'gradient', 'gradients', 'input_shape', 'int', 'keras', 'kwargs', 'list', 'names', 'np', 'of_weight', 'of_x', 'project', 'property', 'regularizer', 'self', 'set', 'shape', 'sorted', 'source', 'store', 'sum_dtype', 'super', 'target', 'upstream', 'weight', 'weighted', 'x', 'y'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
-        ('ListedEdges', 154, 244, ('AlongEdges', 'Any', 'ValueError', 'bytes', 'check_edges', 'edge_digest', 'edges', 'keras', 'kwargs', 'len', 'np', 'property', 'regularizer', 'self', 'shape', 'source', 'store', 'super', 'target', 'type', 'weighted'), ('AlongEdges',), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
+    'keras/kernels/along_edges.py': (2348173229, (
+        ('check_edges', 12, 28, ('ValueError', 'at', 'int', 'later', 'len', 'name', 'np', 'shape', 'size', 'source', 'target', 'unit'), (), (('np', 'import numpy as np'),)),
+        ('AlongEdges', 31, 162, ('Any', 'ValueError', 'arguments', 'copied', 'count', 'digest', 'dtype', 'edge_digest', 'expected', 'given', 'gradient', 'gradients', 'indices', 'input_shape', 'int', 'keras', 'kwargs', 'list', 'names', 'np', 'nullcontext', 'of_weight', 'of_x', 'project', 'property', 'reading', 'regularizer', 'self', 'set', 'shape', 'sorted', 'source', 'store', 'sum_dtype', 'super', 'target', 'traced', 'upstream', 'weight', 'weighted', 'x', 'y'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'), ('nullcontext', 'from contextlib import nullcontext'))),
+        ('ListedEdges', 165, 260, ('AlongEdges', 'Any', 'ValueError', 'bytes', 'check_edges', 'edge_digest', 'edges', 'keras', 'kwargs', 'len', 'np', 'property', 'regularizer', 'self', 'shape', 'source', 'store', 'super', 'target', 'type', 'weighted'), ('AlongEdges',), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
     )),
     'keras/kernels/arrays.py': (525009450, (
         ('assign_arrays', 13, 33, ('Mapping', 'ValueError', 'arrays', 'check_digests', 'digests', 'keras', 'missing', 'name', 'np', 'sorted', 'str', 'tuple', 'unknown', 'variable', 'variables'), (), (('Mapping', 'from collections.abc import Mapping'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
         ('array_of', 36, 38, ('keras', 'np', 'variable'), (), (('keras', 'import keras'), ('np', 'import numpy as np'))),
     )),
-    'keras/kernels/band.py': (422191304, (
+    'keras/kernels/band.py': (3599814659, (
         ('BandOrder', 17, 87, ('_', 'band', 'even', 'indices', 'inside', 'int', 'inverse', 'joined', 'keras', 'key', 'lap', 'len', 'low', 'matrix', 'max', 'min', 'n_source', 'n_target', 'np', 'offsets', 'part', 'row', 'rows', 'run', 'self', 'size', 'source', 'start', 'stop', 'stride', 'sum', 'table', 'used', 'weight', 'wrap'), (), (('keras', 'import keras'), ('np', 'import numpy as np'))),
         ('extended', 90, 101, ('at', 'before', 'behind', 'keras', 'min', 'parts', 'stop', 'units', 'values', 'wrap'), (), (('keras', 'import keras'),)),
         ('BandProjection', 104, 236, ('AlongEdges', 'Any', 'BandOrder', 'IndexArrays', 'ValueError', 'before', 'behind', 'bool', 'by_rest', 'divmod', 'dtype', 'enumerate', 'extended', 'first', 'gradients', 'int', 'k', 'keras', 'kwargs', 'len', 'length', 'line', 'list', 'made', 'matrix', 'max', 'min', 'n_source', 'n_target', 'o', 'of_weight', 'of_x', 'offset', 'offsets', 'part', 'read', 'regularizer', 'rest', 'rows', 'rule', 'self', 'shape', 'shift', 'shifted_edges', 'shifts', 'slice', 'sorted', 'stride', 'sums', 'super', 'term', 'total', 'tuple', 'upstream', 'values', 'weight', 'weighted', 'wrap', 'x', 'zip'), ('AlongEdges',), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
@@ -232,15 +232,16 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
     'keras/kernels/batch_norm.py': (3527287135, (
         ('BatchNorm', 10, 93, ('Any', 'SameShape', 'ValueError', 'bias', 'centred', 'dtype', 'eps', 'factor', 'float', 'initializer', 'int', 'keras', 'kwargs', 'mean', 'momentum', 'n', 'name', 'new', 'old', 'running', 'self', 'shape', 'size', 'super', 'trainable', 'training', 'unbiased', 'variable', 'variance', 'weight', 'x'), ('SameShape',), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
     )),
-    'keras/kernels/batched_model.py': (2322186904, (
-        ('BatchedModel', 8, 75, ('Any', 'Exception', 'ValueError', 'arguments', 'arrays', 'batch', 'batch_of', 'before', 'dict', 'filepath', 'flat', 'given', 'hasattr', 'input_spec', 'inputs', 'isinstance', 'keras', 'kwargs', 'len', 'mask', 'name', 'names', 'outputs', 'property', 'self', 'shape', 'shapes', 'super', 't', 'tensor', 'training', 'x', 'y', 'zip'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
-        ('batch_of', 78, 96, ('Any', 'ValueError', 'batch', 'before', 'declared', 'first', 'given', 'len', 'map', 'max', 'name', 'same_sizes', 'shape', 'str', 'tuple', 'wanted', 'why'), (), (('Any', 'from typing import Any'),)),
-        ('same_sizes', 99, 101, ('a', 'all', 'b', 'len', 'one', 'other', 'zip'), (), ()),
+    'keras/kernels/batched_model.py': (2166419592, (
+        ('BatchedModel', 8, 95, ('Any', 'Exception', 'ValueError', '_', 'any', 'arguments', 'arrays', 'batch', 'batch_of', 'before', 'dict', 'each', 'filepath', 'flat', 'given', 'hasattr', 'input_spec', 'inputs', 'isinstance', 'keras', 'kwargs', 'len', 'mask', 'name', 'names', 'outputs', 'property', 'said', 'self', 'shape', 'shapes', 'size', 'sizes', 'sizes_behind', 'steps', 'super', 't', 'tensor', 'training', 'tuple', 'x', 'y', 'zip'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('sizes_behind', 98, 101, ('Any', 'keras', 'rank', 'sizes', 'x'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('batch_of', 104, 122, ('Any', 'ValueError', 'batch', 'before', 'declared', 'first', 'given', 'len', 'max', 'n', 'name', 'same_sizes', 'shape', 'str', 'tuple', 'wanted', 'why'), (), (('Any', 'from typing import Any'),)),
+        ('same_sizes', 125, 127, ('a', 'all', 'b', 'len', 'one', 'other', 'zip'), (), ()),
     )),
     'keras/kernels/bias.py': (847291215, (
         ('Bias', 12, 82, ('SameShape', 'ValueError', 'base64', 'index', 'int', 'isinstance', 'keras', 'kwargs', 'len', 'np', 'padded', 'place', 'self', 'set', 'size', 'sorted', 'store', 'str', 'super', 'x', 'zlib'), ('SameShape',), (('base64', 'import base64'), ('keras', 'import keras'), ('np', 'import numpy as np'), ('zlib', 'import zlib'))),
     )),
-    'keras/kernels/blocks.py': (1656217028, (
+    'keras/kernels/blocks.py': (474386955, (
         ('BlockPlan', 14, 112, ('Any', '_', 'add', 'array', 'axis', 'batch', 'blocks', 'by_row', 'count', 'degree', 'indices', 'inputs', 'joined', 'k', 'keras', 'left', 'len', 'matrix', 'member', 'members', 'np', 'of_group', 'order', 'owner', 'pairs', 'parts', 'place', 'products', 'read', 'result', 'row_order', 'rows', 'self', 'shape', 'size', 'start', 'transposed', 'upstream', 'values', 'width', 'zip'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
         ('block_edges', 115, 128, ('block', 'block_rows', 'np', 'rows', 'shape', 'source', 'target', 'units'), (), (('np', 'import numpy as np'),)),
         ('block_rows', 131, 140, ('block', 'degree', 'first', 'len', 'np', 'rank', 'shape', 'target'), (), (('np', 'import numpy as np'),)),
@@ -265,15 +266,15 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
     'keras/kernels/dense_sum.py': (288599002, (
         ('DenseSum', 8, 25, ('input_shape', 'int', 'keras', 'kwargs', 'self', 'super', 'targets', 'x'), (), (('keras', 'import keras'),)),
     )),
-    'keras/kernels/edges.py': (3096622035, (
-        ('IndexArrays', 19, 55, ('Any', 'array', 'dtype', 'function', 'keras', 'math', 'np', 'place', 'self', 'shape', 'start'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('math', 'import math'), ('np', 'import numpy as np'))),
-        ('GatherPlan', 58, 174, ('Any', 'LONGEST', '_', 'base', 'bool', 'dtype', 'edge', 'factor', 'filled', 'group', 'in_order', 'indices', 'j', 'joined', 'k', 'keras', 'left', 'len', 'length', 'member', 'n', 'n_groups', 'np', 'order', 'owner', 'pieces', 'place', 'products', 'range', 'rank', 'read', 'right', 'row', 'rows', 'self', 'shape', 'shared', 'stage', 'start', 'sum_rows', 'sums', 'table', 'upstream', 'used', 'values', 'weight'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
-        ('EdgeTables', 177, 194, ('GatherPlan', 'IndexArrays', 'back', 'n_source', 'n_target', 'np', 'self', 'shape', 'source', 'target'), (), (('np', 'import numpy as np'),)),
-        ('joined', 197, 199, ('arrays', 'keras', 'len'), (), (('keras', 'import keras'),)),
-        ('sum_rows', 202, 221, ('dtype', 'factor', 'j', 'k', 'keras', 'n', 'range', 'rows', 'table', 'total', 'values'), (), (('keras', 'import keras'),)),
-        ('units_first', 224, 232, ('Any', 'batch', 'flat', 'indices', 'keras', 'shape', 'units', 'x'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
-        ('batch_first', 235, 240, ('Any', 'dtype', 'keras', 'plan', 'shape', 'sums', 'values', 'weight'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
-        ('EdgeProjection', 243, 274, ('ClassVar', 'EdgeTables', 'ListedEdges', 'batch_first', 'dtype', 'gradients', 'living', 'of_weight', 'of_x', 'self', 'source', 'tables', 'target', 'units_first', 'upstream', 'values', 'weakref', 'weight', 'x'), ('ListedEdges',), (('ClassVar', 'from typing import ClassVar'), ('weakref', 'import weakref'))),
+    'keras/kernels/edges.py': (1287420898, (
+        ('IndexArrays', 20, 70, ('Any', 'array', 'before', 'contextmanager', 'dtype', 'function', 'keras', 'math', 'np', 'own', 'place', 'reading', 'self', 'shape', 'start'), (), (('Any', 'from typing import Any'), ('contextmanager', 'from contextlib import contextmanager'), ('keras', 'import keras'), ('math', 'import math'), ('np', 'import numpy as np'))),
+        ('GatherPlan', 73, 189, ('Any', 'LONGEST', '_', 'base', 'bool', 'dtype', 'edge', 'factor', 'filled', 'group', 'in_order', 'indices', 'j', 'joined', 'k', 'keras', 'left', 'len', 'length', 'member', 'n', 'n_groups', 'np', 'order', 'owner', 'pieces', 'place', 'products', 'range', 'rank', 'read', 'right', 'row', 'rows', 'self', 'shape', 'shared', 'stage', 'start', 'sum_rows', 'sums', 'table', 'upstream', 'used', 'values', 'weight'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
+        ('EdgeTables', 192, 209, ('GatherPlan', 'IndexArrays', 'back', 'n_source', 'n_target', 'np', 'self', 'shape', 'source', 'target'), (), (('np', 'import numpy as np'),)),
+        ('joined', 212, 214, ('arrays', 'keras', 'len'), (), (('keras', 'import keras'),)),
+        ('sum_rows', 217, 236, ('dtype', 'factor', 'j', 'k', 'keras', 'n', 'range', 'rows', 'table', 'total', 'values'), (), (('keras', 'import keras'),)),
+        ('units_first', 239, 247, ('Any', 'batch', 'flat', 'indices', 'keras', 'shape', 'units', 'x'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('batch_first', 250, 255, ('Any', 'dtype', 'keras', 'plan', 'shape', 'sums', 'values', 'weight'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('EdgeProjection', 258, 289, ('ClassVar', 'EdgeTables', 'ListedEdges', 'batch_first', 'dtype', 'gradients', 'living', 'of_weight', 'of_x', 'self', 'source', 'tables', 'target', 'units_first', 'upstream', 'values', 'weakref', 'weight', 'x'), ('ListedEdges',), (('ClassVar', 'from typing import ClassVar'), ('weakref', 'import weakref'))),
     )),
     'keras/kernels/embedding.py': (1965129140, (
         ('CodeEmbedding', 9, 86, ('Any', 'NotImplementedError', 'RuntimeError', 'TypeError', 'ValueError', 'all_right', 'classes', 'codes', 'dtype', 'first', 'float', 'found', 'given', 'inputs', 'int', 'keras', 'known', 'kwargs', 'mark', 'np', 'regularizer', 'right', 'rows', 'rows_first', 'self', 'shape', 'source', 'super', 'table', 'there', 'tuple', 'wanted', 'weight', 'y'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
@@ -309,13 +310,13 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('soft_cross_entropy', 8, 20, ('Any', 'classes', 'codes', 'costs', 'keras', 'logits', 'q', 'smoothing', 'weights'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
         ('cosine', 23, 31, ('Any', 'axes', 'cosines', 'direction', 'keras', 'square', 't', 'x', 'y'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
     )),
-    'keras/kernels/masked.py': (1284663065, (
-        ('MatrixPlaces', 15, 39, ('Any', 'flat', 'keras', 'matrix', 'n_source', 'n_target', 'np', 'places', 'self', 'shape', 'source', 'target', 'weight'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
-        ('MaskedProjection', 42, 75, ('ClassVar', 'ListedEdges', 'MatrixPlaces', 'ValueError', 'dtype', 'gradients', 'keras', 'living', 'matrix', 'of_weight', 'of_x', 'places', 'self', 'source', 'target', 'upstream', 'weakref', 'weight', 'x'), ('ListedEdges',), (('ClassVar', 'from typing import ClassVar'), ('keras', 'import keras'), ('weakref', 'import weakref'))),
+    'keras/kernels/masked.py': (3137863666, (
+        ('MatrixPlaces', 16, 43, ('Any', 'IndexArrays', 'flat', 'keras', 'matrix', 'n_source', 'n_target', 'np', 'places', 'self', 'shape', 'source', 'target', 'weight'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
+        ('MaskedProjection', 46, 79, ('ClassVar', 'ListedEdges', 'MatrixPlaces', 'ValueError', 'dtype', 'gradients', 'keras', 'living', 'matrix', 'of_weight', 'of_x', 'places', 'self', 'source', 'target', 'upstream', 'weakref', 'weight', 'x'), ('ListedEdges',), (('ClassVar', 'from typing import ClassVar'), ('keras', 'import keras'), ('weakref', 'import weakref'))),
     )),
-    'keras/kernels/model_with_loss.py': (3496826480, (
+    'keras/kernels/model_with_loss.py': (4054596988, (
         ('KeptForLoss', 12, 40, ('SimpleNamespace', 'dict', 'inputs', 'keras', 'kwargs', 'list', 'names', 'others', 'output', 'self', 'super', 'tuple', 'zip'), (), (('SimpleNamespace', 'from types import SimpleNamespace'), ('keras', 'import keras'))),
-        ('ModelWithLoss', 43, 128, ('Any', 'BatchedModel', 'KeptForLoss', 'MeanOfSamples', 'ValueError', '_', 'arguments', 'arrays', 'batch', 'before', 'dict', 'dtype', 'each', 'given', 'inputs', 'isinstance', 'keras', 'kwargs', 'layer', 'len', 'list', 'loss_by_sample', 'mask', 'missing', 'name', 'names', 'one_weight', 'outputs', 'reads', 'sample_weight', 'self', 'sizes', 'step', 'str', 'super', 'targets', 'tensor', 'total', 'training', 'tuple', 'value', 'values', 'wanted', 'x', 'y', 'y_pred', 'zip'), ('BatchedModel',), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('ModelWithLoss', 43, 128, ('Any', 'BatchedModel', 'KeptForLoss', 'MeanOfSamples', 'ValueError', '_', 'arguments', 'arrays', 'batch', 'before', 'dict', 'dtype', 'each', 'given', 'inputs', 'isinstance', 'keras', 'kwargs', 'layer', 'len', 'list', 'loss_by_sample', 'mask', 'missing', 'name', 'names', 'one_weight', 'outputs', 'reads', 'sample_weight', 'self', 'sizes', 'sizes_behind', 'step', 'str', 'super', 'targets', 'tensor', 'total', 'training', 'tuple', 'value', 'values', 'wanted', 'x', 'y', 'y_pred', 'zip'), ('BatchedModel',), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
         ('one_weight', 131, 149, ('Any', 'NotImplementedError', 'RuntimeError', 'TypeError', 'ValueError', 'first', 'float', 'keras', 'known', 'np', 'other', 'others', 'same', 'sample_weight'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
         ('MeanOfSamples', 152, 157, ('keras', 'y_pred'), (), (('keras', 'import keras'),)),
     )),
@@ -344,6 +345,23 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
     )),
     'keras/kernels/scale.py': (2190368093, (
         ('Diagonal', 8, 42, ('SameShape', 'int', 'keras', 'kwargs', 'regularizer', 'self', 'size', 'super', 'x'), ('SameShape',), (('keras', 'import keras'),)),
+    )),
+    'keras/kernels/steps.py': (2989959687, (
+        ('with_all_steps', 16, 18, ('Any', 'int', 'keras', 'shape', 'steps', 'tuple', 'x'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('Folded', 21, 30, ('keras', 'math', 'x'), (), (('keras', 'import keras'), ('math', 'import math'))),
+        ('InSteps', 33, 59, ('Any', 'clock', 'inputs', 'isinstance', 'keras', 'kwargs', 'list', 'self', 'shape', 'sizes', 'steps', 'super', 'tuple', 'x'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('OverTime', 62, 73, ('InSteps', 'inputs', 'keras', 'self', 'steps', 'x'), ('InSteps',), (('keras', 'import keras'),)),
+        ('EveryStep', 76, 88, ('Any', 'InSteps', 'inputs', 'keras', 'once', 'self', 'sizes', 'steps', 'with_all_steps', 'x'), ('InSteps',), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('Ones', 91, 102, ('Any', 'InSteps', 'inputs', 'keras', 'self', 'sizes', 'steps', 'x'), ('InSteps',), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('Before', 105, 148, ('Any', 'int', 'keras', 'kwargs', 'list', 'math', 'self', 'shape', 'sizes', 'start', 'steps', 'super', 'tuple', 'x'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('math', 'import math'))),
+        ('Delayed', 151, 175, ('before', 'delay', 'first', 'inputs', 'int', 'keras', 'kwargs', 'self', 'super', 'x'), (), (('keras', 'import keras'),)),
+        ('LastStep', 178, 187, ('keras', 'x'), (), (('keras', 'import keras'),)),
+        ('Beside', 190, 199, ('inputs', 'keras'), (), (('keras', 'import keras'),)),
+        ('LastSteps', 202, 212, ('before', 'inputs', 'keras', 'x'), (), (('keras', 'import keras'),)),
+        ('StepCell', 215, 256, ('Any', 'SimpleNamespace', '_', 'a', 'at', 'b', 'back', 'begin', 'constants', 'contextmanager', 'delays', 'earlier', 'given', 'held', 'inputs', 'keras', 'kwargs', 'len', 'max', 'moved', 'range', 'self', 'sequences', 'sizes', 'states', 'step', 'steps', 'sum', 'super', 'tensor', 'value', 'values', 'width', 'x'), (), (('Any', 'from typing import Any'), ('SimpleNamespace', 'from types import SimpleNamespace'), ('contextmanager', 'from contextlib import contextmanager'), ('keras', 'import keras'))),
+        ('Loop', 259, 344, ('Any', 'StepCell', 'at', 'before', 'begin', 'classmethod', 'cls', 'config', 'constants', 'delays', 'each', 'entering', 'first', 'inputs', 'int', 'keras', 'kwargs', 'layers', 'len', 'list', 'map', 'math', 'range', 'self', 'sequences', 'shape', 'shapes', 'sizes', 'state', 'step', 'steps', 'sum', 'super', 'tuple', 'units', 'value', 'values', 'x', 'zip'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('math', 'import math'))),
+        ('continued', 347, 363, ('BatchedModel', 'LastSteps', '_', 'before', 'behind', 'first', 'layer', 'len', 'list', 'model', 'name', 'one_or_all', 'outputs', 'returned', 'state', 'tensors'), (), ()),
+        ('before_first', 366, 369, ('_', 'batch', 'first', 'keras', 'model', 'name', 'samples', 'state'), (), (('keras', 'import keras'),)),
     )),
     'keras/kernels/units.py': (438175296, (
         ('Units', 9, 45, ('SameShape', 'check_digests', 'dict', 'digest', 'digest_of', 'digests', 'kwargs', 'list', 'name', 'np', 'saved', 'self', 'store', 'super', 'x'), ('SameShape',), (('np', 'import numpy as np'),)),
@@ -436,7 +454,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('logsumexp_of', 172, 177, ('lengths_of', 'np', 'rows', 'shifted', 'starts', 'top'), (), (('np', 'import numpy as np'),)),
         ('logsumexp_slopes', 180, 184, ('lengths', 'lengths_of', 'np', 'rows', 'shares', 'starts'), (), (('np', 'import numpy as np'),)),
     )),
-    'numpy/kernels/steps.py': (2194556095, (
+    'numpy/kernels/steps.py': (1086669046, (
         ('over_time', 18, 44, ('Any', 'Sequence', 'ValueError', '_', 'a', 'array', 'arrays', 'at', 'batch', 'batched', 'codes', 'given', 'int', 'len', 'list', 'n', 'name', 'np', 'over', 'pairs', 's', 'shape', 'steps', 'steps_first', 'str', 'whole', 'zip'), (), (('Any', 'from typing import Any'), ('Sequence', 'from collections.abc import Sequence'), ('np', 'import numpy as np'))),
         ('steps_first', 47, 49, ('np', 'x'), (), (('np', 'import numpy as np'),)),
         ('unfolded', 52, 54, ('batch', 'int', 'np', 'shape', 'steps', 'tuple', 'x'), (), (('np', 'import numpy as np'),)),
@@ -444,17 +462,17 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('rows_of', 66, 80, ('Any', 'ValueError', 'batch', 'dict', 'fits', 'int', 'name', 'np', 'rows', 'shape', 'steps', 'steps_first', 'str', 'tuple', 'value', 'values'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
         ('before_first', 83, 107, ('Any', 'Mapping', 'ValueError', '_', 'array', 'batch', 'before', 'dict', 'dtype', 'given', 'in_steps', 'int', 'like', 'list', 'math', 'name', 'np', 'samples', 'start', 'state', 'steps', 'steps_first', 'str', 'tuple', 'units', 'wanted'), (), (('Any', 'from typing import Any'), ('Mapping', 'from collections.abc import Mapping'), ('math', 'import math'), ('np', 'import numpy as np'))),
         ('behind_last', 110, 122, ('Mapping', 'at_all_steps', 'batch', 'before', 'count', 'dict', 'in_steps', 'int', 'last', 'len', 'list', 'name', 'np', 'state', 'steps', 'str', 'tuple', 'unfolded', 'values', 'x'), (), (('Mapping', 'from collections.abc import Mapping'), ('np', 'import numpy as np'))),
-        ('in_steps', 125, 127, ('int', 'list', 'np', 'steps', 'x'), (), (('np', 'import numpy as np'),)),
+        ('in_steps', 125, 127, ('Any', 'int', 'list', 'np', 'steps', 'x'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
         ('at_all_steps', 130, 132, ('Any', 'Sequence', 'each', 'np'), (), (('Any', 'from typing import Any'), ('Sequence', 'from collections.abc import Sequence'), ('np', 'import numpy as np'))),
-        ('last_step_first', 135, 138, ('Any', 'Iterator', 'arrays', 'in_steps', 'int', 'map', 'np', 'parts', 'reversed', 'steps', 'tuple', 'x', 'zip'), (), (('Any', 'from typing import Any'), ('Iterator', 'from collections.abc import Iterator'), ('np', 'import numpy as np'))),
-        ('every_step', 141, 143, ('int', 'np', 'steps', 'x'), (), (('np', 'import numpy as np'),)),
-        ('summed_steps', 146, 148, ('d', 'int', 'np', 'steps'), (), (('np', 'import numpy as np'),)),
-        ('last_step', 151, 153, ('int', 'len', 'np', 'steps', 'x'), (), (('np', 'import numpy as np'),)),
-        ('at_last_step', 156, 158, ('d', 'int', 'len', 'np', 'steps'), (), (('np', 'import numpy as np'),)),
-        ('delayed', 161, 163, ('before', 'delay', 'int', 'len', 'list', 'np', 'x'), (), (('np', 'import numpy as np'),)),
-        ('later', 166, 169, ('d', 'delay', 'int', 'len', 'min', 'np', 'rows', 'steps'), (), (('np', 'import numpy as np'),)),
-        ('first_steps', 172, 174, ('d', 'delay', 'int', 'len', 'np', 'steps'), (), (('np', 'import numpy as np'),)),
-        ('with_earlier', 177, 180, ('d', 'delay', 'each', 'in_steps', 'int', 'list', 'np', 'steps'), (), (('np', 'import numpy as np'),)),
+        ('last_step_first', 135, 137, ('Any', 'Iterator', 'arrays', 'in_steps', 'int', 'reversed', 'steps', 'tuple', 'x', 'zip'), (), (('Any', 'from typing import Any'), ('Iterator', 'from collections.abc import Iterator'))),
+        ('every_step', 140, 142, ('int', 'np', 'steps', 'x'), (), (('np', 'import numpy as np'),)),
+        ('summed_steps', 145, 147, ('d', 'int', 'np', 'steps'), (), (('np', 'import numpy as np'),)),
+        ('last_step', 150, 152, ('int', 'len', 'np', 'steps', 'x'), (), (('np', 'import numpy as np'),)),
+        ('at_last_step', 155, 157, ('d', 'int', 'len', 'np', 'steps'), (), (('np', 'import numpy as np'),)),
+        ('delayed', 160, 162, ('before', 'delay', 'int', 'len', 'list', 'np', 'x'), (), (('np', 'import numpy as np'),)),
+        ('later', 165, 168, ('d', 'delay', 'int', 'len', 'min', 'np', 'rows', 'steps'), (), (('np', 'import numpy as np'),)),
+        ('first_steps', 171, 173, ('d', 'delay', 'int', 'len', 'np', 'steps'), (), (('np', 'import numpy as np'),)),
+        ('with_earlier', 176, 179, ('d', 'delay', 'each', 'in_steps', 'int', 'list', 'np', 'steps'), (), (('np', 'import numpy as np'),)),
     )),
     'numpy/kernels/window_pool.py': (1695752893, (
         ('max_of_windows', 11, 17, ('Windows', 'grid', 'len', 'np', 'offset', 'on_grid', 'padded', 'units_of', 'units_read', 'windows', 'x', 'y'), (), (('np', 'import numpy as np'),)),
@@ -562,8 +580,8 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('differentiator_on_torch', 150, 162, ('Any', '_', 'bool', 'called', 'data', 'dict', 'differentiate', 'found', 'inputs', 'iter', 'list', 'model', 'next', 'objective', 'of_variables', 'str', 'tensor', 'torch', 'training', 'tuple', 'value', 'variable', 'variables', 'wanted', 'x'), (), (('Any', 'from typing import Any'),)),
         ('pulled_back', 165, 201, ('Any', 'as_given', 'at', 'computed', 'dict', 'enumerate', 'fixed', 'floating', 'g', 'given', 'gradients', 'inputs', 'jax', 'keras', 'layer', 'leaves', 'len', 'list', 'moved', 'of_inputs', 'pull', 'range', 'tape', 'tf', 'torch', 'trained', 'tuple', 'variable', 'x', 'y', 'zip'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
     )),
-    'tests/kernels/keras_model.py': (1159768130, (
-        ('KerasModel', 20, 251, ('Any', 'Expected', 'Iterator', 'KerasModel', 'ModuleType', 'Path', '_', 'any', 'arguments', 'array', 'arrays', 'as_given', 'assign_all', 'batch', 'before', 'bias', 'biases', 'bool', 'called', 'connection', 'constant', 'contextmanager', 'copy', 'cotangent', 'd', 'data', 'dict', 'differentiator', 'dropped', 'dtype', 'dtypes', 'everything', 'expected', 'file', 'float', 'found', 'function', 'g', 'getattr', 'given', 'gradient', 'gradients', 'hasattr', 'held', 'holders', 'id', 'inputs', 'int', 'isinstance', 'iter', 'keras', 'keras_needs', 'layer', 'len', 'list', 'loaded', 'loss', 'losses', 'machine_code', 'module', 'n', 'name', 'needs', 'next', 'np', 'of', 'of_weight', 'of_x', 'ops', 'optimizer', 'options', 'outputs', 'part', 'parts', 'patch', 'precision', 'pulled_back', 'range', 'rate', 'rates', 'read', 'result', 'samples', 'seed', 'self', 'set', 'several', 'shape', 'steps', 'str', 'sum', 't', 'targets', 'tensor', 'tensors', 'times', 'trained', 'training', 'tuple', 'units', 'v', 'value', 'values', 'variable', 'variables', 'weight', 'weights', 'x', 'y', 'zip'), (), (('Any', 'from typing import Any'), ('Iterator', 'from collections.abc import Iterator'), ('ModuleType', 'from types import ModuleType'), ('Path', 'from pathlib import Path'), ('contextmanager', 'from contextlib import contextmanager'), ('copy', 'from copy import copy'), ('keras', 'import keras'), ('np', 'import numpy as np'), ('patch', 'from unittest.mock import patch'))),
+    'tests/kernels/keras_model.py': (172874763, (
+        ('KerasModel', 21, 293, ('Any', 'Expected', 'Iterator', 'KerasModel', 'ModuleType', 'Path', '_', 'any', 'arguments', 'array', 'arrays', 'as_given', 'assign_all', 'batch', 'before', 'bias', 'biases', 'bool', 'called', 'connection', 'constant', 'contextmanager', 'copy', 'cotangent', 'd', 'data', 'dict', 'differentiator', 'dropped', 'dtype', 'dtypes', 'everything', 'expected', 'file', 'float', 'found', 'function', 'g', 'getattr', 'given', 'gradient', 'gradients', 'hasattr', 'held', 'holders', 'id', 'in_pieces', 'inputs', 'int', 'isinstance', 'iter', 'keras', 'keras_needs', 'known', 'layer', 'len', 'lengths', 'list', 'loaded', 'loss', 'losses', 'machine_code', 'model', 'module', 'n', 'name', 'named', 'needs', 'next', 'np', 'of', 'of_weight', 'of_x', 'ops', 'optimizer', 'options', 'others', 'outputs', 'part', 'parts', 'patch', 'precision', 'pulled_back', 'range', 'rate', 'rates', 'read', 'remembers', 'result', 'run', 'samples', 'seed', 'self', 'set', 'several', 'shape', 'state', 'step', 'steps', 'str', 'sum', 't', 'targets', 'tensor', 'tensors', 'times', 'trained', 'training', 'tuple', 'units', 'v', 'value', 'values', 'variable', 'variables', 'weight', 'weights', 'what', 'whole', 'x', 'y', 'zip'), (), (('Any', 'from typing import Any'), ('Iterator', 'from collections.abc import Iterator'), ('ModuleType', 'from types import ModuleType'), ('Path', 'from pathlib import Path'), ('contextmanager', 'from contextlib import contextmanager'), ('copy', 'from copy import copy'), ('keras', 'import keras'), ('np', 'import numpy as np'), ('patch', 'from unittest.mock import patch'))),
     )),
     'tests/kernels/numpy_checks.py': (2754065538, (
         ('refuses', 19, 25, ('Any', 'AssertionError', 'Callable', 'ValueError', 'call', 'str', 'what'), (), (('Any', 'from typing import Any'), ('Callable', 'from collections.abc import Callable'))),
@@ -775,11 +793,11 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
     'tests/kernels/torch_model.py': (1512467988, (
         ('TorchModel', 15, 175, ('Any', 'Expected', 'ModuleType', '_', 'a', 'any', 'arguments', 'arrays', 'bias', 'bool', 'codes', 'connection', 'd', 'data', 'dict', 'dropped', 'dtype', 'each', 'expected', 'float', 'found', 'g', 'getattr', 'given', 'gradient', 'gradients', 'hasattr', 'in_pieces', 'inputs', 'int', 'is_over', 'isinstance', 'layer', 'leaf', 'leaves', 'len', 'lengths', 'linear', 'list', 'loss', 'module', 'moved', 'n', 'name', 'named', 'needs', 'next', 'np', 'of_weight', 'of_x', 'one', 'optimizer', 'over', 'own', 'p', 'parameter', 'part', 'range', 'rate', 'result', 'seed', 'self', 'set', 'state', 'steps', 'str', 'sum', 'tensors', 'timed', 'torch', 'trained', 'training', 'tuple', 'type', 'units', 'value', 'values', 'vars', 'weight', 'x', 'y', 'zip'), (), (('Any', 'from typing import Any'), ('ModuleType', 'from types import ModuleType'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
     )),
-    'tests/kernels/variables.py': (231329787, (
+    'tests/kernels/variables.py': (828834601, (
         ('check_variables', 16, 33, ('Any', 'Expected', '_', 'again', 'before', 'data', 'draw_data', 'expected', 'held', 'id', 'len', 'model', 'more', 'name', 'named', 'names', 'part', 'range', 'set', 'trained', 'variable', 'variables', 'wanted', 'what'), (), (('Any', 'from typing import Any'),)),
         ('check_copies', 36, 49, ('Any', 'Expected', 'array', 'arrays', 'before', 'data', 'draw_data', 'draw_parameters', 'expected', 'given', 'model', 'name', 'np', 'overwritten', 'parameters', 'same'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
-        ('check_saved', 52, 74, ('Any', 'Doubt', 'Expected', 'Path', '_', 'array', 'arrays', 'assert_close', 'assert_within', 'data', 'doubt', 'draw_data', 'draw_parameters', 'error', 'evaluated', 'expected', 'file', 'float', 'found', 'gradient', 'gradients', 'len', 'loaded', 'loss', 'max', 'model', 'name', 'np', 'others', 'output', 'parameters', 'partial', 'point', 'scale', 'tolerance', 'what', 'zip'), (), (('Any', 'from typing import Any'), ('Path', 'from pathlib import Path'), ('np', 'import numpy as np'), ('partial', 'from functools import partial'))),
-        ('check_compiled', 77, 99, ('Any', 'Expected', 'array', 'assert_within', 'at', 'data', 'draw_data', 'draw_parameters', 'error', 'evaluated', 'expected', 'loss', 'model', 'name', 'np', 'output', 'outputs', 'own', 'parameters', 'point', 'points', 'range', 'sample', 'samples', 'shape', 'sum', 'w', 'wanted', 'weights', 'what', 'zip'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
+        ('check_saved', 52, 75, ('Any', 'Doubt', 'Expected', 'Path', '_', 'array', 'arrays', 'assert_close', 'assert_within', 'data', 'doubt', 'draw_data', 'draw_parameters', 'error', 'evaluated', 'expected', 'file', 'float', 'found', 'gradient', 'gradients', 'len', 'loaded', 'loss', 'max', 'model', 'name', 'np', 'others', 'output', 'parameters', 'partial', 'point', 'scale', 'tolerance', 'wanted', 'what', 'zip'), (), (('Any', 'from typing import Any'), ('Path', 'from pathlib import Path'), ('np', 'import numpy as np'), ('partial', 'from functools import partial'))),
+        ('check_compiled', 78, 102, ('Any', 'Expected', 'array', 'assert_within', 'at', 'data', 'draw_data', 'draw_parameters', 'error', 'error_of_it', 'evaluated', 'expected', 'loss', 'model', 'name', 'np', 'output', 'outputs', 'own', 'parameters', 'point', 'points', 'range', 'sample', 'samples', 'shape', 'sum', 'w', 'wanted', 'wanted_output', 'weights', 'what', 'zip'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
     )),
     'tests/kernels/whole.py': (2472493766, (
         ('AllTargetsChecks', 13, 16, ('AgreementChecks', 'ClassVar', 'KerasChecks', 'KerasModel', 'NumpyChecks', 'NumpyModel', 'TorchChecks', 'TorchModel', 'adapters'), ('AgreementChecks', 'NumpyChecks', 'TorchChecks', 'KerasChecks'), (('ClassVar', 'from typing import ClassVar'),)),

@@ -109,22 +109,8 @@ def compile_spec(
         raise ValueError(f"kernels are inside, or beside as they are in a package, and not {kernels!r}")
     place = Kernels.PACKAGE if package else Kernels(kernels or "inside")
     passage = understand(Path(path), params, batch, text=text, name=name)
-    _refuse_time(passage, targets)
     files = emit(passage.plan, [TARGETS[target]() for target in targets], passage.made, place)
     return Build(files, passage, passage.diagnostics)
-
-
-def _refuse_time(passage: Passage, targets: Sequence[str]) -> None:
-    """Refuse a network that runs over time where one of the targets has no way to write it."""
-    if not passage.graph.has_time or "keras" not in targets:
-        return
-    report, model = Report(passage.tree.source), passage.model
-    first = next((data.span for data in model.inputs if data.over_time), None)
-    late = next((each.span for each in model.connections if each.delay), None)
-    reads = (read.span for layer in model.layers for read in layer.reads if read.delay)
-    help = "PyTorch and NumPy have it: `-t torch -t numpy`"
-    report.add(codes.NOT_ON_TARGET, first or late or next(reads, None), target="Keras", help=help)
-    report.check()
 
 
 def read(path: Path) -> tuple[Source, Report]:
