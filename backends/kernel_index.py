@@ -346,7 +346,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
     'keras/kernels/scale.py': (2190368093, (
         ('Diagonal', 8, 42, ('SameShape', 'int', 'keras', 'kwargs', 'regularizer', 'self', 'size', 'super', 'x'), ('SameShape',), (('keras', 'import keras'),)),
     )),
-    'keras/kernels/steps.py': (2989959687, (
+    'keras/kernels/steps.py': (3736434232, (
         ('with_all_steps', 16, 18, ('Any', 'int', 'keras', 'shape', 'steps', 'tuple', 'x'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
         ('Folded', 21, 30, ('keras', 'math', 'x'), (), (('keras', 'import keras'), ('math', 'import math'))),
         ('InSteps', 33, 59, ('Any', 'clock', 'inputs', 'isinstance', 'keras', 'kwargs', 'list', 'self', 'shape', 'sizes', 'steps', 'super', 'tuple', 'x'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
@@ -360,8 +360,8 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('LastSteps', 202, 212, ('before', 'inputs', 'keras', 'x'), (), (('keras', 'import keras'),)),
         ('StepCell', 215, 256, ('Any', 'SimpleNamespace', '_', 'a', 'at', 'b', 'back', 'begin', 'constants', 'contextmanager', 'delays', 'earlier', 'given', 'held', 'inputs', 'keras', 'kwargs', 'len', 'max', 'moved', 'range', 'self', 'sequences', 'sizes', 'states', 'step', 'steps', 'sum', 'super', 'tensor', 'value', 'values', 'width', 'x'), (), (('Any', 'from typing import Any'), ('SimpleNamespace', 'from types import SimpleNamespace'), ('contextmanager', 'from contextlib import contextmanager'), ('keras', 'import keras'))),
         ('Loop', 259, 344, ('Any', 'StepCell', 'at', 'before', 'begin', 'classmethod', 'cls', 'config', 'constants', 'delays', 'each', 'entering', 'first', 'inputs', 'int', 'keras', 'kwargs', 'layers', 'len', 'list', 'map', 'math', 'range', 'self', 'sequences', 'shape', 'shapes', 'sizes', 'state', 'step', 'steps', 'sum', 'super', 'tuple', 'units', 'value', 'values', 'x', 'zip'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('math', 'import math'))),
-        ('continued', 347, 363, ('BatchedModel', 'LastSteps', '_', 'before', 'behind', 'first', 'layer', 'len', 'list', 'model', 'name', 'one_or_all', 'outputs', 'returned', 'state', 'tensors'), (), ()),
-        ('before_first', 366, 369, ('_', 'batch', 'first', 'keras', 'model', 'name', 'samples', 'state'), (), (('keras', 'import keras'),)),
+        ('continued', 347, 386, ('BatchedModel', 'LastSteps', '_', 'again', 'arguments', 'before', 'behind', 'called', 'count', 'first', 'given', 'keras', 'late', 'layer', 'len', 'like', 'list', 'model', 'name', 'named', 'names', 'one_or_all', 'outputs', 'returned', 'state', 'tensor', 'tensors', 'wanted', 'x', 'zip'), (), (('keras', 'import keras'),)),
+        ('before_first', 389, 392, ('_', 'batch', 'first', 'keras', 'model', 'name', 'samples', 'state'), (), (('keras', 'import keras'),)),
     )),
     'keras/kernels/units.py': (438175296, (
         ('Units', 9, 45, ('SameShape', 'check_digests', 'dict', 'digest', 'digest_of', 'digests', 'kwargs', 'list', 'name', 'np', 'saved', 'self', 'store', 'super', 'x'), ('SameShape',), (('np', 'import numpy as np'),)),

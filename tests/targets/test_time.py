@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -154,8 +154,11 @@ def with_torch(
     return slope, values
 
 
-def check(seed: int) -> None:
-    """Values of every step, and derivatives by everything along a direction, to 1e-10."""
+Way = Callable[[Drawn, dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]], Any]
+
+
+def check(seed: int, **ways: Way) -> None:
+    """Values of every step, and derivatives by everything along a direction, to 1e-10, in some targets."""
     drawn = draw(seed)
     passage = understand(Path("drawn.nnspec"), text=drawn.text)
     rng, batch, step = np.random.default_rng(seed), 2, 1e-200
@@ -170,7 +173,7 @@ def check(seed: int) -> None:
     ]
     wanted = {name: np.array([one[name] for one in each]) for name in drawn.layers}  # (batch, steps, units)
     slope = sum(np.vdot(y[:, -1].imag / step, cotangents[name]) for name, y in wanted.items())
-    for who, run in (("numpy", with_numpy), ("torch", with_torch)):
+    for who, run in ways.items():
         found, values = run(drawn, p, data, cotangents, along)
         for name, y in wanted.items():
             held = y if name in passage.graph.timed else y[:, -1]
@@ -186,13 +189,13 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("seed", range(25))
 def test_drawn_networks_are_those_of_a_loop_over_neurons(seed: int) -> None:
-    check(seed)
+    check(seed, numpy=with_numpy, torch=with_torch)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(25, 225))
 def test_more_drawn_networks_are_those_of_a_loop_over_neurons(seed: int) -> None:
-    check(seed)
+    check(seed, numpy=with_numpy, torch=with_torch)
 
 
 def test_drawn_networks_have_stages_of_every_kind() -> None:
@@ -384,10 +387,12 @@ FAULTS = {
 CHOSEN = "gradients_are_those or layers_are_those or pieces_give"
 
 
-def generated(text: str, folder: Path, chosen: str) -> subprocess.CompletedProcess[str]:
+def generated(
+    text: str, folder: Path, chosen: str, targets: Sequence[str] = ("torch", "numpy")
+) -> subprocess.CompletedProcess[str]:
     """The generated tests of a spec, of which some are chosen as pytest's `-k` does."""
     if text:
-        write(compile_spec(text=text, targets=("torch", "numpy")).files, folder)
+        write(compile_spec(text=text, targets=targets).files, folder)
     command = [
         sys.executable,
         "-m",

@@ -345,22 +345,45 @@ class Loop(keras.layers.Layer):
 
 
 def continued(model, state, outputs=None):
-    """The model for calls that go on from each other, which has its variables: see `with_state`.
+    """The model for calls that go on from each other, of the same layers: see `with_state`.
 
     `state` has, by the name of what is read late, the layers of `model` that give what it was before the
     first step, and it at all steps.
     """
-    before = {name: model.get_layer(first).output for name, (first, _) in state.items()}
-    behind = {
-        name: LastSteps(name=f"{name}_behind")([before[name], model.get_layer(layer).output])
-        for name, (_, layer) in state.items()
-    }
+
+    def like(tensor, name):
+        return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=name)
 
     def one_or_all(tensors):
         return tensors[0] if len(tensors) == 1 else list(tensors)
 
+    # No name of a spec has two underscores together.
+    given = [like(tensor, tensor.name) for tensor in model.inputs]
+    before = {
+        name: like(model.get_layer(first).output, f"{name}__before") for name, (first, _) in state.items()
+    }
+    names = {first: name for name, (first, _) in state.items()}
     returned = one_or_all(model.outputs) if outputs is None else outputs
-    return BatchedModel((one_or_all(model.inputs), before), (returned, behind), name=f"{model.name}_on")
+    late = [model.get_layer(layer).output for _, layer in state.values()]
+    wanted = keras.Model([*model.inputs, *before.values()], [*keras.tree.flatten(returned), *late])
+
+    def called(layer, *arguments, **named):
+        return before[names[layer.name]] if layer.name in names else layer(*arguments, **named)
+
+    # Called once more, layers have a second place in a graph, and the model stays as it is.
+    again = keras.models.clone_model(
+        wanted,
+        input_tensors=[*given, *before.values()],
+        clone_function=lambda layer: layer,
+        call_function=called,
+    )
+    count = len(again.outputs) - len(late)
+    returned = keras.tree.pack_sequence_as(returned, again.outputs[:count])
+    behind = {
+        name: LastSteps(name=f"{name}__behind")([before[name], x])
+        for name, x in zip(state, again.outputs[count:], strict=True)
+    }
+    return BatchedModel((one_or_all(given), before), (returned, behind), name=f"{model.name}_on")
 
 
 def before_first(model, state, batch):
