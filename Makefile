@@ -1,6 +1,7 @@
 # `make demo` and `make test` set everything up in .venv; nothing else is needed.
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 # Two worker processes: one per core of a small machine.
 WORKERS ?= 2
 
@@ -18,9 +19,11 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt \
-		-e '.[torch,keras,test,lint]'
+	# What is largest by itself, beside all the rest: unpacking takes longest. The last line adds what these need.
+	$(INSTALL) --no-deps tensorflow & largest=$$!; \
+	$(INSTALL) torch && $(INSTALL) -e '.[torch,test,lint]'; rest=$$?; \
+	wait $$largest && exit $$rest
+	$(INSTALL) -e '.[torch,keras,test,lint]'
 	# On all cores, and without the packages' own tests; what is no Python of today stays as it is.
 	$(BIN)/python -m compileall -qq -j $(WORKERS) -x '/tests?/' .venv/lib || true
 	touch $@

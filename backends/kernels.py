@@ -21,6 +21,7 @@ from .source import WIDTH
 
 if TYPE_CHECKING:
     import ast
+    import symtable
 
 HERE = os.path.dirname(__file__)
 
@@ -86,18 +87,44 @@ class Outline(NamedTuple):
 def outlines(text: str) -> Iterator[Outline]:
     """The definitions of a kernel module, in its order."""
     import ast
+    import symtable
 
     module = ast.parse(text)
     bindings = _bindings(module)
+    scopes = {scope.get_name(): scope for scope in symtable.symtable(text, "kernels", "exec").get_children()}
     for node in module.body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-            uses = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+            head = (
+                [*node.decorator_list, *node.bases]
+                if isinstance(node, ast.ClassDef)
+                else [*node.decorator_list, node.args]
+            )
+            outside = {name for part in head for name in _names(part)}
+            uses = _names(node) - (_bound_inside(scopes[node.name]) - outside)
             imports = tuple((name, bindings[name]) for name in sorted(uses & bindings.keys()))
             bases = node.bases if isinstance(node, ast.ClassDef) else []
             names = tuple(base.id for base in bases if isinstance(base, ast.Name))
             assert node.end_lineno is not None
             yield Outline(node.name, first, node.end_lineno, tuple(sorted(uses)), names, imports)
+
+
+def _names(node: ast.AST) -> set[str]:
+    """The names that a piece of source has."""
+    import ast
+
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+
+
+def _bound_inside(scope: symtable.SymbolTable) -> set[str]:
+    """The names that a definition has for itself alone: they are no kernels, whatever they say."""
+    own, others, scopes = set[str](), set[str](), [scope]
+    while scopes:
+        scope = scopes.pop()
+        for symbol in scope.get_symbols():
+            (others if symbol.is_global() else own).add(symbol.get_name())
+        scopes += scope.get_children()
+    return own - others
 
 
 def place_of(path: str) -> str:

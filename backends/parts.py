@@ -388,7 +388,10 @@ def _fan_in(scope: Scope, parameter: Parameter, plan: Plan, shared: Collection[s
         return by_unit if turned else scope.expression("by_unit[:, None]", by_unit=by_unit)
     by_edge: Expression = by_unit
     if not isinstance(projection.edges, Diagonal):
-        by_edge = Subscript(by_unit, stored(scope, f"{projection.connection}.target"))
+        targets: Expression = stored(scope, f"{projection.connection}.target")
+        if whole := plan.graph.parts.get(projection.connection):
+            targets = scope.name("targets_of")(scope.name("stored"), *whole.parts)
+        by_edge = Subscript(by_unit, targets)
     return by_edge if spread is None else _largest(scope, by_edge, spread)
 
 
@@ -396,7 +399,9 @@ def _largest(scope: Scope, by_edge: Expression, spread: Spread) -> Expression:
     """The largest number of all edges that share an entry, in the shape of the parameter."""
     shape = spread.of.shape
     largest = scope.name("largest_of_entry")(by_edge, index_of(scope, spread), math.prod(shape))
-    return in_shape(scope, largest, shape)
+    if len(shape) == 1:
+        return largest
+    return scope.expression("np.reshape(largest, shape)", largest=largest, shape=shape)
 
 
 # ---------------------------------------------------------------------------------------- names of units

@@ -20,7 +20,7 @@ from typing import TypeAlias, TypeGuard
 
 import numpy as np
 
-from ..compiler.edges.edge_set import Diagonal, Full, Listed, Product, Shape, Shifted
+from ..compiler.edges.edge_set import Diagonal, Full, Indices, Listed, Product, Shape, Shifted
 from ..compiler.edges.structure import described
 from ..compiler.functions.text import said as as_text
 from ..compiler.functions.tree import Argument, substituted
@@ -32,6 +32,7 @@ from ..compiler.graph.graph import (
     Combine,
     Compute,
     Delay,
+    Divided,
     Drop,
     Graph,
     Made,
@@ -53,6 +54,7 @@ from ..compiler.graph.graph import (
 from ..compiler.graph.model import Data, ExpressionTerm, LossTerm
 from ..compiler.plan.plan import Plan
 from ..dsl.records import record
+from .common.kernels.edge_digest import edge_digest
 from .source import WIDTH, Name, Needs, flat, scaled
 
 Context: TypeAlias = Mapping[str, object]
@@ -86,6 +88,8 @@ class Target:
 def units_digests(plan: Plan) -> dict[str, str]:
     """A SHA-256 in hexadecimal by input and layer: what gives the entries of its units their meaning.
 
+    One of edges, by connection, is that of connections whose edges are divided among projections.
+
     It covers the shape, the names along every dimension, in order, and the entry of the bias that each unit
     has. There is one where there are names, where units share or lack biases, or share slopes or statistics,
     where several class codes go in, and where an end of a sparse connection has more than one dimension; else
@@ -105,16 +109,18 @@ def units_digests(plan: Plan) -> dict[str, str]:
             if _is_grouped(op):
                 grouped.setdefault(name, []).append(op)
     shared: dict[str, list[list[str]]] = {}
-    for op in graph.projections:
-        if op.parameter and (how := _how_shared(op)):
-            shared.setdefault(op.layer, []).append([op.connection, op.parameter.name, how])
+    orders = {each.connection: each.order for each in graph.divided}
+    for name, (op, *_) in graph.connections.items():
+        if op.parameter and (how := _how_shared(op, orders.get(name))):
+            shared.setdefault(op.layer, []).append([name, op.parameter.name, how])
     ends = {
         end
         for op in graph.projections
         if is_sparse(op)
         for end in (op.input.layer or op.input.name, op.layer)
     }
-    return {
+    of_edges = {each.connection: _edges_digest(each) for each in graph.divided if is_sparse(each)}
+    of_units = {
         value.name: _units_digest(
             value,
             names.get(value.name, {}),
@@ -127,6 +133,14 @@ def units_digests(plan: Plan) -> dict[str, str]:
         or (value.classes and value.positions > 1)
         or (value.name in ends and len(value.shape) > 1)
     }
+    return of_units | of_edges
+
+
+def _edges_digest(divided: Divided) -> str:
+    """What `edge_digest` gives of a connection whose edges are divided among projections, in hexadecimal."""
+    edges = divided.edges
+    shape = math.prod(edges.target_shape), math.prod(edges.source_shape)
+    return edge_digest(*edges.edges(), shape).astype("<i8").tobytes().hex()
 
 
 def _shared_bias(op: Operation) -> Spread | None:
@@ -146,13 +160,22 @@ def _is_grouped(op: Operation) -> TypeGuard[Rectify | ApplyNorm]:
     return any(parameter.shape != (op.output.units,) for parameter in parameters_of(op))
 
 
-def _how_shared(op: Project) -> str:
-    """Which entry of its parameter each edge of a connection has; empty where every one has its own."""
+def _how_shared(op: Project, order: Indices | None) -> str:
+    """Which entry of its parameter each edge of a connection has; empty where every one has its own.
+
+    Of a connection that is divided, the weight is in the `order` of the parts.
+    """
     for step in steps_of(op.weight) if op.weight else ():
         if isinstance(step, Turned):
             return "turned"
         if isinstance(step, Spread) and step.index is not None:
-            return hashlib.sha256(step.index.astype("<i8").tobytes()).hexdigest()
+            index = step.index
+            if order is not None:
+                index = np.empty_like(index)
+                index[order] = step.index
+                if np.array_equal(index, np.arange(math.prod(step.of.shape))):
+                    return ""
+            return hashlib.sha256(index.astype("<i8").tobytes()).hexdigest()
     return ""
 
 
@@ -225,7 +248,7 @@ def is_identity(projection: Project) -> bool:
     return isinstance(projection.edges, Diagonal) and projection.weight is None
 
 
-def is_sparse(projection: Project) -> bool:
+def is_sparse(projection: Project | Divided) -> bool:
     """Whether a projection has listed edges, one weight each, whichever kernel computes it."""
     return not isinstance(projection.edges, Full | Diagonal)
 
@@ -236,14 +259,14 @@ def summary(plan: Plan) -> tuple[str, ...]:
     lines = [_input_text(data) for data in graph.inputs]
     for layer in graph.layers:
         chain = chain_of(graph, layer)
-        projections = [op for op in chain if isinstance(op, Project)]
+        entering = _entering(chain, graph)
         late = {key: Argument(_late(delay)) for key, delay in graph.delayed.items()}
         steps = [text for op in chain if (text := _step_text(op))]
         head = f"layer {layer.layer} {list(layer.shape)}"
         if expression := expression_of(chain):
             lines.append(f"{head} = {as_text(substituted(expression.tree, late))}")
         else:
-            lines.append(f"{head} <- {' + '.join(_connection_text(op, graph) for op in projections)}")
+            lines.append(f"{head} <- {' + '.join(entering)}")
         if steps:
             then = " : " + ", ".join(steps)
             if len(lines[-1]) + len(then) > WIDTH:
@@ -308,17 +331,31 @@ def _late(delay: Delay) -> str:
     return f"before({delay.input.name}{f', {delay.steps}' if delay.steps > 1 else ''})"
 
 
+def _entering(chain: Sequence[Operation], graph: Graph) -> list[str]:
+    """What enters a layer, connection by connection."""
+    texts: list[str] = []
+    for op in (op for op in chain if isinstance(op, Project)):
+        whole = graph.parts.get(op.connection)
+        if whole is None:
+            texts.append(_connection_text(op, graph))
+        elif op.connection == whole.parts[0]:
+            texts.append(_divided_text(whole, op, graph))
+    return texts
+
+
+def _divided_text(whole: Divided, projection: Project, graph: Graph) -> str:
+    """A connection of several delays, of which `projection` is the first part."""
+    delays = [graph.delayed[op.input.name].steps for op in graph.connections[whole.connection]]
+    source = graph.delayed[projection.input.name].input.name
+    text = f"{whole.edges.count:,} edges of {len(delays)} delays, {delays[0]} to {delays[-1]}"
+    return f"{source} ({text}{_weight_text(projection)})"
+
+
 def _connection_text(projection: Project, graph: Graph) -> str:
     edges, source = projection.edges, projection.input.name
     if source in graph.delayed:
         source = _late(graph.delayed[source])
-    weight = "" if projection.weight else ", no weights"
-    if projection.parameter and not projection.parameter.trainable:
-        weight = ", frozen"
-    if projection.parameter and not projection.holds_weight:
-        weight += _made_text(projection.parameter, steps_of(projection.weight or projection.parameter))
-    if isinstance(projection, Pool):
-        weight += f", {projection.reduction.name}"
+    weight = _weight_text(projection)
     match edges:
         case Full() if projection.input.classes:
             return f"{source} (embedding{weight})"
@@ -332,12 +369,24 @@ def _connection_text(projection: Project, graph: Graph) -> str:
             return f"{source} ({described(edges)}: {edges.count:,} edges{weight})"
 
 
+def _weight_text(projection: Project) -> str:
+    """What there is to say of the weights of a connection, and of how it pools."""
+    weight = "" if projection.weight else ", no weights"
+    if projection.parameter and not projection.parameter.trainable:
+        weight = ", frozen"
+    if projection.parameter and not projection.holds_weight:
+        weight += _made_text(projection.parameter, steps_of(projection.weight or projection.parameter))
+    if isinstance(projection, Pool):
+        weight += f", {projection.reduction.name}"
+    return weight
+
+
 def _made_text(parameter: Parameter, steps: Sequence[Made]) -> str:
     """How weights are made of a parameter, in a few words."""
     words = [f"weights {parameter.name}"] if parameter.is_named else []
     for step in steps:
         match step:
-            case Spread() if not parameter.is_named:
+            case Spread() if not parameter.is_named and not _is_permuted(step):
                 words.append(f"{math.prod(parameter.shape):,} weights")
             case Turned():
                 words.append("transposed")
@@ -348,6 +397,12 @@ def _made_text(parameter: Parameter, steps: Sequence[Made]) -> str:
             case _:
                 pass
     return "".join(f", {word}" for word in words)
+
+
+def _is_permuted(step: Spread) -> bool:
+    """Whether a weight has every entry of its parameter once, in another order."""
+    size = math.prod(step.of.shape)
+    return step.index is not None and len(step.index) == size == len(np.unique(step.index))
 
 
 def _step_text(operation: Operation) -> str:

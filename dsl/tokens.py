@@ -40,7 +40,7 @@ FAULTS = frozenset(
 CLOSERS = {"RPAR": "LPAR", "RSQB": "LSQB", "RBRACE": "LBRACE"}
 _OPENERS = frozenset(CLOSERS.values())
 _VALUES = frozenset(["NAME", "NAME_START", "NUMBER", "STRING", "STRING_START"])
-_ENDS = frozenset(["NAME", "NAME_TEXT", "NUMBER", "STRING", "STRING_TEXT", *CLOSERS, *FAULTS])
+_ENDS = frozenset(["NAME", "NAME_TEXT", "NUMBER", "STRING", "STRING_TEXT", "TIME", *CLOSERS, *FAULTS])
 
 # Python refuses to convert longer ones, and nothing that is counted here needs them.
 _LONGEST_INTEGER = 400

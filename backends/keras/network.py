@@ -162,7 +162,7 @@ class Network(MadeWeights):
         for step in within:
             if isinstance(step, AddBias):
                 self._held(step.parameter, name, "bias")
-        if is_sparse(op):
+        if is_sparse(op) and op.connection not in self.plan.graph.parts:
             digest = self._found(name, "model.get_layer(name)").get("digest")
             self.digests.append(Pair(node(f"{op.connection}.digest"), digest))
         x: Expression = self._read(op.input)

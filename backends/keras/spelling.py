@@ -113,7 +113,7 @@ REGISTERED = frozenset(
     [
         *("AddShared", "BandProjection", "BatchNorm", "BatchedModel", "Before", "Beside", "Bias"),
         "BlockProjection",
-        *("CodeEmbedding", "Combined", "ConvolutionProjection", "Delayed", "DenseProduct"),
+        *("CodeEmbedding", "Combined", "ConvolutionProjection", "Cut", "Delayed", "DenseProduct"),
         *("DenseSum", "Diagonal", "DiagonalProduct", "EdgeProjection", "Elementwise", "EveryStep", "Folded"),
         *("Gelu", "GeluTanh", "GroupedBatchNorm", "GroupedDropout", "GroupedNorm", "KeptForLoss"),
         *("LastStep", "LastSteps", "LeakyRectifier", "LogSoftmax", "Loop", "MaskedProjection"),

@@ -22,6 +22,7 @@ from ...compiler.graph.graph import (
     ApplyNorm,
     Combine,
     Compute,
+    Cut,
     Drop,
     Made,
     Multiply,
@@ -129,6 +130,7 @@ def back_through(steps: Sequence[tuple[Operation, ...]], gradients: Gradients) -
 def end_back(gradients: Gradients) -> list[Statement]:
     """Statements for what parameters have from elsewhere than the steps, and for the inputs."""
     module, statements = gradients.module, list[Statement]()
+    statements += gradients.add(_of_cuts(module, gradients.begun))
     statements += gradients.add(_of_weights(module, gradients.begun))
     statements += gradients.add(_unreached(module, gradients.begun))
     statements += gradients.add(_penalties(module))
@@ -151,8 +153,12 @@ def read_later(statements: Sequence[Statement]) -> list[Statement]:
 
 def _weights_read(module: Module, statements: Sequence[Statement]) -> list[Statement]:
     """Statements that make the weights again that the derivative reads."""
-    read = {name.text for name in names_in(statements)}
-    return [each for each in weight_steps(module) if {name.text for name in names_in(each.target)} & read]
+    read, kept = {name.text for name in names_in(statements)}, list[Statement]()
+    for each in reversed(weight_steps(module)):
+        if {name.text for name in names_in(each.target)} & read:
+            read |= {name.text for name in names_in(each.value)}
+            kept.append(each)
+    return kept[::-1]
 
 
 def _sources(module: Module) -> dict[str, dict[str, None]]:
@@ -210,14 +216,23 @@ def _given(module: Module) -> list[Statement]:
     return [*lines, *(Assign(d, module.scope.expression("at_last_step(d, steps)", d=d)) for d in of_one)]
 
 
+def _of_cuts(module: Module, reached: set[str]) -> Iterator[Share]:
+    """What weights get of the gradients of what they are cut into."""
+    for name, cuts in module.plan.cuts.items():
+        if key_of(cuts[0]) in reached:
+            each = [*map(module.variable, cuts)]
+            yield module.plan.made[name], module.scope.expression("np.concatenate([*each])", each=each)
+
+
 def _of_weights(module: Module, reached: set[str]) -> Iterator[Share]:
     """What parameters get of the gradients of the weights that are made of them."""
     for made in module.plan.made.values():
-        if key_of(made) in reached:
-            d: Expression = module.variable(made)
-            for step in reversed(steps_of(made)):
-                d = _of_step(module, step, d)
-            yield parameter_of(made), d
+        if isinstance(made, Cut) or key_of(made) not in reached:
+            continue
+        d: Expression = module.variable(made)
+        for step in reversed(steps_of(made)):
+            d = _of_step(module, step, d)
+        yield parameter_of(made), d
 
 
 def _of_step(module: Module, step: Made, d: Expression) -> Expression:
@@ -235,6 +250,8 @@ def _of_step(module: Module, step: Made, d: Expression) -> Expression:
             return times(d, module.functions.slope(step.function, step.numbers, x, y))
         case Times():
             return times(factor_of(scope, step), d)
+        case Cut():
+            raise AssertionError(step)  # all that a weight is cut into is taken together
 
 
 def _unreached(module: Module, reached: set[str]) -> list[Share]:

@@ -12,6 +12,7 @@ from ...compiler.graph.graph import (
     ApplyNorm,
     Combine,
     Compute,
+    Cut,
     Drop,
     Entries,
     Multiply,
@@ -144,6 +145,9 @@ def entries(module: Module, of: Entries) -> Expression:
             return module.functions.value(of.function, of.numbers, entries(module, of.of))
         case Times():
             return times(factor_of(module.scope, of), entries(module, of.of))
+        case Cut():
+            whole, ends = module.weights[of.of.name], {"first": of.first, "last": of.last}
+            return module.scope.expression("whole[first:last]", whole=whole, **ends)
 
 
 def bias_entries(module: Module, bias: Entries) -> Expression:

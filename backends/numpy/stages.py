@@ -403,18 +403,19 @@ class Loop:
             for name, value in self._values().items()
             if within.local[name].text in read and within.local[name] != module.local.get(name)
         ]
-        pairs += [
+        more = [
             (within.extras[key], module.extra(self._values()[key[0]], key[1]))
             for key in within.extras
             if key[0] in self.made and within.extras[key].text in read
         ]
-        if not pairs:
+        if not pairs and not more:
             return For(scope.name("_"), scope.expression("range(steps)"), tuple(body))
-        if len(pairs) == 1:
+        if len(pairs) == 1 and not more:  # of which there may be one number for all steps
             ((now, whole),) = pairs
             return For(now, scope.expression("reversed(in_steps(whole, steps))", whole=whole), tuple(body))
-        target = Display("()", tuple(now for now, _ in pairs), bare=True)
-        wholes = [whole for _, whole in pairs]
+        every = (*pairs, *more)
+        target = Display("()", tuple(now for now, _ in every), bare=len(every) > 1)
+        wholes = [whole for _, whole in every]
         return For(target, scope.expression("last_step_first(steps, *wholes)", wholes=wholes), tuple(body))
 
     def _values(self) -> dict[str, Value]:

@@ -99,7 +99,7 @@ def _digests(plan: Plan) -> tuple[Statement, ...]:
             OUTER.name("edge_digest")(stored_edges(OUTER, op.connection), (op.output.units, op.input.units)),
         )
         for op in plan.graph.projections
-        if is_sparse(op)
+        if is_sparse(op) and op.connection not in plan.graph.parts
     ]
     entries += digest_pairs(OUTER, plan)
     if not entries:

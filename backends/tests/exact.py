@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -20,9 +21,12 @@ from ...compiler.graph.graph import (
     ApplyNorm,
     Combine,
     Compute,
+    Cut,
+    Delay,
     Made,
     Multiply,
     Operation,
+    Parameter,
     Pool,
     Project,
     Rectify,
@@ -163,18 +167,22 @@ def _bound(dtype: str, most: int, count: int) -> str:
 
 
 def _exact_layers(plan: Plan) -> list[Value]:
-    """The layers that nothing enters but inputs and such layers, and whose steps are all exact."""
-    if plan.graph.has_time:
-        return []
-    names = {data.name for data in plan.graph.inputs}
-    layers: list[Value] = []
-    for layer in plan.graph.layers:
-        chain = chain_of(plan.graph, layer)
-        reads = {value.name for op in chain if isinstance(op, Project | Combine) for value in op.inputs}
-        if reads <= names and all(map(_is_exact, chain)):
-            names.add(str(layer.layer))
-            layers.append(layer)
-    return layers
+    """The layers of which no step rounds, and that read, now or late, but inputs and such layers."""
+    graph, readers = plan.graph, defaultdict[str, list[str]](list)
+    rounding = [name for name, chain in graph.chains.items() if not all(map(_is_exact, chain))]
+    for name, chain in graph.chains.items():
+        for value in (value for op in chain for value in op.inputs):
+            delay = graph.delayed.get(value.name)
+            readers[value.name if delay is None else delay.input.name].append(name)
+            if delay and not isinstance(delay.start, Parameter) and not is_dyadic(delay.start):
+                rounding.append(name)
+    found = set[str]()
+    while rounding:
+        name = rounding.pop()
+        if name not in found:
+            found.add(name)
+            rounding += readers[name]
+    return [layer for layer in graph.layers if layer.name not in found]
 
 
 def _is_exact(op: Operation) -> bool:
@@ -198,9 +206,15 @@ def _losses_are_exact(plan: Plan) -> bool:
         isinstance(term, LossTerm)
         and term.loss.exact
         and is_dyadic(term.coefficient)
-        and not (term.loss.averages_units and plan.graph.value(term.prediction).units.bit_count() > 1)
+        and _averaged(plan, term).bit_count() == 1
         for term in plan.graph.losses
     )
+
+
+def _averaged(plan: Plan, term: LossTerm) -> int:
+    """Of how many numbers a sample's loss is the mean. Steps that the tests choose are a power of two."""
+    steps = plan.graph.steps or 1 if plan.graph.is_given_over_time(term.prediction) else 1
+    return steps * (plan.graph.value(term.prediction).units if term.loss.averages_units else 1)
 
 
 def _network(
@@ -212,7 +226,8 @@ def _network(
     others = dict.fromkeys(p.parameter for p in graph.penalties if not is_dyadic(p.coefficient))
     return scope.statements(
         "NETWORK: dict[str, Any] = {'connections': CONNECTIONS, 'layers': {**layers}, 'losses': [*losses], "
-        "'penalties': [*penalties], 'inexact': [*inexact], 'whole': whole, **weights}",
+        "'penalties': [*penalties], 'inexact': [*inexact], 'whole': whole, **weights, **delays}",
+        delays=[Pair(node("delays"), _delays(plan, layers))] if graph.has_time else [],
         weights=[Pair(node("weights"), _weights(scope, plan, layers))] if _made_into(plan, layers) else [],
         layers=[Pair(node(str(layer.layer)), _layer(scope, plan, layer, functions)) for layer in layers],
         losses=[_loss(scope, term) for term in graph.losses if whole and isinstance(term, LossTerm)],
@@ -220,6 +235,21 @@ def _network(
         inexact=list(others),
         whole=whole,
     )
+
+
+def _delays(plan: Plan, layers: list[Value]) -> Display:
+    """The values of earlier steps that some layers read: of what, how late, and from what they start."""
+    reads = {v.name for layer in layers for op in chain_of(plan.graph, layer) for v in op.inputs}
+    pairs = [
+        Pair(node(each.output.name), node((each.input.name, each.steps, _started(each))))
+        for each in plan.graph.delays
+        if each.output.name in reads
+    ]
+    return Display("{}", tuple(pairs))
+
+
+def _started(delay: Delay) -> str | float:
+    return delay.start.name if isinstance(delay.start, Parameter) else delay.start
 
 
 def _made_into(plan: Plan, layers: list[Value]) -> list[Project]:
@@ -257,6 +287,9 @@ def _made(scope: Scope, step: Made) -> Expression:
             return _function(scope, step.function, step.numbers)
         case Times():
             return scope.expression("('times', lambda stored: factor, None)", factor=factor_of(scope, step))
+        case Cut():
+            text = "('entries', lambda stored: np.arange(first, last), None)"
+            return scope.expression(text, first=step.first, last=step.last)
 
 
 def _is_exactly_made(op: Project) -> bool:

@@ -90,20 +90,20 @@ def rules(plan: Plan, beside: Collection[str]) -> Rules:
     chosen: dict[str, stated.Stated] = {}
     checks, unstated = list[Pair](), list[Pair]()
     functions: list[Function] = []
-    for op in plan.graph.projections:
-        own = statements.connections[op.connection]
-        cost = Cost(statements, op.edges.count)
+    for connection, (op, *others) in plan.graph.connections.items():
+        own = statements.connections[connection]
+        cost = Cost(statements, sum(part.edges.count for part in (op, *others)))
         if why := cost.why_not(own):
-            unstated.append(Pair(node(op.connection), node(why)))
+            unstated.append(Pair(node(connection), node(why)))
             continue
-        chosen[op.connection] = own
+        chosen[connection] = own
         sample = cost.sample(own)
         form = "listed"
         if isinstance(op.edges, Full | Diagonal):
             form = "all" if isinstance(op.edges, Full) else "one_to_one"
         drawn = None if sample.is_whole else (sample.targets, sample.sources, sample.edges)
-        name = naming.set(op.connection)
-        checks.append(Pair(node(op.connection), node((name, form, drawn))))
+        name = naming.set(connection)
+        checks.append(Pair(node(connection), node((name, form, drawn))))
         functions += set_functions(naming, name, own, _account(sample))
     stored = [named.axis for named in plan.graph.unit_names]
     stored = [name for name in stored if not Cost(statements, 0).why_not(statements.axes[name])]

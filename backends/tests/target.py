@@ -21,6 +21,7 @@ from ...compiler.graph.graph import (
     ApplyNorm,
     Combine,
     Compute,
+    Cut,
     Drop,
     Entries,
     Graph,
@@ -33,6 +34,9 @@ from ...compiler.graph.graph import (
     Through,
     Times,
     Turned,
+    cuts_among,
+    identifier,
+    made_among,
     steps_of,
 )
 from ...compiler.graph.graph import Parameter as GraphParameter
@@ -264,6 +268,7 @@ def _facts(scope: Scope, plan: Plan) -> dict[str, Given]:
         "start": scope.name("start_values"),
         "reference": scope.name("reference"),
         **({"made": scope.name("made_weights"), "shared": _shared(plan)} if made_of(plan) else {}),
+        **({"parts": _parts(plan)} if graph.divided else {}),
         **({"surrogate": True} if any(map(_is_surrogate, graph.operations)) else {}),
         **({"pooled": _table(pooled)} if pooled else {}),
         **({"partial": True} if _is_partial(plan) else {}),
@@ -282,6 +287,7 @@ def _facts_of_time(plan: Plan, over: Sequence[str]) -> dict[str, Given]:
     """The fields of `Expected` of a network that runs over time."""
     graph = plan.graph
     return {
+        "steps": test_steps(plan),
         "over_time": tuple(over),
         "timed": tuple(value.name for value in graph.layers if value.name in graph.timed),
         "memory": _table(
@@ -332,6 +338,11 @@ def _shared(plan: Plan) -> Display:
             if op.parameter
         }
     )
+
+
+def _parts(plan: Plan) -> Display:
+    """The connections whose edges are divided among others by their delay."""
+    return _table({each.connection: each.parts for each in plan.graph.divided})
 
 
 def _is_partial(plan: Plan) -> bool:
@@ -455,18 +466,33 @@ _MADE = '''
 def made_weights(p: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The weight of every edge, by connection, of those whose weights are made of a parameter."""
     reading
+    lines
     return {**pairs,}
 '''
 
 
 def _made(scope: Scope, plan: Plan, functions: Definitions) -> tuple[Statement, ...]:
     """The function of weights that are made of parameters; none where there are none."""
-    pairs = [
-        Pair(node(op.connection), _entries(scope, op.weight, functions)) for op in made_of(plan) if op.weight
-    ]
+    made, wholes, lines = (
+        made_among(op.weight for op in made_of(plan)),
+        dict[str, Expression](),
+        list[Statement](),
+    )
+    for name in cuts_among(made):
+        wholes[name] = scope.new(identifier(name))
+        lines.append(Assign(wholes[name], _entries(scope, made[name], functions)))
+    pairs = list[Pair]()
+    for op in made_of(plan):
+        if isinstance(op.weight, Cut):
+            whole, first, last = wholes[op.weight.of.name], op.weight.first, op.weight.last
+            entries = scope.expression("whole[first:last]", whole=whole, first=first, last=last)
+            pairs.append(Pair(node(op.connection), entries))
+        elif op.weight:
+            pairs.append(Pair(node(op.connection), _entries(scope, op.weight, functions)))
     if not pairs:
         return ()
-    return scope.statements(_MADE, reading=loading(scope, plan, pairs, cached=True), pairs=pairs)
+    reading = loading(scope, plan, lines, pairs, cached=True)
+    return scope.statements(_MADE, reading=reading, lines=lines, pairs=pairs)
 
 
 def _entries(scope: Scope, entries: Entries, functions: Definitions) -> Expression:
@@ -485,6 +511,8 @@ def _entries(scope: Scope, entries: Entries, functions: Definitions) -> Expressi
             return functions.value(function, numbers, _entries(scope, entries.of, functions))
         case Times():
             return times(factor_of(scope, entries), _entries(scope, entries.of, functions))
+        case Cut():
+            raise AssertionError(entries)  # which `_made` reads of what it is cut out of
 
 
 def _kinks_of_weights(scope: Scope, plan: Plan, functions: Definitions) -> list[Statement]:

@@ -12,6 +12,7 @@ from ...compiler.graph.graph import (
     Add,
     AddBias,
     Combine,
+    Cut,
     Drop,
     Operation,
     Project,
@@ -83,7 +84,8 @@ def held_by_model(plan: Plan) -> dict[str, str]:
 
 def makers_of(plan: Plan) -> dict[str, str]:
     """The attributes of the model that make weights of parameters, by the weights' names."""
-    return attributes(plan, {name: f"{name}.entries" for name in plan.made})
+    whole = (name for name, made in plan.made.items() if not isinstance(made, Cut))
+    return attributes(plan, {name: f"{name}.entries" for name in whole})
 
 
 def attributes(plan: Plan, wished: Mapping[str, str]) -> dict[str, str]:
@@ -166,11 +168,17 @@ def codes_input(scope: Scope, data: Data) -> tuple[Statement, ...]:
 def weights_of(scope: Scope, plan: Plan) -> tuple[dict[str, Expression], list[Statement]]:
     """The weight of each connection that does not hold its own, under a key of its own, and what makes it."""
     own, held, makers = scope.name("self"), held_by_model(plan), makers_of(plan)
-    variables = {name: scope.new(identifier(name)) for name in makers}
+    variables: dict[str, Expression] = {}
     lines: list[Statement] = []
     for name, maker in makers.items():
-        parameter = own.get(held[parameter_of(plan.made[name]).name])
-        lines.append(Assign(variables[name], own.get(maker)(parameter)))
+        cuts = plan.cuts.get(name, ())
+        variable = scope.new(identifier(name) + "_by_delay" * bool(cuts))
+        entries: Expression = own.get(maker)(own.get(held[parameter_of(plan.made[name]).name]))
+        if cuts:
+            entries = entries.get("split")(node(tuple(cut.last - cut.first for cut in cuts)))
+        lines.append(Assign(variable, entries))
+        variables[name] = variable
+        variables |= {cut.name: variable.at(number) for number, cut in enumerate(cuts)}
     weights: dict[str, Expression] = {}
     for op in plan.graph.projections:
         if (weight := plan.weight(op)) is not None and not op.holds_weight:

@@ -215,11 +215,12 @@ def _before(scope: Scope, plan: Plan) -> tuple[Statement, ...]:
         Pair(node(name), node((graph.memory[name], *delay.input.shape)))
         for name, delay in graph.read_late.items()
     ]
-    text = (
-        "state = self.initial_state(batch) if state is None else state\n"
-        "before = before_first(state, batch, {**wanted})"
-    )
-    return scope.statements(text, wanted=wanted)
+    first = scope.expression("self.initial_state(batch)")
+    if not plan.graph.parameters:  # of which a model knows the type of its numbers, and where it is
+        like = next(data.name for data in plan.graph.inputs if not data.classes)
+        first = scope.expression("state_like(first, x)", first=first, x=scope.user(like))
+    text = "state = first if state is None else state\nbefore = before_first(state, batch, {**wanted})"
+    return scope.statements(text, first=first, wanted=wanted)
 
 
 def _prepared(scope: Scope, data: Data, plan: Plan, copies: Copies) -> list[Statement]:

@@ -15,6 +15,7 @@ from ...compiler.graph.graph import (
     ApplyNorm,
     Combine,
     Compute,
+    Cut,
     Drop,
     Graph,
     Made,
@@ -232,6 +233,9 @@ def _constructor(plan: Plan, made: Definitions) -> list[Statement]:
         lines += [Comment("Start values come by name: nothing is drawn from PyTorch's generator.")]
         lines += PLAIN.statements("torch.set_rng_state(state)")
     lines[:0] = parts.loading(PLAIN, plan, lines)
+    if parts_of := [op.connection for op in graph.projections if op.connection in graph.parts]:
+        some = [PLAIN.name("self").get(each) for each in parts_of]
+        lines += PLAIN.statements("without_digests(*some)", some=some)
     if digests := units_digests(plan):
         pairs = [Pair(node(name), node(digest)) for name, digest in digests.items()]
         lines += PLAIN.statements("digests = {**pairs}\nhold_units(self, digests)", pairs=pairs)
@@ -272,6 +276,8 @@ def _maker(step: Made, functions: Definitions) -> Expression:
             return PLAIN.expression("Scale(factor)", factor=factor)
         case Times():
             return PLAIN.name("Times")(parts.factor_of(PLAIN, step))
+        case Cut():
+            raise AssertionError(step)  # which is no module
 
 
 def _array_names(plan: Plan) -> tuple[Statement, ...]:

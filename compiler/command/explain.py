@@ -12,7 +12,7 @@ from ...dsl.records import record
 from ...dsl.words import counted
 from ..edges.degrees import degrees
 from ..functions.text import said
-from ..graph.graph import Combine, Pool, Project, Spread, Through, Times, Turned, parameter_of, steps_of
+from ..graph.graph import Combine, Cut, Pool, Project, Spread, Through, Times, Turned, parameter_of, steps_of
 from ..graph.stages import Stage, arriving, stages
 from ..plan.choice import Candidate
 from ..plan.kernels import KERNELS
@@ -104,7 +104,7 @@ def _facts(op: Project, plan: Plan) -> ConnectionFacts:
     choice = plan.choice(op.connection)
     fan_in = degrees(op.edges, "target")
     n_source, n_target = op.input.units, op.output.units
-    held = prod(op.parameter.shape) if op.parameter is not None else 0
+    held = _held(op)
     parameters = held if op.parameter is not None and op.parameter.trainable else 0
     tables = KERNELS[choice.kernel].tables(op) if choice.kernel in KERNELS else 0  # an embedding has none
     return ConnectionFacts(
@@ -125,6 +125,14 @@ def _facts(op: Project, plan: Plan) -> ConnectionFacts:
     )
 
 
+def _held(op: Project) -> int:
+    """How many entries the parameter of a connection has, or those edges that are a part of a connection."""
+    if op.parameter is None:
+        return 0
+    held = prod(op.parameter.shape)
+    return min(held, op.edges.count) if isinstance(op.weight, Cut) else held
+
+
 def _source(op: Project, plan: Plan) -> str:
     """What a connection starts from, and how much later it arrives."""
     delay = plan.graph.delayed.get(op.input.name)
@@ -135,7 +143,9 @@ def _made(op: Project) -> Iterator[str]:
     """How the weights of a connection are made, step by step, and how its units pool."""
     if op.weight is not None:
         parameter = parameter_of(op.weight)
-        if parameter.name != f"{op.connection}.weight" or any(
+        if isinstance(op.weight, Cut):
+            yield f"a part of `{parameter.name}`"
+        elif parameter.name != f"{op.connection}.weight" or any(
             isinstance(step, Spread) for step in steps_of(op.weight)
         ):
             entries = counted(prod(parameter.shape), "entry").replace("entrys", "entries")
@@ -150,7 +160,7 @@ def _made(op: Project) -> Iterator[str]:
                 case Times(factor=factor):
                     one = np.ndim(factor) == 0
                     yield f"times {float(factor):g}" if one else "times a number of each edge"
-                case Spread():
+                case Spread() | Cut():
                     pass
     if isinstance(op, Pool):
         yield f"reduce = {op.reduction.name}"

@@ -150,9 +150,14 @@ class Column:
     def _all(self, read: Callable[[], tuple[NDArray[Any], Mask]], what: str) -> NDArray[Any]:
         """All numbers. Raises `Failed` at the first that is none."""
         found, right = self._read(read)
-        if right.all():
-            return found
-        row, table = int(np.argmin(right)), self.table
+        self.refuse(~right, what)
+        return found
+
+    def refuse(self, wrong: Mask, what: str) -> None:
+        """Raises `Failed` after recording the first row that is wrong, if there is one: no `what`."""
+        if not wrong.any():
+            return
+        row, table = int(np.argmax(wrong)), self.table
         value = self.texts[row]
         fields = {"name": table.name, "place": table.place_of(row), "column": self.name}
         fields |= {"value": value[:40], "what": what, "help": _about_value(value, what)}

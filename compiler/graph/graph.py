@@ -7,9 +7,10 @@ pass.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from functools import cached_property
+from itertools import pairwise
 from math import prod
 from typing import TypeAlias
 
@@ -131,14 +132,52 @@ class Times:
         return self.of.shape
 
 
+@record
+class Cut:
+    """entry[e] = of[first + e], up to of[last - 1]: the entries of some of a connection's edges.
+
+    Of the same there are others, which all of it is cut into.
+    """
+
+    name: str
+    of: Spread | Times
+    first: int
+    last: int
+
+    @property
+    def shape(self) -> Shape:
+        """One entry an edge."""
+        return (self.last - self.first,)
+
+
 # What a projection reads as its weight, and a layer as its bias.
-Made: TypeAlias = Spread | Turned | Through | Times
+Made: TypeAlias = Spread | Turned | Through | Times | Cut
 Entries: TypeAlias = Parameter | Made
 
 
 def steps_of(entries: Entries) -> tuple[Made, ...]:
     """How entries are made of their parameter, the first step first."""
     return () if isinstance(entries, Parameter) else (*steps_of(entries.of), entries)
+
+
+def made_among(weights: Iterable[Entries | None]) -> dict[str, Made]:
+    """The weights among these that are made of parameters, by name, each behind what it is cut out of."""
+    made: dict[str, Made] = {}
+    for weight in weights:
+        if isinstance(weight, Cut):
+            made[weight.of.name] = weight.of
+        if not isinstance(weight, Parameter | None):
+            made[weight.name] = weight
+    return made
+
+
+def cuts_among(made: Mapping[str, Made]) -> Mapping[str, tuple[Cut, ...]]:
+    """What each weight is cut into, by its name, in order."""
+    cuts: dict[str, list[Cut]] = {}
+    for each in made.values():
+        if isinstance(each, Cut):
+            cuts.setdefault(each.of.name, []).append(each)
+    return {name: tuple(each) for name, each in cuts.items()}
 
 
 def identifier(name: str) -> str:
@@ -158,7 +197,8 @@ def parameter_of(entries: Entries) -> Parameter:
 class Project:
     """output[t] = sum over the edges s -> t of weight[e] * input[s]; `weight` None is a plain sum.
 
-    `connection` is its name, `layer` the layer that it enters.
+    `connection` is its name, `layer` the layer that it enters. If it has some of the edges of a connection,
+    whose delay they have in common, `connection` is a name of their own: see `Divided`.
     """
 
     output: Value
@@ -370,6 +410,20 @@ class Delay:
     start: Parameter | float
 
 
+@record(eq=False)
+class Divided:
+    """A connection whose edges are divided among projections, `parts` by name, one for each delay.
+
+    `order` (edges,) has its edges, by their number in canonical order, as the parts have them one after the
+    other. Its weight, if it has one, is made in that order and cut.
+    """
+
+    connection: str
+    edges: EdgeSet
+    parts: tuple[str, ...]
+    order: Indices
+
+
 Operation: TypeAlias = (
     Project | Pool | Add | AddBias | Apply | Combine | Compute | Rectify | ApplyNorm | Drop | Multiply
 )
@@ -408,6 +462,7 @@ class Graph:
     delays: tuple[Delay, ...] = ()
     over_time: frozenset[str] = frozenset()
     steps: int | None = None
+    divided: tuple[Divided, ...] = ()
 
     def value(self, name: str) -> Value:
         """The value of a layer or an input."""
@@ -493,11 +548,21 @@ class Graph:
     @cached_property
     def made(self) -> Mapping[str, Made]:
         """The weights that are made of parameters, by name, in the order in which they are needed."""
-        return {
-            op.weight.name: op.weight
-            for op in self.projections
-            if not isinstance(op.weight, Parameter | None)
-        }
+        return made_among(op.weight for op in self.projections)
+
+    @cached_property
+    def connections(self) -> Mapping[str, tuple[Project, ...]]:
+        """The projections of each connection of the spec, by its name: one, or one for each delay."""
+        found: dict[str, list[Project]] = {}
+        for op in self.projections:
+            whole = self.parts.get(op.connection)
+            found.setdefault(whole.connection if whole else op.connection, []).append(op)
+        return {name: tuple(ops) for name, ops in found.items()}
+
+    @cached_property
+    def parts(self) -> Mapping[str, Divided]:
+        """The connections that projections have some of the edges of, by the names of these."""
+        return {part: each for each in self.divided for part in each.parts}
 
     @cached_property
     def chains(self) -> Mapping[str, tuple[Operation, ...]]:
@@ -566,6 +631,15 @@ def check(graph: Graph) -> Graph:
     for delay in graph.delays:
         if delay.steps < 1 or shapes.get(delay.input.name) != delay.output.shape:
             raise GraphError(f"`{delay.output.name}` is no value of an earlier step")
+    for each in graph.divided:
+        count = sum(op.edges.count for op in graph.connections.get(each.connection, ()))
+        if not count == len(each.order) == each.edges.count:
+            raise GraphError(f"the edges of `{each.connection}` are not those of its parts")
+    for cuts in cuts_among(graph.made).values():
+        bounds = [(0, 0), *((cut.first, cut.last) for cut in cuts)]
+        touch = all(one[1] == other[0] for one, other in pairwise(bounds))
+        if not touch or bounds[-1][1] != prod(cuts[0].of.shape):
+            raise GraphError(f"`{cuts[0].of.name}` is not cut into all that it is")
     known = {layer.layer for layer in graph.layers}
     for name in (*graph.outputs, *graph.compared):
         if name not in known:

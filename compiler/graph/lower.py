@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field, replace
 from hashlib import sha256
 from math import prod
+from typing import TypeVar, cast
 
 import numpy as np
 
 from ...dsl.records import record
-from ..edges.edge_set import Diagonal, Full, Product, weight_shape
+from ..edges.edge_set import Diagonal, Full, Indices, Listed, Product, weight_shape
+from ..edges.structure import recognised
 from ..functions.tree import Argument, substituted
 from ..names.reserved import RESERVED
 from . import graph
@@ -20,7 +22,9 @@ from .graph import (
     Apply,
     ApplyNorm,
     Combine,
+    Cut,
     Delay,
+    Divided,
     Drop,
     Entries,
     Graph,
@@ -42,8 +46,23 @@ from .graph import (
     parameters_of,
     steps_of,
 )
-from .model import Activate, Bias, Compute, Connection, Dropout, Layer, Model, Normalise, Prelu, Scale, Share
+from .model import (
+    Activate,
+    Bias,
+    Compute,
+    Connection,
+    Dropout,
+    Layer,
+    Model,
+    Normalise,
+    Prelu,
+    Scale,
+    Share,
+    Weight,
+)
 from .model import Operation as LayerOperation
+
+T = TypeVar("T", bound=Entries)
 
 
 def lower(model: Model) -> Graph:
@@ -61,9 +80,6 @@ def lower(model: Model) -> Graph:
         values[layer.name] = chain[-1].output
     delays = tuple(late.delays.values())
     parameters = [parameter for each in (*operations, *delays) for parameter in parameters_of(each)]
-    weights = {
-        op.connection: op.parameter.name for op in operations if isinstance(op, Project) and op.parameter
-    }
     return Graph(
         name=model.name,
         inputs=model.inputs,
@@ -74,7 +90,7 @@ def lower(model: Model) -> Graph:
         outputs=model.outputs,
         losses=model.losses,
         penalties=tuple(
-            WeightPenalty(term.coefficient, term.penalty, weights[term.connection])
+            WeightPenalty(term.coefficient, term.penalty, held.weights[term.connection])
             for term in model.penalties
         ),
         unit_names=model.unit_names,
@@ -83,6 +99,7 @@ def lower(model: Model) -> Graph:
         delays=delays,
         over_time=model.over_time,
         steps=model.steps,
+        divided=tuple(late.divided),
     )
 
 
@@ -95,6 +112,7 @@ class _Late:
     starts: Mapping[str, float | None]
     delays: dict[tuple[str, int], Delay] = field(default_factory=dict[tuple[str, int], Delay])
     trained: dict[str, Parameter] = field(default_factory=dict[str, Parameter])
+    divided: list[Divided] = field(default_factory=list[Divided])
 
     def value(self, name: str, steps: int) -> Value:
         """An input or a layer as it was some steps before."""
@@ -125,7 +143,7 @@ def _layer(
 
     The last operation makes the layer's own value.
     """
-    incoming = model.into(layer.name)
+    incoming = [part for each in model.into(layer.name) for part in _parts(each, late, held)]
     remaining = len(layer.operations) + (len(incoming) > 1)
     shape = layer.shape
 
@@ -143,12 +161,12 @@ def _layer(
         tree = substituted(layer.value, {key: Argument(value.name) for key, value in inputs.items()})
         yield Combine(output, tuple(inputs.values()), layer.name, tree)
         sums.append(output)
-    for connection in incoming:
+    for connection, weight in incoming:
         single = len(incoming) == 1
         output = (
             result(f"{layer.name}_input") if single else Value(_free(f"{connection.name}_part", taken), shape)
         )
-        yield _projection(connection, output, read(connection.source, connection.delay), held)
+        yield _projection(connection, output, read(connection.source, connection.delay), weight, held)
         sums.append(output)
     value = sums[0]
     if len(sums) > 1:
@@ -163,12 +181,40 @@ def _layer(
         value = step.output
 
 
-def _projection(connection: Connection, output: Value, source: Value, held: _Held) -> Project:
-    """What brings a layer what arrives over a connection. Of one input, all ways to pool make the same."""
+def _parts(connection: Connection, late: _Late, held: _Held) -> list[tuple[Connection, Entries | None]]:
+    """A connection, or one for the edges of each delay where these differ, with their part of its weight."""
+    if connection.delays is None:
+        return [(connection, None)]
+    edges, delays = connection.edges, connection.delays
+    order = np.argsort(delays, kind="stable")
+    different, counts = np.unique(delays, return_counts=True)
+    ends = [int(end) for end in np.cumsum(counts)]
+    whole = _ordered_weight(connection, held, order, tuple(ends))
+    source, target = edges.edges()
+    found: list[tuple[Connection, Entries | None]] = []
+    for delay, first, last in zip(different.tolist(), [0, *ends], ends, strict=False):
+        name, some = _free(f"{connection.name}_delay_{delay}", late.taken), order[first:last]
+        listed = Listed(edges.source_shape, edges.target_shape, source[some], target[some])
+        known = recognised(listed)
+        own = listed if isinstance(known, Full | Diagonal) else known
+        part = replace(connection, name=name, edges=own, weight=None, delay=delay, delays=None)
+        found.append((part, held.once(Cut(f"{name}.weight", whole, first, last)) if whole else None))
+    names = tuple(part.name for part, _ in found)
+    late.divided.append(Divided(connection.name, edges, names, order))
+    return found
+
+
+def _projection(
+    connection: Connection, output: Value, source: Value, part: Entries | None, held: _Held
+) -> Project:
+    """What brings a layer what arrives over a connection. Of one input, all ways to pool make the same.
+
+    A `part` is that of the weight of the connection that this one is a part of.
+    """
     edges, pooling = connection.edges, connection.pooling
     named = output, source, connection.name, connection.target
     if pooling is None or isinstance(edges, Diagonal):
-        return Project(*named, edges, _weight(connection, held))
+        return Project(*named, edges, part or _weight(connection, held))
     if isinstance(edges, Full):
         listed, weight = Product(edges.source_shape, edges.target_shape, (edges,)), connection.weight
         if weight is not None and weight.share is not None:
@@ -223,11 +269,17 @@ class _Held:
 
     parameters: dict[str, Parameter] = field(default_factory=dict[str, Parameter])
     made: dict[tuple[object, ...], Entries] = field(default_factory=dict[tuple[object, ...], Entries])
+    # The parameter of each connection's weight.
+    weights: dict[str, str] = field(default_factory=dict[str, str])
 
-    def once(self, entries: Entries) -> Entries:
-        """Entries, or those made in the same way of the same parameter before, as in the turns of a loop."""
+    def once(self, entries: T, cut: tuple[int, ...] = ()) -> T:
+        """Entries, or those made in the same way of the same parameter before, as in the turns of a loop.
+
+        If they are `cut`, it is where each part ends.
+        """
         way = tuple(map(_way, steps_of(entries)))
-        return self.made.setdefault((parameter_of(entries).name, entries.shape, *way), entries)
+        key = parameter_of(entries).name, entries.shape, cut, *way
+        return cast("T", self.made.setdefault(key, entries))
 
 
 def _way(step: Made) -> tuple[object, ...]:
@@ -241,6 +293,8 @@ def _way(step: Made) -> tuple[object, ...]:
             return "through", step.function, step.numbers
         case Times():
             return "times", sha256(np.asarray(step.factor).tobytes()).digest()
+        case Cut():
+            return "cut", id(step.of), step.first, step.last
 
 
 def _weight(connection: Connection, held: _Held) -> Entries | None:
@@ -248,17 +302,8 @@ def _weight(connection: Connection, held: _Held) -> Entries | None:
     weight = connection.weight
     if weight is None:
         return None
-    name, share, edges = f"{connection.name}.weight", weight.share, connection.edges
-    shape = weight_shape(edges)
-    own = Parameter(
-        name if share is None else share.parameter,
-        shape if share is None else share.shape,
-        weight.start,
-        weight.trainable,
-    )
-    made: Parameter | Through = held.parameters.setdefault(own.name, own)
-    if weight.through is not None:
-        made = Through(name, made, weight.through.function, weight.through.numbers)
+    name, share, shape = f"{connection.name}.weight", weight.share, weight_shape(connection.edges)
+    made = _values(connection, weight, held)
     entries: Entries = made
     if share is not None and share.turned:
         entries = Turned(name, made, shape)
@@ -267,6 +312,40 @@ def _weight(connection: Connection, held: _Held) -> Entries | None:
     if weight.factor is not None:
         entries = Times(name, entries, weight.factor)
     return held.once(entries)
+
+
+def _ordered_weight(
+    connection: Connection, held: _Held, order: Indices, ends: tuple[int, ...]
+) -> Spread | Times | None:
+    """The weight of a connection with its edges in another order, of which parts end at `ends`."""
+    weight = connection.weight
+    if weight is None:
+        return None
+    name, made = f"{connection.name}.weight", _values(connection, weight, held)
+    index = None if weight.share is None else _listed(weight.share).index
+    index = order if index is None else index[order]
+    spread = Spread(name, made, index, None, (len(order),))
+    if weight.factor is None:
+        return held.once(spread, ends)
+    factor = weight.factor if isinstance(weight.factor, float | int) else weight.factor[order]
+    return held.once(Times(name, spread, factor), ends)
+
+
+def _values(connection: Connection, weight: Weight, held: _Held) -> Parameter | Through:
+    """The parameter of a connection's weight, or what a function makes of that."""
+    name, share, edges = f"{connection.name}.weight", weight.share, connection.edges
+    shape = weight_shape(edges)
+    own = Parameter(
+        name if share is None else share.parameter,
+        shape if share is None else share.shape,
+        weight.start,
+        weight.trainable,
+    )
+    held.weights[connection.name] = own.name
+    parameter = held.parameters.setdefault(own.name, own)
+    if weight.through is None:
+        return parameter
+    return Through(name, parameter, weight.through.function, weight.through.numbers)
 
 
 def _operation(

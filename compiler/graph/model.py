@@ -233,11 +233,12 @@ class Pooling:
     empty: float
 
 
-@record
+@record(eq=False)
 class Connection:
     """One projection from a source onto a layer; `weight` None is a plain sum, `pooling` None any sum.
 
-    It reads its source as it was `delay` steps before.
+    It reads its source as it was `delay` steps before. Where that differs from edge to edge, it is the least
+    of the `delays`, (edges,) in canonical order.
     """
 
     name: str
@@ -248,6 +249,7 @@ class Connection:
     span: Span
     pooling: Pooling | None = None
     delay: int = 0
+    delays: Indices | None = None
 
 
 # --------------------------------------------------------------------------------------------------- loss

@@ -16,6 +16,7 @@ from ..edges.edge_set import EdgeSet, Listed, Product, Shifted
 from ..edges.restated import is_restated
 from ..graph.graph import (
     AddBias,
+    Cut,
     Entries,
     Graph,
     Made,
@@ -23,6 +24,8 @@ from ..graph.graph import (
     Project,
     Spread,
     Times,
+    cuts_among,
+    made_among,
     parameter_of,
     steps_of,
 )
@@ -86,8 +89,12 @@ class Plan:
     @cached_property
     def made(self) -> Mapping[str, Made]:
         """The weights that kernels read and that are made of parameters, by name, in the order of need."""
-        weights = (self.weight(projection) for projection in self.graph.projections)
-        return {weight.name: weight for weight in weights if not isinstance(weight, Parameter | None)}
+        return made_among(self.weight(projection) for projection in self.graph.projections)
+
+    @cached_property
+    def cuts(self) -> Mapping[str, tuple[Cut, ...]]:
+        """What weights are cut into, by their names."""
+        return cuts_among(self.made)
 
     def restated_projections(self) -> tuple[Project, ...]:
         """The projections whose edges the generated code makes anew."""

@@ -14,11 +14,11 @@ from ..graph.model import Bias, Connection
 from ..names.names import Names, Placed
 from ..sets.resolver import NamedSet
 from ..sets.rules.rule import Sides
+from .delays import delay_of
 from .known import Known
 from .pooling import resolve_pooling
 from .sizes import side_of
 from .stating.statements import Connecting
-from .timing import delay_of
 from .weights import resolve_weight
 
 
@@ -86,11 +86,11 @@ def read_connection(statement: syntax.ConnectStatement, placed: Placed, known: K
     edges = known.sets.resolve(statement.set, sides, placed.variables)
     if not edges.count:
         known.report.add(codes.NO_EDGES, statement.set.span, name=name)
-    delay = delay_of(statement, known, placed)
     pooling = resolve_pooling(statement, sides, edges, known.names, placed.variables)
     data = network.inputs.get(source.name)
     classes = data.classes if data and data.classes else 1
     weight = resolve_weight(statement, sides, edges, known, placed, classes, pooled=pooling is not None)
+    delay, delays = delay_of(statement, sides, edges, known, placed, classes)
     looked_up = isinstance(edges, Full) and weight is not None and pooling is None
     if data is not None and data.classes is not None and not looked_up:
         help = f"write `connect {data.name} -> {target.name} : all`: each code has a row of weights"
@@ -98,7 +98,7 @@ def read_connection(statement: syntax.ConnectStatement, placed: Placed, known: K
         others = (Label(data.span, "declared here"),)
         raise fail(known.report, codes.CODES_READ, at, name=data.name, help=help, others=others)
     network.connections[name] = Connection(
-        name, source.name, target.name, edges, weight, statement.span, pooling, delay
+        name, source.name, target.name, edges, weight, statement.span, pooling, delay, delays
     )
     known.connecting[name] = Connecting(sides, statement.set, placed.variables)
     if layer and weight is not None and layer.name in known.unbiased:

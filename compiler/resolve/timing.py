@@ -19,17 +19,6 @@ from .network import links, reached_by_time
 from .sharing import SHARED
 
 
-def delay_of(statement: syntax.ConnectStatement, known: Known, placed: Placed) -> int:
-    """How many steps late a connection reads. Raises `Failed` after recording a diagnostic."""
-    for attribution in statement.attributes:
-        if attribution.name == "delay":
-            if attribution.operator != "=":
-                raise fail(known.report, codes.NOT_DRAWN, attribution.span, name="delay")
-            evaluator = known.names.evaluator(placed.variables)
-            return evaluator.integer(attribution.value, "a delay", least=1)
-    return 0
-
-
 def read_before(
     node: syntax.Call, known: Known, variables: Mapping[str, int]
 ) -> tuple[syntax.Reference, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, cast
 
 import numpy as np
@@ -29,10 +29,12 @@ from ..names.arguments import bind, no_choice
 from ..names.arithmetic import FLOAT32_MAX, Value
 from ..names.by_name import is_placed, placed
 from ..names.evaluate import Evaluator
+from ..names.faults import not_an_integer
 from ..names.file_arguments import file_name
 from ..names.names import Placed
+from ..names.sides import unit_text
 from ..sets.loading.edges import loaded_edges
-from ..sets.loading.numbers import keys_by_edge, numbers_by_edge
+from ..sets.loading.numbers import keys_by_edge, numbers_by_edge, wholes_by_edge
 from ..sets.resolver import SetResolver
 from ..sets.rules.rule import Sides
 from .functions import function_names, function_of, own_names
@@ -109,7 +111,7 @@ class _Made:
         """The weight that some attributes make."""
         report = self.sets.names.report
         variables = self.placed.variables
-        values = _Start(self.statement, self.sides, self.edges, self.sets, variables, self.classes)
+        values = EdgeValues(self.statement, self.sides, self.edges, self.sets, variables, self.classes)
         for name, attribution in seen.items():
             if name in ("share", "sign", "through", "times") and attribution.operator != "=":
                 raise fail(report, codes.NOT_DRAWN, attribution.span, name=name)
@@ -149,7 +151,7 @@ class _Made:
             raise fail(report, codes.UNKNOWN_FUNCTION, node.span, name=name, help=help)
         return computed(function, node, self.sets, self.placed.variables)
 
-    def _share(self, attribution: syntax.Attribution, values: _Start) -> Share:
+    def _share(self, attribution: syntax.Attribution, values: EdgeValues) -> Share:
         node, names = attribution.value, self.sets.names
         name = share_name(node, self.statement.set, names, self.placed)
         own = f"{self.sides.owner}.weight"
@@ -220,14 +222,14 @@ class _Made:
         return first.start, first.trainable
 
     def _start(
-        self, attribution: syntax.Attribution, values: _Start, sign: float | NDArray[np.float64] | None
+        self, attribution: syntax.Attribution, values: EdgeValues, sign: float | NDArray[np.float64] | None
     ) -> Start:
         value = attribution.value
         if attribution.operator == "~":
             return values.drawn(value)
         return values.given(value, sign)
 
-    def _sign(self, attribution: syntax.Attribution, values: _Start) -> float | NDArray[np.float64]:
+    def _sign(self, attribution: syntax.Attribution, values: EdgeValues) -> float | NDArray[np.float64]:
         """1 or -1, for all edges or for each."""
         report, node = self.sets.names.report, attribution.value
         parts = call_parts(node)
@@ -259,8 +261,8 @@ def _truth(attribution: syntax.Attribution, sets: SetResolver) -> bool:
     return parts[0] == "true"
 
 
-class _Start:
-    """Evaluates start values over the edges of one connection."""
+class EdgeValues:
+    """Evaluates start values, and what else an expression says, over the edges of one connection."""
 
     def __init__(
         self,
@@ -407,6 +409,31 @@ class _Start:
                 raise evaluator.failure(int(np.max(faulty)))
             return value.ranked()
         return self.evaluated(node), ()
+
+    def whole(self, node: syntax.Expression, what: str) -> int | Indices:
+        """A whole number, at least 1, or one per edge where the expression speaks of the edge."""
+        while isinstance(node, syntax.Parenthesised):
+            node = node.inner
+        if isinstance(node, syntax.Call) and called_name(node) == "column":
+            read = partial(wholes_by_edge, what=what)
+            return self._by_edge(node, lambda *given: (read(*given), ()))[0].astype(np.int64)
+        value = self.evaluated(node)
+        numbers = np.atleast_1d(value)
+        fraction, small = numbers % 1 != 0, numbers < 1
+        if np.any(fraction | small):
+            at = int(np.argmax(fraction | small))
+            if isinstance(value, np.ndarray):
+                what = f"{what} of {self._edge_text(at)}"
+            if fraction[at]:
+                raise not_an_integer(self.sets.names.report, node, what, f"{numbers[at]:g}")
+            fields = {"what": what, "value": f"{numbers[at]:g}", "least": 1}
+            raise fail(self.sets.names.report, codes.TOO_SMALL, node.span, **fields)
+        return value.astype(np.int64) if isinstance(value, np.ndarray) else int(value)
+
+    def _edge_text(self, at: int) -> str:
+        """An edge, by its number, as people write it."""
+        source, target = (int(units[at]) for units in self.edges.edges())
+        return f"{unit_text(source, self.sides.source)} -> {unit_text(target, self.sides.target)}"
 
     def _column(self, node: syntax.Call) -> NDArray[np.float64]:
         """A column of numbers, in edge order."""

@@ -18,11 +18,13 @@ from nnspec.compiler import compile_spec
 from nnspec.compiler.names.reserved import (
     MODULE,
     NUMBER_WORDS,
+    OVER_TIME,
     OWN,
     RESERVED,
     class_name,
     refusal,
 )
+from nnspec.compiler.pipeline import understand
 from nnspec.compiler.sets.rules import RULES
 from nnspec.dsl.diagnostics import SpecError
 
@@ -82,7 +84,7 @@ def test_methods_of_a_pytorch_model_are_reserved(spec: Path) -> None:
     )
     (model,) = (n for n in module.body if isinstance(n, ast.ClassDef))
     methods = {n.name for n in model.body if isinstance(n, ast.FunctionDef) and not n.name.startswith("_")}
-    assert methods <= MODULE | OWN
+    assert methods <= MODULE | OWN | (OVER_TIME if understand(spec).graph.has_time else set())
 
 
 def test_generated_tests_hold_names_as_strings_alone(tmp_path: Path) -> None:

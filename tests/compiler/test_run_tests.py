@@ -178,8 +178,8 @@ def test_what_keras_needs_is_the_backend_that_is_chosen(
 @pytest.mark.parametrize(
     "text",
     [
-        "import a_package_that_torch_needs\n",
-        pytest.param("raise AttributeError('half installed')\n", marks=pytest.mark.slow),
+        pytest.param("import a_package_that_torch_needs\n", marks=pytest.mark.slow),
+        "raise AttributeError('half installed')\n",
         pytest.param("", marks=pytest.mark.slow),
     ],
 )

@@ -83,11 +83,9 @@ def blocks(page: Path) -> Iterator[Block]:
 # ------------------------------------------------------------------------------------------- running pages
 
 
-# Each block of that page starts Keras, on three backends in turn, which takes a minute.
-RUN = [
-    pytest.param(page, marks=[pytest.mark.slow] * (page.name == "in-keras.md"), id=page.name)
-    for page in PAGES
-]
+# Blocks of one start Keras, on three backends in turn, those of the other what trains and exports PyTorch.
+LONG = ("in-keras.md", "in-pytorch.md")
+RUN = [pytest.param(page, marks=[pytest.mark.slow] * (page.name in LONG), id=page.name) for page in PAGES]
 
 
 @pytest.mark.parametrize("page", RUN)

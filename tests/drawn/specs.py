@@ -54,6 +54,17 @@ class Drawn:
     trained: dict[str, list[str]] = field(default_factory=dict)  # trained connections into each layer
     read: set[str] = field(default_factory=set)
     expressions: set[str] = field(default_factory=set)  # layers that no connection enters
+    heads: dict[str, str] = field(default_factory=dict)  # layers as they are declared, without operations
+    has_time: bool = False
+    over_time: set[str] = field(default_factory=set)  # inputs
+    reads: list[tuple[str, str, int]] = field(default_factory=list)  # source, layer, and how late it reads
+
+    def timed(self) -> set[str]:
+        """The inputs and layers that may differ from step to step."""
+        timed = {*self.over_time, *(layer for _, layer, delay in self.reads if delay)}
+        while more := {layer for source, layer, _ in self.reads if source in timed} - timed:
+            timed |= more
+        return timed
 
 
 @dataclass(frozen=True)
@@ -119,8 +130,13 @@ def pooling(draw, edges: Edges, units: int) -> list[str]:
     return [f"reduce = {entry.name}", *(empty if needed or draw(st.integers(0, 3)) == 0 else [])]
 
 
+DELAYS = [("1", 1), ("1", 1), ("2", 2), ("p - 1", 2), ("p", 3), ("5", 5)]
+
+
 @st.composite
-def attributes(draw, made: Drawn, name: str, edges: Edges, units: int) -> tuple[str, bool, bool]:
+def attributes(
+    draw, made: Drawn, name: str, edges: Edges, units: int, delay: str = ""
+) -> tuple[str, bool, bool]:
     """What stands after `with`, whether there are weights, and whether they are trained."""
     kind = draw(
         st.sampled_from(
@@ -155,6 +171,8 @@ def attributes(draw, made: Drawn, name: str, edges: Edges, units: int) -> tuple[
         texts.append(f"trainable = {'true' if trained else 'false'}")
     if kind != "none":
         texts += draw(making(name, kind))
+    if delay:
+        texts.insert(draw(st.integers(0, len(texts))), f"delay = {delay}")
     return f" with {', '.join(texts)}" if texts else "", kind != "none", trained
 
 
@@ -287,8 +305,13 @@ def by_field(draw, made: Drawn, source: Value, target: Value) -> drawn.Case:
 
 
 @st.composite
-def connection(draw, made: Drawn, source: Value, target: Value) -> None:
-    """A connection of a drawn set, as `connect` writes it, with the statements that it needs."""
+def connection(draw, made: Drawn, source: Value, target: Value, *, back: bool = False) -> None:
+    """A connection of a drawn set, as `connect` writes it, with the statements that it needs.
+
+    One that leads `back` reads an earlier step.
+    """
+    late = back or (made.has_time and draw(st.integers(0, 3)) == 0)
+    delay, steps = draw(st.sampled_from(DELAYS)) if late else ("", 0)
     name, called = f"{source.name}_{target.name}", ""
     if name in made.edges or draw(st.integers(0, 3)) == 0:
         number = len(made.edges)
@@ -319,11 +342,12 @@ def connection(draw, made: Drawn, source: Value, target: Value) -> None:
     for statement in map(between, case.before):
         if statement not in made.inside:
             made.inside.append(statement)
-    text, weighted, trained = draw(attributes(made, name, case.edges, prod(target.shape)))
+    text, weighted, trained = draw(attributes(made, name, case.edges, prod(target.shape), delay))
     made.inside.append(f"connect {source.name} -> {target.name}{called} : {between(case.text)}{text}")
     made.files.update(case.files)
     made.edges[name] = case.edges
-    made.read.add(source.name)
+    made.reads.append((source.name, target.name, steps))
+    made.read |= set() if back else {source.name}
     if weighted and trained and case.edges:
         made.trained.setdefault(target.name, []).append(name)
 
@@ -346,6 +370,17 @@ HUBER_LIKE = "function huber_like(x, width = 1) = where(abs(x) < width, x**2, 2 
 
 
 @st.composite
+def earlier(draw, each: Value, target: Value) -> tuple[str, Value, int]:
+    """A value in an expression as it is, or an earlier step of it, or of the layer that the expression is."""
+    if draw(st.booleans()):
+        return each.name, each, 0
+    own = prod(each.shape) == prod(target.shape) and draw(st.booleans())
+    read, (text, delay) = target if own else each, draw(st.sampled_from(DELAYS))
+    called = draw(st.sampled_from([f"({read.name}, {text})", f"({read.name}, steps = {text})"]))
+    return f"before{f'({read.name})' if delay == 1 else called}", read, delay
+
+
+@st.composite
 def combined(draw, made: Drawn, like: Value, number: int) -> None:
     """A layer that is an expression of others. Products are not taken of what has been multiplied often."""
     target = draw(value(made, f"h{number}", like.shape))
@@ -358,14 +393,19 @@ def combined(draw, made: Drawn, like: Value, number: int) -> None:
         s = draw(st.sampled_from(whole))
     if a is s and "{a} - {s}" in text:  # which would be nothing
         text = PRODUCTS[0]
-    steps = draw(operations(made, target))
-    written = f" : {', '.join(steps)}" if steps else ""
-    made.read |= {each.name for hole, each in zip("abs", (a, b, s), strict=True) if f"{{{hole}}}" in text}
-    text = text.format(a=a.name, b=b.name, s=s.name)
+    holes: dict[str, str] = {}
+    for hole, each in zip("abs", (a, b, s), strict=True):
+        holes[hole], read, delay = each.name, each, 0
+        if f"{{{hole}}}" in text:
+            if made.has_time:
+                holes[hole], read, delay = draw(earlier(each, target))
+            made.reads.append((read.name, target.name, delay))
+            made.read |= {read.name} - {target.name}
+    text = text.format(**holes)
     if "huber_like" in text and HUBER_LIKE not in made.statements:
         made.statements.append(HUBER_LIKE)
-    made.statements.append(f"layer {target.name}{target.declared} = {text}{written}")
-    made.layers[target.name] = steps
+    made.heads[target.name] = f"layer {target.name}{target.declared} = {text}"
+    made.layers[target.name] = draw(operations(made, target))
     made.values.append(target)
     made.expressions.add(target.name)
 
@@ -381,10 +421,8 @@ def layer(draw, made: Drawn, number: int) -> None:
     target = draw(value(made, f"h{number}", shape))
     for _ in range(draw(st.sampled_from([1, 1, 2, 3]))):
         draw(connection(made, draw(st.sampled_from([*made.values, made.values[-1], like])), target))
-    steps = draw(operations(made, target))
-    written = f" : {', '.join(steps)}" if steps else ""
-    made.statements.append(f"layer {target.name}{target.declared}{written}")
-    made.layers[target.name] = steps
+    made.heads[target.name] = f"layer {target.name}{target.declared}"
+    made.layers[target.name] = draw(operations(made, target))
     made.values.append(target)
 
 
@@ -394,7 +432,10 @@ def codes(draw, made: Drawn) -> None:
     shape, classes = draw(st.sampled_from([(), (1,), (3,), (2, 2)])), draw(st.integers(2, 5))
     entered = made.layers.keys() - made.expressions
     target = draw(st.sampled_from([value for value in made.values if value.name in entered]))
-    made.statements.append(f"input word{list(shape) if shape else ''}: class[{classes}]")
+    over = " over time" if made.over_time and draw(st.booleans()) else ""
+    made.over_time |= {"word"} if over else set()
+    made.reads.append(("word", target.name, 0))
+    made.statements.append(f"input word{list(shape) if shape else ''}: class[{classes}]{over}")
     sources = prod(shape) * classes
     edges = {(s, t) for s in range(sources) for t in range(prod(target.shape))}
     weight = draw(
@@ -423,22 +464,28 @@ OF_UNITS = [
 
 @st.composite
 def losses(draw, made: Drawn) -> None:
-    """Targets, terms and penalties. A layer is compared with one target or more, be it an output or not."""
+    """Targets, terms and penalties, and the outputs. A layer is compared with one target or more."""
     terms: list[str] = []
     layers = [v for v in made.values if v.name in made.layers]
-    for number, compared in enumerate(draw(st.lists(st.sampled_from(layers), max_size=2))):
+    every = draw(st.lists(st.sampled_from(layers), max_size=2))
+    made.read -= {compared.name for compared in every if draw(st.booleans())}  # so that they are outputs
+    timed = made.timed()
+    outputs = [v.name for v in layers if v.name not in made.read]
+    over = {name for name in outputs if name in timed and draw(st.booleans())}
+    over |= timed - {*outputs}
+    for number, compared in enumerate(every):
         steps = [step.partition("(")[0] for step in made.layers[compared.name]]
-        last = next((step for step in reversed(steps) if step != "dropout"), "")
+        last = next((step for step in reversed(steps) if not step.startswith(("dropout", "start"))), "")
         coded = compared.shape[-1] > 1 and last != "softmax"
         fitting = [name for name in LOSSES for _ in range(4 * coded if LOSSES[name].codes else 1)]
         fitting = [name for name in fitting if name != "binary_cross_entropy" or last != "sigmoid"]
         name = draw(st.sampled_from(fitting))
-        target = f"t{number}"
+        target, given = f"t{number}", " over time" if compared.name in over else ""
         if LOSSES[name].codes:
             shape, classes = compared.shape[:-1], compared.shape[-1]
-            made.statements.append(f"target {target}{list(shape) if shape else ''}: class[{classes}]")
+            made.statements.append(f"target {target}{list(shape) if shape else ''}: class[{classes}]{given}")
         else:
-            made.statements.append(f"target {target}{compared.declared}")
+            made.statements.append(f"target {target}{compared.declared}{given}")
         factor = draw(st.sampled_from(["", "", "0.5 * ", "p * ", "-1 * ", "1e6 * ", "1e-5 * "]))
         term = f"{name}({compared.name}, {target})"
         if LOSSES[name].codes and draw(st.booleans()):
@@ -446,35 +493,60 @@ def losses(draw, made: Drawn) -> None:
         elif not LOSSES[name].codes and draw(st.booleans()):
             term = draw(st.sampled_from(OF_UNITS)).format(y=compared.name, t=target)
         terms.append(f"{factor}{term}")
-        if draw(st.booleans()):
-            made.read.discard(compared.name)  # so that it is an output
     for name in draw(st.lists(st.sampled_from(sorted(PENALTIES)), max_size=1)):
         if made.trained:
             into, own = draw(st.sampled_from(sorted(made.trained.items())))
             terms.append(f"1e-2 * {name}({draw(st.sampled_from([into, *own]))})")
     if terms:
         made.statements.append(f"loss {' + '.join(terms)}".replace("+ -1 *", "-"))
+    last, all_steps = ([name for name in outputs if (name in over) is here] for here in (False, True))
+    made.statements += [f"output {', '.join(last)}"] if last else []
+    made.statements += [f"output {', '.join(all_steps)} over time"] if all_steps else []
+
+
+@st.composite
+def time(draw, made: Drawn) -> None:
+    """Connections back to earlier layers, how many steps there are, and what layers start as."""
+    layers = [value for value in made.values if value.name in made.layers]
+    entered = [value for value in layers if value.name not in made.expressions]
+    for _ in range(draw(st.integers(0, 3)) if entered else 0):
+        draw(connection(made, draw(st.sampled_from(layers)), draw(st.sampled_from(entered)), back=True))
+    late = {source for source, _, delay in made.reads if delay}
+    if not made.over_time and late:
+        made.statements.append(f"steps {draw(st.sampled_from(['1', '2', 'p', '2 * p - 2']))}")
+    for value in layers:
+        if value.name in late and draw(st.booleans()):
+            start = draw(st.sampled_from(["trained", "trained", "0.5", "-p / 4", "0.1", "0"]))
+            steps = made.layers[value.name]
+            steps.insert(draw(st.integers(0, len(steps))), f"start = {start}")
 
 
 @st.composite
 def specs(draw) -> Spec:
-    """A valid spec."""
-    made = Drawn()
+    """A valid spec, a third of them of networks that run over time."""
+    made = Drawn(has_time=draw(st.integers(0, 2)) == 0)
     made.params += [f"param {name} = {number}" for name, number in drawn.AROUND.items() if name == "p"]
     for number in range(draw(st.integers(1, 2))):
         data = draw(value(made, f"data{number}", draw(SHAPES)))
         made.values.append(data)
-        made.statements.append(f"input {data.name}{data.declared}")
+        over = made.has_time and draw(st.integers(0, 3)) > 0
+        made.over_time |= {data.name} if over else set()
+        made.statements.append(f"input {data.name}{data.declared}{' over time' * over}")
     for number in range(draw(st.sampled_from([1, 2, 3, 4, 1, 2, 3, 4, 12]))):
         draw(layer(made, number))
     if draw(st.integers(0, 3)) == 0 and made.layers.keys() - made.expressions:
         draw(codes(made))
+    if made.has_time:
+        draw(time(made))
+    timed = made.timed()
+    for name, steps in made.layers.items():
+        # The statistics of a batch are refused where layers differ from step to step.
+        steps[:] = [step for step in steps if name not in timed or not step.startswith("batch_norm")]
+        made.statements.append(made.heads[name] + (f" : {', '.join(steps)}" if steps else ""))
     used = {step.partition("(")[0] for steps in made.layers.values() for step in steps}
     used |= {"swish"} if "mish" in used else set()
     made.statements += [statement for name, (statement, _) in STATED.items() if name in used]
     draw(losses(made))
-    outputs = [v.name for v in made.values if v.name in made.layers and v.name not in made.read]
-    made.statements.append(f"output {', '.join(outputs)}")
     return Spec(written(draw, made), dict(made.files), dict(made.edges))
 
 

@@ -83,6 +83,32 @@ def test_bytes_do_not_depend_on_folder_locale_or_hash_seed(files: dict[str, byte
     assert not any(str(ROOT).encode() in content for content in files.values())
 
 
+def test_bytes_of_no_spec_depend_on_the_hash_seed() -> None:
+    """What is ordered by a set would be another in every process."""
+    script = """
+import hashlib, sys
+from pathlib import Path
+from nnspec.compiler import compile_spec
+for spec in sys.argv[1:]:
+    files = compile_spec(Path(spec), kernels="beside").files
+    print(spec, {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)})
+"""
+    specs = sorted(map(str, (ROOT / "tests" / "specs").glob("*.nnspec")))
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, *specs],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for seed in ("1", "2")
+    ]
+    one, other = (process.communicate()[0].splitlines() for process in processes)
+    assert len(one) == len(specs)
+    assert one == other
+
+
 def test_the_header_tells_of_stale_input_and_edited_body(files: dict[str, bytes], tmp_path: Path) -> None:
     def edited(content: bytes) -> bool | None:
         origin = origin_of(io.BytesIO(content))

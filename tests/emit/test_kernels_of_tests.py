@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from nnspec.backends.kernels import outlines
 from nnspec.backends.parts import vocabulary
 from nnspec.backends.source import Vocabulary
 from nnspec.backends.tests.rules import VOCABULARY as OF_RULES
@@ -51,3 +52,39 @@ def test_they_are_imported_without_any_framework(tmp_path: Path, monkeypatch: py
 def test_no_parameter_of_ours_is_called_like_a_kernel(names: Vocabulary) -> None:
     """Quoted code would bring the kernel with it."""
     assert not names.kernels & (names.local | names.defined | {*names.imports})
+
+
+def test_what_a_definition_calls_its_own_is_no_kernel() -> None:
+    text = """
+from numpy import array, dot, ones, zeros
+
+def whole(x: array = ones, edges=edges):
+    units = [part for part in x]
+    return units, parts, inner(edges)
+
+class Layer(Base):
+    count: Size = zeros
+
+    def forward(self, x):
+        offsets = Layer.count
+
+        def shifted(dot):
+            nonlocal offsets
+            return dot, offsets, count
+
+        return shifted(x)
+"""
+    whole, layer = outlines(text)
+    assert whole.uses == ("array", "edges", "inner", "ones", "parts")
+    assert layer.uses == ("Base", "Layer", "Size", "count", "zeros")
+    assert [name for name, _ in whole.imports] == ["array", "ones"]
+    assert [name for name, _ in layer.imports] == ["zeros"]
+
+
+@pytest.mark.parametrize("target", ["numpy", "torch"])
+def test_tests_for_a_target_import_its_framework_alone(target: str) -> None:
+    text = "model small\ninput x[2] over time\nlayer y[2]\nconnect x -> y : one_to_one\n"
+    test = compile_spec(text=text, targets=[target]).files["test_small.py"].decode()
+    tree = ast.parse(test)
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert imported & {"torch", "keras", "tensorflow", "jax"} == {target} - {"numpy"}

@@ -56,13 +56,20 @@ IN_WHOLE = ("autoencoder", "graph_mlp")
 PLANTED_IN = ("codes", "convolutions", "expressions", "grouped", "named", "part", "pools", "ring", "shared")
 
 
+# Networks over time: how they run at other lengths and in pieces, and what no other test looks at. Of those
+# of `delays`, `tests/faults` runs what holds time before it plants a fault.
+OVER_TIME = ("iterated", "loops", "over_time")
+OF_TIME = "gradients_are_those or layers_are_those or number_of_steps or pieces or are_called or forward_is"
+
+
 def test_generated_tests_pass(compiled: Callable[[Path], Path]) -> None:
-    folders = {spec.stem: compiled(spec) for spec in SPECS if spec.stem not in (LARGE, MANY_EDGES)}
+    folders = {spec.stem: compiled(spec) for spec in SPECS if spec.stem not in (LARGE, MANY_EDGES, "delays")}
     zoo = folders.pop("zoo")
     whole, planted = ({name: folders.pop(name) for name in names} for names in (IN_WHOLE, PLANTED_IN))
     run_generated_tests([*whole.values()])
     run_generated_tests([*planted.values()], f"({ALIKE}) and not single_precision")
     run_generated_tests([zoo], "agree or together")
+    run_generated_tests([folders.pop(name) for name in OVER_TIME], f"({OF_TIME}) and not keras")
     run_generated_tests(
         [*folders.values()], "not (keras or large_values or single_precision or in_evaluation)"
     )

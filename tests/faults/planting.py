@@ -259,12 +259,14 @@ FAULTS: tuple[Fault, ...] = (
     InText(
         "mask of a loss ignored", "keras", r"keras\.ops\.where\(z > 0\.3, (\(q - z\) \*\* 2), 0\)", r"(\1)"
     ),
-    InText("smoothing of a loss lost", "torch", r"(soft_cross_entropy\(.*?smoothing)=0\.2,", r"\1=0.0,"),
-    InText("smoothing of a loss lost", "numpy", r"(soft_cross_entropy\(.*?smoothing)=0\.2,", r"\1=0.0,"),
-    InText("smoothing of a loss lost", "keras", r"(soft_cross_entropy\(.*?smoothing)=0\.2,", r"\1=0.0,"),
-    InText("weights of classes lost", "torch", r"weights=\(1\.0, 0\.5, 2\.0\)\)", "weights=None)"),
-    InText("weights of classes lost", "numpy", r"weights=\(1\.0, 0\.5, 2\.0\)\)", "weights=None)"),
-    InText("weights of classes lost", "keras", r"weights=\(1\.0, 0\.5, 2\.0\)\)", "weights=None)"),
+    *(
+        InText(kind, target, pattern, instead)
+        for kind, pattern, instead in (
+            ("smoothing of a loss lost", r"(soft_cross_entropy\(.*?smoothing)=0\.2,", r"\1=0.0,"),
+            ("weights of classes lost", r"weights=\(1\.0, 0\.5, 2\.0\)\)", "weights=None)"),
+        )
+        for target in ("torch", "numpy", "keras")
+    ),
     InText(
         "loss averaged over units", "torch", r"(\w+\.abs\(\) \* \w+\)\.)sum\(\) / len\(\w+\)", r"\1mean()"
     ),

@@ -19,7 +19,7 @@ from nnspec.compiler import compile_spec
 from nnspec.dsl.diagnostics import SpecError
 from nnspec.dsl.render import render
 
-BATCH = 500
+BATCH = 250
 # Much longer than any takes of a processor; a loop that does not end shows all the same.
 SECONDS = 30
 

@@ -18,6 +18,12 @@ import tensorflow as tf
 from nnspec.backends.common.kernels.edge_digest import edge_digest
 from nnspec.backends.keras.kernels.edges import EdgeProjection
 
+# The policies of Keras, of which the long tests alone try all.
+POLICIES = [
+    pytest.param(policy, marks=[] if policy == "mixed_float16" else [pytest.mark.slow])
+    for policy in ("float32", "mixed_bfloat16", "mixed_float16", "float64")
+]
+
 
 def filled(layer, rng):
     """The layer with drawn weights, and its dense matrix in float64."""

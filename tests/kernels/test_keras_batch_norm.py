@@ -13,6 +13,8 @@ import torch
 
 from nnspec.backends.keras.kernels.batch_norm import BatchNorm
 
+from .keras_layers import POLICIES
+
 UNITS = 5
 
 
@@ -68,12 +70,6 @@ def test_batch_of_one():
     np.testing.assert_array_equal(unknown(one).numpy(), 0)
     np.testing.assert_array_equal(layer.running_var.numpy(), 1)
     assert np.isfinite(layer.running_mean.numpy()).all()
-
-
-POLICIES = [
-    pytest.param(policy, marks=[] if policy == "mixed_float16" else [pytest.mark.slow])
-    for policy in ("float32", "mixed_bfloat16", "mixed_float16", "float64")
-]
 
 
 @pytest.mark.parametrize("policy", POLICIES)

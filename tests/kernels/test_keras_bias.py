@@ -13,6 +13,8 @@ import tensorflow as tf
 from nnspec.backends.keras.kernels.bias import Bias
 from nnspec.backends.keras.kernels.scale import Diagonal
 
+from .keras_layers import POLICIES
+
 INDICES = [None, [0, 1, 2], [0, -1, 1, -1, 2], [2, 2, 0, 0, 0, 1, 1], [-1, -1]]
 
 
@@ -56,12 +58,6 @@ def test_bias_refuses_weights_of_another_index(tmp_path):
     model([0, 1, 1]).load_weights(tmp_path / "m.weights.h5")
     with pytest.raises(ValueError, match="another index"):
         model([0, 1, 0]).load_weights(tmp_path / "m.weights.h5")
-
-
-POLICIES = [
-    pytest.param(policy, marks=[] if policy == "mixed_float16" else [pytest.mark.slow])
-    for policy in ("float32", "mixed_bfloat16", "mixed_float16", "float64")
-]
 
 
 @pytest.mark.parametrize("policy", POLICIES)

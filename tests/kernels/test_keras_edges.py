@@ -17,7 +17,7 @@ from nnspec.backends.keras.kernels.edges import EdgeProjection, GatherPlan, Inde
 from nnspec.backends.kernels import closure
 
 from .. import processes
-from .keras_layers import output_and_gradients
+from .keras_layers import POLICIES, output_and_gradients
 
 
 def random_edges(rng, n_target, n_source, count):
@@ -181,7 +181,7 @@ def test_eager_predict_and_fit_agree():
             np.testing.assert_allclose(a, b, atol=1e-5)
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("policy", [*POLICIES, pytest.param("bfloat16", marks=pytest.mark.slow)])
 def test_policies(policy):
     rng = np.random.default_rng(7)
     source, target = random_edges(rng, 5, 400, 900)
@@ -207,7 +207,8 @@ def test_half_precision_adds_up_in_float32():
     assert float(layer(np.ones((1, 4096), "f4"))[0, 0]) == 1.0
 
 
-@pytest.mark.parametrize("jit", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("jit", [False, True])
 def test_fit_in_mixed_precision(jit):
     rng = np.random.default_rng(8)
     x, y = data(rng)

@@ -182,7 +182,8 @@ def test_what_is_given_in_any_layout_is_added_to(reduction: str) -> None:
         layer(x[:, :3])
 
 
-@pytest.mark.parametrize("reduction", [pytest.param("max", marks=pytest.mark.slow), "product"])
+@pytest.mark.slow  # code is made for seconds
+@pytest.mark.parametrize("reduction", ["max", "product"])
 def test_compiled_is_the_same(reduction: str) -> None:
     source, target = wiring(9, 7, 0.4)
     layer, x = layer_of(reduction, source, target, (9, 7), True), some_inputs(5, 7)

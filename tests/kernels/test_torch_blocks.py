@@ -53,18 +53,22 @@ def test_equals_listed_edges(name, tile, monkeypatch):
     contract.check_values(made(name), ends[1], ends[0])
 
 
-@pytest.mark.parametrize("name", ["diagonal", "regular", "irregular, with targets without edges"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("diagonal", "regular")),
+        "irregular, with targets without edges",
+    ],
+)
 @pytest.mark.parametrize("check", contract.CONTRACT)
 def test_keeps_the_contract(name, check):
-    # Code is made in the long tests only, as that takes seconds.
-    traced = check is contract.check_compiled
-    check(made(name), **({"backend": "aot_eager"} if traced else {}))
+    check(made(name))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["regular", "irregular, with targets without edges"])
 def test_compiled(name):
-    contract.check_compiled(made(name))
+    contract.check_compiled(made(name), backend="inductor")
 
 
 @pytest.mark.parametrize("name", BLOCKS)

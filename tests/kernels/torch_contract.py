@@ -119,11 +119,12 @@ def check_derivatives(make):
     torch.testing.assert_close(mapped, torch.stack([call(x, w), call(x, -w)]))
 
 
-def check_compiled(make, backend="inductor"):
+def check_compiled(make, backend="aot_eager"):
     """Compiled, a layer has the same gradients in both layouts, added to something, after a dense layer.
 
     One graph holds both, as it takes long to compile: batch first for one size of the batch and added to a
-    vector, units first for any size and added to a matrix.
+    vector, units first for any size and added to a matrix. By default it is traced only: "inductor" makes
+    code of it, which takes seconds.
     """
     layer = drawn(make, torch.float32)
     after = torch.nn.Linear(layer.n_target, 2)

@@ -184,6 +184,7 @@ def test_batch_by_batch_it_is_fit(graph_mlp: ModuleType, digits: Arrays) -> None
     assert model.predict_on_batch(x[:0]).shape == (0, 10)
 
 
+@pytest.mark.slow
 def test_callbacks_keep_the_best(graph_mlp: ModuleType, digits: Arrays, tmp_path: Path) -> None:
     x, y = digits
     whole, weights = tmp_path / "best.keras", tmp_path / "best.weights.h5"

@@ -19,15 +19,17 @@ ROOT = Path(__file__).parent.parent.parent
 Compiled = Callable[[Path, str | None], Path]
 KERAS = "keras or together"
 RUN = [
+    pytest.param("torch", (("graph_mlp", None),), KERAS, id="torch"),
     pytest.param(
         "torch",
-        (("zoo", "edges"),),
-        KERAS,
-        id="torch",
-    ),
-    pytest.param(
-        "torch",
-        (("part", None), ("les_miserables", "blocks"), ("graph_mlp", None), ("ring", "band")),
+        (
+            ("part", None),
+            ("les_miserables", "blocks"),
+            ("ring", "band"),
+            ("zoo", "edges"),
+            ("loops", None),
+            ("delays", None),
+        ),
         KERAS,
         id="more on torch",
         marks=pytest.mark.slow,
@@ -90,7 +92,7 @@ SAID = {
 
 @pytest.mark.parametrize(
     "backend",
-    ["tensorflow", pytest.param("jax", marks=pytest.mark.slow), "torch"],  # JAX compiles for long
+    ["tensorflow", *(pytest.param(name, marks=pytest.mark.slow) for name in ("jax", "torch"))],
 )
 def test_backends_differ_as_the_docs_say(backend: str, compiled: Compiled, tmp_path: Path) -> None:
     """What codes out of range lead to, and which doubles are double."""

@@ -67,6 +67,7 @@ def wanted_of(numpy: ModuleType, p: Any, x: Any, y: dict[str, np.ndarray], weigh
     return total
 
 
+@pytest.mark.slow
 def test_fit_and_evaluate_compute_the_loss_of_the_spec_with_and_without_jit(
     modules: dict[str, ModuleType], data: Any
 ) -> None:

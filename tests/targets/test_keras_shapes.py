@@ -48,6 +48,7 @@ def test_in_a_larger_model_and_in_time(graph_mlp: ModuleType) -> None:
     np.testing.assert_allclose(direct, distributed, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_fit_with_dimensions_of_the_batch(graph_mlp: ModuleType, digits: Arrays) -> None:
     """The loss is a mean over all of them: the same samples in a row learn the same, with jit too."""
     x, y = digits

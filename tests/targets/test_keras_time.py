@@ -6,6 +6,7 @@ On TensorFlow here, and on JAX and PyTorch in processes of their own, which run 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,9 +21,10 @@ from nnspec.compiler import compile_spec, load
 from nnspec.compiler.pipeline import understand
 
 from .. import processes
-from .test_time import CHOSEN, ITERATED, LSTM, WHOLE, Drawn, check, generated
+from .test_time import Drawn, check
 
-HERE = Path(__file__)
+ROOT = Path(__file__).parent.parent.parent
+CHOSEN = "keras and (gradients_are or layers_are or pieces or loads_what or holds_the)"
 OTHERS = [
     pytest.param("torch", 3, id="torch"),
     pytest.param("torch", 200, id="more on torch", marks=pytest.mark.slow),
@@ -43,34 +45,6 @@ connect u -> m : all with delay = 2
 connect g -> out : all
 output out over time
 loss mse(out, y) + 0.01 * l2(u_h)
-"""
-# Weights that are made elsewhere, units that are dropped together, pools, and loops that nothing enters.
-LOOPS = """model loops
-input u[2] over time
-input q[6]
-layer a[2, 3] : dropout(0.2, per = 0), start = 0.25
-layer b[6] : softmax
-layer d[6] = before(d) * 0.5 + b : start = trained
-layer e[4] : sigmoid, dropout(0.3)
-layer f[4] = e * before(g) + 1
-layer g[4] = before(f, 2) * 0.3
-layer alone[3] = 0.5 * before(alone) : start = 1
-layer p[4] : dropout(0.1), tanh
-layer y[2, 3]
-connect u -> a : all
-connect a -> a as aa : { (i, j) -> (i, k) : abs(j - k) <= 1 } with delay = 2, sign = nonnegative
-connect q -> b : all
-connect b -> b as bb : { i -> j : abs(i - j) <= 2 } with delay = 1, share = (i - j), through = softplus
-connect a -> e : all with share = s(0)
-connect e -> e : one_to_one with delay = 3
-connect g -> e as ge : all with delay = 1, share = v(0)
-connect e -> p as ep : all with share = v(0)
-connect p -> p as pp : random(fan_in = 2, seed = 1) with delay = 1, reduce = max
-connect g -> y : all
-connect d -> y : all
-connect p -> y : all
-connect alone -> y : all
-output y
 """
 
 
@@ -133,73 +107,19 @@ def test_they_are_on_every_backend(backend: str, count: int) -> None:
     finished = processes.run(
         ["-c", code],
         having="torch",
-        cwd=HERE.parent.parent.parent,
+        cwd=ROOT,
         env={**os.environ, "KERAS_BACKEND": backend},
     )
     assert finished.returncode == 0, finished.stderr[-4000:]
 
 
-# ------------------------------------------------------------------------------------ the generated tests
-
-
-@pytest.mark.parametrize(
-    ("text", "chosen"),
-    [
-        (ITERATED, "keras and (gradients_are or layers_are or loads_what)"),
-        pytest.param(WHOLE, "keras", marks=pytest.mark.slow),
-        pytest.param(LOOPS, "keras", marks=pytest.mark.slow),
-        pytest.param(LSTM, "", marks=pytest.mark.slow),
-    ],
-    ids=["iterated", "whole", "loops", "memory"],
-)
-def test_generated_tests_pass(text: str, chosen: str, tmp_path: Path) -> None:
-    finished = generated(text, tmp_path, chosen, ("torch", "keras", "numpy"))
+def test_generated_tests_pass(compiled: Callable[[Path, str | None], Path]) -> None:
+    """Some of them on TensorFlow; `tests/examples` runs all of those of every spec of `tests/specs`."""
+    folder = compiled(ROOT / "tests" / "specs" / "iterated.nnspec", None)
+    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", "/", "-k", CHOSEN, str(folder)]
+    finished = processes.run(command, having="keras")
     assert finished.returncode == 0, finished.stdout[-4000:]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("backend", ["jax", "torch"])
-@pytest.mark.parametrize("text", [WHOLE, LOOPS], ids=["whole", "loops"])
-def test_generated_tests_pass_on_other_backends(
-    backend: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("KERAS_BACKEND", backend)
-    finished = generated(text, tmp_path, "keras", ("keras", "numpy"))
-    assert finished.returncode == 0, finished.stdout[-4000:]
-
-
-# A fault by its spec, and by the text that it takes the place of.
-FAULTS = {
-    "a delay that is too short": (STREAM, "Delayed(2,", "Delayed(1,"),
-    "a step for one before it": (STREAM, "held[at][-back]", "held[at][-1]"),
-    "a state that stays as it is": (STREAM, "[*steps[1:], values[at]]", "steps"),
-    "steps that are cut off from each other": (
-        STREAM,
-        "[*steps[1:], values[at]]",
-        "[*steps[1:], keras.ops.stop_gradient(values[at])]",
-    ),
-    "no gradient of the start": (
-        STREAM,
-        "reshape(start, (1, 1, *self.shape))",
-        "reshape(keras.ops.stop_gradient(start), (1, 1, *self.shape))",
-    ),
-    "the first steps for the last": (STREAM, "[:, -before.shape[1] :]", "[:, : before.shape[1]]"),
-    "another output than the last step": (ITERATED, "return x[:, -1]", "return x[:, 0]"),
-    "a loss that is no mean over steps": (ITERATED, "axis=(-2, -1))", "axis=(-2, -1)) * 4"),
-}
-
-
-@pytest.mark.parametrize(
-    "fault", [pytest.param(each, marks=[pytest.mark.slow] * (at > 0)) for at, each in enumerate(FAULTS)]
-)
-def test_generated_tests_catch_what_is_wrong(fault: str, tmp_path: Path) -> None:
-    text, right, wrong = FAULTS[fault]
-    write(compile_spec(text=text, targets=("keras", "numpy")).files, tmp_path)
-    (module,) = tmp_path.glob("*_keras.py")
-    content = module.read_text()
-    assert right in content
-    module.write_text(content.replace(right, wrong))
-    assert generated("", tmp_path, f"keras and ({CHOSEN})").returncode == 1
+    assert "5 passed" in finished.stdout, finished.stdout[-400:]
 
 
 # --------------------------------------------------------------------------------------- as it is used

@@ -25,12 +25,12 @@ MANY = (
 
 
 # They share what is compiled, so one worker runs them.
-pytestmark = pytest.mark.xdist_group("keras")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("keras")]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All files of the network above; compiled once, which takes a second."""
+    """All files of the network above; compiled once, which takes a quarter of a minute."""
     return written(MANY, tmp_path_factory.mktemp("many"))
 
 
@@ -64,7 +64,6 @@ def expected(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, float]:
     return y, TERMS * float(((y - T) ** 2).mean() + 0.01 * (w**2).sum())
 
 
-@pytest.mark.slow  # Python reads them for half a minute
 def test_the_tests_compile(folder: Path) -> None:
     """The tests below import each target's module."""
     compile((folder / "test_many.py").read_text(), "test_many.py", "exec")
@@ -102,7 +101,6 @@ def test_keras_computes_sums_of_thousands(imported: Callable[[str], ModuleType])
     np.testing.assert_allclose(found, loss, rtol=1e-4)
 
 
-@pytest.mark.slow
 def test_a_chain_of_ten_thousand_layers_compiles_and_computes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

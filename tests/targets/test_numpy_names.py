@@ -98,7 +98,9 @@ def in_roles(name: str, names: dict[str, str]) -> str:
     return {name: role for role, name in names.items()}.get(first, first) + dot + rest
 
 
-@pytest.mark.parametrize("loss", [LOSS, ""], ids=["gradients", "backward"])
+@pytest.mark.parametrize(
+    "loss", [LOSS, pytest.param("", marks=pytest.mark.slow)], ids=["gradients", "backward"]
+)
 def test_names_of_ours_are_names_for_a_spec(tmp_path: Path, loss: str) -> None:
     """Each is an input, and a layer, and what is computed is to the last bit what it is with other names."""
     plain = {role: f"plain_{role}" for role in ROLES}

@@ -159,6 +159,7 @@ def test_captum_sees_layers(model: nn.Module, inputs: tuple[Tensor, Tensor]) -> 
             torch.testing.assert_close(found.sum(1), wanted, rtol=0, atol=1e-5, msg=name)
 
 
+@pytest.mark.slow  # it takes seconds to import
 @pytest.mark.parametrize("mixing", ["gelu", "softmax", "leaky_relu(0.3)"])
 def test_shap_s_deep_explainer_adds_up(
     made: Callable[[str], nn.Module], inputs: tuple[Tensor, Tensor], mixing: str

@@ -68,16 +68,16 @@ def onnx_model(
 
 
 ONNX = [
-    ("zoo", "Zoo", [(6,), (2, 3)], "edges"),
+    ("masked_dense", "MaskedDense", [(20,)], "edges"),
     ("graph_mlp", "GraphMlp", [(64,)], "masked"),
 ]
 # To export takes seconds.
 OTHERS = [
     pytest.param(*case, marks=pytest.mark.slow)
     for case in (
+        ("zoo", "Zoo", [(6,), (2, 3)], "edges"),
         ("zoo", "Zoo", [(6,), (2, 3)], "masked"),
         ("graph_mlp", "GraphMlp", [(64,)], "edges"),
-        ("masked_dense", "MaskedDense", [(20,)], "edges"),
         ("masked_dense", "MaskedDense", [(20,)], "masked"),
     )
 ]

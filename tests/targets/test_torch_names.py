@@ -73,7 +73,7 @@ def network(model: str, names: list[str]) -> str:
 
 
 @pytest.mark.parametrize("kernel", [pytest.param(None, marks=pytest.mark.slow), "edges"])
-@pytest.mark.parametrize("turn", [0, 1])
+@pytest.mark.parametrize("turn", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_any_name_of_ours_is_a_name_for_the_spec(
     torch_module: Callable[[str, str | None], ModuleType], kernel: str | None, turn: int
 ) -> None:

@@ -219,6 +219,7 @@ def test_traced_it_has_the_same_gradients(model: nn.Module, batch: Batch, traini
         torch.testing.assert_close(found[name], value, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.slow  # code is made for a quarter of a minute
 def test_compiled_functional_gradients(model: nn.Module, batch: Batch) -> None:
     x = batch[0].double()
     parameters = {name: p.detach() for name, p in model.named_parameters()}

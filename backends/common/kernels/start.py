@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,11 @@ def unit_fan_in(units: int, *targets: np.ndarray, also: int = 0) -> np.ndarray:
     for target in targets:
         counts += np.bincount(target, minlength=units)
     return counts
+
+
+def targets_of(stored: Mapping[str, np.ndarray], *connections: str) -> np.ndarray:
+    """The target units of the edges of some connections, one after the other."""
+    return np.concatenate([stored[f"{connection}.target"] for connection in connections])
 
 
 def largest_of_entry(values: np.ndarray, index: np.ndarray, size: int) -> np.ndarray:

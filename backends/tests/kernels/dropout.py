@@ -15,6 +15,8 @@ from .points import assert_within, direction_through, evaluated
 def check_dropout(expected: Expected, model: Any) -> None:
     """Dropout makes zeros of its share of ones, each by itself, anew each time, and 1 / (1 - p) of the rest.
 
+    So it does at every step of a layer that differs from step to step.
+
     Right code fails each of these with a probability of less than 1e-12: the share is held against Chernoff's
     bound, P(KL(share, p) >= x) <= 2 exp(-n x), and what could be equal by chance is not looked at.
     """
@@ -30,7 +32,8 @@ def check_dropout(expected: Expected, model: Any) -> None:
         again = one_a_group(expected, name, np.asarray(model.dropped(name, 1)), what) != 0
         if kept.size * np.log(p**2 + (1 - p) ** 2) < never:
             assert not np.array_equal(kept, again), f"{what} drops the same units each time"
-        for axis, along in enumerate(("in all samples", "throughout a sample")):
+        axes = ("in all samples", *["at all steps"] * (kept.ndim - 2), "throughout a sample")
+        for axis, along in enumerate(axes):
             length = kept.shape[axis]
             if kept.size / length * np.log(p**length + (1 - p) ** length) < never:
                 first = kept.take([0], axis)
@@ -38,13 +41,13 @@ def check_dropout(expected: Expected, model: Any) -> None:
 
 
 def one_a_group(expected: Expected, layer: str, dropped: np.ndarray, what: str) -> np.ndarray:
-    """What is dropped of each group, (batch, groups), where units are dropped in groups."""
+    """What is dropped of each group, (batch, groups), or over time (batch, steps, groups)."""
     groups = expected.dropped_together.get(layer)
     if groups is None:
         return dropped
     _, first = np.unique(groups, return_index=True)
-    each = dropped[:, first]
-    assert np.array_equal(dropped, each[:, groups]), f"{what} drops a part of what goes together"
+    each = dropped[..., first]
+    assert np.array_equal(dropped, each[..., groups]), f"{what} drops a part of what goes together"
     return each
 
 

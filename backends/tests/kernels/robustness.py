@@ -18,7 +18,7 @@ from ...common.kernels.digests import digest_of
 from ...common.kernels.edge_digest import edge_digest
 from ...common.kernels.stored import edges_of
 from .checks import assert_close
-from .expected import Expected, draw_data, load_module, moved_inside
+from .expected import Expected, draw_data, edges_of_all_parts, load_module, moved_inside
 from .points import (
     Doubt,
     Outcome,
@@ -320,9 +320,12 @@ def check_held_digests(expected: Expected, model: Any) -> None:
     model.load(parameters)
     held = model.arrays()
     wanted = {
-        f"{name}.digest": edge_digest(*edges_of(expected.stored, name), (targets, sources))
-        for name, (targets, sources, _) in expected.edges.items()
+        f"{name}.digest": edge_digest(*edges_of(expected.stored, name), expected.edges[name][:2])
+        for name in expected.digested
     } | {f"{name}.digest": digest_of(text) for name, text in expected.digests.items()}
+    for name in expected.parts.keys() & expected.digests.keys():
+        ends, shape = edges_of_all_parts(expected, name), expected.edges[expected.parts[name][0]][:2]
+        wanted[f"{name}.digest"] = edge_digest(*ends, shape)
     found = {name: array for name, array in held.items() if name.endswith(".digest")}
     assert found.keys() == wanted.keys(), f"{model.name}: digests of other things"
     for name, digest in wanted.items():

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .expected import Expected
+from .expected import Expected, edges_of_all_parts
 
 
 class Grid:
@@ -243,7 +243,7 @@ def check_statement(
         report_difference(connection, wanted - held, "the spec states it, and it is not there")
         report_difference(connection, held - wanted, "it is there, and the spec does not state it")
         if n_edges and form == "listed":
-            ends = [expected.stored[f"{connection}.{end}"] for end in ("source", "target")]
+            ends = edges_of_all_parts(expected, connection)
             for at in rng.choice(len(ends[0]), n_edges, replace=False).tolist():
                 edge = int(ends[0][at]), int(ends[1][at])
                 one = [{unit_of(number, shape)} for number, shape in zip(edge, shapes, strict=True)]
@@ -259,7 +259,7 @@ def held_edges(
         return set(product(sources, targets))
     if form == "one_to_one":
         return {(unit, unit) for unit in targets if unit in sources}
-    source, target = (expected.stored[f"{connection}.{end}"] for end in ("source", "target"))
+    source, target = edges_of_all_parts(expected, connection)
     kept = np.isin(source, np.array(sources)) & np.isin(target, np.array(targets))
     return set(zip(source[kept].tolist(), target[kept].tolist(), strict=True))
 

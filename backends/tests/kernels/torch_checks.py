@@ -20,7 +20,7 @@ from .checks import assert_close
 from .expected import Expected, draw_data
 from .points import Doubt, assert_within, direction_through, evaluated
 from .robustness import draw_moderate, slopes, smooth_step
-from .torch_model import TorchModel
+from .torch_model import TorchModel, at_steps
 
 
 def torch_inputs(expected: Expected, model: TorchModel, data: dict[str, np.ndarray]) -> list[Any]:
@@ -57,7 +57,7 @@ def check_torch_parameters(expected: Expected, model: TorchModel) -> None:
     model.layers(data, True)
     for name, tensor in held().items():
         assert tensor is before[name], f"torch: a call has put another tensor in the place of {name}"
-    digests = {f"{name}.digest" for name in (*expected.edges, *expected.digests)}
+    digests = {f"{name}.digest" for name in (*expected.digested, *expected.digests)}
     keys = model.renamed(net.state_dict()).keys()
     assert keys == {*expected.parameters, *digests, *counters}, "torch: keys of state_dict"
 
@@ -173,10 +173,7 @@ def passed(expected: Expected, module: str, calls: list[Any], samples: int) -> t
     if module.removesuffix(".dropout") not in expected.timed:
         assert len(calls) == 1, f"torch: {module} is called {len(calls)} times"
         return calls[0]
-    if len(calls) == 1:
-        given, value = (x.unflatten(0, (-1, samples)).transpose(0, 1) for x in calls[0])
-        return given, value
-    given, value = (torch.stack(each, 1) for each in zip(*calls, strict=True))
+    given, value = (at_steps([*each], samples) for each in zip(*calls, strict=True))
     return given, value
 
 
@@ -209,6 +206,15 @@ def torch_function(net: Any) -> Callable[..., Any]:
         return torch.func.functional_call(net, parameters | buffers, inputs)
 
     return layers
+
+
+def gradients_of(score: Any, leaves: dict[str, Any], *, create_graph: bool = False) -> tuple[Any, ...]:
+    """Gradients of a number; zeros where it depends on nothing, as before any delay has passed."""
+    if not leaves or not score.requires_grad:
+        return tuple(torch.zeros_like(x) for x in leaves.values())
+    return torch.autograd.grad(
+        score, list(leaves.values()), create_graph=create_graph, materialize_grads=True
+    )
 
 
 def check_torch_derivatives(expected: Expected, model: TorchModel) -> None:
@@ -245,10 +251,7 @@ def check_torch_derivatives(expected: Expected, model: TorchModel) -> None:
         def gradient(shift: float) -> tuple[dict[str, Any], Any]:
             moved = {n: (x + shift * along[n]).requires_grad_() for n, x in leaves.items()}
             score = torch_score(layers(moved), factors)
-            found = torch.autograd.grad(
-                score, list(moved.values()), create_graph=shift == 0, materialize_grads=True
-            )
-            return moved, found
+            return moved, gradients_of(score, moved, create_graph=shift == 0)
 
         moved, found = gradient(0.0)
         slope = sum((g * along[name]).sum() for name, g in zip(leaves, found, strict=True))
@@ -259,7 +262,7 @@ def check_torch_derivatives(expected: Expected, model: TorchModel) -> None:
         assert abs(slope - forward) <= 1e-9 * max(1.0, size), message
         if expected.surrogate:
             return  # the gradient's differences are not what its own derivative is declared to be
-        second = torch.autograd.grad(slope, list(moved.values()), materialize_grads=True)
+        second = gradients_of(slope, moved)
         step = smooth_step(expected, parameters, data, direction)
         ends = {shift: gradient(shift)[1] for shift in (step, -step, step / 2, -step / 2)}
     largest = max(float(g.detach().abs().max()) for g in (*second, *found) if g.numel())
@@ -325,10 +328,7 @@ def check_torch_transforms(expected: Expected, model: TorchModel) -> None:
             with mock.patch.object(torch.compiler, mode, return_value=True):
                 close(function(leaves, *inputs), values, f"as where {mode}")
                 given = {name: tensor.clone().requires_grad_() for name, tensor in leaves.items()}
-                total = score(given, factors, *inputs)
-                found = (
-                    torch.autograd.grad(total, list(given.values()), materialize_grads=True) if given else ()
-                )
+                found = gradients_of(score(given, factors, *inputs), given)
             close(dict(zip(given, found, strict=True)), wanted, f"gradients as where {mode}")
     if hasattr(net, "loss") and expected.loss_reads:
         held = {name: expected.given(name, value) for name, value in values.items()}
@@ -439,7 +439,7 @@ def check_torch_checkpoints(
     for name, tensor in model.model.state_dict().items():
         assert torch.equal(tensor, loaded[name]), f"torch: {name} is not loaded"
     moved = {n: t + 1 if n in parameters else t.clone() for n, t in state.items()}
-    names = sorted([*expected.edges, *expected.digests])
+    names = sorted([*expected.digested, *expected.digests])
     for name in np.random.default_rng(64).permutation(names)[:12].tolist():
         for strict in (True, False):
             wrong = moved | {f"{name}.digest": state[f"{name}.digest"] + 1}
@@ -452,7 +452,7 @@ def check_torch_checkpoints(
             now = other.state_dict()
             for key in parameters:
                 assert torch.equal(now[key], state[key]), f"torch: refused, but {key} moved"
-    for name in expected.edges:
+    for name in expected.digested:
         lacking = {key: tensor for key, tensor in state.items() if key != f"{name}.digest"}
         keys = other.load_state_dict(lacking, strict=False)
         assert keys.missing_keys == [f"{name}.digest"], f"torch: the digest of {name} is not missed"

@@ -8,8 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from .expected import Expected
+from .expected import Expected, draw_data
 from .pieces import in_pieces
+
+
+def at_steps(calls: list[Any], samples: int) -> Any:
+    """(samples, steps, units) of calls for a step each, or of one for all steps together."""
+    return torch.stack(calls, 1) if len(calls) > 1 else calls[0].unflatten(0, (-1, samples)).transpose(0, 1)
 
 
 class TorchModel:
@@ -98,7 +103,8 @@ class TorchModel:
         moved = {name: tensors[name].clone().requires_grad_() for name in self.expected.moved}
         inputs = {name: moved.get(name, tensors[name]) for name in self.expected.inputs}
         loss = self._loss(inputs, tensors)
-        loss.backward()
+        if loss.requires_grad:  # which fewer steps than every delay make nothing of
+            loss.backward()
         leaves = self.renamed({n: p for n, p in self.model.named_parameters() if p.requires_grad}) | moved
         gradients = {n: torch.zeros_like(x) if x.grad is None else x.grad for n, x in leaves.items()}
         return loss.item(), {name: gradient.numpy() for name, gradient in gradients.items()}
@@ -149,9 +155,23 @@ class TorchModel:
         part.p = self.rates[part]
         torch.manual_seed(seed)
         units = len(self.expected.dropped_together.get(layer, range(50)))
-        dropped = part.train()(torch.ones(500, units)).numpy()
+        dropped = self._dropped_at_steps(part) if layer in self.expected.timed else None
+        dropped = part.train()(torch.ones(500, units)) if dropped is None else dropped
         part.p = 0.0
-        return dropped
+        return dropped.numpy()
+
+    def _dropped_at_steps(self, part: Any) -> Any:
+        """What a dropout makes of ones at every step, (samples, steps, units), where the network calls it."""
+        data, calls = self._tensors(draw_data(self.expected, 0, batch=100)), list[Any]()
+        handles = [
+            part.register_forward_pre_hook(lambda part, given: torch.ones_like(given[0])),
+            part.register_forward_hook(lambda part, given, value: calls.append(value)),
+        ]
+        with torch.no_grad():
+            self.model.train().layers(*(data[name] for name in self.expected.inputs))
+        for handle in handles:
+            handle.remove()
+        return at_steps(calls, 100)
 
     def differentiate_projection(
         self, connection: str, x: np.ndarray, g: np.ndarray, given: np.ndarray | None

@@ -18,7 +18,7 @@ def refuse_other_edges(module: nn.Module, state_dict: Mapping[str, Tensor], pref
     give it to a larger module for the same there.
     """
     for name, layer in module.named_modules():
-        if not isinstance(layer, EdgeWeights):
+        if not isinstance(layer, EdgeWeights) or not layer.saves_digest:
             continue
         key = f"{prefix}{name}.digest" if name else f"{prefix}digest"
         saved = state_dict.get(key)
@@ -46,9 +46,11 @@ class EdgeWeights(WithTables):
         weight: (edges,), a parameter, or a buffer where not trainable; where not weighted, it is None.
         digest: (4,) int64, `edge_digest` of the edges, saved with the weights. A checkpoint whose digest
             differs is refused: its weights belong to other edges.
+        saves_digest: not where the edges are a part of a connection, whose digest its model saves.
         n_target, n_source, n_edges: how many there are.
     """
 
+    saves_digest = True
     weight: Tensor
     digest: Tensor
 
@@ -101,7 +103,8 @@ class EdgeWeights(WithTables):
     def _save_to_state_dict(self, destination, prefix, keep_vars) -> None:
         """Save the digest with the weights, as a copy: some average what a `state_dict` holds in place."""
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        destination[f"{prefix}digest"] = self.digest.clone()
+        if self.saves_digest:
+            destination[f"{prefix}digest"] = self.digest.clone()
 
     def _load_from_state_dict(
         self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
@@ -111,9 +114,9 @@ class EdgeWeights(WithTables):
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
         key = f"{prefix}digest"
-        if key in unexpected_keys:
+        if key in unexpected_keys and self.saves_digest:
             unexpected_keys.remove(key)
-        elif strict and key not in state_dict:
+        elif strict and key not in state_dict and self.saves_digest:
             missing_keys.append(key)
 
     def extra_repr(self) -> str:
@@ -122,3 +125,9 @@ class EdgeWeights(WithTables):
             f"{self.n_source} -> {self.n_target}, edges={self.n_edges}, "
             f"trainable={self.trainable}, weighted={self.weighted}"
         )
+
+
+def without_digests(*layers: EdgeWeights) -> None:
+    """Have layers save no digests of their own: each has a part of the edges of a connection."""
+    for layer in layers:
+        layer.saves_digest = False

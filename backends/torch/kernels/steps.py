@@ -76,6 +76,11 @@ def state_before(
     return state
 
 
+def state_like(state: Mapping[str, Tensor], x: Tensor) -> dict[str, Tensor]:
+    """A state in the type of numbers of an array, and where that is."""
+    return {name: value.to(x) for name, value in state.items()}
+
+
 def before_first(
     state: Mapping[str, Tensor], batch: Sequence[int], wanted: Mapping[str, tuple[int, ...]]
 ) -> dict[str, list[Tensor]]:

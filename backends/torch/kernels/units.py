@@ -15,7 +15,7 @@ def hold_units(model: Any, digests: Mapping[str, str]) -> None:
     """Have a model save a digest `<name>.digest` by input or layer, and refuse a `state_dict` with another.
 
     A `state_dict` without any is taken. `digests` are a SHA-256 in hexadecimal each, of a shape, the names of
-    its units and which bias each has.
+    its units and which bias each has; or, by connection, of edges that are divided among several layers.
     """
     model._unit_digests = dict(digests)
     for name, digest in digests.items():
@@ -43,9 +43,10 @@ def refuse_other_units(module: Any, state_dict: dict[str, Tensor], prefix: str, 
         saved, own = state_dict.get(key), getattr(module, name).digest
         if saved is not None and not torch.equal(saved.to(own), own):
             raise RuntimeError(
-                f"`{key}` differs: the checkpoint was made for units of another shape than those of "
-                f"`{name}`, with other names, in another order or with other biases, so that its entries "
-                "belong to other units, and nothing was loaded. Load it in the module that it was made with."
+                f"`{key}` differs: the checkpoint was made for other edges than those of `{name}`, or for "
+                "units of another shape, with other names, in another order or with other biases, so that "
+                "its entries belong to others, and nothing was loaded. Load it in the module that it was "
+                "made with."
             )
     for name in module._unit_digests:
         state_dict.pop(f"{prefix}{name}.digest", None)

@@ -34,6 +34,13 @@ def numbers_by_edge(
     return _by_edge(load, sides, column, variables, as_texts=False)[0]
 
 
+def wholes_by_edge(
+    load: LoadCall, sides: Sides, column: syntax.Call, variables: Mapping[str, int], what: str
+) -> NDArray[np.float64]:
+    """What `numbers_by_edge` gives, where each is `what` is a whole number, at least 1."""
+    return _by_edge(load, sides, column, variables, as_texts=False, whole=what)[0]
+
+
 def keys_by_edge(
     load: LoadCall, sides: Sides, column: syntax.Call, variables: Mapping[str, int]
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
@@ -45,7 +52,13 @@ def keys_by_edge(
 
 
 def _by_edge(
-    load: LoadCall, sides: Sides, column: syntax.Call, variables: Mapping[str, int], *, as_texts: bool
+    load: LoadCall,
+    sides: Sides,
+    column: syntax.Call,
+    variables: Mapping[str, int],
+    *,
+    as_texts: bool,
+    whole: str = "",
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     bound = bind(load.report, column, ("name",))
     if "name" not in bound:
@@ -59,9 +72,10 @@ def _by_edge(
             values, texts = held.texts.ranked()
         else:
             values = held.numbers()
+        held.refuse(_is_no_count(values) & bool(whole), f"{whole}, a whole number of at least 1")
     else:
         assert loaded.entries is not None
-        values = _values(load, loaded.entries, name, column)
+        values = _values(load, loaded.entries, name, column, whole)
     keys = loaded.keys(sides)
     order = np.argsort(keys, kind="stable")
     keys, values = keys[order], values[order]
@@ -89,18 +103,27 @@ def _by_edge(
     return values[np.concatenate([[True], ~again])], texts
 
 
-def _values(load: LoadCall, entries: Entries, name: str, column: syntax.Call) -> NDArray[np.float64]:
-    """The values of a matrix. Raises `Failed` if it has none, or one is no finite number."""
+def _is_no_count(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Where numbers are not whole, or below 1."""
+    return (values % 1 != 0) | (values < 1)
+
+
+def _values(
+    load: LoadCall, entries: Entries, name: str, column: syntax.Call, whole: str
+) -> NDArray[np.float64]:
+    """The values of a matrix. Raises `Failed` if it has none, or one is no finite number, or not `whole`."""
     if entries.value is None:
         raise fail(load.report, codes.COLUMN_WITHOUT_TABLE, column.span)
     if name != VALUE:
         fields = {"name": load.file, "number": "no column", "column": name}
         help = f'what a matrix holds is `column("{VALUE}")`'
         raise fail(load.report, codes.NO_COLUMN, column.span, help=help, **fields)
-    wrong = ~np.isfinite(entries.value)
+    wrong, what = ~np.isfinite(entries.value), FINITE
+    if whole and not wrong.any():
+        wrong, what = _is_no_count(entries.value), f"{whole}, a whole number of at least 1"
     if wrong.any():
         at = int(np.argmax(wrong))
-        fields = {"name": load.file, "place": entries.place(at), "value": entries.value[at], "what": FINITE}
+        fields = {"name": load.file, "place": entries.place(at), "value": entries.value[at], "what": what}
         raise fail(load.report, codes.BAD_VALUE, column.span, column=name, **fields)
     return entries.value
 
