@@ -11,8 +11,8 @@ from .. import codes
 from ..edges.edge_set import EdgeSet, Indices, TooManyEdges
 from ..names.names import Placed
 from ..sets.rules.rule import Sides
+from .edge_values import EdgeValues
 from .known import Known
-from .weights import EdgeValues
 
 # Each delay is a projection of its own in generated code.
 MOST_DELAYS = 1000

@@ -45,7 +45,7 @@ settings.load_profile("mutants")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register({"record": Recording, "serve": Serving}[TASK["do"]]())
+    config.pluginmanager.register(PLUGIN)
 
 
 # --------------------------------------------------------------------------------------------------- coverage
@@ -350,3 +350,7 @@ def own(code: CodeType) -> tuple[Any, ...]:
     """What a module or a class does itself, without its functions."""
     constants = tuple((type(c), c) for c in code.co_consts if not isinstance(c, CodeType))
     return code.co_code, code.co_names, constants
+
+
+# Coverage begins here, before `conftest.py` imports what it is to look at.
+PLUGIN = {"record": Recording, "serve": Serving}[TASK["do"]]()
