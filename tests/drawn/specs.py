@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import prod
 
 import numpy as np
@@ -26,6 +26,8 @@ from ..connectivity import drawn, drawn_sets, oracle
 from ..connectivity.oracle import Edges
 
 Shape = tuple[int, ...]
+# A set, and keys that can be made of its index names.
+Keyed = tuple[drawn.Case, tuple[str, ...]]
 Names = tuple[tuple[str, ...] | None, ...]
 
 
@@ -79,6 +81,9 @@ class Spec:
 # ----------------------------------------------------------------------------------------- declarations
 
 
+SORTS = ("round", '"a, b"', "c")
+
+
 @st.composite
 def dimension(draw, made: Drawn, size: int) -> tuple[str, tuple[str, ...] | None]:
     """A size as it is written: a number, an expression, an axis, an axis with names."""
@@ -96,8 +101,10 @@ def dimension(draw, made: Drawn, size: int) -> tuple[str, tuple[str, ...] | None
         made.files[f"{name}.txt"] = "\n".join(units).encode()
         made.axes[name] = f'axis {name} = names("{name}.txt")'
     else:
-        rows = "".join(f"{unit},{n % 2}\nno{unit},{2 + n % 2}\n" for n, unit in enumerate(units))
-        made.files[f"{name}.csv"] = f"id,kind\n{rows}".encode()
+        rows = "".join(
+            f"{unit},{n % 2},{SORTS[n % 3]}\nno{unit},{2 + n % 2},\n" for n, unit in enumerate(units)
+        )
+        made.files[f"{name}.csv"] = f"id,kind,sort\n{rows}".encode()
         made.axes[name] = f'axis {name} = names("{name}.csv", column = "id", where = column("kind") < 2)'
     return name, units
 
@@ -130,14 +137,21 @@ def pooling(draw, edges: Edges, units: int) -> list[str]:
     return [f"reduce = {entry.name}", *(empty if needed or draw(st.integers(0, 3)) == 0 else [])]
 
 
+# Delays as they are written, and the longest; and such that differ from edge to edge.
 DELAYS = [("1", 1), ("1", 1), ("2", 2), ("p - 1", 2), ("p", 3), ("5", 5)]
+
+
+BY_EDGE = [("1 + fan_in % 2", 2), ("4 - fan_out % 3", 4)]
 
 
 @st.composite
 def attributes(
-    draw, made: Drawn, name: str, edges: Edges, units: int, delay: str = ""
+    draw, made: Drawn, name: str, edges: Edges, units: int, delay: str, own: Sequence[str]
 ) -> tuple[str, bool, bool]:
-    """What stands after `with`, whether there are weights, and whether they are trained."""
+    """What stands after `with`, whether there are weights, and whether they are trained.
+
+    `own` are keys in the index names of the set, if it has any.
+    """
     kind = draw(
         st.sampled_from(
             ["", "", "", "normal", "extreme", "uniform", "number", "none", "degrees", "file", "file"]
@@ -163,25 +177,28 @@ def attributes(
         holes = draw(st.sampled_from(["{t}", "{t}", "{t-0}", "2"]))
         stem = draw(st.sampled_from([name, name.replace("2", "{t}", 1)]))
         texts.append(f'weight = load("{stem}_{holes}.npy")')
-    pools = draw(pooling(edges, units)) if draw(st.integers(0, 3)) == 0 else []
+    by_edge = "fan" in delay  # edges of several delays are added up
+    pools = draw(pooling(edges, units)) if draw(st.integers(0, 3)) == 0 and not by_edge else []
     kind = "none" if pools and not texts else kind  # only sums have weights where none are given
     texts += pools
     trained = kind != "none" and draw(st.integers(0, 3)) > 0
     if kind != "none" and (not trained or draw(st.integers(0, 7)) == 0):
         texts.append(f"trainable = {'true' if trained else 'false'}")
     if kind != "none":
-        texts += draw(making(name, kind))
+        texts += draw(making(name, kind, own))
     if delay:
         texts.insert(draw(st.integers(0, len(texts))), f"delay = {delay}")
     return f" with {', '.join(texts)}" if texts else "", kind != "none", trained
 
 
 @st.composite
-def making(draw, name: str, kind: str) -> list[str]:
+def making(draw, name: str, kind: str, own: Sequence[str]) -> list[str]:
     """How weights are made of their parameter, if they are: shared, of a sign, through a function, times."""
     texts: list[str] = []
     keys = [f"s_{name}", "fan_in", "(fan_out, fan_in)", f"s_{name}(fan_out)", "(0,)", f"s_{name}(p)"]
-    share = draw(st.sampled_from(["", "", "", "", *(keys[:1] if kind == "file" else keys)]))
+    forms = [form for key in own for form in (key, f"s_{name}{key.replace(',)', ')')}")]
+    keys = keys[:1] if kind == "file" else [*keys, *forms, *forms]
+    share = draw(st.sampled_from([*[""] * (1 if own else 4), *keys]))
     if share:
         texts.append(f"share = {share}")
     drawn_around_zero = kind in ("", "normal", "extreme", "uniform")
@@ -282,14 +299,15 @@ def operations(draw, made: Drawn, layer: Value) -> list[str]:
 
 
 @st.composite
-def by_field(draw, made: Drawn, source: Value, target: Value) -> drawn.Case:
-    """Units of an axis with a further column, by that column; others by the ends of a named set's edges."""
+def by_field(draw, made: Drawn, source: Value, target: Value) -> Keyed:
+    """Units of an axis with further columns, by these; others by the ends of a named set's edges."""
     every = sorted(oracle.every_pair(source.shape, target.shape))
     if source.declared.startswith("[column") and len(source.shape) == 1:
         axis, wanted = source.declared[1:-1], draw(st.integers(0, 1))
         indices = drawn_sets.index_text([f"y{at}" for at in range(len(target.shape))])
         chosen = {(s, t) for s, t in every if s % 2 == wanted}
-        return drawn.Case(f"{{ x -> {indices} : {axis}.kind(x) == {wanted} }}", chosen, set())
+        case = drawn.Case(f"{{ x -> {indices} : {axis}.kind(x) == {wanted} }}", chosen, set())
+        return case, (f"({axis}.sort(x),)", f"({axis}.sort(x), {axis}.kind(x), y0)")
     flat = [prod(source.shape)], [prod(target.shape)]
     chosen = {*draw(st.lists(st.sampled_from(every), min_size=1, max_size=6, unique=True))}
     pairs = ", ".join(f"{s} -> {t}" for s, t in chosen)
@@ -301,7 +319,48 @@ def by_field(draw, made: Drawn, source: Value, target: Value) -> drawn.Case:
         ])
         for end, value in (("source", source), ("target", target))
     ]  # fmt: skip
-    return drawn.Case(f"{{ {ends[0]} -> {ends[1]} : e in 0..len({name}) - 1 }}", chosen, set(), (statement,))
+    text = f"{{ {ends[0]} -> {ends[1]} : e in 0..len({name}) - 1 }}"
+    return drawn.Case(text, chosen, set(), (statement,)), ()
+
+
+@st.composite
+def joined(draw, source: Value, target: Value) -> Keyed:
+    """Units that stand for edges: those of the source's that end where those of the target's begin."""
+    sets: list[tuple[str, str, list[tuple[int, int]]]] = []
+    for size in (*source.shape, *target.shape):
+        width = draw(st.integers(1, 4))
+        height = max(draw(st.integers(1, 3)), -(-size // width))
+        every = [(s, t) for s in range(width) for t in range(height)]
+        pairs = draw(st.lists(st.sampled_from(every), min_size=size, max_size=size, unique=True))
+        text = f"{{ {', '.join(f'{s} -> {t}' for s, t in pairs)} }}"
+        sets.append(
+            (*drawn_sets.statement(text, [width], [height]), sorted(pairs, key=lambda pair: pair[::-1]))
+        )
+    if source.shape == target.shape and draw(st.booleans()):
+        sets[1] = sets[0]
+    (one, left, begun), (two, right, ended) = sets
+    chosen = {
+        (e, f) for e, (_, end) in enumerate(begun) for f, (begin, _) in enumerate(ended) if end == begin
+    }
+    text = f"{{ e -> f : {left}.target(e) == {right}.source(f) }}"
+    keys = (f"({left}.source(e),)", f"({left}.target(e), {right}.target(f))")
+    return drawn.Case(text, chosen, set(), tuple(dict.fromkeys((one, two)))), keys
+
+
+@st.composite
+def windowed(draw, source: Value, target: Value) -> Keyed:
+    """A window, whose places have names, and so have dimensions that stay one to one."""
+    case = draw(drawn_sets.window(source.shape, target.shape))
+    inside = case.text.removeprefix("window(").removesuffix(")")
+    extents = re.match(r"\d+(, \d+)*", inside)
+    assert extents is not None
+    wide = extents.group().split(", ")
+    places = [f"a{at}" for at in range(len(wide))]
+    staying = [f"k{at}" for at in range(len(source.shape) - len(wide))] if draw(st.booleans()) else []
+    called = ", ".join([*staying, *(f"{a} = {n}" for a, n in zip(places, wide, strict=True))])
+    keys = [places, [*staying, *places]] if staying else [places]
+    keyed = tuple(f"({', '.join(key)}{',' * (len(key) == 1)})" for key in keys)
+    return replace(case, text=f"window({called}{inside[extents.end() :]})"), keyed
 
 
 @st.composite
@@ -311,7 +370,7 @@ def connection(draw, made: Drawn, source: Value, target: Value, *, back: bool = 
     One that leads `back` reads an earlier step.
     """
     late = back or (made.has_time and draw(st.integers(0, 3)) == 0)
-    delay, steps = draw(st.sampled_from(DELAYS)) if late else ("", 0)
+    delay, steps = draw(st.sampled_from([*DELAYS, *BY_EDGE])) if late else ("", 0)
     name, called = f"{source.name}_{target.name}", ""
     if name in made.edges or draw(st.integers(0, 3)) == 0:
         number = len(made.edges)
@@ -319,12 +378,15 @@ def connection(draw, made: Drawn, source: Value, target: Value, *, back: bool = 
             st.sampled_from([(f"c{number}", f" as c{number}"), (f"c2_{number}", f" as c{{t}}_{{{number}}}")])
         )
     sides = (source.names, target.names)
-    case = draw(
-        st.one_of(
-            *[drawn_sets.anything(source.shape, target.shape, sides, deep=1)] * 5,
-            by_field(made, source, target),
-        )
-    )
+    kinds = ["anything"] * 5 + ["field"] + ["joined"] * (len(source.shape) == len(target.shape) == 1)
+    kind = draw(st.sampled_from([*kinds, "window"] if source.shape == target.shape else kinds))
+    case, own = drawn.Case("", set(), set()), ()
+    if kind == "anything":
+        case = draw(drawn_sets.anything(source.shape, target.shape, sides, deep=1))
+    elif kind == "field":
+        case, own = draw(by_field(made, source, target))
+    else:
+        case, own = draw({"joined": joined, "window": windowed}[kind](source, target))
     assume(not case.errors)
     # The names of named sets say what they are, but not between which sides, which `left` and `right` are.
     own = {
@@ -342,7 +404,7 @@ def connection(draw, made: Drawn, source: Value, target: Value, *, back: bool = 
     for statement in map(between, case.before):
         if statement not in made.inside:
             made.inside.append(statement)
-    text, weighted, trained = draw(attributes(made, name, case.edges, prod(target.shape), delay))
+    text, weighted, trained = draw(attributes(made, name, case.edges, prod(target.shape), delay, own))
     made.inside.append(f"connect {source.name} -> {target.name}{called} : {between(case.text)}{text}")
     made.files.update(case.files)
     made.edges[name] = case.edges

@@ -250,6 +250,11 @@ def test_argument_names_at_the_beginning_of_a_line_begin_no_statement(tree):
     assert len(tree(text).statements) == 3
 
 
+def test_statements_begin_behind_over_time(tree):
+    text = "model m\ntarget y[3] over time\nsteps 2 * 3\noutput h over time\nlayer h[3]"
+    assert len(tree(text).statements) == 5
+
+
 def test_statements_need_no_line_breaks(tree):
     assert (
         len(tree("model m layer a[3] : tanh layer b[2] connect a -> b : all output b loss l2(b)").statements)
