@@ -15,5 +15,6 @@ def agree(scores: Mapping[str, np.ndarray], within: float = 1e-5) -> bool:
     largest = np.abs(scores["numpy"]).max()
     apart = max(float(np.abs(score - scores["numpy"]).max() / largest) for score in scores.values())
     verdict = "agree" if apart <= within else "DO NOT AGREE"
-    print(f"torch, keras and numpy {verdict}: scores differ by at most {apart:.0e} of the largest")
+    *others, last = scores
+    print(f"{', '.join(others)} and {last} {verdict}: scores differ by at most {apart:.0e} of the largest")
     return apart <= within

@@ -57,13 +57,14 @@ PLANTED_IN = ("codes", "convolutions", "expressions", "grouped", "named", "part"
 
 
 # Networks over time: how they run at other lengths and in pieces, and what no other test looks at. Of those
-# of `delays`, `tests/faults` runs what holds time before it plants a fault.
-OVER_TIME = ("iterated", "over_time")
+# of `delays`, `tests/faults` runs what holds time before it plants a fault; `gru` has the forms of `lstm`.
+OVER_TIME = ("echo_state", "iterated", "lstm", "over_time")
 OF_TIME = "gradients_are_those or layers_are_those or number_of_steps or pieces or are_called or forward_is"
 
 
 def test_generated_tests_pass(compiled: Callable[[Path], Path]) -> None:
-    folders = {spec.stem: compiled(spec) for spec in SPECS if spec.stem not in (LARGE, MANY_EDGES, "delays")}
+    others = LARGE, MANY_EDGES, "delays", "gru"
+    folders = {spec.stem: compiled(spec) for spec in SPECS if spec.stem not in others}
     zoo = folders.pop("zoo")
     whole, planted = ({name: folders.pop(name) for name in names} for names in (IN_WHOLE, PLANTED_IN))
     run_generated_tests([*whole.values()])
@@ -194,7 +195,11 @@ LONGER = [
     ("gene_terms", 0.8),
     ("decoder", 0.98),
     ("min_sum_decoder", 0.98),
+    ("echo_state", 0.035),  # which is an error
+    ("gru", 0.94),
+    ("lstm", 0.92),
 ]
+SCRIPTS = {"min_sum_decoder": "decoder", "gru": "gated", "lstm": "gated"}
 
 
 @pytest.mark.slow  # digits are learnt in the normal suite
@@ -203,10 +208,10 @@ def test_real_wiring_is_trained_and_targets_agree(
     compiled: Callable[[Path], Path], name: str, figure: float
 ) -> None:
     folder = compiled(ROOT / "examples" / f"{name}.nnspec")
-    script = str(ROOT / "examples" / f"{name.removeprefix('min_sum_')}_train.py")
+    script = str(ROOT / "examples" / f"{SCRIPTS.get(name, name)}_train.py")
     finished = run([script, str(folder), str(figure)], folder)
     assert finished.returncode == 0, finished.stdout + finished.stderr[-4000:]
-    assert "torch, keras and numpy agree" in finished.stdout
+    assert " and numpy agree" in finished.stdout
 
 
 @pytest.mark.parametrize("name", ["breast_cancer", "decoder", "les_miserables"])

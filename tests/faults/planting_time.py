@@ -42,6 +42,12 @@ NUMPY = (
     ),
     ("steps of a sample mixed", r"np\.moveaxis\(x, 0, 1\)\)\.reshape", "x).reshape"),
     ("once added up wrongly", r"(d\.reshape\(steps, -1, \*d\.shape\[1:\]\))\.sum\(", r"\1.mean("),
+    ("weights of another delay", r"(by_edge_delay_1_weight = by_edge_weight)\[", r"\1[::-1]["),
+    (
+        "weights of another delay",
+        r"concatenate\(\[(d_by_edge_delay_1_weight), (d_by_edge_delay_2_weight)\]",
+        r"concatenate([\2, \1]",
+    ),
     (
         "one mask for all steps",
         r"(dropout_mask\(\w+_t\.shape, [\d.]+, )rng\)",
@@ -79,6 +85,7 @@ TORCH = (
     ("sum of another step enters", r"(in_steps\(h_entering, steps\))", r"\1[::-1]"),
     ("another step for the last", r"\.select\(-2, -1\)", ".select(-2, 0)"),
     ("steps of a sample mixed", r"(x\.unflatten\(0, )\(-1, steps\)\)\.transpose\(0, 1\)", r"\1(steps, -1))"),
+    ("weights of another delay", r"(self\.by_edge_weight\))\.split\(", r"\1.flip(0).split("),
     ("one mask for all steps", r"nn\.Dropout\((0\.\d+)\)", SAME_MASK),
 )
 TIME: tuple[Fault, ...] = tuple(
