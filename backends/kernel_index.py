@@ -224,16 +224,16 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('WindowMin', 71, 76, ('Tensor', 'WindowMax', 'super'), ('WindowMax',), (('Tensor', 'from torch import Tensor'),)),
         ('WindowMean', 79, 107, ('F', 'Tensor', 'WindowPool', 'Windows', 'len', 'np', 'super'), ('WindowPool',), (('F', 'import torch.nn.functional as F'), ('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'))),
     )),
-    'keras/kernels/along_edges.py': (3297751415, (
-        ('check_edges', 11, 27, ('ValueError', 'int', 'len', 'np'), (), (('np', 'import numpy as np'),)),
-        ('AlongEdges', 30, 151, ('Any', 'ValueError', 'edge_digest', 'int', 'keras', 'list', 'np', 'property', 'set', 'sorted', 'super'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
-        ('ListedEdges', 154, 244, ('AlongEdges', 'Any', 'ValueError', 'bytes', 'check_edges', 'edge_digest', 'keras', 'len', 'np', 'property', 'super', 'type'), ('AlongEdges',), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
+    'keras/kernels/along_edges.py': (2348173229, (
+        ('check_edges', 12, 28, ('ValueError', 'int', 'len', 'np'), (), (('np', 'import numpy as np'),)),
+        ('AlongEdges', 31, 162, ('Any', 'ValueError', 'edge_digest', 'int', 'keras', 'list', 'np', 'nullcontext', 'property', 'set', 'sorted', 'super'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'), ('nullcontext', 'from contextlib import nullcontext'))),
+        ('ListedEdges', 165, 260, ('AlongEdges', 'Any', 'ValueError', 'bytes', 'check_edges', 'edge_digest', 'keras', 'len', 'np', 'property', 'super', 'type'), ('AlongEdges',), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
     )),
     'keras/kernels/arrays.py': (525009450, (
         ('assign_arrays', 13, 33, ('Mapping', 'ValueError', 'check_digests', 'keras', 'np', 'sorted', 'str', 'tuple'), (), (('Mapping', 'from collections.abc import Mapping'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
         ('array_of', 36, 38, ('keras', 'np'), (), (('keras', 'import keras'), ('np', 'import numpy as np'))),
     )),
-    'keras/kernels/band.py': (422191304, (
+    'keras/kernels/band.py': (3599814659, (
         ('BandOrder', 17, 87, ('int', 'joined', 'keras', 'len', 'max', 'min', 'np', 'sum'), (), (('keras', 'import keras'), ('np', 'import numpy as np'))),
         ('extended', 90, 101, ('keras', 'min'), (), (('keras', 'import keras'),)),
         ('BandProjection', 104, 236, ('AlongEdges', 'Any', 'BandOrder', 'IndexArrays', 'ValueError', 'bool', 'divmod', 'enumerate', 'extended', 'int', 'keras', 'len', 'list', 'max', 'min', 'shifted_edges', 'slice', 'sorted', 'super', 'tuple', 'zip'), ('AlongEdges',), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
@@ -241,15 +241,16 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
     'keras/kernels/batch_norm.py': (3527287135, (
         ('BatchNorm', 10, 93, ('Any', 'SameShape', 'ValueError', 'float', 'int', 'keras', 'super'), ('SameShape',), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
     )),
-    'keras/kernels/batched_model.py': (2322186904, (
-        ('BatchedModel', 8, 75, ('Any', 'Exception', 'ValueError', 'batch_of', 'dict', 'hasattr', 'isinstance', 'keras', 'len', 'property', 'super', 'zip'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
-        ('batch_of', 78, 96, ('Any', 'ValueError', 'len', 'map', 'max', 'same_sizes', 'str', 'tuple'), (), (('Any', 'from typing import Any'),)),
-        ('same_sizes', 99, 101, ('all', 'len', 'zip'), (), ()),
+    'keras/kernels/batched_model.py': (2166419592, (
+        ('BatchedModel', 8, 95, ('Any', 'Exception', 'ValueError', 'any', 'batch_of', 'dict', 'hasattr', 'isinstance', 'keras', 'len', 'property', 'sizes_behind', 'super', 'tuple', 'zip'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('sizes_behind', 98, 101, ('Any', 'keras'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('batch_of', 104, 122, ('Any', 'ValueError', 'len', 'max', 'same_sizes', 'str', 'tuple'), (), (('Any', 'from typing import Any'),)),
+        ('same_sizes', 125, 127, ('all', 'len', 'zip'), (), ()),
     )),
     'keras/kernels/bias.py': (847291215, (
         ('Bias', 12, 82, ('SameShape', 'ValueError', 'base64', 'int', 'isinstance', 'keras', 'len', 'np', 'set', 'sorted', 'str', 'super', 'zlib'), ('SameShape',), (('base64', 'import base64'), ('keras', 'import keras'), ('np', 'import numpy as np'), ('zlib', 'import zlib'))),
     )),
-    'keras/kernels/blocks.py': (1656217028, (
+    'keras/kernels/blocks.py': (474386955, (
         ('BlockPlan', 14, 112, ('Any', 'joined', 'keras', 'len', 'np', 'zip'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
         ('block_edges', 115, 128, ('block_rows', 'np'), (), (('np', 'import numpy as np'),)),
         ('block_rows', 131, 140, ('len', 'np'), (), (('np', 'import numpy as np'),)),
@@ -274,29 +275,30 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
     'keras/kernels/dense_sum.py': (288599002, (
         ('DenseSum', 8, 25, ('int', 'keras', 'super'), (), (('keras', 'import keras'),)),
     )),
-    'keras/kernels/edges.py': (3096622035, (
-        ('IndexArrays', 19, 55, ('Any', 'keras', 'math', 'np'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('math', 'import math'), ('np', 'import numpy as np'))),
-        ('GatherPlan', 58, 174, ('Any', 'bool', 'joined', 'keras', 'len', 'np', 'range', 'sum_rows'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
-        ('EdgeTables', 177, 194, ('GatherPlan', 'IndexArrays', 'np'), (), (('np', 'import numpy as np'),)),
-        ('joined', 197, 199, ('keras', 'len'), (), (('keras', 'import keras'),)),
-        ('sum_rows', 202, 221, ('keras', 'range'), (), (('keras', 'import keras'),)),
-        ('units_first', 224, 232, ('Any', 'keras'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
-        ('batch_first', 235, 240, ('Any', 'keras'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
-        ('EdgeProjection', 243, 274, ('ClassVar', 'EdgeTables', 'ListedEdges', 'batch_first', 'units_first', 'weakref'), ('ListedEdges',), (('ClassVar', 'from typing import ClassVar'), ('weakref', 'import weakref'))),
+    'keras/kernels/edges.py': (1287420898, (
+        ('IndexArrays', 20, 70, ('Any', 'contextmanager', 'keras', 'math', 'np'), (), (('Any', 'from typing import Any'), ('contextmanager', 'from contextlib import contextmanager'), ('keras', 'import keras'), ('math', 'import math'), ('np', 'import numpy as np'))),
+        ('GatherPlan', 73, 189, ('Any', 'bool', 'joined', 'keras', 'len', 'np', 'range', 'sum_rows'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
+        ('EdgeTables', 192, 209, ('GatherPlan', 'IndexArrays', 'np'), (), (('np', 'import numpy as np'),)),
+        ('joined', 212, 214, ('keras', 'len'), (), (('keras', 'import keras'),)),
+        ('sum_rows', 217, 236, ('keras', 'range'), (), (('keras', 'import keras'),)),
+        ('units_first', 239, 247, ('Any', 'keras'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('batch_first', 250, 255, ('Any', 'keras'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('EdgeProjection', 258, 289, ('ClassVar', 'EdgeTables', 'ListedEdges', 'batch_first', 'units_first', 'weakref'), ('ListedEdges',), (('ClassVar', 'from typing import ClassVar'), ('weakref', 'import weakref'))),
     )),
     'keras/kernels/embedding.py': (1965129140, (
         ('CodeEmbedding', 9, 86, ('Any', 'NotImplementedError', 'RuntimeError', 'TypeError', 'ValueError', 'float', 'int', 'keras', 'np', 'super', 'tuple'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
     )),
-    'keras/kernels/entries.py': (601842189, (
+    'keras/kernels/entries.py': (2861932000, (
         ('packed', 18, 20, ('base64', 'np', 'zlib'), (), (('base64', 'import base64'), ('np', 'import numpy as np'), ('zlib', 'import zlib'))),
         ('unpacked', 23, 27, ('base64', 'isinstance', 'np', 'str', 'zlib'), (), (('base64', 'import base64'), ('np', 'import numpy as np'), ('zlib', 'import zlib'))),
         ('SharedWeight', 30, 72, ('keras', 'len', 'list', 'super', 'tuple'), (), (('keras', 'import keras'),)),
         ('Spread', 75, 137, ('Any', 'GatherPlan', 'IndexArrays', 'ValueError', 'bool', 'int', 'keras', 'len', 'list', 'np', 'packed', 'super', 'tuple', 'unpacked'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
-        ('Turned', 140, 149, ('keras', 'tuple'), (), (('keras', 'import keras'),)),
-        ('Times', 152, 172, ('Any', 'SameShape', 'keras', 'packed', 'super', 'unpacked'), ('SameShape',), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
-        ('DenseProduct', 175, 186, ('keras',), (), (('keras', 'import keras'),)),
-        ('DiagonalProduct', 189, 199, ('keras',), (), (('keras', 'import keras'),)),
-        ('AddShared', 202, 212, ('keras',), (), (('keras', 'import keras'),)),
+        ('Cut', 140, 163, ('int', 'keras', 'super'), (), (('keras', 'import keras'),)),
+        ('Turned', 166, 175, ('keras', 'tuple'), (), (('keras', 'import keras'),)),
+        ('Times', 178, 198, ('Any', 'SameShape', 'keras', 'packed', 'super', 'unpacked'), ('SameShape',), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('DenseProduct', 201, 212, ('keras',), (), (('keras', 'import keras'),)),
+        ('DiagonalProduct', 215, 225, ('keras',), (), (('keras', 'import keras'),)),
+        ('AddShared', 228, 238, ('keras',), (), (('keras', 'import keras'),)),
     )),
     'keras/kernels/factor.py': (2106391841, (
         ('Scale', 13, 26, ('SameShape', 'float', 'super'), ('SameShape',), ()),
@@ -318,13 +320,13 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('soft_cross_entropy', 8, 20, ('Any', 'keras'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
         ('cosine', 23, 31, ('Any', 'keras'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
     )),
-    'keras/kernels/masked.py': (1284663065, (
-        ('MatrixPlaces', 15, 39, ('Any', 'keras', 'np'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
-        ('MaskedProjection', 42, 75, ('ClassVar', 'ListedEdges', 'MatrixPlaces', 'ValueError', 'keras', 'weakref'), ('ListedEdges',), (('ClassVar', 'from typing import ClassVar'), ('keras', 'import keras'), ('weakref', 'import weakref'))),
+    'keras/kernels/masked.py': (3137863666, (
+        ('MatrixPlaces', 16, 43, ('Any', 'IndexArrays', 'keras', 'np'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
+        ('MaskedProjection', 46, 79, ('ClassVar', 'ListedEdges', 'MatrixPlaces', 'ValueError', 'keras', 'weakref'), ('ListedEdges',), (('ClassVar', 'from typing import ClassVar'), ('keras', 'import keras'), ('weakref', 'import weakref'))),
     )),
-    'keras/kernels/model_with_loss.py': (3496826480, (
+    'keras/kernels/model_with_loss.py': (4054596988, (
         ('KeptForLoss', 12, 40, ('SimpleNamespace', 'dict', 'keras', 'list', 'super', 'tuple', 'zip'), (), (('SimpleNamespace', 'from types import SimpleNamespace'), ('keras', 'import keras'))),
-        ('ModelWithLoss', 43, 128, ('Any', 'BatchedModel', 'KeptForLoss', 'MeanOfSamples', 'ValueError', 'dict', 'isinstance', 'keras', 'len', 'list', 'one_weight', 'str', 'super', 'tuple', 'zip'), ('BatchedModel',), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('ModelWithLoss', 43, 128, ('Any', 'BatchedModel', 'KeptForLoss', 'MeanOfSamples', 'ValueError', 'dict', 'isinstance', 'keras', 'len', 'list', 'one_weight', 'sizes_behind', 'str', 'super', 'tuple', 'zip'), ('BatchedModel',), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
         ('one_weight', 131, 149, ('Any', 'NotImplementedError', 'RuntimeError', 'TypeError', 'ValueError', 'float', 'keras', 'np'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
         ('MeanOfSamples', 152, 157, ('keras',), (), (('keras', 'import keras'),)),
     )),
@@ -354,7 +356,24 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
     'keras/kernels/scale.py': (2190368093, (
         ('Diagonal', 8, 42, ('SameShape', 'int', 'keras', 'super'), ('SameShape',), (('keras', 'import keras'),)),
     )),
-    'keras/kernels/units.py': (438175296, (
+    'keras/kernels/steps.py': (3736434232, (
+        ('with_all_steps', 16, 18, ('Any', 'int', 'keras', 'tuple'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('Folded', 21, 30, ('keras', 'math'), (), (('keras', 'import keras'), ('math', 'import math'))),
+        ('InSteps', 33, 59, ('Any', 'isinstance', 'keras', 'list', 'super', 'tuple'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('OverTime', 62, 73, ('InSteps', 'keras'), ('InSteps',), (('keras', 'import keras'),)),
+        ('EveryStep', 76, 88, ('Any', 'InSteps', 'keras', 'with_all_steps'), ('InSteps',), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('Ones', 91, 102, ('Any', 'InSteps', 'keras'), ('InSteps',), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('Before', 105, 148, ('Any', 'int', 'keras', 'list', 'math', 'super', 'tuple'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('math', 'import math'))),
+        ('Delayed', 151, 175, ('int', 'keras', 'super'), (), (('keras', 'import keras'),)),
+        ('LastStep', 178, 187, ('keras',), (), (('keras', 'import keras'),)),
+        ('Beside', 190, 199, ('keras',), (), (('keras', 'import keras'),)),
+        ('LastSteps', 202, 212, ('keras',), (), (('keras', 'import keras'),)),
+        ('StepCell', 215, 256, ('Any', 'SimpleNamespace', 'contextmanager', 'keras', 'len', 'max', 'range', 'sum', 'super'), (), (('Any', 'from typing import Any'), ('SimpleNamespace', 'from types import SimpleNamespace'), ('contextmanager', 'from contextlib import contextmanager'), ('keras', 'import keras'))),
+        ('Loop', 259, 344, ('Any', 'StepCell', 'classmethod', 'int', 'keras', 'len', 'list', 'map', 'math', 'range', 'sum', 'super', 'tuple', 'zip'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('math', 'import math'))),
+        ('continued', 347, 386, ('BatchedModel', 'LastSteps', 'keras', 'len', 'list', 'zip'), (), (('keras', 'import keras'),)),
+        ('before_first', 389, 392, ('keras',), (), (('keras', 'import keras'),)),
+    )),
+    'keras/kernels/units.py': (3873402725, (
         ('Units', 9, 45, ('SameShape', 'check_digests', 'dict', 'digest_of', 'list', 'np', 'super'), ('SameShape',), (('np', 'import numpy as np'),)),
     )),
     'keras/kernels/window_pool.py': (4101225136, (
@@ -445,7 +464,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('logsumexp_of', 172, 177, ('lengths_of', 'np'), (), (('np', 'import numpy as np'),)),
         ('logsumexp_slopes', 180, 184, ('lengths_of', 'np'), (), (('np', 'import numpy as np'),)),
     )),
-    'numpy/kernels/steps.py': (2194556095, (
+    'numpy/kernels/steps.py': (1086669046, (
         ('over_time', 18, 44, ('Any', 'Sequence', 'ValueError', 'batched', 'int', 'len', 'list', 'np', 'steps_first', 'str', 'zip'), (), (('Any', 'from typing import Any'), ('Sequence', 'from collections.abc import Sequence'), ('np', 'import numpy as np'))),
         ('steps_first', 47, 49, ('np',), (), (('np', 'import numpy as np'),)),
         ('unfolded', 52, 54, ('int', 'np', 'tuple'), (), (('np', 'import numpy as np'),)),
@@ -453,17 +472,17 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('rows_of', 66, 80, ('Any', 'ValueError', 'dict', 'int', 'np', 'steps_first', 'str', 'tuple'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
         ('before_first', 83, 107, ('Any', 'Mapping', 'ValueError', 'dict', 'in_steps', 'int', 'list', 'math', 'np', 'steps_first', 'str', 'tuple'), (), (('Any', 'from typing import Any'), ('Mapping', 'from collections.abc import Mapping'), ('math', 'import math'), ('np', 'import numpy as np'))),
         ('behind_last', 110, 122, ('Mapping', 'at_all_steps', 'dict', 'in_steps', 'int', 'len', 'list', 'np', 'str', 'tuple', 'unfolded'), (), (('Mapping', 'from collections.abc import Mapping'), ('np', 'import numpy as np'))),
-        ('in_steps', 125, 127, ('int', 'list', 'np'), (), (('np', 'import numpy as np'),)),
+        ('in_steps', 125, 127, ('Any', 'int', 'list', 'np'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
         ('at_all_steps', 130, 132, ('Any', 'Sequence', 'np'), (), (('Any', 'from typing import Any'), ('Sequence', 'from collections.abc import Sequence'), ('np', 'import numpy as np'))),
-        ('last_step_first', 135, 138, ('Any', 'Iterator', 'in_steps', 'int', 'map', 'np', 'reversed', 'tuple', 'zip'), (), (('Any', 'from typing import Any'), ('Iterator', 'from collections.abc import Iterator'), ('np', 'import numpy as np'))),
-        ('every_step', 141, 143, ('int', 'np'), (), (('np', 'import numpy as np'),)),
-        ('summed_steps', 146, 148, ('int', 'np'), (), (('np', 'import numpy as np'),)),
-        ('last_step', 151, 153, ('int', 'len', 'np'), (), (('np', 'import numpy as np'),)),
-        ('at_last_step', 156, 158, ('int', 'len', 'np'), (), (('np', 'import numpy as np'),)),
-        ('delayed', 161, 163, ('int', 'len', 'list', 'np'), (), (('np', 'import numpy as np'),)),
-        ('later', 166, 169, ('int', 'len', 'min', 'np'), (), (('np', 'import numpy as np'),)),
-        ('first_steps', 172, 174, ('int', 'len', 'np'), (), (('np', 'import numpy as np'),)),
-        ('with_earlier', 177, 180, ('in_steps', 'int', 'list', 'np'), (), (('np', 'import numpy as np'),)),
+        ('last_step_first', 135, 137, ('Any', 'Iterator', 'in_steps', 'int', 'reversed', 'tuple', 'zip'), (), (('Any', 'from typing import Any'), ('Iterator', 'from collections.abc import Iterator'))),
+        ('every_step', 140, 142, ('int', 'np'), (), (('np', 'import numpy as np'),)),
+        ('summed_steps', 145, 147, ('int', 'np'), (), (('np', 'import numpy as np'),)),
+        ('last_step', 150, 152, ('int', 'len', 'np'), (), (('np', 'import numpy as np'),)),
+        ('at_last_step', 155, 157, ('int', 'len', 'np'), (), (('np', 'import numpy as np'),)),
+        ('delayed', 160, 162, ('int', 'len', 'list', 'np'), (), (('np', 'import numpy as np'),)),
+        ('later', 165, 168, ('int', 'len', 'min', 'np'), (), (('np', 'import numpy as np'),)),
+        ('first_steps', 171, 173, ('int', 'len', 'np'), (), (('np', 'import numpy as np'),)),
+        ('with_earlier', 176, 179, ('in_steps', 'int', 'list', 'np'), (), (('np', 'import numpy as np'),)),
     )),
     'numpy/kernels/window_pool.py': (1695752893, (
         ('max_of_windows', 11, 17, ('Windows', 'len', 'np', 'on_grid', 'padded', 'units_of', 'units_read'), (), (('np', 'import numpy as np'),)),
@@ -577,8 +596,8 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('differentiator_on_torch', 150, 162, ('Any', 'bool', 'called', 'dict', 'iter', 'list', 'next', 'str', 'tuple'), (), (('Any', 'from typing import Any'),)),
         ('pulled_back', 165, 201, ('Any', 'as_given', 'dict', 'enumerate', 'keras', 'len', 'list', 'range', 'tuple', 'zip'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
     )),
-    'tests/kernels/keras_model.py': (1159768130, (
-        ('KerasModel', 20, 251, ('Any', 'Expected', 'Iterator', 'KerasModel', 'ModuleType', 'Path', 'any', 'as_given', 'assign_all', 'bool', 'called', 'contextmanager', 'copy', 'dict', 'differentiator', 'float', 'getattr', 'hasattr', 'id', 'int', 'isinstance', 'iter', 'keras', 'keras_needs', 'len', 'list', 'next', 'np', 'patch', 'precision', 'pulled_back', 'range', 'set', 'str', 'sum', 'tuple', 'zip'), (), (('Any', 'from typing import Any'), ('Iterator', 'from collections.abc import Iterator'), ('ModuleType', 'from types import ModuleType'), ('Path', 'from pathlib import Path'), ('contextmanager', 'from contextlib import contextmanager'), ('copy', 'from copy import copy'), ('keras', 'import keras'), ('np', 'import numpy as np'), ('patch', 'from unittest.mock import patch'))),
+    'tests/kernels/keras_model.py': (172874763, (
+        ('KerasModel', 21, 293, ('Any', 'Expected', 'Iterator', 'KerasModel', 'ModuleType', 'Path', 'any', 'as_given', 'assign_all', 'bool', 'called', 'contextmanager', 'copy', 'dict', 'differentiator', 'float', 'getattr', 'hasattr', 'id', 'in_pieces', 'int', 'isinstance', 'iter', 'keras', 'keras_needs', 'len', 'list', 'next', 'np', 'patch', 'precision', 'pulled_back', 'range', 'set', 'str', 'sum', 'tuple', 'zip'), (), (('Any', 'from typing import Any'), ('Iterator', 'from collections.abc import Iterator'), ('ModuleType', 'from types import ModuleType'), ('Path', 'from pathlib import Path'), ('contextmanager', 'from contextlib import contextmanager'), ('copy', 'from copy import copy'), ('keras', 'import keras'), ('np', 'import numpy as np'), ('patch', 'from unittest.mock import patch'))),
     )),
     'tests/kernels/numpy_checks.py': (2754065538, (
         ('refuses', 19, 25, ('Any', 'AssertionError', 'Callable', 'ValueError', 'str'), (), (('Any', 'from typing import Any'), ('Callable', 'from collections.abc import Callable'))),
@@ -793,11 +812,11 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('at_steps', 15, 17, ('Any', 'int', 'len', 'list', 'torch'), (), (('Any', 'from typing import Any'), ('torch', 'import torch'))),
         ('TorchModel', 20, 195, ('Any', 'Expected', 'ModuleType', 'any', 'at_steps', 'bool', 'dict', 'draw_data', 'float', 'getattr', 'hasattr', 'in_pieces', 'int', 'isinstance', 'len', 'list', 'next', 'np', 'range', 'set', 'str', 'sum', 'torch', 'tuple', 'type', 'vars', 'zip'), (), (('Any', 'from typing import Any'), ('ModuleType', 'from types import ModuleType'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
     )),
-    'tests/kernels/variables.py': (231329787, (
+    'tests/kernels/variables.py': (828834601, (
         ('check_variables', 16, 33, ('Any', 'Expected', 'draw_data', 'id', 'len', 'range', 'set'), (), (('Any', 'from typing import Any'),)),
         ('check_copies', 36, 49, ('Any', 'Expected', 'draw_data', 'draw_parameters', 'np'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
-        ('check_saved', 52, 74, ('Any', 'Doubt', 'Expected', 'Path', 'assert_close', 'assert_within', 'draw_data', 'draw_parameters', 'evaluated', 'float', 'len', 'max', 'np', 'partial', 'zip'), (), (('Any', 'from typing import Any'), ('Path', 'from pathlib import Path'), ('np', 'import numpy as np'), ('partial', 'from functools import partial'))),
-        ('check_compiled', 77, 99, ('Any', 'Expected', 'assert_within', 'draw_data', 'draw_parameters', 'evaluated', 'np', 'range', 'sum', 'zip'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
+        ('check_saved', 52, 75, ('Any', 'Doubt', 'Expected', 'Path', 'assert_close', 'assert_within', 'draw_data', 'draw_parameters', 'evaluated', 'float', 'len', 'max', 'np', 'partial', 'zip'), (), (('Any', 'from typing import Any'), ('Path', 'from pathlib import Path'), ('np', 'import numpy as np'), ('partial', 'from functools import partial'))),
+        ('check_compiled', 78, 102, ('Any', 'Expected', 'assert_within', 'draw_data', 'draw_parameters', 'evaluated', 'np', 'range', 'sum', 'zip'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
     )),
     'tests/kernels/whole.py': (2472493766, (
         ('AllTargetsChecks', 13, 16, ('AgreementChecks', 'ClassVar', 'KerasChecks', 'KerasModel', 'NumpyChecks', 'NumpyModel', 'TorchChecks', 'TorchModel'), ('AgreementChecks', 'NumpyChecks', 'TorchChecks', 'KerasChecks'), (('ClassVar', 'from typing import ClassVar'),)),

@@ -355,11 +355,9 @@ SPEC_TOO_LARGE = Code("E614", "the spec is larger than {limit} bytes")
 
 BAD_NAMES = Code("E615", "{name} cannot name the units of `{axis}`: {reason}")
 
-# ------------------------------------------------------------------- E9xx: what this version does not do yet
+# ------------------------------------------------------------------- W9xx: what does nothing on a target
 
 NO_REMAT = Code("W902", "`--remat` has no effect {where}")
-
-NOT_ON_TARGET = Code("E901", "networks that run over time are not there for {target} yet")
 
 
 def by_code() -> dict[str, Code]:

@@ -117,23 +117,9 @@ def compile_spec(
     if remat < 0:
         raise ValueError(f"every {remat}th state cannot be kept: `remat` is a number of steps, or 0")
     passage = understand(Path(path), params, batch, text=text, name=name, remat=remat)
-    _refuse_time(passage, targets)
     passage = _without_effect(passage, targets) if remat else passage
     files = emit(passage.plan, [TARGETS[target]() for target in targets], passage.made, place)
     return Build(files, passage, passage.diagnostics)
-
-
-def _refuse_time(passage: Passage, targets: Sequence[str]) -> None:
-    """Refuse a network that runs over time where one of the targets has no way to write it."""
-    if not passage.graph.has_time or "keras" not in targets:
-        return
-    report, model = Report(passage.tree.source), passage.model
-    first = next((data.span for data in model.inputs if data.over_time), None)
-    late = next((each.span for each in model.connections if each.delay), None)
-    reads = (read.span for layer in model.layers for read in layer.reads if read.delay)
-    help = "PyTorch and NumPy have it: `-t torch -t numpy`"
-    report.add(codes.NOT_ON_TARGET, first or late or next(reads, None), target="Keras", help=help)
-    report.check()
 
 
 def _without_effect(passage: Passage, targets: Sequence[str]) -> Passage:

@@ -96,8 +96,7 @@ def compiled(
 ) -> Callable[[Path, str | None], Path]:
     """Compiles a spec for all targets into a folder of its own, once a session for each preferred kernel."""
     from nnspec.backends.emit import write
-
-    from .able import build_for
+    from nnspec.compiler import compile_spec
 
     folders: dict[tuple[Path, str | None], Path] = {}
 
@@ -105,7 +104,7 @@ def compiled(
         if (spec, kernel) not in folders:
             folders[spec, kernel] = tmp_path_factory.mktemp(spec.stem)
             with preferring(kernel):
-                write(build_for(spec).files, folders[spec, kernel])
+                write(compile_spec(spec).files, folders[spec, kernel])
         return folders[spec, kernel]
 
     return compile_once

@@ -85,7 +85,15 @@ class Frame:
         return {"regularizer": self.scope.expression("Penalty(**given)", given=given)}
 
     def _held(self, parameter: Parameter, layer: str, attribute: str) -> None:
-        self.variables[parameter.name] = MODULE.expression("layer(name)", name=layer).get(attribute)
+        self.variables[parameter.name] = self._found(layer, "layer(name)").get(attribute)
+
+    def _found(self, layer: str, text: str) -> Expression:
+        """The Keras layer of that name, by a `text` that finds one of the model."""
+        return MODULE.expression(text, name=layer)
+
+    def _weight_of(self, reader: str) -> Name:
+        """The tensor of a weight or a bias that is made elsewhere, by what reads it."""
+        return self.weights[reader]
 
     def _own_name(self, value: Value) -> str:
         """The Keras layer that makes a value.

@@ -6,7 +6,7 @@ that it reads, and the model computes it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
 from ...compiler.functions.guard import guarded
@@ -88,11 +88,14 @@ def own_loss(graph: Graph) -> OwnLoss:
     for term in graph.losses:
         if not _is_coded(term):
             shapes |= dict.fromkeys(term.data, graph.value(term.layers[0]).shape)
-    given = [
-        scope.expression("(name, x.shape, shape)", name=name, x=names[name], shape=shape)
-        for name, shape in shapes.items()
-    ]
-    checks = list(scope.statements("batch_of([*given])", given=given))
+    over = {
+        name for term in graph.losses if _is_over_time(graph, term) for name in (*term.layers, *term.data)
+    }
+    # Over time the steps are samples like others; beside what is not, they are not.
+    every = [name for name in shapes if name not in over] and [*shapes]
+    whole = {name: (None, *shape) if name in over else shape for name, shape in shapes.items()}
+    checks = _checks(scope, {name: whole[name] for name in every}, names)
+    checks += _checks(scope, {name: shapes[name] for name in shapes if name in over}, names)
     terms = [_Read(term, names) for term in graph.losses]
     body = (*checks, *_coded(scope, graph, terms), *_by_sample(scope, graph, terms))
     tensors = tuple(Parameter(scope.user(name)) for name in reads)
@@ -102,6 +105,22 @@ def own_loss(graph: Graph) -> OwnLoss:
     )
     function = Function("loss", tensors, body, docstring=said)
     return OwnLoss(function, reads, tuple(name for name in reads if name in targets), scope.aliases())
+
+
+def _checks(
+    scope: Scope, shapes: Mapping[str, tuple[int | None, ...]], names: Mapping[str, Expression]
+) -> list[Statement]:
+    """A statement that holds arrays to their shapes, and to one batch."""
+    given = [
+        scope.expression("(name, x.shape, shape)", name=name, x=names[name], shape=shape)
+        for name, shape in shapes.items()
+    ]
+    return [*scope.statements("batch_of([*given])", given=given)] if given else []
+
+
+def _is_over_time(graph: Graph, term: LossTerm | ExpressionTerm) -> bool:
+    """Whether a term compares all steps."""
+    return graph.is_given_over_time(term.layers[0])
 
 
 @record(frozen=False)
@@ -162,10 +181,11 @@ def _by_sample(scope: Scope, graph: Graph, terms: Sequence[_Read]) -> list[State
     for at, read in enumerate(terms):
         term = read.term
         name, pool, rank, each = _by_unit(scope, graph, read)
-        if rank:
-            each = scope.expression("keras.ops").get(pool)(
-                each, axis=-1 if rank == 1 else tuple(range(-rank, 0))
-            )
+        over_time = _is_over_time(graph, term)
+        if pool == "mean":
+            each = _pooled(scope, pool, rank + over_time, each)
+        else:
+            each = _pooled(scope, "mean", int(over_time), _pooled(scope, pool, rank, each))
         if len(terms) > 1 or term.coefficient != 1:
             # What functions of Keras return has no type, so that checkers would take it for None.
             local = scope.new(f"{name}_{at}") if len(terms) > 1 else scope.name("each")
@@ -173,6 +193,13 @@ def _by_sample(scope: Scope, graph: Graph, terms: Sequence[_Read]) -> list[State
             each = local
         terms_by_sample.append(scaled(term.coefficient, each))
     return [*lines, *returned_sum(terms_by_sample, scope.name("total"))]
+
+
+def _pooled(scope: Scope, pool: str, rank: int, each: Expression) -> Expression:
+    """What is taken over the last dimensions of an array, if any."""
+    if not rank:
+        return each
+    return scope.expression("keras.ops").get(pool)(each, axis=-1 if rank == 1 else tuple(range(-rank, 0)))
 
 
 def _by_unit(scope: Scope, graph: Graph, read: _Read) -> tuple[str, str, int, Expression]:

@@ -66,8 +66,9 @@ class MadeWeights(Steps):
 
     def _entries(self, entries: Entries) -> Name:
         """The tensor of a weight or a bias, made of its parameter."""
-        x = self._shared(parameter_of(entries))
-        steps = steps_of(entries)
+        # What several are cut out of is made once.
+        of, steps = (entries.of, (entries,)) if isinstance(entries, Cut) else (None, steps_of(entries))
+        x = self._shared(parameter_of(entries)) if of is None else self._entries(of)
         key = f"{entries.name} made"
         if steps and key not in self.made:
             variable = self._variable(f"{entries.name}_entries")
@@ -83,6 +84,8 @@ class MadeWeights(Steps):
             case Spread():
                 arguments = index_of(scope, step), node(step.of.shape), node(step.shape)
                 return scope.expression("Spread(*arguments, name=own)", arguments=arguments, own=own)
+            case Cut(first=first, last=last):
+                return scope.expression("Cut(first, last, name=own)", first=first, last=last, own=own)
             case Turned():
                 return scope.expression("Turned(name=own)", own=own)
             case Through():
@@ -92,10 +95,6 @@ class MadeWeights(Steps):
             case Times():
                 factor = stored(scope, f"{step.name}.times")
                 return scope.expression("Times(factor, name=own)", factor=factor, own=own)
-            case Cut():
-                index = scope.expression("np.arange(first, last)", first=step.first, last=step.last)
-                arguments = index, node(step.of.shape), node(step.shape)
-                return scope.expression("Spread(*arguments, name=own)", arguments=arguments, own=own)
 
 
 def is_given(op: Project) -> bool:

@@ -49,8 +49,7 @@ class Network(MadeWeights):
             self._input(data)
         self._units()
         self._weights()
-        for layer in graph.layers:
-            self._layer(layer, chain_of(graph, layer))
+        self._layers()
         outputs = self._outputs()
         head: list[Statement] = []
         seed = scope.name("seed")
@@ -67,6 +66,11 @@ class Network(MadeWeights):
         )
         return (*head, *self.lines, *end)
 
+    def _layers(self) -> None:
+        """All layers, in their order."""
+        for layer in self.plan.graph.layers:
+            self._layer(layer, chain_of(self.plan.graph, layer))
+
     def variable_pairs(self) -> list[Pair]:
         """Where each parameter is, in their order."""
         return [Pair(node(p.name), self.variables[p.name]) for p in self.plan.graph.parameters]
@@ -77,12 +81,13 @@ class Network(MadeWeights):
     def _input(self, value: Data) -> None:
         variable, units = self.scope.user(value.name), prod(value.shape)
         dtype = {} if value.classes is None else {"dtype": "int32"}
+        shape = (None, *value.shape) if value.over_time else value.shape
         given = self.scope.expression(
-            "keras.Input(shape, **dtype, name=name)", shape=value.shape, dtype=dtype, name=value.name
+            "keras.Input(shape, **dtype, name=name)", shape=shape, dtype=dtype, name=value.name
         )
         self.lines.append(Assign(variable, given))
         read = any(each.name == value.name for each in self.plan.graph.read)
-        if read and len(value.shape) != 1:
+        if read and len(value.shape) != 1 and not value.over_time:
             name = f"{value.name}_flat"
             self.read[value.name] = self._reshape(self.scope.new(name), (units,), self._free(name), variable)
 
@@ -91,20 +96,25 @@ class Network(MadeWeights):
         graph, digests = self.plan.graph, units_digests(self.plan)
         if not digests:
             return
-        data = {d.name for d in graph.inputs}
-        first = next(value for value in graph.read if value.name in data)
-        x, name = self._read(first), self._free(f"{first.name}_units")
+        data, delayed = {d.name for d in graph.inputs}, graph.delayed
+        sources = (delayed[value.name].input if value.name in delayed else value for value in graph.read)
+        first = next(value for value in sources if value.name in data)
+        x, name = self._input_tensor(first), self._free(f"{first.name}_units")
         pairs = [Pair(node(side), node(digest)) for side, digest in digests.items()]
         self.lines += self.scope.statements("digests = {**pairs}", pairs=pairs)
         units = self.scope.expression("Units(digests, name=name)", name=name)
         self.read[first.name] = self._make(self.scope.new(f"{first.name}_units"), units, x)
         self.digests.append(Pair(None, MODULE.expression("model.get_layer(name).arrays()", name=name)))
 
+    def _input_tensor(self, value: Value) -> Name:
+        """The tensor of an input on which units are told apart."""
+        return self._read(value)
+
     # ----------------------------------------------------------------------------------------- layers
 
     def _layer(self, layer: Value, chain: Sequence[Operation]) -> None:
         """One layer: its projections, their sum, then one line a step, the last by its name."""
-        variable = self.scope.user(layer.name)
+        variable = self._value(layer)
         projections = [op for op in chain if isinstance(op, Project)]
         within = _within_dense(chain)
         expression = expression_of(chain)
@@ -123,6 +133,10 @@ class Network(MadeWeights):
         if isinstance(last, Project) and not _is_dense(last):
             own = self._own_name(layer)
             self._make(variable, self.scope.expression("keras.layers.Identity(name=own)", own=own), x)
+
+    def _value(self, layer: Value) -> Name:
+        """The local for a layer's value."""
+        return self.scope.user(layer.name)
 
     def _combined(self, op: Combine, variable: Name) -> Name:
         """The tensor of an expression: a layer that calls what the module defines."""
@@ -148,12 +162,12 @@ class Network(MadeWeights):
         for step in within:
             if isinstance(step, AddBias):
                 self._held(step.parameter, name, "bias")
-        if is_sparse(op):
-            digest = MODULE.expression("model.get_layer(name).digest", name=name)
+        if is_sparse(op) and op.connection not in self.plan.graph.parts:
+            digest = self._found(name, "model.get_layer(name)").get("digest")
             self.digests.append(Pair(node(f"{op.connection}.digest"), digest))
         x: Expression = self._read(op.input)
         if op.connection in self.weights:
-            x = self.scope.expression("[x, weight]", x=x, weight=self.weights[op.connection])
+            x = self.scope.expression("[x, weight]", x=x, weight=self._weight_of(op.connection))
         return self._make(variable, self._projection(op, within, name), x)
 
     def _projection(self, op: Project, within: Sequence[AddBias | Apply | Compute], name: str) -> Expression:

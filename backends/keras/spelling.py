@@ -111,12 +111,14 @@ GROUPED_NORMS: dict[str, str] = {
 # The kernels that a saved model looks up by their registered names, as it does the loss functions.
 REGISTERED = frozenset(
     [
-        *("AddShared", "BandProjection", "BatchNorm", "BatchedModel", "Bias", "BlockProjection"),
-        *("CodeEmbedding", "Combined", "ConvolutionProjection", "DenseProduct", "DenseSum", "Diagonal"),
-        *("DiagonalProduct",),
-        *("EdgeProjection", "Elementwise", "Gelu", "GeluTanh", "GroupedBatchNorm", "GroupedDropout"),
-        *("GroupedNorm", "KeptForLoss", "LeakyRectifier", "LogSoftmax", "MaskedProjection", "Penalty"),
-        *("Prelu", "Scale", "SharedWeight", "Spread", "Times", "Turned", "Units"),
+        *("AddShared", "BandProjection", "BatchNorm", "BatchedModel", "Before", "Beside", "Bias"),
+        "BlockProjection",
+        *("CodeEmbedding", "Combined", "ConvolutionProjection", "Cut", "Delayed", "DenseProduct"),
+        *("DenseSum", "Diagonal", "DiagonalProduct", "EdgeProjection", "Elementwise", "EveryStep", "Folded"),
+        *("Gelu", "GeluTanh", "GroupedBatchNorm", "GroupedDropout", "GroupedNorm", "KeptForLoss"),
+        *("LastStep", "LastSteps", "LeakyRectifier", "LogSoftmax", "Loop", "MaskedProjection"),
+        *("Ones", "OverTime", "Penalty", "Prelu", "Scale", "SharedWeight", "Spread"),
+        *("Times", "Turned", "Units"),
         *POOLS.values(),
         *WINDOW_POOLS.values(),
     ]
@@ -129,12 +131,14 @@ VOCABULARY = vocabulary(
         "Network",
         "build_model",
         "digests",
+        "initial_state",
         "load_arrays",
         "loss",
         "losses",
         "start_values",
         "to_arrays",
         "variables",
+        "with_state",
     ],
     local=[
         *("codes", "digests", "each", "layer", "logits", "model", "reads", "seed", "targets", "total"),

@@ -47,7 +47,7 @@ class Steps(Frame):
                 layer = scope.expression("keras.layers.Add(name=own)", own=own)
             case AddBias() if not op.holds_bias:
                 layer = scope.expression("AddShared(name=own)", own=own)
-                x = scope.expression("[x, bias]", x=x, bias=self.weights[op.output.name])
+                x = scope.expression("[x, bias]", x=x, bias=self._weight_of(op.output.name))
             case AddBias():
                 index = [index_of(scope, op.bias)] if isinstance(op.bias, Spread) else []
                 layer = scope.expression(

@@ -11,11 +11,13 @@ from ..target import Rendering, Target, shapes_text, summary
 from .loss import OwnLoss, is_own_loss, loss_functions, own_loss
 from .network import Network
 from .spelling import MODULE, REGISTERED
+from .stages import NetworkOverTime
 
 
 def render(plan: Plan) -> Rendering:
     """What the Keras template places."""
-    graph, network, scope = plan.graph, Network(plan), MODULE
+    graph, scope = plan.graph, MODULE
+    network = NetworkOverTime(plan) if graph.has_time else Network(plan)
     build = network.body()
     own = own_loss(graph) if is_own_loss(graph) else None
     losses = [] if own else loss_functions(graph)
@@ -32,9 +34,13 @@ def render(plan: Plan) -> Rendering:
         pairs=network.variable_pairs(),
     )
     frame = scope.expression("keras, np, Mapping, array_of, assign_arrays")
+    state = network.state_pairs() if isinstance(network, NetworkOverTime) else []
+    holding = scope.statements("return {**pairs}", pairs=state)
     trees = [frame, build, functions, *(each.body for each in losses)]
     if own:
         trees += [own.function, scope.expression("Any, ModelWithLoss")]
+    if state:
+        trees.append(scope.expression("[Any, before_first, continued]"))
     aliases = dict.fromkeys([*network.scope.aliases(), *(own.aliases if own else ())])
     context = {
         "name": graph.name,
@@ -43,6 +49,7 @@ def render(plan: Plan) -> Rendering:
         "build": printed(build, 4),
         "losses": tuple((each.name.text, each.output, each.target, printed(each.body, 4)) for each in losses),
         "own_loss": printed([own.function]) if own else "",
+        "state": printed(holding, 4) if state else "",
         "own_names": printed(_own_names(own), 4) if own else "",
         "own_fit": textwrap.fill(_fit_text(own.targets), WIDTH - 4, subsequent_indent="    ") if own else "",
         "loss_table": printed(scope.statements("losses = {**pairs}", pairs=pairs)) if several else "",

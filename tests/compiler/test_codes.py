@@ -33,8 +33,7 @@ SHOWN_HERE = {
     "E614": "test_examples",
     "E630": "test_examples",
     "E631": "test_examples",
-    "E901": "test_examples",  # `check` builds for no target
-    "W902": "test_examples",  # nor does it keep states
+    "W902": "test_examples",  # `check` keeps no states
 }
 
 
@@ -85,9 +84,8 @@ def test_examples(code: Code, found: Callable[..., set[str]], monkeypatch: pytes
     elif code is semantic.UNREADABLE:
         forbid_reading(monkeypatch)
     encoding = "latin-1" if code is semantic.NOT_TEXT else "utf-8"
-    targets = ("keras",) if code is semantic.NOT_ON_TARGET else ()
     remat = 10 if code is semantic.NO_REMAT else 0
-    assert found(explanation(code.code).wrong, encoding, *targets, remat=remat) == {code.code}
+    assert found(explanation(code.code).wrong, encoding, remat=remat) == {code.code}
 
 
 def test_explanations_are_laid_out_alike() -> None:

@@ -22,13 +22,13 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 
 from nnspec.backends.emit import write
+from nnspec.compiler import compile_spec
 from nnspec.dsl import lalr, tables
 from nnspec.dsl.diagnostics import Report
 from nnspec.dsl.formatter import format_spec
 from nnspec.dsl.parser import parse
 from nnspec.dsl.source import Source
 
-from ..able import build_for
 from .generated import run_all
 from .specs import Spec, specs
 
@@ -151,7 +151,7 @@ def test_specs_that_were_drawn_and_failed_once(
     path: Path, targets: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NNSPEC_SPEC_FOLDER", str(path.parent))
-    build = build_for(path, targets)
+    build = compile_spec(path, targets)
     with tempfile.TemporaryDirectory() as folder:
         write(build.files, Path(folder))
         run_all(module_of(Path(folder, f"test_{path.stem}.py")), not_traced)
@@ -215,12 +215,12 @@ def check(drawn: Spec, targets: tuple[str, ...], chosen: Callable[[str], bool] =
             (folder / file).write_bytes(content)
         path = folder / "drawn.nnspec"
         path.write_text(drawn.text, encoding="utf-8")
-        build = build_for(path, targets, kernels=kernels)
+        build = compile_spec(path, targets, kernels=kernels)
         check_edges(drawn, build.passage.model.connections)
         source = Source(path.name, drawn.text)
         canonical = format_spec(parse(source, Report(source)))
         path.write_text(canonical, encoding="utf-8")
-        formatted = build_for(path, targets, kernels=kernels)  # which is a second time, too
+        formatted = compile_spec(path, targets, kernels=kernels)  # which is a second time, too
         assert {n: body(c) for n, c in formatted.files.items()} == {
             n: body(c) for n, c in build.files.items()
         }

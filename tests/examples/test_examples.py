@@ -58,7 +58,7 @@ PLANTED_IN = ("codes", "convolutions", "expressions", "grouped", "named", "part"
 
 # Networks over time: how they run at other lengths and in pieces, and what no other test looks at. Of those
 # of `delays`, `tests/faults` runs what holds time before it plants a fault; `gru` has the forms of `lstm`.
-OVER_TIME = ("echo_state", "iterated", "lstm", "over_time")
+OVER_TIME = ("echo_state", "iterated", "loops", "lstm", "over_time")
 OF_TIME = "gradients_are_those or layers_are_those or number_of_steps or pieces or are_called or forward_is"
 
 

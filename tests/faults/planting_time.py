@@ -88,8 +88,43 @@ TORCH = (
     ("weights of another delay", r"(self\.by_edge_weight\))\.split\(", r"\1.flip(0).split("),
     ("one mask for all steps", r"nn\.Dropout\((0\.\d+)\)", SAME_MASK),
 )
+KERAS = (
+    ("delay off by one", r"\(\(0, 2\), \(2, 1\)", "((0, 1), (2, 1)"),
+    ("delay off by one", r"held\[at\]\[-back\]", "held[at][-1]"),
+    ("delay off by one", r"Delayed\(2, (?=name=\"u_before)", "Delayed(1, "),
+    ("delay off by one", r"before\[:, before\.shape\[1\] - self\.delay :\]", "before[:, : self.delay]"),
+    ("state left out", r"return before\[names\[layer\.name\]\] if", "return layer(*arguments, **named) if"),
+    ("state of another sample", r"\[\*steps\[1:\], (values\[at\])\]", r"[*steps[1:], keras.ops.flip(\1, 0)]"),
+    ("state of another step", r"\[:, -before\.shape\[1\] :\]", "[:, : before.shape[1]]"),
+    ("state of another step", r"\[\*steps\[1:\], values\[at\]\]", "steps"),
+    (
+        "gradient cut between steps",
+        r"\[\*steps\[1:\], (values\[at\])\]",
+        r"[*steps[1:], keras.ops.stop_gradient(\1)]",
+    ),
+    (
+        "gradient cut between steps",
+        r"concatenate\(\[first, x\]",
+        "concatenate([first, keras.ops.stop_gradient(x)]",
+    ),
+    ("start's gradient lost", r"reshape\(start, ", "reshape(keras.ops.stop_gradient(start), "),
+    ("start left out", r"reshape\(start, ", "reshape(0.0 * start, "),
+    ("start left out", r"start=0\.5, ", ""),
+    ("mean over the wrong steps", r"mean\((keras\.ops\.square\(w - y\))", r"sum(\1"),
+    (
+        "sum of another step enters",
+        r"(self\._flat\(x\)) for x in inputs\[: self",
+        r"keras.ops.flip(\1, 1) for x in inputs[: self",
+    ),
+    ("another step for the last", r"return x\[:, -1\]", "return x[:, 0]"),
+    (
+        "steps of a sample mixed",
+        r"reshape\(x, \(-1, (math\.prod\(x\.shape\[2:\]\))\)\)",
+        r"reshape(keras.ops.swapaxes(x, 0, 1), (-1, \1))",
+    ),
+)
 TIME: tuple[Fault, ...] = tuple(
     InText(kind, target, pattern, replacement)
-    for target, faults in (("numpy", NUMPY), ("torch", TORCH))
+    for target, faults in (("numpy", NUMPY), ("torch", TORCH), ("keras", KERAS))
     for kind, pattern, replacement in faults
 )

@@ -26,7 +26,7 @@ def test_some_kinds_of_faults_over_time_are_caught(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", [*TARGETS, "keras"])
 def test_every_fault_over_time_is_caught(target: str, tmp_path: Path) -> None:
     faults = [fault for fault in TIME if fault.target == target]
     outcomes = plant_all(SPEC, target, tmp_path, chosen=CHOSEN, faults=faults)

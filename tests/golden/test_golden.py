@@ -14,9 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from nnspec.compiler import compile_spec
 from nnspec.compiler.command.show import show
-
-from ..able import build_for
 
 HERE = Path(__file__).parent
 MODULES, PLANS = HERE / "modules", HERE / "plans"
@@ -24,7 +23,7 @@ MODULES, PLANS = HERE / "modules", HERE / "plans"
 
 def current(spec: Path) -> dict[Path, str]:
     """What the compiler makes of an example: sources and plan as text, data as digests."""
-    build = build_for(spec, kernels="beside")
+    build = compile_spec(spec, kernels="beside")
     sources = {name: content for name, content in build.files.items() if name.endswith(".py")}
     texts = {MODULES / name: content.decode() for name, content in sources.items()}
     texts[PLANS / f"{spec.stem}.txt"] = show(build.passage.plan)

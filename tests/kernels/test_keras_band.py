@@ -93,7 +93,7 @@ def test_absent_edges_have_no_influence_even_when_infinite():
 
 def test_only_the_ends_have_tables():
     layer = BandProjection((10_000, 20_000), range(-4, 5), 2, wrap=True)
-    assert layer._indices._tensor.shape[0] < 200
+    assert layer.indices._tensor.shape[0] < 200
     assert layer.count == 90_000
 
 

@@ -77,9 +77,9 @@ def test_absent_blocks_have_no_influence_even_when_infinite():
 
 def test_regular_blocks_have_no_table_of_edges():
     layer = BlockProjection((4096, 4096), (16, 16))
-    assert layer._indices._tensor.shape[0] == 1
+    assert layer.indices._tensor.shape[0] == 1
     regular = BlockProjection((4096, 4096), (16, 16), np.tile([0, 1], 256), np.repeat(np.arange(256), 2))
-    assert regular._indices._tensor.shape[0] < regular.count // 4
+    assert regular.indices._tensor.shape[0] < regular.count // 4
 
 
 def test_plain_sum_and_frozen():

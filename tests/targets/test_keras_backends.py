@@ -22,7 +22,14 @@ RUN = [
     pytest.param("torch", (("graph_mlp", None),), KERAS, id="torch"),
     pytest.param(
         "torch",
-        (("part", None), ("les_miserables", "blocks"), ("ring", "band"), ("zoo", "edges")),
+        (
+            ("part", None),
+            ("les_miserables", "blocks"),
+            ("ring", "band"),
+            ("zoo", "edges"),
+            ("loops", None),
+            ("delays", None),
+        ),
         KERAS,
         id="more on torch",
         marks=pytest.mark.slow,

@@ -173,8 +173,11 @@ def with_torch(
     return slope, values
 
 
-def check(seed: int) -> None:
-    """Values of every step, and derivatives by everything along a direction, to 1e-10."""
+Way = Callable[[Drawn, dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]], Any]
+
+
+def check(seed: int, **ways: Way) -> None:
+    """Values of every step, and derivatives by everything along a direction, to 1e-10, in some targets."""
     drawn = draw(seed)
     passage = understand(Path("drawn.nnspec"), text=drawn.text)
     rng, batch, step = np.random.default_rng(seed), 2, 1e-200
@@ -189,7 +192,7 @@ def check(seed: int) -> None:
     ]
     wanted = {name: np.array([one[name] for one in each]) for name in drawn.layers}  # (batch, steps, units)
     slope = sum(np.vdot(y[:, -1].imag / step, cotangents[name]) for name, y in wanted.items())
-    for who, run in (("numpy", with_numpy), ("torch", with_torch)):
+    for who, run in ways.items():
         found, values = run(drawn, p, data, cotangents, along)
         for name, y in wanted.items():
             held = y if name in passage.graph.timed else y[:, -1]
@@ -205,13 +208,13 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("seed", range(25))
 def test_drawn_networks_are_those_of_a_loop_over_neurons(seed: int) -> None:
-    check(seed)
+    check(seed, numpy=with_numpy, torch=with_torch)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(25, 225))
 def test_more_drawn_networks_are_those_of_a_loop_over_neurons(seed: int) -> None:
-    check(seed)
+    check(seed, numpy=with_numpy, torch=with_torch)
 
 
 def test_drawn_networks_have_stages_of_every_kind() -> None:

@@ -1,5 +1,6 @@
 """What all layers along edges share, however their edges are given."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import keras
@@ -39,9 +40,12 @@ class AlongEdges(keras.layers.Layer):
       function, `gradients(upstream, of_weight)`, from the gradient of y to those of x and of the weight, the
       latter only if `of_weight` is true.
 
+    `indices` are the `IndexArrays` that both of these functions read, if there are any.
     What is saved with the weight is the digest of the edges; with another, the weight is refused. Where
     weights are `given`, they are made elsewhere: the layer has none, and is called as `layer([x, weight])`.
     """
+
+    indices: Any = None
 
     def __init__(self, shape, weighted, regularizer, given=False, **kwargs):
         super().__init__(**kwargs)
@@ -77,13 +81,18 @@ class AlongEdges(keras.layers.Layer):
         sum_dtype = "float32" if dtype in ("float16", "bfloat16") else dtype
 
         def project(x, weight=None):
-            y, gradients = self.project(x, weight, sum_dtype)
+            # In TensorFlow, what a gradient reads within a loop over time must be of the loop.
+            traced = keras.backend.backend() == "tensorflow" and self.indices is not None
+            reading = self.indices.traced() if traced else nullcontext
+            with reading():
+                y, gradients = self.project(x, weight, sum_dtype)
 
             def gradient(*arguments, upstream=None):
                 # The torch backend passes `upstream` by name, after the inputs; the others by position.
                 if upstream is None:
                     (upstream,) = arguments
-                of_x, of_weight = gradients(upstream, weight is not None and self.trainable)
+                with reading():
+                    of_x, of_weight = gradients(upstream, weight is not None and self.trainable)
                 of_x = keras.ops.cast(of_x, x.dtype)
                 if weight is None:
                     return of_x
@@ -94,8 +103,10 @@ class AlongEdges(keras.layers.Layer):
         if weight is None:
             y = keras.ops.custom_gradient(project)(keras.ops.cast(x, sum_dtype))
         else:
-            # Times one: with the variable itself, TensorFlow asks `gradient` for its gradient by name.
-            weight = keras.ops.cast(weight * 1.0, sum_dtype)
+            # With the variable itself, TensorFlow asks `gradient` for its gradient by name.
+            copied = keras.backend.backend() == "tensorflow"
+            weight = keras.ops.copy(weight) if copied else keras.ops.convert_to_tensor(weight)
+            weight = keras.ops.cast(weight, sum_dtype)
             y = keras.ops.custom_gradient(project)(x, weight)
         return keras.ops.cast(y, dtype)
 
@@ -217,6 +228,11 @@ class ListedEdges(AlongEdges):
                 "that were saved with its edges, or make it from `source` and `target`."
             )
         return self._tables
+
+    @property
+    def indices(self):
+        """The indices in the tables."""
+        return self.tables.indices
 
     def edges(self):
         """The source and the target of every edge, int32 arrays of shape (edges,)."""

@@ -141,9 +141,9 @@ class BandProjection(AlongEdges):
         self.offsets = tuple(sorted(offset for offset in offsets if wrap or self._reaches(offset)))
         if not self.offsets:
             raise ValueError(f"None of the offsets {sorted(offsets)} leads to one of {n_source} sources.")
-        self._indices = IndexArrays()
-        self._order = BandOrder((n_target, n_source, self.offsets, self.stride, self.wrap), self._indices)
-        self._indices.close()
+        self.indices = IndexArrays()
+        self._order = BandOrder((n_target, n_source, self.offsets, self.stride, self.wrap), self.indices)
+        self.indices.close()
         self.add_edges(self._order.count)
 
     def _reaches(self, offset):
@@ -167,7 +167,7 @@ class BandProjection(AlongEdges):
         """The output, and a function for the gradients (`AlongEdges`)."""
         (n_target, n_source), offsets, stride = self.shape, self.offsets, self.stride
         weight = keras.ops.ones((self.count,), dtype) if weight is None else weight
-        matrix: Any = self._indices.apart(lambda: self._order.matrix(weight), (len(offsets), n_target), dtype)
+        matrix: Any = self.indices.apart(lambda: self._order.matrix(weight), (len(offsets), n_target), dtype)
         before = max(0, -offsets[0])
         behind = max(0, stride * (n_target - 1) + offsets[-1] + 1 - n_source)
         x = self._extended(keras.ops.cast(x, dtype), before, behind, self.wrap)
@@ -186,7 +186,7 @@ class BandProjection(AlongEdges):
             of_x = self._back(upstream, matrix, before, behind)
             if not of_weight:
                 return of_x, None
-            sums = self._indices.apart(
+            sums = self.indices.apart(
                 lambda: keras.ops.stack([keras.ops.sum(read(o) * upstream, axis=0) for o in offsets]),
                 (len(offsets), n_target),
                 dtype,
@@ -203,7 +203,7 @@ class BandProjection(AlongEdges):
         """`extended`, where the compiler would otherwise do it number by number in the loop that reads it."""
         rows: Any = keras.ops.shape(values)
         shape = (rows[0], before + values.shape[1] + behind)
-        return self._indices.apart(lambda: extended(values, before, behind, wrap), shape, values.dtype)
+        return self.indices.apart(lambda: extended(values, before, behind, wrap), shape, values.dtype)
 
     def _back(self, upstream, matrix, before, behind):
         """The gradient of x: for every source the sum over the targets that read it, (batch, sources)."""

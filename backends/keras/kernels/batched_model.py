@@ -9,10 +9,11 @@ class BatchedModel(keras.Model):
     """A functional model that takes inputs (*batch, ...), as `keras.layers.Dense` does.
 
     What stands before the shape of an input is the batch, any number of dimensions, none too; outputs have
-    the same before theirs.
+    the same before theirs. An input over time is (*batch, steps, ...), with as many steps as there are.
 
     Raises:
-        ValueError: if an input has another shape, or the batch of one is not that of another.
+        ValueError: if an input has another shape, or the batch of one is not that of another; over time, if
+            numbers of steps differ, if there is none, or if there is a mask.
     """
 
     @property
@@ -27,16 +28,20 @@ class BatchedModel(keras.Model):
     def call(self, inputs, training=None, mask=None, **kwargs):
         """Outputs (*batch, ...) of inputs (*batch, ...): one, a list, or a dict by their names."""
         arrays, batch = self._given(inputs)
+        if self._over_time() and any(each is not None for each in keras.tree.flatten(mask)):
+            raise ValueError(
+                "A network over time takes no mask: it computes every step of every sequence, so those that "
+                "are given together have one length."
+            )
         if len(batch) == 1:
             return super().call(inputs, training=training, mask=mask, **kwargs)
         shape: Any = keras.ops.shape(arrays[0])
         before = shape[: len(batch)]
-        flat = [
-            keras.ops.reshape(x, (-1, *tensor.shape[1:]))
-            for tensor, x in zip(self.inputs, arrays, strict=True)
-        ]
-        outputs = super().call(flat if len(flat) > 1 else flat[0], training=training, **kwargs)
-        return keras.tree.map_structure(lambda y: keras.ops.reshape(y, (*before, *y.shape[1:])), outputs)
+        flat = [keras.ops.reshape(x, (-1, *sizes_behind(x, len(batch)))) for x in arrays]
+        outputs = super().call(self._as_taken(inputs, flat), training=training, **kwargs)
+        return keras.tree.map_structure(
+            lambda y: keras.ops.reshape(y, (*before, *sizes_behind(y, 1))), outputs
+        )
 
     def load_weights(self, filepath, *arguments, **kwargs):
         """As that of `keras.Model`; where a layer refuses what was saved, all variables stay as they were."""
@@ -56,7 +61,7 @@ class BatchedModel(keras.Model):
             keras.KerasTensor(tensor.shape, dtype=x.dtype)
             for tensor, x in zip(self.inputs, arrays, strict=True)
         ]
-        outputs = super().compute_output_spec(flat if len(flat) > 1 else flat[0], training=training)
+        outputs = super().compute_output_spec(self._as_taken(inputs, flat), training=training)
         return keras.tree.map_structure(
             lambda y: keras.KerasTensor((*batch, *y.shape[1:]), dtype=y.dtype), outputs
         )
@@ -72,7 +77,28 @@ class BatchedModel(keras.Model):
             raise ValueError(f"The inputs are {', '.join(names)}, but {len(given)} are given.")
         arrays: Any = [x if hasattr(x, "shape") else keras.ops.convert_to_tensor(x) for x in given]
         shapes = [(t.name, x.shape, t.shape[1:]) for t, x in zip(self.inputs, arrays, strict=True)]
-        return arrays, batch_of(shapes)
+        batch = batch_of(shapes)
+        steps = {name: shape[len(batch)] for name, shape, _ in shapes if name in self._over_time()}
+        if len(sizes := {*steps.values()} - {None}) > 1 or 0 in sizes:
+            said = ", ".join(f"`{name}` has {size}" for name, size in steps.items())
+            raise ValueError(f"Inputs over time have one number of steps, and at least one: {said}.")
+        return arrays, batch
+
+    def _over_time(self):
+        """The names of the inputs that have any number of steps."""
+        return {tensor.name for tensor in self.inputs if tensor.shape[1:2] == (None,)}
+
+    def _as_taken(self, inputs, arrays):
+        """Arrays in the structure that the functional model takes."""
+        if isinstance(inputs, tuple):
+            return keras.tree.pack_sequence_as(inputs, arrays)
+        return arrays if len(arrays) > 1 else arrays[0]
+
+
+def sizes_behind(x, rank) -> Any:
+    """The sizes of an array's dimensions behind some, numbers where they are known."""
+    sizes: Any = keras.ops.shape(x)
+    return sizes[rank:]
 
 
 def batch_of(given):
@@ -86,7 +112,7 @@ def batch_of(given):
         shape, declared = tuple(shape), tuple(declared)
         before = max(len(shape) - len(declared), 0)
         if batch is None and not same_sizes(shape[before:], declared):
-            wanted = f"({', '.join(['...', *map(str, declared)])})"
+            wanted = f"({', '.join(['...', *('steps' if n is None else str(n) for n in declared)])})"
             raise ValueError(f"`{name}` must have the shape {wanted}, but has {shape}.")
         if batch is None:
             first, batch = name, shape[:before]

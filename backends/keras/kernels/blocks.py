@@ -180,13 +180,13 @@ class BlockProjection(AlongEdges):
             source = target = np.arange(self.blocks[0])
         self.source, self.target = self._blocks(source), self._blocks(target)
         check_edges(self.source, self.target, self.blocks)
-        self._indices = IndexArrays()
+        self.indices = IndexArrays()
         rows = block_rows(self.target, self.blocks, self.block)
-        self._forward = BlockPlan(self.source, self.target, self.blocks, rows, True, self._indices)
+        self._forward = BlockPlan(self.source, self.target, self.blocks, rows, True, self.indices)
         back = np.argsort(self.source, kind="stable")
         reverse = self.target[back], self.source[back], self.blocks[::-1], rows[back]
-        self._backward = BlockPlan(*reverse, False, self._indices)
-        self._indices.close()
+        self._backward = BlockPlan(*reverse, False, self.indices)
+        self.indices.close()
         self.add_edges(rows.size * self.block[1])
 
     @staticmethod

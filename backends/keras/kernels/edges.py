@@ -8,6 +8,7 @@ edges x batch is ever held.
 
 import math
 import weakref
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import keras
@@ -44,6 +45,20 @@ class IndexArrays:
         """The array at (start, shape)."""
         start, shape = place
         return keras.ops.reshape(self._tensor[start : start + math.prod(shape)], shape)
+
+    def traced(self):
+        """A context in which the tensor is one of the function that is being traced now, for later, too."""
+        own = keras.ops.copy(self._tensor)
+
+        @contextmanager
+        def reading():
+            before, self._tensor = self._tensor, own
+            try:
+                yield
+            finally:
+                self._tensor = before
+
+        return reading
 
     def apart(self, function, shape, dtype):
         """`function()`, kept by the compiler apart from what comes before and after.

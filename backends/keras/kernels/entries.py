@@ -137,6 +137,32 @@ class Spread(keras.layers.Layer):
         }
 
 
+class Cut(keras.layers.Layer):
+    """entries[first] to entries[last - 1]: those of some of a connection's edges.
+
+    Args:
+        first: the number of the first of them.
+        last: the number behind the last of them.
+        **kwargs: of `keras.layers.Layer`.
+    """
+
+    def __init__(self, first, last, **kwargs):
+        super().__init__(**kwargs)
+        self.first, self.last = int(first), int(last)
+
+    def call(self, entries):
+        """(edges,) -> (last - first,)."""
+        return entries[self.first : self.last]
+
+    def compute_output_shape(self, input_shape):
+        """(last - first,)."""
+        return (self.last - self.first,)
+
+    def get_config(self):
+        """The arguments of the constructor."""
+        return {**super().get_config(), "first": self.first, "last": self.last}
+
+
 class Turned(keras.layers.Layer):
     """A matrix (targets, sources) as (sources, targets)."""
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from .along_edges import ListedEdges
+from .edges import IndexArrays
 
 
 class MatrixPlaces:
@@ -25,18 +26,21 @@ class MatrixPlaces:
         self.shape = shape
         self.source, self.target = source.astype(np.int32), target.astype(np.int32)
         places = target.astype(np.int64) * shape[1] + source
-        self._places: Any = keras.ops.convert_to_tensor(places.astype(np.int32))
+        self.indices = IndexArrays()
+        self._places = self.indices.add(places)
+        self.indices.close()
 
     def matrix(self, weight):
         """The weights of the edges, of shape (edges,), in a matrix of zeros."""
         n_target, n_source = self.shape
         # The places are distinct, so this adds nothing up and comes out the same in any order.
-        flat = keras.ops.scatter(self._places[:, None], weight, (n_target * n_source,))
+        places: Any = self.indices.read(self._places)
+        flat = keras.ops.scatter(places[:, None], weight, (n_target * n_source,))
         return keras.ops.reshape(flat, self.shape)
 
     def entries(self, matrix):
         """The entries of a matrix at the edges, of shape (edges,)."""
-        return keras.ops.take(keras.ops.reshape(matrix, (-1,)), self._places, axis=0)
+        return keras.ops.take(keras.ops.reshape(matrix, (-1,)), self.indices.read(self._places), axis=0)
 
 
 class MaskedProjection(ListedEdges):

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from .batched_model import BatchedModel
+from .batched_model import BatchedModel, sizes_behind
 
 
 class KeptForLoss(keras.layers.Layer):
@@ -59,7 +59,7 @@ class ModelWithLoss(BatchedModel):
             sizes: Any = keras.ops.shape(arrays[0])
             before = sizes[: len(batch)]
             for name, value in layer.kept.values.items():
-                layer.kept.values[name] = keras.ops.reshape(value, (*before, *value.shape[1:]))
+                layer.kept.values[name] = keras.ops.reshape(value, (*before, *sizes_behind(value, 1)))
         return outputs
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):

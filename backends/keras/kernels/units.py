@@ -11,7 +11,7 @@ class Units(SameShape):
 
     Args:
         digests: a SHA-256 in hexadecimal by the name of an input or a layer: its shape, the names of its
-            units and which bias each has.
+            units and which bias each has; or, by connection, of edges that are divided among several layers.
         **kwargs: of `keras.layers.Layer`.
 
     Raises:

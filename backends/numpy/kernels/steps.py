@@ -122,9 +122,9 @@ def behind_last(
     return state
 
 
-def in_steps(x: np.ndarray, steps: int) -> list[np.ndarray]:
-    """(steps * samples, units) as a list of (samples, units)."""
-    return list(x.reshape(steps, -1, *x.shape[1:]))
+def in_steps(x: Any, steps: int) -> list[Any]:
+    """(steps * samples, units) as a list of (samples, units); one number is that of every step."""
+    return list(x.reshape(steps, -1, *x.shape[1:])) if np.ndim(x) else [x] * steps
 
 
 def at_all_steps(each: Sequence[Any]) -> Any:
@@ -134,8 +134,7 @@ def at_all_steps(each: Sequence[Any]) -> Any:
 
 def last_step_first(steps: int, *arrays: Any) -> Iterator[tuple[Any, ...]]:
     """What arrays (steps * samples, units) are at each step, from the last to the first."""
-    parts = [in_steps(x, steps) if np.ndim(x) else [x] * steps for x in arrays]
-    return zip(*map(reversed, parts), strict=True)
+    return zip(*(reversed(in_steps(x, steps)) for x in arrays), strict=True)
 
 
 def every_step(x: np.ndarray, steps: int) -> np.ndarray:

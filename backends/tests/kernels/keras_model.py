@@ -15,6 +15,7 @@ import numpy as np
 
 from .expected import Expected
 from .keras_backends import as_given, assign_all, called, differentiator, keras_needs, precision, pulled_back
+from .pieces import in_pieces
 
 
 class KerasModel:
@@ -34,9 +35,25 @@ class KerasModel:
         parts = [part for part in self.model.layers if isinstance(part, keras.layers.Dropout)]
         self.rates = {part.name: part.rate for part in parts}
         self._drop(dict.fromkeys(self.rates, 0.0))
-        everything = {name: self.model.get_layer(name).output for name in self.expected.layers}
-        self.everything = keras.Model(self.model.inputs, everything)
+        self.everything = keras.Model(self.model.inputs, self._everything())
         self.differentiators: dict[bool, Any] = {}
+
+    def _everything(self) -> dict[str, Any]:
+        """The tensor of every layer; of one that is returned as it is at the last step, that of all steps."""
+        tensors: dict[str, Any] = {}
+        for name in self.expected.layers:
+            tensor = self.model.get_layer(name).output
+            whole = len(self.expected.outputs[name]) + 2 if self.expected.is_last_step(name) else 0
+            while len(tensor.shape) < whole:
+                tensor = keras.tree.flatten(tensor._keras_history.operation.input)[0]
+            tensors[name] = tensor
+        return tensors
+
+    def _parts(self) -> Iterator[Any]:
+        """All layers of Keras, in place of a loop over time those of its step."""
+        for part in self.model.layers:
+            step = getattr(part, "step", None)
+            yield from step.layers if isinstance(step, keras.Model) else [part]
 
     def _drop(self, rates: dict[str, float]) -> None:
         for name, rate in rates.items():
@@ -124,12 +141,13 @@ class KerasModel:
     @contextmanager
     def _alone(self, connection: str) -> Iterator[Any]:
         """The layer of a connection, while what else a dense one has within is a bias of zeros."""
+        named = next((part for part in self._parts() if part.name == connection), None)
         if connection in self.expected.shared:
-            yield self.model.get_layer(connection)
+            yield named
             return
         weight = self.module.variables(self.model).get(f"{connection}.weight")
-        holders = [part for part in self.model.layers if any(held is weight for held in part.weights)]
-        part = holders[0] if holders else self.model.get_layer(connection)
+        holders = [part for part in self._parts() if any(held is weight for held in part.weights)]
+        part = holders[0] if holders else named
         if not isinstance(part, keras.layers.Dense):
             yield part
             return
@@ -151,11 +169,13 @@ class KerasModel:
 
     def dropped(self, layer: str, seed: int) -> np.ndarray:
         """What a layer's dropout makes of ones; it draws on from where it is, whatever the seed."""
-        part = self.model.get_layer(self.expected.dropout[layer][0])
-        if part.name not in self.rates:  # of an output on a grid, the name is that of its shape
-            part = next(
-                self.model.get_layer(n) for n in self.rates if self.model.get_layer(n).output is part.input
-            )
+        step = self.expected.dropout[layer][0]
+        # What is shaped, or made over time, behind it has its name.
+        others = {f"{step}_{what}" for what in ("flat", "alone", "dropout")}
+        known = {step, *self.rates} - {name for name in self.expected.layers if name != step}
+        part = self.model.get_layer(
+            next(n for n in self.rates if n in known and (n == step or n.rstrip("_") in others))
+        )
         part.rate = self.rates[part.name]
         units = len(self.expected.dropped_together.get(layer, range(50)))
         with precision(self.dtype):
@@ -184,6 +204,28 @@ class KerasModel:
             elif not part.trainable:
                 of_weight = None  # the layer leaves it out
             return keras.ops.convert_to_numpy(y), of_x, of_weight
+
+    def pieces(
+        self, data: dict[str, np.ndarray], lengths: list[int]
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """All layers' values, and the state behind the last step, of calls that go on from each other."""
+        remembers, everything = bool(self.expected.memory), self._everything()
+        with precision(self.dtype):
+            model = self.module.with_state(self.model, everything) if remembers else self.everything
+
+            def run(inputs: list[Any], state: Any) -> tuple[dict[str, Any], Any]:
+                given = as_given(
+                    [*self._tensors(dict(zip(self.expected.inputs, inputs, strict=True))).values()]
+                )
+                if state is not None:
+                    state = self._tensors(state)
+                elif remembers:
+                    state = self.module.initial_state(self.model, len(inputs[0]))
+                found = called(model, [(given, state) if remembers else given], False)
+                found = keras.tree.map_structure(keras.ops.convert_to_numpy, found)
+                return found if remembers else (found, {})
+
+            return in_pieces(self.expected, data, lengths, run)
 
     def variables(self) -> tuple[dict[str, Any], list[Any], list[Any]]:
         """The variables by the names of parameters, those that are trained, and all of them."""

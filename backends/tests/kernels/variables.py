@@ -62,8 +62,9 @@ def check_saved(expected: Expected, model: Any, file: Path, tolerance: float) ->
     what = f"{model.name}, loaded:"
     point = evaluated(expected, parameters, data, False)
     for name, output in zip(expected.outputs, loaded.outputs(data), strict=True):
-        found, error = output.reshape(len(output), -1), point.value_errors[name]
-        assert_within(found, point.wanted.values[name], error, f"{what} output {name}")
+        found, wanted = output.reshape(len(output), -1), expected.of_output(name, point.wanted.values[name])
+        error = expected.of_output(name, point.value_errors[name][None])[0]
+        assert_within(found, wanted, error, f"{what} output {name}")
     (loss, gradients), (_, others) = loaded.differentiate(data), model.differentiate(data)
     doubt = Doubt(expected, parameters, data, True)
     point = doubt.point
@@ -94,6 +95,8 @@ def check_compiled(expected: Expected, model: Any) -> None:
     outputs, loss = model.compiled(data, weights)
     for (name, shape), output in zip(expected.outputs.items(), outputs, strict=True):
         assert output.shape == (6, *shape), f"{model.name}, compiled: {name} has the shape {output.shape}"
+        wanted_output = expected.of_output(name, point.wanted.values[name])
+        error_of_it = expected.of_output(name, point.value_errors[name][None])[0]
         what = f"{model.name}, compiled: output {name}"
-        assert_within(output.reshape(6, -1), point.wanted.values[name], point.value_errors[name], what)
+        assert_within(output.reshape(6, -1), wanted_output, error_of_it, what)
     assert_within(loss, wanted, error, f"{model.name}, compiled: loss by sample weights")
