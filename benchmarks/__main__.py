@@ -9,6 +9,7 @@ says so.
     python -m benchmarks --quick    smaller problems, nothing compiled: about one minute, and no evidence
     python -m benchmarks --docs     writes the tables into docs/performance.md too, as those of a processor of
                                     this maker
+    python -m benchmarks time       networks over time, which no other of these has: see `over_time.py`
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any
 
 from rich.console import Console
 
-from . import machine, report
+from . import machine, over_time, report
 from .evidence import findings, planned_kernels
 from .harness import QUICK, ROOT, Sizes, in_process
 
@@ -76,6 +77,9 @@ def measure(sizes: Sizes, console: Console) -> tuple[dict[str, Any], list[str]]:
 
 def main() -> None:
     """Measure, print, write."""
+    if sys.argv[1:2] == ["time"]:
+        over_time.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Kernels against peers.")
     parser.add_argument("--quick", action="store_true", help="smaller problems, nothing compiled")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "benchmarks", metavar="FOLDER")

@@ -355,6 +355,10 @@ SPEC_TOO_LARGE = Code("E614", "the spec is larger than {limit} bytes")
 
 BAD_NAMES = Code("E615", "{name} cannot name the units of `{axis}`: {reason}")
 
+# ------------------------------------------------------------------- W9xx: what does nothing on a target
+
+NO_REMAT = Code("W902", "`--remat` has no effect {where}")
+
 
 def by_code() -> dict[str, Code]:
     """All diagnostics, those of the syntax too, by their codes."""

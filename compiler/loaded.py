@@ -25,6 +25,7 @@ def load(
     batch: int = BATCH,
     name: str | None = None,
     params: Mapping[str, int | float] | None = None,
+    remat: int = 0,
     **overrides: int | float,
 ) -> ModuleType:
     """Compile a spec for one target and import the module: `load("net.nnspec", width=64).Net()`.
@@ -42,6 +43,8 @@ def load(
         batch: what kernels are chosen for; any other batch works as well.
         name: a name for the model instead of the spec's own.
         params: params of the spec, for names that this function has a use of its own for.
+        remat: after how many steps PyTorch keeps a state of a network over time, computing what is between
+            again for gradients; 0 keeps all.
         overrides: further params, by name.
 
     Raises:
@@ -56,7 +59,7 @@ def load(
         hint = f"did you mean {guess!r}?" if guess else f"there are {', '.join(TARGETS)}"
         raise ValueError(f"no target is called {target!r}; {hint}")
     chosen = {**(params or {}), **overrides}
-    build = compile_spec(path, [target], chosen, batch, text=text, name=name)
+    build = compile_spec(path, [target], chosen, batch, text=text, name=name, remat=remat)
     hasher = hashlib.sha256()
     for file, content in sorted(build.files.items()):
         hasher.update(f"{file}\0{len(content)}\0".encode() + content)

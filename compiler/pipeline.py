@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..backends.emit import Kernels, emit
@@ -30,6 +31,8 @@ from .version import VERSION
 
 # A spec is written by people; beyond this it is data, and belongs in a file that the spec loads.
 SPEC_SIZE_LIMIT = 16 << 20
+# Targets that have no use for `--remat`, as people call them.
+_OTHERS = {"keras": "Keras", "numpy": "NumPy"}
 # The name of a spec that is no file.
 TEXT = "text.nnspec"
 
@@ -62,11 +65,12 @@ def understand(
     *,
     text: str | None = None,
     name: str | None = None,
+    remat: int = 0,
 ) -> Passage:
     """From a file, or a text that stands for it, to its plan for batches of a size, without a target.
 
-    `name` is a name for the model instead of the spec's own. Raises `SpecError` with everything that is
-    wrong.
+    `remat` is which states a network over time keeps, as `compile_spec` says. `name` is a name for the model
+    instead of the spec's own. Raises `SpecError` with everything that is wrong.
     """
     # What is no text, a lone surrogate say, is refused as it is in a file.
     source, report = read(path) if text is None else as_read(path, text.encode(errors="surrogatepass"))
@@ -74,10 +78,9 @@ def understand(
     report.check()
     model = resolve(tree, report, path.parent, params or {}, name)
     graph = check(lower(model))
-    planned = plan(graph, batch)
-    return Passage(
-        tree, model, graph, planned, made_of(source, model, params or {}, batch), report.diagnostics
-    )
+    planned = plan(graph, batch, remat)
+    made = made_of(source, model, params or {}, batch, remat)
+    return Passage(tree, model, graph, planned, made, report.diagnostics)
 
 
 def compile_spec(
@@ -90,6 +93,7 @@ def compile_spec(
     name: str | None = None,
     kernels: str | None = None,
     package: bool = False,
+    remat: int = 0,
 ) -> Build:
     """Compile the spec at `path` for `targets`: the files by name, nothing written.
 
@@ -97,7 +101,9 @@ def compile_spec(
     same, or in the current folder without a `path`. `params` override those of the spec, and `name` its
     model's name, so that one spec gives modules of several sizes. Kernels are chosen for batches of `batch`,
     and stand `inside` each module, or `beside` them in `nnspec_<target>.py`, the same bytes for every model;
-    with `package` they are beside, and imported relatively.
+    with `package` they are beside, and imported relatively. In PyTorch, a network over time keeps every
+    `remat`-th state for its gradients, and computes what is between again; where that has no effect, there
+    is a warning.
 
     Raises `SpecError` with all errors of the spec, `UnknownParam` for an override that the spec does not
     declare, ValueError for a `name` that is no identifier or another word for `kernels`, and KeyError for an
@@ -108,9 +114,24 @@ def compile_spec(
     if kernels not in (None, *(KERNELS if not package else ["beside"])):
         raise ValueError(f"kernels are inside, or beside as they are in a package, and not {kernels!r}")
     place = Kernels.PACKAGE if package else Kernels(kernels or "inside")
-    passage = understand(Path(path), params, batch, text=text, name=name)
+    if remat < 0:
+        raise ValueError(f"every {remat}th state cannot be kept: `remat` is a number of steps, or 0")
+    passage = understand(Path(path), params, batch, text=text, name=name, remat=remat)
+    passage = _without_effect(passage, targets) if remat else passage
     files = emit(passage.plan, [TARGETS[target]() for target in targets], passage.made, place)
     return Build(files, passage, passage.diagnostics)
+
+
+def _without_effect(passage: Passage, targets: Sequence[str]) -> Passage:
+    """Warn of targets in which the states of all steps are kept whatever is asked, and of what has none."""
+    report = Report(passage.tree.source)
+    others = [name for target, name in _OTHERS.items() if target in targets]
+    help = "its states are what PyTorch's `forward` keeps of a network whose connections have delays"
+    if not passage.graph.delays:
+        report.add(codes.NO_REMAT, None, where="on a network without delays", help=help)
+    elif others:
+        report.add(codes.NO_REMAT, None, where=f"in {' and '.join(others)}", help=help)
+    return replace(passage, diagnostics=(*passage.diagnostics, *report.diagnostics))
 
 
 def read(path: Path) -> tuple[Source, Report]:
@@ -145,13 +166,15 @@ def read_by(path: Path, model: Model) -> tuple[Path, ...]:
     return (path, *(path.parent / file.name for file in model.files))
 
 
-def made_of(source: Source, model: Model, params: Mapping[str, int | float], batch: int) -> Made:
+def made_of(
+    source: Source, model: Model, params: Mapping[str, int | float], batch: int, remat: int = 0
+) -> Made:
     """The header's account of what generated files were made of, `params` being those that override.
 
-    The batch is no part of the hash of inputs: modules for several batches are of one network.
+    The batch is no part of the hash of inputs, nor which states are kept: these modules are of one network.
     """
     hasher = hashlib.sha256()
     files = (f"{file.name}\0{file.sha256}" for file in model.files)
     for part in (VERSION, source.text, repr(model.params), *files):
         hasher.update(f"{len(part)}\0{part}".encode())
-    return Made(VERSION, source.name, model.name, tuple(params.items()), hasher.hexdigest(), batch)
+    return Made(VERSION, source.name, model.name, tuple(params.items()), hasher.hexdigest(), batch, remat)

@@ -227,9 +227,9 @@ def converted(scope: Scope, x: Expression, to: Layout) -> Expression:
     return scope.name(CONVERSIONS[to])(x)
 
 
-def shaped(scope: Scope, layer: Value) -> Expression:
+def shaped(scope: Scope, layer: Value, value: Expression | None = None) -> Expression:
     """A layer's value in its declared shape."""
-    value = scope.user(layer.name)
+    value = value or scope.user(layer.name)
     if len(layer.shape) == 1:
         return value
     return scope.expression("value.unflatten(1, shape)", value=value, shape=layer.shape)

@@ -12,6 +12,7 @@ VOCABULARY = parts.vocabulary(
     "torch",
     imports={
         "OrderedDict": "from collections import OrderedDict",
+        "Any": "from typing import Any",
         "F": "import torch.nn.functional as F",
         "Tensor": "from torch import Tensor",
         "nn": "from torch import nn",
@@ -21,6 +22,7 @@ VOCABULARY = parts.vocabulary(
     local=[
         *("_array_names", "batch", "digests", "self", "state", "total", "values"),
         *("before", "steps", "_"),
+        *("count", "first", "once", "piece"),
     ],
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 
-from ...compiler.graph.graph import AddBias, Delay, Parameter, Project, Value
+from ...compiler.graph.graph import AddBias, Combine, Delay, Operation, Parameter, Project, Value
 from ...compiler.graph.model import Data
 from ...compiler.graph.stages import Arriving, Stage, arriving, read_by_expressions, stages
 from ...compiler.plan.plan import Plan
@@ -15,9 +15,11 @@ from ..source import (
     Assign,
     Comment,
     Expression,
+    For,
     Function,
     Name,
     Pair,
+    Return,
     Scope,
     Statement,
     node,
@@ -27,6 +29,7 @@ from ..target import behind, chain_of, expression_of, shapes_text
 from .layers import (
     COPIES,
     Copies,
+    batch_line,
     bias_of,
     codes_input,
     copy_lines,
@@ -60,10 +63,13 @@ def at_step(scope: Scope, names: Mapping[str, Name]) -> AtStep:
 
 
 def methods(scope: Scope, plan: Plan) -> list[Function]:
-    """`initial_state` and `run`, `layers` of these, and `step`."""
+    """`initial_state`, what computes, what gives that: `run`, `layers` of it, `step` and `forward`."""
     scope = at_step(scope, {each.output.name: scope.new(each.output.name) for each in plan.graph.delays})
-    made = [_run(scope, plan), _layers(scope, plan), _step(scope, plan)]
-    return [_initial_state(scope, plan), *made] if plan.graph.delays else made
+    made = [_computed(scope, plan), _run(scope, plan), _layers(scope, plan), _step(scope, plan)]
+    made = [*([_initial_state(scope, plan)] if plan.graph.delays else []), *made]
+    if not (plan.remat and plan.graph.delays):
+        return [*made, _forward(scope, plan)]
+    return [*([_once(scope, plan)] if _still(plan) else []), *made, *_in_pieces(scope, plan)]
 
 
 # ------------------------------------------------------------------------------------------ the methods
@@ -87,10 +93,148 @@ def arguments(scope: Scope, plan: Plan, *, steps: bool = True) -> list[Expressio
     return taken + ([scope.name("steps")] if plan.graph.steps and steps else [])
 
 
-def forward_method(scope: Scope, plan: Plan, body: Sequence[Statement], returns: Expression) -> Function:
-    """`forward` of a network that runs over time."""
-    said = f"{shapes_text(plan.graph)}."
+def _forward(scope: Scope, plan: Plan) -> Function:
+    """`forward`, which makes of what is computed no more than the outputs."""
+    graph, values = plan.graph, scope.name("values")
+    outputs = [graph.value(name) for name in graph.outputs]
+    given = [_given(scope, values.at(each.name), each, plan) for each in outputs]
+    body = list(_calling(scope, plan, *given))
+    body += scope.statements("return *given,", given=given) if given[1:] else [Return(given[0])]
+    returns = scope.expression("tuple[Tensor, ...]") if given[1:] else scope.name("Tensor")
+    said = f"{shapes_text(graph)}."
     return Function("forward", _parameters(scope, plan, steps=True), tuple(body), returns, said)
+
+
+def _still(plan: Plan) -> list[Value]:
+    """The layers that no time reaches."""
+    return [layer for layer in plan.graph.layers if layer.name not in plan.graph.timed]
+
+
+def _in_pieces(scope: Scope, plan: Plan) -> list[Function]:
+    """`forward`, some steps at a time, of which gradients need no more than the state before, and a piece."""
+    graph, values = plan.graph, scope.name("values")
+    outputs = [graph.value(name) for name in graph.outputs]
+    timed = [each for each in outputs if each.name in graph.timed]
+    given = [_given(scope, values.at(each.name), each, plan) for each in timed]
+    state, once = _state(scope, plan), [scope.name("once")] if _still(plan) else []
+    said = "The outputs that time reaches of some steps, and the state behind them."
+    returns = scope.expression("tuple[list[Tensor], dict[str, Tensor]]")
+    body = [*_calling(scope, plan, *given, state, once=once)]
+    body += scope.statements("return [*given], state", given=given, state=state)
+    taken = (*_parameters(scope, plan, steps=True), *_once_taken(scope, plan))
+    piece = Function("_piece", taken, tuple(body), returns, said)
+
+    held = {
+        at: scope.new(f"{each.name}_pieces")
+        for at, each in enumerate(timed)
+        if graph.is_given_over_time(each.name)
+    }
+    places = {each.name: at for at, each in enumerate(timed)}
+    returned = [_of_pieces(scope, output, places, held, plan) for output in outputs]
+    over = [data for data in graph.inputs if data.over_time]
+    checks = list[Statement]()
+    for data in over[1:]:  # what is too long must not be cut off
+        checks += scope.statements(
+            "check_shape(name, x, (*batch, steps), shape)",
+            name=data.name,
+            x=scope.user(data.name),
+            shape=data.shape,
+        )
+    steps, batch = _length(scope, plan)
+    lines = [*steps, *(batch if scope.reads("batch", checks, returned) else ()), *checks]
+    lines += _having_once(scope, plan, "once = self._once(*still)")
+    for pieces in held.values():
+        lines += scope.statements("pieces = []", pieces=pieces)
+    arguments = [
+        scope.expression("x.narrow(at, first, count)", x=scope.user(data.name), at=-1 - len(data.shape))
+        if data.over_time
+        else scope.user(data.name)
+        for data in graph.inputs
+    ]
+    count = [scope.name("count")] if graph.steps else []
+    text = (
+        "count = min(every, steps - first)\n"
+        "piece, state = computed_again(self._piece, *arguments, state, *counted, *apart)"
+    )
+    each = [*scope.statements(text, every=plan.remat, arguments=arguments, counted=count, apart=once)]
+    for at, pieces in held.items():
+        each += scope.statements("pieces.append(piece[at])", pieces=pieces, at=at)
+    firsts = scope.expression("range(0, steps, every)", every=plan.remat)
+    lines.append(For(scope.name("first"), firsts, tuple(each)))
+    lines += scope.statements("return *given,", given=returned) if returned[1:] else [Return(returned[0])]
+    told = (
+        f"{shapes_text(graph)}.\n\nFor gradients, the state after each {plan.remat} steps is kept, and what "
+        "is between is computed again."
+    )
+    returns = scope.expression("tuple[Tensor, ...]") if returned[1:] else scope.name("Tensor")
+    whole = Function("forward", _parameters(scope, plan, steps=True), tuple(lines), returns, told)
+    return [piece, whole]
+
+
+def _of_pieces(
+    scope: Scope, output: Value, places: Mapping[str, int], held: Mapping[int, Name], plan: Plan
+) -> Expression:
+    """An output of the whole, of which a piece has its own at a place: the last's, or all that are `held`."""
+    if output.name not in plan.graph.timed:
+        once = scope.name("once").at(output.name)
+        return scope.expression("to_batch_first(x).reshape(*batch, *shape)", x=once, shape=output.shape)
+    at = places[output.name]
+    if at not in held:
+        return scope.expression("piece[at]", at=at)
+    return scope.expression("torch.cat(pieces, dim)", pieces=held[at], dim=-1 - len(output.shape))
+
+
+def _once(scope: AtStep, plan: Plan) -> Function:
+    """The method that computes what no time reaches."""
+    graph = plan.graph
+    still = [data for data in graph.inputs if not data.over_time]
+    copies = _copies(scope, plan)
+    body = [*batch_line(scope, still[0].name, still[0].shape)]
+    for data in still:
+        body += [*_flattened(scope, data), *_prepared(scope, data, plan, copies)]
+    weights, made = weights_of(scope, plan)
+    body += made
+    for stage in stages(graph):
+        if stage.kind == "once":
+            body += _Stage(scope, plan, stage, copies | weights, {}, frozenset()).lines()
+    pairs = [Pair(node(layer.name), scope.user(layer.name)) for layer in _still(plan)]
+    body += scope.statements("return {**pairs}", pairs=pairs)
+    own, tensor = Taken(scope.name("self")), scope.name("Tensor")
+    taken = (own, *(Taken(scope.user(data.name), tensor) for data in still))
+    said = "The layers that no time reaches, by name: they are computed once, whatever steps are done again."
+    return Function("_once", taken, tuple(body), scope.expression("dict[str, Tensor]"), said)
+
+
+def _having_once(scope: Scope, plan: Plan, text: str) -> tuple[Statement, ...]:
+    """The statement that has what no time reaches computed, where that is apart."""
+    still = [scope.user(data.name) for data in plan.graph.inputs if not data.over_time]
+    return scope.statements(text, still=still) if _once_taken(scope, plan) else ()
+
+
+def _once_taken(scope: Scope, plan: Plan) -> tuple[Taken, ...]:
+    """The parameter for what no time reaches, where that is computed apart."""
+    if not (plan.remat and plan.graph.delays and _still(plan)):
+        return ()
+    return (Taken(scope.name("once"), scope.expression("dict[str, Tensor] | None"), node(None)),)
+
+
+def _given(scope: Scope, value: Expression, layer: Value, plan: Plan) -> Expression:
+    """An output as it is returned: batch first."""
+    text = "to_batch_first(value).reshape(*batch, *shape)"
+    if layer.name in plan.graph.timed:
+        over = plan.graph.is_given_over_time(layer.name)
+        text = f"{'over_time' if over else 'last_step'}(value, batch, steps, shape)"
+    return scope.expression(text, value=value, shape=layer.shape)
+
+
+def _calling(
+    scope: Scope, plan: Plan, *reading: object, once: Sequence[Expression] = ()
+) -> tuple[Statement, ...]:
+    """The statement that has everything computed, and gives names to what is read of that."""
+    wanted = ["values", *(["before"] if plan.graph.delays else []), "batch", "steps"]
+    names = [scope.name(name if scope.reads(name, *reading) else "_") for name in wanted]
+    text = "*names, = self._computed(*given)"
+    return scope.statements(text, names=names, given=[*arguments(scope, plan), *once])
 
 
 def _layers(scope: Scope, plan: Plan) -> Function:
@@ -155,24 +299,74 @@ def _step(scope: Scope, plan: Plan) -> Function:
     return Function("step", _parameters(scope, plan, steps=False), tuple(lines), returns, said)
 
 
-def _run(scope: AtStep, plan: Plan) -> Function:
-    graph = plan.graph
-    copies: dict[str, Expression] = {
-        copy.value: scope.new(f"{copy.value}_{COPIES[copy.to]}") for copy in plan.layouts.copies
-    }
+def _computed(scope: AtStep, plan: Plan) -> Function:
+    graph, copies = plan.graph, _copies(scope, plan)
     body = [*_inputs(scope, plan), *_before(scope, plan)]
     weights, made = weights_of(scope, plan)
     body += made
     for data in graph.inputs:
         body += [*_delayed(scope, plan, data.name, copies), *_prepared(scope, data, plan, copies)]
-    for stage in stages(graph):
-        body += _Stage(scope, plan, stage, copies | weights).lines()
-    pairs = [Pair(node(layer.name), _whole(scope, plan, layer)) for layer in graph.layers]
-    once = [pair for pair, layer in zip(pairs, graph.layers, strict=True) if layer.name not in graph.timed]
-    over = [pair for pair, layer in zip(pairs, graph.layers, strict=True) if layer.name in graph.timed]
-    text = "values = unflat({**once}, batch) | {**over}" if once else "values = {**over}"
-    body += scope.statements(text, once=once, over=over)
-    body += _returned(scope, plan)
+    parts, kept = stages(graph), dict[str, Expression]()
+    whole = _read_whole(parts, plan)
+    if apart := _once_taken(scope, plan):
+        for layer in _still(plan):
+            value = scope.name("once").at(layer.name)
+            body += [Assign(scope.user(layer.name), value), *copy_lines(scope, layer.name, plan, copies)]
+    for stage in parts:
+        if apart and stage.kind == "once":
+            continue
+        body += _Stage(scope, plan, stage, copies | weights, kept, whole).lines()
+    late = [graph.value(name) for name in graph.read_late]
+    values = {value.name: kept.get(value.name, scope.user(value.name)) for value in (*graph.layers, *late)}
+    pairs = [Pair(node(name), value) for name, value in values.items()]
+    text = f"return {{**pairs}}, {'before, ' if graph.delays else ''}batch, steps"
+    body += scope.statements(text, pairs=pairs)
+    said = (
+        "What each layer is by name, and what it is of: how many samples and steps.\n\n"
+        "That is (samples, units) for each step of a loop, else (steps * samples, units), or (samples,\n"
+        "units) where no time matters."
+    )
+    before = "dict[str, list[Tensor]], " if graph.delays else ""
+    returns = scope.expression(f"tuple[dict[str, Any], {before}Sequence[int], int]")
+    return Function("_computed", (*_parameters(scope, plan, steps=True), *apart), tuple(body), returns, said)
+
+
+def _copies(scope: Scope, plan: Plan) -> dict[str, Expression]:
+    """The variables for values in another layout, by the values' names."""
+    return {copy.value: scope.new(f"{copy.value}_{COPIES[copy.to]}") for copy in plan.layouts.copies}
+
+
+def _read_whole(parts: Sequence[Stage], plan: Plan) -> frozenset[str]:
+    """The layers of loops that others read at all steps together, by name."""
+    looped = {layer.name: stage for stage in parts if stage.kind == "loop" for layer in stage.layers}
+    return frozenset(
+        value.name
+        for stage in parts
+        for layer in stage.layers
+        for op in plan.graph.chains[layer.name]
+        for value in op.inputs
+        if looped.get(value.name, stage) is not stage
+        and not (stage.kind == "loop" and (isinstance(op, Combine) or enters_each_step(op, plan)))
+    )
+
+
+def _run(scope: AtStep, plan: Plan) -> Function:
+    graph, values = plan.graph, scope.name("values")
+    once, over = list[Pair](), list[Pair]()
+    for layer in graph.layers:
+        value = values.at(layer.name)
+        if layer.name in graph.timed:
+            text = "over_time(value, batch, steps, shape)"
+            over.append(Pair(node(layer.name), scope.expression(text, value=value, shape=layer.shape)))
+        else:
+            once.append(Pair(node(layer.name), shaped(scope, layer, value)))
+    text = "unflat({**once}, batch) | {**over}" if once else "{**over}"
+    given = scope.expression(text, once=once, over=over)
+    state = _state(scope, plan)
+    body = [
+        *_calling(scope, plan, given, state),
+        *scope.statements("return given, state", given=given, state=state),
+    ]
     said = (
         "The values of all steps by name, (*batch, steps, ...), and the state behind the last step.\n\n"
         "It goes into the next call, which then goes on where this one has ended. Every value is an array\n"
@@ -182,18 +376,44 @@ def _run(scope: AtStep, plan: Plan) -> Function:
     return Function("run", _parameters(scope, plan, steps=True), tuple(body), returns, said)
 
 
+def _state(scope: Scope, plan: Plan) -> Expression:
+    """The state behind the last step."""
+    graph = plan.graph
+    if not graph.delays:
+        return scope.expression("{}")
+    last = list[Pair]()
+    for name in graph.read_late:
+        x: Expression = scope.name("values").at(name)
+        if name not in graph.timed:
+            x = scope.expression("every_step(x, steps)", x=x)
+        last.append(Pair(node(name), x))
+    shapes = [Pair(node(name), node(delay.input.shape)) for name, delay in graph.read_late.items()]
+    text = "behind_last(before, {**last}, batch, steps, {**shapes})"
+    return scope.expression(text, last=last, shapes=shapes)
+
+
 def _inputs(scope: Scope, plan: Plan) -> list[Statement]:
     """Statements that bind `batch` and `steps`, and take all samples of inputs together."""
-    graph, lines = plan.graph, list[Statement]()
+    steps, batch = _length(scope, plan)
+    lines = [
+        *steps,
+        *batch,
+        *_having_once(scope, plan, "once = self._once(*still) if once is None else once"),
+    ]
+    for data in plan.graph.inputs:
+        lines += _flattened(scope, data)
+    return lines
+
+
+def _length(scope: Scope, plan: Plan) -> tuple[tuple[Statement, ...], tuple[Statement, ...]]:
+    """The statement that binds `steps`, where that is no argument, and the one that binds `batch`."""
+    graph, lines = plan.graph, tuple[Statement, ...]()
     over = [data for data in graph.inputs if data.over_time]
     first = (over or graph.inputs)[0]
     x, rank = scope.user(first.name), len(first.shape) + bool(over)
     if over:
-        lines += scope.statements("steps = steps_of(name, x, shape)", x=x, name=first.name, shape=first.shape)
-    lines += scope.statements("batch = x.shape[:end]" if rank else "batch = x.shape", x=x, end=-rank)
-    for data in graph.inputs:
-        lines += _flattened(scope, data)
-    return lines
+        lines = scope.statements("steps = steps_of(name, x, shape)", x=x, name=first.name, shape=first.shape)
+    return lines, scope.statements("batch = x.shape[:end]" if rank else "batch = x.shape", x=x, end=-rank)
 
 
 def _flattened(scope: Scope, data: Data) -> tuple[Statement, ...]:
@@ -236,16 +456,16 @@ def _delayed(scope: Scope, plan: Plan, name: str, copies: Copies) -> list[Statem
     lines: list[Statement] = []
     for delay in plan.graph.delays:
         if delay.input.name == name and delay.input.layer is None:
-            lines += [*_late(scope, delay, plan)]
+            lines += [*_late(scope, delay, plan, {})]
             if plan.layouts.of(delay.output.name) == "units first":
                 lines += scope.statements("x = to_units_first(x)", x=scope.user(delay.output.name))
             lines += copy_lines(scope, delay.output.name, plan, copies)
     return lines
 
 
-def _late(scope: Scope, delay: Delay, plan: Plan) -> tuple[Statement, ...]:
+def _late(scope: Scope, delay: Delay, plan: Plan, kept: Mapping[str, Expression]) -> tuple[Statement, ...]:
     """The statement that gives what a value was some steps before each step."""
-    x: Expression = scope.user(delay.input.name)
+    x = kept.get(delay.input.name, scope.user(delay.input.name))
     if delay.input.name not in plan.graph.timed:
         x = scope.expression("every_step(x, steps)", x=x)
     text = "late = delayed(x, before[name], delay, steps)"
@@ -254,28 +474,18 @@ def _late(scope: Scope, delay: Delay, plan: Plan) -> tuple[Statement, ...]:
     )
 
 
-def _whole(scope: Scope, plan: Plan, layer: Value) -> Expression:
-    """A layer's value as it is returned."""
-    value = shaped(scope, layer)
-    if layer.name not in plan.graph.timed:
-        return value
-    return scope.expression("over_time(value, batch, steps)", value=value)
+def enters_each_step(operation: Operation, plan: Plan) -> bool:
+    """Whether what enters a loop over a connection is computed step by step all the same.
 
-
-def _returned(scope: Scope, plan: Plan) -> tuple[Statement, ...]:
-    """The statement that returns values and the state behind the last step."""
-    graph = plan.graph
-    if not graph.delays:
-        return scope.statements("return values, {}")
-    last = list[Pair]()
-    for name in graph.read_late:
-        x: Expression = scope.user(name)
-        if name not in graph.timed:
-            x = scope.expression("every_step(x, steps)", x=x)
-        last.append(Pair(node(name), x))
-    shapes = [Pair(node(name), node(delay.input.shape)) for name, delay in graph.read_late.items()]
-    text = "return values, behind_last(before, {**last}, batch, steps, {**shapes})"
-    return scope.statements(text, last=last, shapes=shapes)
+    Sums of all steps are units by steps by samples, which are written, laid out by steps and read again, and
+    so are their gradients. Of a few sources it takes less to compute them where they are needed.
+    """
+    return (
+        isinstance(operation, Project)
+        and plan.choice(operation.connection).kernel == "dense"
+        and plan.layouts.of(operation.layer) == "units first"
+        and operation.input.units <= plan.batch
+    )
 
 
 # -------------------------------------------------------------------------------------------- the stages
@@ -283,12 +493,18 @@ def _returned(scope: Scope, plan: Plan) -> tuple[Statement, ...]:
 
 @record
 class _Stage:
-    """A stage of `run`."""
+    """A stage of what computes.
+
+    `kept` has the lists of steps that loops before it have made, and gets those of its own; `whole` are the
+    layers of loops that are needed at all steps together.
+    """
 
     scope: AtStep
     plan: Plan
     stage: Stage
     copies: Copies
+    kept: dict[str, Expression]
+    whole: frozenset[str]
 
     def lines(self) -> list[Statement]:
         """The statements that compute the layers."""
@@ -296,7 +512,7 @@ class _Stage:
         for layer in self.stage.layers:
             for delay in self.stage.delays.get(layer.name, ()):
                 if delay.input.layer is not None:
-                    lines += [*_late(self.scope, delay, self.plan)]
+                    lines += [*_late(self.scope, delay, self.plan, self.kept)]
                     lines += copy_lines(self.scope, delay.output.name, self.plan, self.copies)
             if self.stage.kind != "loop":
                 lines += self._layer(layer)
@@ -344,14 +560,18 @@ class _Stage:
         scope, layers = self.scope, self.stage.layers
         kept = {layer.name: scope.new(f"{layer.name}_steps") for layer in layers}
         entering, lines = dict[str, Name](), list[Statement]()
+        reads = dict.fromkeys(read_by_expressions(self.stage, self.plan.graph))
         for layer in layers:
-            arrives = arriving(chain_of(self.plan.graph, layer), self.stage, self.plan.graph)
+            arrives = self._arriving(layer)
+            reads |= dict.fromkeys(
+                op.input.name for op in arrives.within if op.input.name not in self.stage.made
+            )
             if arrives.once or arrives.before:
                 entering[layer.name] = scope.new(f"{layer.name}_entering")
                 lines += self._entering(layer, arrives, entering[layer.name])
-        timed = self.plan.graph.timed
-        reads = [name for name in read_by_expressions(self.stage, self.plan.graph) if name in timed]
-        whole: list[Expression] = [*entering.values(), *(scope.user(name) for name in reads)]
+        reads = [name for name in reads if name in self.plan.graph.timed]
+        whole: list[Expression] = [*entering.values()]
+        whole += [self.kept.get(name, scope.user(name)) for name in reads]
         entered = {name: scope.new(f"{entering[name].text}_t") for name in entering}
         names = {name: scope.new(f"{name}_t") for name in (*reads, *kept)}
         names |= {each.output.name: scope.new(f"{each.output.name}_t") for each in self.stage.recurring}
@@ -379,16 +599,24 @@ class _Stage:
         at = [*entered.values(), *(names[name] for name in reads)]
         lines.append(each_step(scope, at, whole, body))
         for layer in layers:
-            text = "x = at_all_steps(kept[back:])" if layer.name in memory else "x = at_all_steps(kept)"
+            text = "kept[back:]" if layer.name in memory else "kept"
             back, x = memory.get(layer.name, 0), scope.user(layer.name)
-            lines += scope.statements(text, x=x, kept=kept[layer.name], back=back)
-            lines += copy_lines(scope, layer.name, self.plan, self.copies)
+            self.kept[layer.name] = steps = scope.expression(text, kept=kept[layer.name], back=back)
+            if layer.name in self.whole:
+                lines += scope.statements("x = at_all_steps(steps)", x=x, steps=steps)
+                lines += copy_lines(scope, layer.name, self.plan, self.copies)
         return lines
+
+    def _arriving(self, layer: Value) -> Arriving:
+        """How the connections into a layer of the loop are computed."""
+        arrives = arriving(chain_of(self.plan.graph, layer), self.stage, self.plan.graph)
+        few = tuple(op for op in arrives.before if enters_each_step(op, self.plan))
+        before = tuple(op for op in arrives.before if op not in few)
+        return Arriving(arrives.once, before, (*few, *arrives.within))
 
     def _at_step(self, within: AtStep, layer: Value, entered: Name | None, copies: Copies) -> list[Statement]:
         """A layer of the loop at one step."""
         plan, chain = self.plan, chain_of(self.plan.graph, layer)
         if expression_of(chain) or entered is None:
             return layer_lines(within, layer, chain, plan, copies)
-        projections: Sequence[Project] = arriving(chain, self.stage, plan.graph).within
-        return summed_layer(within, layer, projections, entered, plan, copies)
+        return summed_layer(within, layer, self._arriving(layer).within, entered, plan, copies)

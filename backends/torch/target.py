@@ -189,8 +189,7 @@ def render(plan: Plan) -> Rendering:
     graph, scope = plan.graph, Scope(VOCABULARY, parts.names_of_spec(plan.graph))
     made = _definitions(plan)
     constructor = _constructor(plan, made)
-    layers = over_time.methods(scope, plan) if graph.has_time else [layers_method(scope, plan)]
-    methods = [*layers, _forward(scope, plan), *_loss(scope, plan)]
+    methods = [*(over_time.methods if graph.has_time else _methods)(scope, plan), *_loss(scope, plan)]
     functions = [
         parts.start_function(PLAIN, plan, "start_values"),
         parts.wiring(PLAIN, plan),
@@ -483,10 +482,15 @@ def _plain_linear(operation: Project, layer: Value, plan: Plan) -> Expression:
 # ----------------------------------------------------------------------------------------------- methods
 
 
+def _methods(scope: Scope, plan: Plan) -> list[Function]:
+    """`layers`, and `forward` of it."""
+    return [layers_method(scope, plan), _forward(scope, plan)]
+
+
 def _forward(scope: Scope, plan: Plan) -> Function:
     graph = plan.graph
     inputs = [data.name for data in graph.inputs]
-    values = scope.name("self").get("layers")(*over_time.arguments(scope, plan))
+    values = scope.name("self").get("layers")(*(scope.user(name) for name in inputs))
     if len(graph.outputs) == 1:
         value = _returned(scope, values, graph.value(graph.outputs[0]), plan)
         body = scope.statements("return value", value=value)
@@ -495,18 +499,12 @@ def _forward(scope: Scope, plan: Plan) -> Function:
         given = [_returned(scope, scope.name("values"), graph.value(name), plan) for name in graph.outputs]
         body = scope.statements("values = computed\nreturn *given,", computed=values, given=given)
         returns = scope.expression("tuple[Tensor, ...]")
-    if graph.has_time:
-        return over_time.forward_method(scope, plan, body, returns)
     return method(scope, "forward", inputs, [*body], returns, f"{shapes_text(graph)}.")
 
 
 def _returned(scope: Scope, values: Expression, layer: Value, plan: Plan) -> Expression:
     """An output as it is returned: batch first."""
-    value, graph = values.at(layer.name), plan.graph
-    if layer.name in graph.timed:
-        if not graph.is_given_over_time(layer.name):
-            value = scope.expression("value.select(at, -1)", value=value, at=-1 - len(layer.shape))
-        return value.get("contiguous")()
+    value = values.at(layer.name)
     if plan.layouts.of(layer.name) == "batch first":
         return value
     return scope.expression("returned(value, units)", value=value, units=layer.units)

@@ -54,6 +54,7 @@ def orders_of(specs: Sequence[Path], asked: Order) -> list[Order]:
             targets=asked.targets or order.targets,
             output=asked.output or order.output,
             batch=asked.batch or order.batch,
+            remat=asked.remat or order.remat,
             params={**(order.params or {}), **(asked.params or {})},
             name=asked.name or order.name,
             **over(_place(order), {key: said for key, said in _place(asked).items() if said is not None}),
@@ -83,6 +84,7 @@ def compiled(orders: Sequence[Order]) -> Builds:
                 name=order.name,
                 kernels=order.kernels,
                 package=bool(order.package),
+                remat=order.remat or 0,
             )
             show(made.diagnostics, made.passage.tree.source)
         refuse_warnings(made.diagnostics)

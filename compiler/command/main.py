@@ -195,6 +195,14 @@ BATCH_SIZE = click.option(
 )
 
 
+REMAT = click.option(
+    "--remat",
+    type=click.IntRange(min=1, max=2**31 - 1),
+    metavar="N",
+    help="Over time, PyTorch keeps every Nth state for gradients and computes what is between again.",
+)
+
+
 KERNELS_PLACE = click.option(
     "--kernels",
     type=click.Choice(KERNELS),
@@ -245,6 +253,7 @@ def main() -> None:
 )
 @PARAMS
 @BATCH_SIZE
+@REMAT
 @KERNELS_PLACE
 @PACKAGE
 @click.option(
@@ -267,6 +276,7 @@ def build(
     output: Path | None,
     params: Mapping[str, int | float],
     batch: int | None,
+    remat: int | None,
     kernels: str | None,
     package: bool,
     name: str | None,
@@ -289,7 +299,7 @@ def build(
         raise click.UsageError(f"{given[0]} and {given[1]} are two different things to do; give one of them")
     if package and kernels == "inside":
         raise click.UsageError("--package is for kernels beside the modules, and --kernels inside is not")
-    asked_order = Order(Path(), targets, output, batch, params, name, kernels, package or None)
+    asked_order = Order(Path(), targets, output, batch, params, name, kernels, package or None, remat)
     orders = orders_of(specs, asked_order)
     if emit is not None:
         from .show import show
@@ -314,7 +324,9 @@ def _understand(order: Order) -> Passage:
     from ..pipeline import understand
 
     with Reporting(order.params or {}):
-        passage = understand(order.spec, order.params, order.batch or BATCH, name=order.name)
+        passage = understand(
+            order.spec, order.params, order.batch or BATCH, name=order.name, remat=order.remat or 0
+        )
         show(passage.diagnostics, passage.tree.source)
         return passage
 

@@ -30,6 +30,7 @@ class Order:
     name: str | None = None
     kernels: str | None = None
     package: bool | None = None
+    remat: int | None = None
 
 
 @record
@@ -122,7 +123,7 @@ def _read(path: Path, table: Any, targets: Collection[str], codes: Collection[st
     )
 
 
-_HOW = frozenset(["targets", "output", "batch", "kernels", "package", "params", "name"])
+_HOW = frozenset(["targets", "output", "batch", "remat", "kernels", "package", "params", "name"])
 
 
 def _is_list(value: object) -> TypeGuard[list[Any]]:
@@ -155,7 +156,8 @@ class _Reader:
         readers: Mapping[str, Callable[[Any, str], Any]] = {
             "targets": self._targets,
             "output": self._output,
-            "batch": self._batch,
+            "batch": self._count,
+            "remat": self._count,
             "params": self._params,
             "name": self._name,
             "kernels": self._kernels,
@@ -215,7 +217,7 @@ class _Reader:
             raise self.wrong(where, "it is the name of a folder")
         return self.path.parent / value
 
-    def _batch(self, value: object, where: str) -> int:
+    def _count(self, value: object, where: str) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**31:
             raise self.wrong(where, "it is a whole number from 1")
         return value

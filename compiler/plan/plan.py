@@ -55,8 +55,9 @@ class FanIn:
 class Plan:
     """A graph with everything decided that a target needs to know.
 
-    Kernels are chosen for batches of `batch`. The edges of connections that are `restated` are made anew by
-    the generated code; others' are stored.
+    Kernels are chosen for batches of `batch`. Of a network over time every `remat`-th state is kept for its
+    gradients and what is between computed again; 0 keeps all. The edges of connections that are `restated`
+    are made anew by the generated code; others' are stored.
     """
 
     graph: Graph
@@ -66,6 +67,7 @@ class Plan:
     restated: tuple[str, ...]
     stored: tuple[Stored, ...]
     fan_ins: tuple[tuple[str, FanIn], ...]
+    remat: int = 0
 
     def choice(self, connection: str) -> Choice:
         """The kernel chosen for a connection."""
@@ -114,7 +116,7 @@ class Plan:
         return dict(self.fan_ins)
 
 
-def plan(graph: Graph, batch: int) -> Plan:
+def plan(graph: Graph, batch: int, remat: int = 0) -> Plan:
     """Choose kernels for batches of some size, assign layouts, and say what is stored."""
     projections = graph.projections
     choices = tuple(choose(projection, batch) for projection in projections)
@@ -126,6 +128,7 @@ def plan(graph: Graph, batch: int) -> Plan:
         restated=tuple(p.connection for p in projections if is_restated(p.edges)),
         stored=tuple(_all_stored(graph)),
         fan_ins=tuple(_fan_ins(projections)),
+        remat=remat,
     )
 
 

@@ -814,8 +814,8 @@ FAULTS += (
     ),
     torch_fault(
         "wrong where compiled",
-        r"traced or torch\._C\._are_functorch_transforms_active\(\):\n        return sums \+ onto",
-        "traced or torch._C._are_functorch_transforms_active():\n        return sums",
+        r"return sums \+ onto if is_followed\(\)",
+        "return sums if is_followed()",
     ),
     torch_fault(
         "wrong where exported",

@@ -83,7 +83,7 @@ TORCH = (
     ("start left out", r'"c": \(3, \(6,\), 0\.5\)', '"c": (3, (6,), 0.0)'),
     ("mean over the wrong steps", r"F\.mse_loss\(w, y\)", "F.mse_loss(w, y) * batch[-1]"),
     ("sum of another step enters", r"(in_steps\(h_entering, steps\))", r"\1[::-1]"),
-    ("another step for the last", r"\.select\(-2, -1\)", ".select(-2, 0)"),
+    ("another step for the last", r"return value\[-count:\]", "return value[:count]"),
     ("steps of a sample mixed", r"(x\.unflatten\(0, )\(-1, steps\)\)\.transpose\(0, 1\)", r"\1(steps, -1))"),
     ("weights of another delay", r"(self\.by_edge_weight\))\.split\(", r"\1.flip(0).split("),
     ("one mask for all steps", r"nn\.Dropout\((0\.\d+)\)", SAME_MASK),

@@ -285,7 +285,7 @@ def test_a_detached_state_ends_where_gradients_go() -> None:
 
 
 def test_the_step_is_transposed_nowhere_in_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sparse layers compute units first: as many copies are made for many steps as for a few."""
+    """Sparse layers compute units first: many steps make as many copies as a few, backwards too."""
     text = """model sparse
 input u[2000] over time
 layer h[3000] : tanh
@@ -294,7 +294,7 @@ connect u -> h : random(fan_in = 10, seed = 1)
 connect h -> g : random(fan_in = 10, seed = 2)
 connect g -> h : random(fan_in = 10, seed = 3) with delay = 1
 connect g -> g : random(fan_in = 10, seed = 4) with delay = 2
-output g over time
+output g
 """
     module = load(text=text, target="torch")
     model, counts = module.Sparse(), []
@@ -302,11 +302,96 @@ output g over time
     for steps in (3, 9):
         made: list[tuple[int, ...]] = []
 
-        def counting(matrix: torch.Tensor, made: list[tuple[int, ...]] = made) -> torch.Tensor:
-            made.append(tuple(matrix.shape))
+        def counting(matrix: torch.Tensor) -> torch.Tensor:
+            made.append(tuple(matrix.shape))  # noqa: B023 - called within this turn
             return copy(matrix)
 
         monkeypatch.setattr(module.TransposedCopy, "forward", staticmethod(counting))
-        model(torch.randn(4, steps, 2000))
+        model(torch.randn(4, steps, 2000, requires_grad=True)).sum().backward()
         counts.append(len(made))
     assert counts[0] == counts[1]
+
+
+def test_what_a_few_units_bring_is_computed_in_the_loop() -> None:
+    """NumPy computes it before the loop: values, and all gradients, are the same."""
+    text = """model echo
+input u[3] over time
+layer h[2000] : tanh
+connect u -> h : all
+connect h -> h : random(fan_in = 10, seed = 1) with delay = 1
+output h
+"""
+    torch_module, numpy_module = load(text=text, target="torch"), load(text=text, target="numpy")
+    model, rng = torch_module.Echo().double(), np.random.default_rng(0)
+    arrays = {name: x for name, x in model.to_arrays().items() if x.dtype.kind == "f"}
+    u, factor = rng.normal(size=(2, 5, 3)), rng.normal(size=(2, 2000))
+    read = list[tuple[int, ...]]()
+    model.u_h.register_forward_pre_hook(lambda module, given: read.append(tuple(given[0].shape)))
+    given = torch.tensor(u, requires_grad=True)
+    (model(given) * torch.tensor(factor)).sum().backward()
+    assert read == [(2, 3)] * 5
+    values = numpy_module.layers(arrays, u)
+    wanted = numpy_module.backward(arrays, values, u, factor)
+    assert given.grad is not None
+    found = {name: x.grad.numpy() for name, x in model.named_parameters()} | {"u": given.grad.numpy()}
+    for name, gradient in found.items():
+        np.testing.assert_allclose(gradient, wanted[name], rtol=1e-9, atol=1e-11, err_msg=name)
+
+
+SPECS = Path(__file__).parent.parent / "specs"
+
+
+@pytest.mark.parametrize("name", ["over_time", "iterated", "delays"])
+def test_what_is_computed_again_is_the_same(name: str) -> None:
+    """Values, and the gradients of inputs, weights and of a given state, with every third step kept."""
+    graph = understand(SPECS / f"{name}.nnspec").graph
+    torch.manual_seed(0)
+    steps = 8
+    given = [
+        torch.randint(-1, data.classes, (2, *[steps] * data.over_time, *data.shape))
+        if data.classes
+        else torch.randn(2, *[steps] * data.over_time, *data.shape, dtype=torch.float64)
+        for data in graph.inputs
+    ]
+    found = list[list[torch.Tensor]]()
+    for remat in (0, 3):
+        module = load(SPECS / f"{name}.nnspec", "torch", remat=remat)
+        (own,) = (each for each in vars(module).values() if hasattr(each, "initial_state"))
+        model = own().double().eval()
+        inputs = [x.clone().requires_grad_(x.is_floating_point()) for x in given]
+        state = {name: (x + 0.1).detach().requires_grad_() for name, x in model.initial_state(2).items()}
+        outputs = model(*inputs, state, *([steps] if graph.steps else []))
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        sum((y * torch.arange(y.numel()).reshape(y.shape).sin()).sum() for y in outputs).backward()
+        leaves = [*inputs, *state.values(), *model.parameters()]
+        found.append([*outputs, *(torch.zeros_like(x) if x.grad is None else x.grad for x in leaves)])
+    for mine, wanted in zip(*found, strict=True):
+        torch.testing.assert_close(mine, wanted, rtol=1e-12, atol=1e-12)
+
+
+def test_masks_are_the_same_when_they_are_drawn_again() -> None:
+    """In the loop they are drawn as they are without it: values and gradients are equal to the bit."""
+    text = """model dropping
+input u[3] over time
+layer h[40] : tanh, dropout(0.5)
+connect u -> h : all
+connect h -> h : all with delay = 1
+output h
+"""
+    found = list[list[torch.Tensor]]()
+    for remat in (0, 4):
+        model = load(text=text, target="torch", remat=remat).Dropping().double().train()
+        torch.manual_seed(1)
+        u = torch.linspace(-1, 1, 2 * 9 * 3, dtype=torch.float64).reshape(2, 9, 3).requires_grad_()
+        y = model(u)
+        y.square().sum().backward()
+        assert u.grad is not None
+        found.append([y, u.grad, *(x.grad for x in model.parameters())])
+    for mine, wanted in zip(*found, strict=True):
+        torch.testing.assert_close(mine, wanted, rtol=1e-12, atol=0)
+
+
+def test_inputs_of_other_lengths_are_not_cut_off() -> None:
+    model = load(SPECS / "over_time.nnspec", "torch", remat=3).OverTime()
+    with pytest.raises(ValueError, match="`code` must have the shape"):
+        model(torch.randn(2, 5, 3), torch.randn(2, 4), torch.zeros(2, 6, dtype=torch.long))

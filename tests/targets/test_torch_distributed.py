@@ -18,6 +18,7 @@ def test_two_processes_train_as_one(compiled: Callable[[Path, str], Path], tmp_p
     ]
     script = Path(__file__).parent / "two_processes.py"
     environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    environment["NNSPEC_CACHE"] = str(tmp_path / "cache")
     processes = [
         subprocess.Popen(
             [sys.executable, str(script), str(rank), str(tmp_path / "meeting"), *map(str, folders)],

@@ -31,6 +31,8 @@ from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard  # noqa: E4
 from torch.distributed.tensor import DTensor  # noqa: E402
 from torch.nn.parallel import DistributedDataParallel  # noqa: E402
 
+from nnspec.compiler import load  # noqa: E402
+
 GraphMlp, MaskedDense = graph_mlp_torch.GraphMlp, masked_dense_torch.MaskedDense
 WHOLE, OWN = slice(None), slice(4 * RANK, 4 * RANK + 4)
 FULL = StateDictOptions(full_state_dict=True)
@@ -156,10 +158,31 @@ def fully_sharded() -> None:
     assert_same(trained(model, model, OWN), wanted, tolerance=0.02)
 
 
+def over_time() -> None:
+    """A network that runs over time has the gradients of the whole batch, computed again or not."""
+    text = """model passing
+input u[3] over time
+layer h[40] : tanh
+connect u -> h : all
+connect h -> h : random(fan_in = 4, seed = 1) with delay = 1
+output h
+"""
+    u, found = torch.linspace(-1, 1, 8 * 5 * 3).reshape(8, 5, 3), list[dict[str, Tensor]]()
+    for remat in (0, 2):
+        module = load(text=text, target="torch", remat=remat)
+        for model, part in ((module.Passing(0), WHOLE), (module.Passing(0), OWN)):
+            wrapped = model if part == WHOLE else DistributedDataParallel(model)
+            wrapped(u[part]).square().mean().backward()
+            found.append({name: parameter.grad for name, parameter in model.named_parameters()})
+    for gradients in found[1:]:
+        assert_same(gradients, found[0])
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=Path(MEETING).as_uri(), rank=RANK, world_size=2)
     data_parallel()
     fully_sharded()
+    over_time()
     dist.barrier()
     dist.destroy_process_group()

@@ -365,14 +365,13 @@ def check_torch_layouts(expected: Expected, model: TorchModel) -> None:
 
 def check_torch_tiles(module: ModuleType) -> None:
     """What moves large arrays does so in every way: by tiles, on one core, in either precision."""
-    functions = module.refuse_other_edges.__globals__  # this module's, or of the one beside that has them
     threads = torch.get_num_threads()
     for rows, columns in ((300, 413), (413, 300), (2, 40_000), (40_000, 2)):
         matrix = torch.arange(rows * columns, dtype=torch.float64).reshape(rows, columns)
         for dtype, cores in ((torch.float64, threads), (torch.float32, threads), (torch.float32, 1)):
             torch.set_num_threads(cores)
             try:
-                copy = functions["transposed_copy"](matrix.to(dtype))
+                copy = module.transposed_copy(matrix.to(dtype))
             finally:
                 torch.set_num_threads(threads)
             assert torch.equal(copy, matrix.to(dtype).t()), f"torch: {rows} by {columns} is not transposed"

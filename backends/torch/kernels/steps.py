@@ -7,12 +7,25 @@ list, (samples, units) at each step, behind what it was before the first step, t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from .units_first import is_units_first
+from .tracing import is_followed
+from .units_first import is_units_first, to_batch_first
+
+
+def computed_again(piece: Callable[..., Any], *given: Any) -> Any:
+    """What a piece of the steps gives; for gradients it is computed again, with the same random numbers.
+
+    What is traced or transformed keeps everything: `checkpoint` is for autograd alone.
+    """
+    if not torch.is_grad_enabled() or is_followed():
+        return piece(*given)
+    return checkpoint(piece, *given, use_reentrant=False)
 
 
 def steps_of(name: str, x: Tensor, shape: Sequence[int]) -> int:
@@ -28,25 +41,92 @@ def steps_first(x: Tensor, steps: int) -> Tensor:
     return x.unflatten(0, (-1, steps)).transpose(0, 1).flatten(0, 1)
 
 
-def over_time(value: Tensor, batch: Sequence[int], steps: int) -> Tensor:
-    """(steps * samples, *shape) -> (*batch, steps, *shape)."""
-    shape = value.shape[1:]
-    return value.unflatten(0, (steps, -1)).transpose(0, 1).reshape(*batch, steps, *shape)
+def over_time(
+    value: Tensor | Sequence[Tensor], batch: Sequence[int], steps: int, shape: Sequence[int]
+) -> Tensor:
+    """(steps * samples, units), or (samples, units) for each step, as (*batch, steps, *shape)."""
+    if isinstance(value, Tensor):
+        whole = to_batch_first(value).unflatten(0, (steps, -1)).transpose(0, 1)
+    else:
+        whole = torch.stack([to_batch_first(each) for each in value], 1)
+    return whole.reshape(*batch, steps, *shape).contiguous()
 
 
-def in_steps(x: Tensor, steps: int) -> list[Tensor]:
-    """(steps * samples, units) as (samples, units) for each step, stored one way or the other as it is."""
-    if is_units_first(x):
-        # One copy for all steps, in which what is read of a step is in one piece.
-        return [each.t() for each in x.t().unflatten(1, (steps, -1)).transpose(0, 1).contiguous().unbind(0)]
-    return [*x.unflatten(0, (steps, -1)).unbind(0)]
+def last_step(
+    value: Tensor | Sequence[Tensor], batch: Sequence[int], steps: int, shape: Sequence[int]
+) -> Tensor:
+    """(steps * samples, units), or (samples, units) for each step, as that of the last, (*batch, *shape)."""
+    (last,) = last_steps(value, steps, 1)
+    return to_batch_first(last).reshape(*batch, *shape)
+
+
+def last_steps(value: Tensor | Sequence[Tensor], steps: int, count: int) -> Sequence[Tensor]:
+    """(samples, units) for each of the last steps, at most `count`."""
+    if isinstance(value, Tensor):
+        value = value.unflatten(0, (steps, -1)).unbind(0)
+    return value[-count:]
+
+
+class InSteps(torch.autograd.Function):
+    """(units, steps * samples) as (units, samples) for each step, each in one piece, as its gradient is."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, steps: int) -> tuple[Tensor, ...]:
+        """One copy for all steps."""
+        return rows.unflatten(1, (steps, -1)).transpose(0, 1).contiguous().unbind(0)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        """The gradients of all steps in one."""
+        return OfSteps.apply(*grads), None
+
+
+class OfSteps(torch.autograd.Function):
+    """(units, samples) for each step as (units, steps * samples): what `InSteps` takes apart."""
+
+    @staticmethod
+    def forward(ctx: Any, *each: Tensor) -> Tensor:
+        """Some units at a time, whose rows the cache holds."""
+        ctx.steps = len(each)
+        if each[0].device.type != "cpu":
+            return torch.cat(each, 1)
+        whole = each[0].new_empty(each[0].shape[0], len(each) * each[0].shape[1])
+        for place, *rows in zip(whole.split(1024), *(x.split(1024) for x in each), strict=True):
+            torch.cat(rows, 1, out=place)
+        return whole
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
+        """The gradient of each step."""
+        return InSteps.apply(*grads, ctx.steps)
+
+
+def in_steps(x: Tensor | Sequence[Tensor], steps: int) -> Sequence[Tensor]:
+    """(steps * samples, units) as (samples, units) for each step, stored one way or the other as it is.
+
+    What is a list of these is that already.
+    """
+    if not isinstance(x, Tensor):
+        return x
+    if steps == 1:
+        return [x]
+    if not is_units_first(x):
+        return x.unflatten(0, (steps, -1)).unbind(0)
+    if is_followed():
+        each = x.t().unflatten(1, (steps, -1)).transpose(0, 1).contiguous().unbind(0)
+    else:
+        each = InSteps.apply(x.t(), steps)
+    return [rows.t() for rows in each]
 
 
 def at_all_steps(each: Sequence[Tensor]) -> Tensor:
     """(samples, units) for each step as (steps * samples, units), stored one way or the other as they are."""
-    if is_units_first(each[0]):
-        return torch.cat([x.t() for x in each], 1).t()
-    return torch.cat([*each])
+    if len(each) == 1:
+        return each[0]
+    if not is_units_first(each[0]):
+        return torch.cat([*each])
+    rows = [x.t() for x in each]
+    return (torch.cat(rows, 1) if is_followed() else OfSteps.apply(*rows)).t()
 
 
 def every_step(x: Tensor, steps: int) -> Tensor:
@@ -54,8 +134,8 @@ def every_step(x: Tensor, steps: int) -> Tensor:
     return x.t().repeat(1, steps).t() if is_units_first(x) else x.repeat(steps, 1)
 
 
-def delayed(x: Tensor, before: Sequence[Tensor], delay: int, steps: int) -> Tensor:
-    """What a value (steps * samples, units) was some steps before each step."""
+def delayed(x: Tensor | Sequence[Tensor], before: Sequence[Tensor], delay: int, steps: int) -> Tensor:
+    """What a value was some steps before each step, (steps * samples, units)."""
     return at_all_steps([*before[len(before) - delay :], *in_steps(x, steps)][:steps])
 
 
@@ -100,7 +180,7 @@ def before_first(
 
 def behind_last(
     before: Mapping[str, Sequence[Tensor]],
-    values: Mapping[str, Tensor],
+    values: Mapping[str, Tensor | Sequence[Tensor]],
     batch: Sequence[int],
     steps: int,
     shapes: Mapping[str, tuple[int, ...]],
@@ -109,8 +189,15 @@ def behind_last(
     state: dict[str, Tensor] = {}
     for name, x in values.items():
         count = len(before[name])
-        last = [*before[name], *in_steps(x, steps)][-count:]
-        state[name] = torch.stack(last, 1).reshape(*batch, count, *shapes[name])
+        last = [*before[name], *last_steps(x, steps, count)][-count:]
+        # As they are stored, so that the next call need not transpose them.
+        if count == 1:
+            whole = last[0]
+        elif is_units_first(last[0]):
+            whole = torch.stack([each.t() for each in last]).permute(2, 0, 1)
+        else:
+            whole = torch.stack(last, 1)
+        state[name] = whole.reshape(*batch, count, *shapes[name])
     return state
 
 

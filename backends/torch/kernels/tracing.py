@@ -12,3 +12,12 @@ def in_forward_mode() -> bool:
 def is_transformed() -> bool:
     """Whether `torch.func` maps or differentiates the call: nothing may be written in place, nor read."""
     return not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
+
+
+def is_followed() -> bool:
+    """Whether the call is traced, exported, transformed or differentiated forwards.
+
+    Then only plain operations will do, and nothing may be written in place.
+    """
+    traced = torch.compiler.is_compiling() or torch.compiler.is_exporting()
+    return traced or in_forward_mode() or is_transformed()

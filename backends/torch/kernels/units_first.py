@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .tracing import in_forward_mode, is_transformed
+from .tracing import in_forward_mode, is_followed
 
 
 class TransposedCopy(torch.autograd.Function):
@@ -103,7 +103,4 @@ def added_onto(sums: Tensor, onto: Tensor | None) -> Tensor:
         return sums
     onto = onto.to(sums.dtype)
     onto = onto.unsqueeze(1) if onto.dim() == 1 else onto.t()
-    traced = torch.compiler.is_compiling() or torch.compiler.is_exporting() or in_forward_mode()
-    if traced or is_transformed():
-        return sums + onto
-    return sums.add_(onto)
+    return sums + onto if is_followed() else sums.add_(onto)
