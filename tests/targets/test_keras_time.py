@@ -95,6 +95,7 @@ def test_more_drawn_networks_are_those_of_a_loop_over_neurons(seed: int) -> None
     check(seed, keras=with_keras)
 
 
+@pytest.mark.slow  # processes of their own, in which JAX compiles
 @pytest.mark.parametrize(("backend", "count"), OTHERS)
 def test_they_are_on_every_backend(backend: str, count: int) -> None:
     """Networks that are drawn, and what is done by hand below, in a process with another backend."""
