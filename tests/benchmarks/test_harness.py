@@ -109,7 +109,7 @@ def test_markers_of_the_page_are_cases() -> None:
     markers = re.findall(r"<!-- benchmarks: ([^>]+) -->", page)
     makers = {marker.partition(", ")[2] for marker in markers}
     assert makers == {"Intel", "AMD"}
-    known = {"setting", "evidence", "density", "jax layer", "transposes"}
+    known = {"setting", "evidence", "density", "jax layer", "transposes", "time"}
     known |= {n for n in cases if not report.by_density(n)}
     assert {marker.partition(", ")[0] for marker in markers} == known
 

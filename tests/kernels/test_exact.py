@@ -152,7 +152,7 @@ def test_a_network_whose_numbers_need_more_bits_passes_with_a_warning(tmp_path: 
     assert finished.returncode == 0, finished.stdout
     assert "2 passed" in finished.stdout
     assert "1 warning" in finished.stdout
-    assert "deep as a whole, numpy in float32: not compared exactly" in finished.stdout
+    assert "deep as a whole, numpy, float32: not compared exactly" in finished.stdout
 
 
 # ------------------------------------------------------------------------------------------------- NumPy

@@ -227,7 +227,7 @@ def test_wrong_edges_are_met_as_often_as_is_said() -> None:
             ("surplus", sorted([*edges, (target, (target - 7) % size)])),
         ):
             ends = np.array(listed)
-            held: Any = SimpleNamespace(stored={"it.target": ends[:, 0], "it.source": ends[:, 1]})
+            held: Any = SimpleNamespace(parts={}, stored={"it.target": ends[:, 0], "it.source": ends[:, 1]})
             try:
                 check_statement(held, "it", band, "listed", (sample.targets, sample.sources, sample.edges))
             except AssertionError:
