@@ -54,7 +54,7 @@ mutants: .venv/.installed build/mutants/tools
 lint: .venv/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --threads $(WORKERS)
 
 tables: .venv/.installed
 	$(BIN)/python -m nnspec.dsl.make_tables

@@ -355,6 +355,7 @@ def saved(
     return folder, computed
 
 
+@pytest.mark.slow  # TensorFlow exports for a quarter of a minute
 def test_saved_and_exported_it_needs_neither_compiler_nor_data(
     saved: tuple[Path, dict[str, np.ndarray]], compiled: Callable[[Path, str], Path], tmp_path: Path
 ) -> None:
