@@ -64,7 +64,7 @@ golden: .venv/.installed
 	$(BIN)/python -m pytest -q tests/golden --update-golden
 
 bench: .venv/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r benchmarks/requirements.txt
+	$(INSTALL) -r benchmarks/requirements.txt
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.connectivity
 	$(BIN)/python -m benchmarks.growth

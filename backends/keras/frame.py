@@ -39,9 +39,12 @@ class Frame:
     taken: set[str] = field(default_factory=set[str])
     read: dict[str, Name] = field(default_factory=dict[str, Name])
     penalties: dict[str, list[WeightPenalty]] = field(default_factory=dict[str, list[WeightPenalty]])
-    # Tensors of shared variables and of what is made of them, and those that connections and biases read.
+    # Tensors of shared variables and of what is made of them, and those that connections and biases read, by
+    # the name of the connection or of the value behind the bias, with their shapes.
     made: dict[str, Name] = field(default_factory=dict[str, Name])
-    weights: dict[str, Name] = field(default_factory=dict[str, Name])
+    weights: dict[str, tuple[Name, tuple[int, ...]]] = field(
+        default_factory=dict[str, tuple[Name, tuple[int, ...]]]
+    )
 
     def __post_init__(self) -> None:
         graph = self.plan.graph
@@ -93,7 +96,7 @@ class Frame:
 
     def _weight_of(self, reader: str) -> Name:
         """The tensor of a weight or a bias that is made elsewhere, by what reads it."""
-        return self.weights[reader]
+        return self.weights[reader][0]
 
     def _own_name(self, value: Value) -> str:
         """The Keras layer that makes a value.

@@ -41,7 +41,7 @@ class MadeWeights(Steps):
             if isinstance(op, AddBias) and not op.holds_bias
         }
         for reader, entries in used.items():
-            self.weights[reader] = self._entries(entries)
+            self.weights[reader] = self._entries(entries), entries.shape
 
     def _shared(self, parameter: Parameter) -> Name:
         """The tensor of a parameter that is a variable of its own."""

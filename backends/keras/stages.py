@@ -151,21 +151,9 @@ class NetworkOverTime(Network):
         if step is None:
             return weight
         if weight.text not in step.names:
-            step.names[weight.text] = self._constant(
-                step, weight, weight.text, self._made_shape(reader), False
-            )
+            _, shape = self.weights[reader]
+            step.names[weight.text] = self._constant(step, weight, weight.text, shape, False)
         return step.names[weight.text]
-
-    def _made_shape(self, reader: str) -> tuple[int, ...]:
-        """The shape of a weight or a bias, by what reads it."""
-        for op in self.plan.graph.operations:
-            if isinstance(op, Project) and op.connection == reader:
-                weight = self.plan.weight(op)
-                assert weight is not None
-                return weight.shape
-            if isinstance(op, AddBias) and op.output.name == reader:
-                return op.bias.shape
-        raise KeyError(reader)
 
     def _sequence(self, step: Step, x: Name, name: str, shape: tuple[int, ...]) -> Name:
         """What enters a loop at each step, by what it is called within."""
@@ -433,11 +421,8 @@ class NetworkOverTime(Network):
     def _read_outside(self, stage: Stage) -> set[str]:
         """The layers of a loop that something else reads, or that are returned."""
         graph, own = self.plan.graph, {layer.name for layer in stage.layers}
-        values = (
-            v for name, chain in graph.chains.items() if name not in own for op in chain for v in op.inputs
-        )
-        names = {graph.delayed[v.name].input.name if v.name in graph.delayed else v.name for v in values}
-        return (names | {*graph.outputs, *graph.compared}) & own
+        asked = {*graph.outputs, *graph.compared}
+        return {name for name in own if name in asked or not own.issuperset(graph.readers.get(name, ()))}
 
     # ------------------------------------------------------------------------------------ outputs
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -168,20 +167,18 @@ def _bound(dtype: str, most: int, count: int) -> str:
 
 def _exact_layers(plan: Plan) -> list[Value]:
     """The layers of which no step rounds, and that read, now or late, but inputs and such layers."""
-    graph, readers = plan.graph, defaultdict[str, list[str]](list)
+    graph = plan.graph
     rounding = [name for name, chain in graph.chains.items() if not all(map(_is_exact, chain))]
     for name, chain in graph.chains.items():
-        for value in (value for op in chain for value in op.inputs):
-            delay = graph.delayed.get(value.name)
-            readers[value.name if delay is None else delay.input.name].append(name)
-            if delay and not isinstance(delay.start, Parameter) and not is_dyadic(delay.start):
-                rounding.append(name)
+        late = (graph.delayed[v.name] for op in chain for v in op.inputs if v.name in graph.delayed)
+        if not all(isinstance(delay.start, Parameter) or is_dyadic(delay.start) for delay in late):
+            rounding.append(name)
     found = set[str]()
     while rounding:
         name = rounding.pop()
         if name not in found:
             found.add(name)
-            rounding += readers[name]
+            rounding += graph.readers.get(name, ())
     return [layer for layer in graph.layers if layer.name not in found]
 
 

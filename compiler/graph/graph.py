@@ -494,6 +494,20 @@ class Graph:
         """What gives the values of earlier steps, by the names of these."""
         return {delay.output.name: delay for delay in self.delays}
 
+    def origin(self, value: Value) -> str:
+        """The input or layer that a value is, or is an earlier step of."""
+        delay = self.delayed.get(value.name)
+        return value.name if delay is None else delay.input.name
+
+    @cached_property
+    def readers(self) -> Mapping[str, tuple[str, ...]]:
+        """The layers that read each value, now or at later steps, by the name of what it is."""
+        found: dict[str, dict[str, None]] = {}
+        for name, chain in self.chains.items():
+            for value in (value for op in chain for value in op.inputs):
+                found.setdefault(self.origin(value), {})[name] = None
+        return {name: tuple(layers) for name, layers in found.items()}
+
     @cached_property
     def read_late(self) -> Mapping[str, Delay]:
         """A delay of each input and layer that is read late, by its name; they all start alike."""

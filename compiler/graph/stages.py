@@ -42,7 +42,7 @@ def stages(graph: Graph) -> tuple[Stage, ...]:
     """The stages of a network that runs over time, in their order."""
     reads = _reads(graph)
     into = {
-        layer: tuple(dict.fromkeys(name for value in read if (name := _source(value, graph)) in reads))
+        layer: tuple(dict.fromkeys(name for value in read if (name := graph.origin(value)) in reads))
         for layer, read in reads.items()
     }
     groups: dict[tuple[int, str], list[str]] = {}
@@ -93,12 +93,6 @@ def _reads(graph: Graph) -> Mapping[str, list[Value]]:
         name: [value for op in chain for value in op.inputs if value.name in known]
         for name, chain in graph.chains.items()
     }
-
-
-def _source(value: Value, graph: Graph) -> str:
-    """The input or layer that a value is, or is an earlier step of."""
-    delay = graph.delayed.get(value.name)
-    return value.name if delay is None else delay.input.name
 
 
 @record
