@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
+from ..compiler.functions.simplify import simplified
 from ..compiler.functions.tree import (
     ARITHMETIC,
     COMPARISONS,
@@ -285,7 +286,7 @@ class Writer:
     def _declared(self, at: Tree, value: Tree, slope: Tree) -> Expression:
         """What has a declared derivative; where derivatives are written out, it is the value alone."""
         if "declared" not in self.words:
-            return self.tree(value)
+            return self.tree(simplified(value))
         name = Argument(at.name if isinstance(at, Argument) else "x")
         local = self.names[at.name] if isinstance(at, Argument) else self.scope.new("x")
         names = {**self.names, name.name: local}

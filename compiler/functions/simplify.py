@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from .evaluate import evaluate
-from .tree import ONE, ZERO, Apply, Number, Tree, apply
+from .tree import ONE, ZERO, Apply, Argument, Number, Tree, apply, arguments_in, replaced, substituted
 
 _MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=": "!="}
 _HOLDS: dict[str, Callable[[float, float], bool]] = {
@@ -23,7 +23,20 @@ def simplified(tree: Tree) -> Tree:
     """A tree of the same values wherever both are finite, and finite wherever `tree` is."""
     if not isinstance(tree, Apply):
         return tree
+    if tree.word == "declared" and arguments_in(tree.operands[0]):
+        return _declared(*tree.operands)
     return _simpler(Apply(tree.word, tuple(simplified(each) for each in tree.operands)))
+
+
+def _declared(at: Tree, value: Tree, slope: Tree) -> Tree:
+    """What a function with a declared derivative makes of a tree, which stays whole in its value and slope.
+
+    Targets hold constant what it is taken at, and nothing else, while they differentiate: so -(2 * x) must
+    not become of 2 * (-x), where -x is that.
+    """
+    held, simple = Argument(" at"), simplified(at)
+    parts = (simplified(replaced(each, {at: held})) for each in (value, slope))
+    return Apply("declared", (simple, *(substituted(each, {held.name: simple}) for each in parts)))
 
 
 def _simpler(tree: Apply) -> Tree:

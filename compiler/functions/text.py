@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from .simplify import simplified
 from .tree import COMPARISONS, Apply, Argument, Number, Tree
 
 # How tightly words bind, the loosest first; what is called binds as an atom does.
@@ -47,7 +48,7 @@ def _part(tree: Tree) -> tuple[float, str]:
         case Argument(name):
             return _ATOM, name
         case Apply("declared", (_, value, _)):
-            return _part(value)
+            return _part(simplified(value))
         case Apply("negative" | "not" as word, (operand,)):
             sign = "-" if word == "negative" else "not "
             return _BINDING[word], f"{sign}{_said(operand, _BINDING[word])}"

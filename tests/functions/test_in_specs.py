@@ -111,6 +111,48 @@ def test_a_function_of_the_spec_hides_that_of_the_catalogue(tmp_path: Path) -> N
     assert "nn.SiLU" in compiled(FRAME.format("", "silu"), tmp_path, "torch")
 
 
+DECLARED = """model declared
+function twice(x) = 2 * x with derivative = 7 * x
+function above(x, top = 1) = where(x > 0, min(x, top), 0) with derivative = 1 / (1 + abs(x))
+function both(x) = twice(3 - x) + above(x)
+input x[40]
+layer a[40] = twice(-x)
+layer b[40] = twice(3 * x)
+layer c[40] = above(x - 0.5)
+layer d[40] = both(x / 2 + 1)
+output a, b, c, d
+loss sum(a + b + c + d)
+"""
+
+
+def test_a_declared_derivative_is_that_of_whatever_a_function_is_given(tmp_path: Path) -> None:
+    """Where `twice(-x)` were written as `-(2 * x)`, frameworks would derive that too."""
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "declared.nnspec"
+    path.write_text(DECLARED)
+    write(compile_spec(path, ("torch", "numpy")).files, tmp_path)
+    x = np.random.default_rng(0).normal(size=(3, 40))
+
+    def above(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.clip(z, 0, 1), 1 / (1 + np.abs(z))
+
+    z = x / 2 + 1
+    wanted = {
+        "a": (-2 * x, 7 * x),
+        "b": (6 * x, 63 * x),
+        "c": above(x - 0.5),
+        "d": (2 * (3 - z) + above(z)[0], (-7 * (3 - z) + above(z)[1]) / 2),
+    }
+    given = torch.tensor(x, requires_grad=True)
+    layers = module_of(tmp_path / "declared_torch.py").Declared().double().layers(given)
+    for name, (value, slope) in wanted.items():
+        np.testing.assert_allclose(layers[name].detach(), value, rtol=1e-12, atol=1e-12)
+        (found,) = torch.autograd.grad(layers[name].sum(), given)
+        np.testing.assert_allclose(found, slope, rtol=1e-12, atol=1e-12)
+    _, g = module_of(tmp_path / "declared_numpy.py").gradients({}, x)
+    np.testing.assert_allclose(len(x) * g["x"], sum(slope for _, slope in wanted.values()), rtol=1e-12)
+
+
 def test_a_declared_derivative_goes_through_all_that_pytorch_does_with_derivatives() -> None:
     torch = pytest.importorskip("torch")
     from nnspec.backends.torch.kernels.choice import sloped
