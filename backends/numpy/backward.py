@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field
+from functools import partial
 from typing import TypeAlias
 
 from ...compiler.edges.edge_set import Full
@@ -51,6 +52,7 @@ from ..source import (
     Expression,
     Name,
     Statement,
+    flat,
     names_in,
     node,
     scaled,
@@ -131,7 +133,9 @@ def end_back(gradients: Gradients) -> list[Statement]:
     """Statements for what parameters have from elsewhere than the steps, and for the inputs."""
     module, statements = gradients.module, list[Statement]()
     statements += gradients.add(_of_cuts(module, gradients.begun))
-    statements += gradients.add(_of_weights(module, gradients.begun))
+    before = list[Statement]()
+    weights = gradients.add(_of_weights(module, gradients.begun, before))
+    statements += [*before, *weights]
     statements += gradients.add(_unreached(module, gradients.begun))
     statements += gradients.add(_penalties(module))
     return [*statements, *_of_inputs(module, gradients.begun)]
@@ -224,13 +228,18 @@ def _of_cuts(module: Module, reached: set[str]) -> Iterator[Share]:
             yield module.plan.made[name], module.scope.expression("np.concatenate([*each])", each=each)
 
 
-def _of_weights(module: Module, reached: set[str]) -> Iterator[Share]:
-    """What parameters get of the gradients of the weights that are made of them."""
+def _of_weights(module: Module, reached: set[str], before: list[Statement]) -> Iterator[Share]:
+    """What parameters get of the gradients of the weights that are made of them.
+
+    Statements that have to stand before that are added to `before`.
+    """
     for made in module.plan.made.values():
         if isinstance(made, Cut) or key_of(made) not in reached:
             continue
         d: Expression = module.variable(made)
+        entries_of = partial(module.helper, flat(d), "entries")
         for step in reversed(steps_of(made)):
+            d = apart(before, entries_of, d) if isinstance(step, Through) else d
             d = _of_step(module, step, d)
         yield parameter_of(made), d
 

@@ -328,22 +328,30 @@ class Loop:
             for name in begun
             if module.gradients[name].text in read
         ]
-        for layer in self.stage.layers:
-            if layer.name in held and layer.name not in gradients.begun:
-                d, y = module.gradients[layer.name], module.step(layer)
-                lines += scope.statements("d = np.zeros_like(y)", d=d, y=y)
-        for name, steps in held.items():
-            d, back_ = module.gradients[name], self.memory.get(name, 0)
-            lines += scope.statements("held = with_earlier(d, back, steps)", held=steps, d=d, back=back_)
-        for keeps, _, _ in kept:
-            lines += scope.statements("keeps = []", keeps=keeps)
         for keeps, now, _ in kept:
             body += scope.statements("keeps.append(now)", keeps=keeps, now=now)
         body = read_later(body)
+        read = {name.text for name in names_in([*body, *starts])}
+        taken = {
+            name: self.within.gradients[name]
+            for name, steps in held.items()
+            if steps.text in read or self.within.gradients[name].text in read
+        }
+        for layer in self.stage.layers:
+            if layer.name in taken and layer.name not in gradients.begun:
+                d, y = module.gradients[layer.name], module.step(layer)
+                lines += scope.statements("d = np.zeros_like(y)", d=d, y=y)
+        for name in taken:
+            d, back_ = module.gradients[name], self.memory.get(name, 0)
+            lines += scope.statements("held = with_earlier(d, back, steps)", held=held[name], d=d, back=back_)
+        for keeps, _, _ in kept:
+            lines += scope.statements("keeps = []", keeps=keeps)
         pops = [
             statement
-            for name, steps in held.items()
-            for statement in scope.statements("d = held.pop()", d=self.within.gradients[name], held=steps)
+            for name, d in taken.items()
+            for statement in scope.statements(
+                "d = held.pop()" if d.text in read else "held.pop()", d=d, held=held[name]
+            )
         ]
         body = [*pops, *body]
         names = ", ".join(str(layer.layer) for layer in self.stage.layers)

@@ -285,7 +285,10 @@ def broken(tree: Expression, head: str, tail: str, indent: int) -> str:
         case Call(function=function, arguments=arguments):
             start = f"{head}{_within(function, _ATOM)}("
             if isinstance(function, Call) and indent + len(start) > WIDTH:
-                return broken(function, head, f"({_list(arguments)}){tail}", indent)
+                given = f"({_list(arguments)}){tail}"
+                if indent + len(f"){given}") <= WIDTH:
+                    return broken(function, head, given, indent)
+                return _arguments(broken(function, head, "(", indent), arguments, f"){tail}", indent)
             return _arguments(start, arguments, f"){tail}", indent) if arguments else flat_text
         case Subscript(of=of, index=index):
             start = f"{head}{_within(of, _ATOM)}["

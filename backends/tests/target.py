@@ -108,6 +108,7 @@ VOCABULARY = vocabulary(
             "before",
             "step",
             "steps",
+            "_",
             "given",
             "running",
             "training",
@@ -418,7 +419,7 @@ def reference(
     running: dict[str, np.ndarray] = {}
     head
     before: list[dict[str, np.ndarray]] = []
-    for step in range(steps):
+    for at in range(steps):
         v: dict[str, np.ndarray] = {}
         layers
         before.append(v)
@@ -440,7 +441,8 @@ def _reference_over_time(scope: Scope, plan: Plan, functions: Definitions) -> tu
     reading = loading(scope, plan, [head, layers], cached=True)
     timed = tuple(sorted(value.name for value in graph.layers if value.name in graph.timed))
     holes = {"reading": reading, "head": head, "layers": layers, "losses": _losses(scope, plan)}
-    return scope.statements(_OVER_TIME, steps=steps, timed=timed, **holes)
+    at = scope.name("step" if scope.reads("step", layers) else "_")
+    return scope.statements(_OVER_TIME, at=at, steps=steps, timed=timed, **holes)
 
 
 def _delayed(scope: Scope, plan: Plan) -> Iterator[Statement]:
