@@ -43,17 +43,17 @@ def train(model: torch.nn.Module, generators: np.ndarray, rng: np.random.Generat
     falling = torch.optim.lr_scheduler.LinearLR(optimiser, 1, 0.05, STEPS)
     for _ in track(range(STEPS), description="training"):
         sent, heard = map(torch.tensor, transmit(rng, generators, rng.choice(TRAINED_AT, size=BATCH)))
-        odds = [value for name, value in model.layers(heard).items() if name.startswith("odds")]
+        odds = model(heard)  # after every turn, of which each is compared with what was sent
         optimiser.zero_grad()
-        model.loss(*odds, sent).backward()
+        model.loss(odds, sent.unsqueeze(1).expand_as(odds)).backward()
         optimiser.step()
         falling.step()
 
 
 def decoded(model: torch.nn.Module, heard: np.ndarray) -> np.ndarray:
-    """Of each bit, the logarithm of the odds that it is 1, (words, bits)."""
+    """Of each bit, the logarithm of the odds that it is 1 behind the last turn, (words, bits)."""
     with torch.no_grad():
-        return torch.cat([model(part) for part in torch.tensor(heard).split(500)]).numpy()
+        return torch.cat([model(part)[:, -1] for part in torch.tensor(heard).split(500)]).numpy()
 
 
 def main(folder: str, ratio: float) -> int:
@@ -67,7 +67,7 @@ def main(folder: str, ratio: float) -> int:
 
     plain, model = make(), make()
     numbers = sum(p.numel() for p in model.parameters())
-    generators, _ = code(len(in_numpy.init()["last_heard_weight"]))
+    generators, _ = code(len(in_numpy.init()["heard_odds.weight"]))
     rng = np.random.default_rng(0)
     tests = {at: transmit(rng, generators, np.full(TESTED_ON, at)) for at in TESTED_AT}
     train(model, generators, rng)
@@ -89,8 +89,8 @@ def main(folder: str, ratio: float) -> int:
     heard = tests[TESTED_AT[0]][1][:100]
     scores = {
         "torch": decoded(model, heard),
-        "keras": keras_model.predict(heard, verbose=0),
-        "numpy": in_numpy.forward(in_numpy.load_arrays(arrays), heard),
+        "keras": keras_model.predict(heard, verbose=0)[:, -1],
+        "numpy": in_numpy.forward(in_numpy.load_arrays(arrays), heard)[:, -1],
     }
     # Near 1, atanh makes much of the last digit of a product in single precision.
     return 0 if agree(scores, within=1e-3) and reached <= ratio else 1

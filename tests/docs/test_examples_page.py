@@ -28,6 +28,7 @@ BY_HAND = {
     "lstm": ("lstm_by_hand", "Lstm"),
     "gru": ("gru_by_hand", "Gru"),
     "echo_state": ("echo_by_hand", "EchoState"),
+    "spiking": ("spiking_by_hand", "Spiking"),
 }
 
 
@@ -97,9 +98,14 @@ def of_gene_terms(p: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def of_decoder(p: dict[str, Tensor]) -> dict[str, Tensor]:
     by_bit = model_by_hand("decoder").bit.argsort(stable=True)
-    last = torch.empty_like(p["last_weight"])
-    last[by_bit] = p["last_weight"]
-    return p | {"last_weight": last}
+    last = torch.empty_like(p["to_bit_odds.weight"])
+    last[by_bit] = p["to_bit_odds.weight"]
+    return {
+        "heard_weight": p["heard_to_check.weight"],
+        "weight_of_bit": p["to_bit_to_check.weight"],
+        "last_heard_weight": p["heard_odds.weight"],
+        "last_weight": last,
+    }
 
 
 def gated(p: dict[str, Tensor], into: str, back: str) -> dict[str, Tensor]:
@@ -125,15 +131,31 @@ def of_gru(p: dict[str, Tensor]) -> dict[str, Tensor]:
     return gated(p, "rza", "rzb")
 
 
+def stored_sources(name: str, connection: str) -> Tensor:
+    """The sources of a connection's edges, one behind the other, as the generated module has stored them."""
+    module = importlib.import_module(f"{name}_numpy")
+    edges = np.load(Path(str(module.__file__)).with_name(f"{name}.npz"))
+    return torch.tensor(edges[f"{connection}.source"]).long()
+
+
 def of_echo_state(p: dict[str, Tensor]) -> dict[str, Tensor]:
-    module = importlib.import_module("echo_state_numpy")
-    edges = np.load(Path(str(module.__file__)).with_name("echo_state.npz"))
     return {
-        "source": torch.tensor(edges["h_h.source"]).long().reshape(100, 5),
+        "source": stored_sources("echo_state", "h_h").reshape(100, 5),
         "into": p["u_h.weight"],
         "weight": p["h_h.weight"].reshape(100, 5),
         "told.weight": torch.cat([p["h_told.weight"], p["squared_told.weight"]], 1),
         "told.bias": p["told.bias"],
+    }
+
+
+def of_spiking(p: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        "pixel": stored_sources("spiking", "pixel_arriving").reshape(64, 16),
+        "pixel_weight": p["pixel_arriving.weight"].reshape(64, 16),
+        "weight": p["synapses.weight"].reshape(64, 6),
+        "bias": p["arriving.bias"],
+        "votes.weight": p["s_votes.weight"],
+        "votes.bias": p["votes.bias"],
     }
 
 
@@ -150,6 +172,7 @@ ARRANGED = {
     "lstm": (of_lstm, (8, 8), "score"),
     "gru": (of_gru, (8, 8), "score"),
     "echo_state": (of_echo_state, (12, 2), "told"),
+    "spiking": (of_spiking, (12, 64), "score"),
 }
 
 
@@ -185,11 +208,11 @@ def test_by_hand_is_the_same(
     p = {key: array + rng.normal(0, 0.1, array.shape) for key, array in net.init().items()}
     x = rng.normal(size=(7, *shape))
     target = {
-        **dict.fromkeys(("lenet5", "lstm", "gru"), rng.integers(10, size=7)),
+        **dict.fromkeys(("lenet5", "lstm", "gru", "spiking"), rng.integers(10, size=7)),
         "tied_autoencoder": x,
         "gene_terms": rng.normal(size=(7, 1)),
         "echo_state": rng.normal(size=(7, 12, 1)),
-    }.get(name, rng.integers(2, size=(7, 31)).astype(float))
+    }.get(name, rng.integers(2, size=(7, 3, 31)).astype(float))
 
     model = model_by_hand(name).double()
     tensors = {key: torch.tensor(array, requires_grad=True) for key, array in p.items()}
