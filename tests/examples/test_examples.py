@@ -58,12 +58,12 @@ PLANTED_IN = ("codes", "convolutions", "expressions", "grouped", "named", "part"
 
 # Networks over time: how they run at other lengths and in pieces, and what no other test looks at. Of those
 # of `delays`, `tests/faults` runs what holds time before it plants a fault; the others have forms of these.
-OVER_TIME = ("loops", "lstm", "min_sum_decoder")
+OVER_TIME = ("loops", "lstm", "min_sum_decoder", "spiking")
 OF_TIME = "gradients_are_those or layers_are_those or number_of_steps or pieces or are_called or forward_is"
 
 
 def test_generated_tests_pass(compiled: Callable[[Path], Path]) -> None:
-    others = LARGE, MANY_EDGES, "delays", "echo_state", "gru", "iterated", "over_time", "spiking"
+    others = LARGE, MANY_EDGES, "delays", "echo_state", "gru", "iterated", "over_time"
     folders = {spec.stem: compiled(spec) for spec in SPECS if spec.stem not in others}
     zoo = folders.pop("zoo")
     whole, planted = ({name: folders.pop(name) for name in names} for names in (IN_WHOLE, PLANTED_IN))
