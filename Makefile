@@ -17,15 +17,25 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-all fuzz mutants lint tables golden bench clean
 
+# Unpacking takes longest, so one core unpacks these and the other all else; the last line of pip's finds what
+# this system needs beside. What tests import first is compiled by importing it, before they start many processes.
+LARGEST := tensorflow jaxlib
+
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	# What is largest by itself, beside all the rest: unpacking takes longest. The last line adds what these need.
-	$(INSTALL) --no-deps tensorflow & largest=$$!; \
-	$(INSTALL) torch && $(INSTALL) -e '.[torch,test,lint]'; rest=$$?; \
-	wait $$largest && exit $$rest
-	$(INSTALL) -e '.[torch,keras,test,lint]'
-	# On all cores, and without the packages' own tests; what is no Python of today stays as it is.
-	$(BIN)/python -m compileall -qq -j $(WORKERS) -x '/tests?/' .venv/lib || true
+	$(INSTALL) --no-deps $(LARGEST) & largest=$$!; \
+	grep -v $(LARGEST:%=-e '^%==') constraints.txt > .venv/others.txt; \
+	$(INSTALL) --no-deps -r .venv/others.txt; others=$$?; \
+	wait $$largest && exit $$others
+	$(INSTALL) --no-build-isolation -e '.[torch,keras,test,lint]'
+	$(BIN)/python -c 'import tensorflow' 2> /dev/null & first=$$!; \
+	$(BIN)/python -c 'import torch._inductor.compile_fx, onnxscript, scipy.stats, sklearn.datasets'; second=$$?; \
+	wait $$first && exit $$second
+	touch $@
+
+# Tools by other people, for slow tests.
+.venv/.tools: tests/targets/requirements.txt | .venv/.installed
+	$(INSTALL) -r $<
 	touch $@
 
 demo: .venv/.installed
@@ -34,7 +44,7 @@ demo: .venv/.installed
 test: .venv/.installed
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m 'not slow'
 
-test-all: .venv/.installed build/packages
+test-all: .venv/.installed .venv/.tools build/packages
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
 
 build/packages: tests/examples/requirements.txt | .venv/.installed

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
+from itertools import takewhile
 from reprlib import recursive_repr
 from typing import Any, TypeVar, dataclass_transform, overload
 
@@ -45,31 +46,47 @@ def _record(cls: type[T], frozen: bool, eq: bool, slots: bool) -> type[T]:
 
 def _initialiser(cls: type[Any]) -> Callable[..., None]:
     """`__init__`, which takes all fields in order or by name."""
-    own = fields(cls)
-    names = tuple(each.name for each in own if each.init)
-    defaults = {each.name: each.default for each in own if each.default is not MISSING}
-    factories = {each.name: each.default_factory for each in own if each.default_factory is not MISSING}
+    own = [each for each in fields(cls) if each.init]
+    names = tuple(each.name for each in own)
     finish = getattr(cls, "__post_init__", None)
     count, put = len(names), object.__setattr__
+    # The defaults of the last fields, of as many as have one that is no factory.
+    last = tuple(each.default for each in takewhile(lambda each: each.default is not MISSING, reversed(own)))[
+        ::-1
+    ]
+    least = count - len(last)
 
     def initialise(self: Any, *values: Any, **named: Any) -> None:
-        for name, value in zip(names, values, strict=False):
+        given = len(values)
+        if named or not least <= given <= count:
+            values = _in_order(cls, own, values, named)
+        elif given < count:
+            values += last[given - count :]
+        for name, value in zip(names, values, strict=True):
             put(self, name, value)
-        for name in names[len(values) :]:
-            if name in named:
-                put(self, name, named.pop(name))
-            elif name in defaults:
-                put(self, name, defaults[name])
-            elif name in factories:
-                put(self, name, factories[name]())
-            else:
-                raise TypeError(f"{cls.__name__} needs `{name}`")
-        if named or len(values) > count:
-            raise TypeError(f"{cls.__name__} takes {', '.join(names)}, each once")
         if finish is not None:
             finish(self)
 
     return initialise
+
+
+def _in_order(
+    cls: type[Any], own: Sequence[Field[Any]], given: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[Any, ...]:
+    """The values of all fields, of which some were given in order and some by name."""
+    values = [*given]
+    for each in own[len(given) :]:
+        if each.name in named:
+            values.append(named.pop(each.name))
+        elif each.default is not MISSING:
+            values.append(each.default)
+        elif each.default_factory is not MISSING:
+            values.append(each.default_factory())
+        else:
+            raise TypeError(f"{cls.__name__} needs `{each.name}`")
+    if named or len(values) > len(own):
+        raise TypeError(f"{cls.__name__} takes {', '.join(each.name for each in own)}, each once")
+    return tuple(values)
 
 
 def _values(self: Any) -> tuple[Any, ...]:

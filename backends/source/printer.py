@@ -46,9 +46,12 @@ _LEVELS = (
 # How tightly operators bind. Between the last of these and atoms stand `-x` and powers.
 _TIGHT = {operator: 2 * at + 2 for at, level in enumerate(_LEVELS) for operator in level}
 _CHOICE, _NOT, _MINUS, _POWER, _ATOM = 1, 5, 20, 21, 22
+_ATOMS = frozenset([Name, Constant, Attribute, Call, Subscript])
 
 
 def _tightness(tree: Expression) -> int:
+    if type(tree) in _ATOMS:  # as most are
+        return _ATOM
     match tree:
         case Binary(operator="**"):
             return _POWER

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from functools import cache
+from operator import attrgetter
 from typing import Literal, TypeAlias
 
 from ...dsl.records import record
@@ -294,13 +295,18 @@ def walk(*trees: object) -> Iterator[Expression | Statement]:
             ahead.extend(reversed(tree))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
         elif isinstance(tree, Expression | Statement):
             yield tree
-            ahead.extend([getattr(tree, name) for name in _backwards(type(tree))])
+            if type(tree) not in _LEAVES:
+                ahead.extend(_backwards(type(tree))(tree))
+
+
+_LEAVES = frozenset([Name, Constant])  # nodes, and most of them, with nothing below
 
 
 @cache
-def _backwards(kind: type[Expression | Statement]) -> tuple[str, ...]:
-    """The names of the fields that a kind of node has, the last first."""
-    return tuple(entry.name for entry in fields(kind))[::-1]  # pyright: ignore[reportArgumentType]
+def _backwards(kind: type[Expression | Statement]) -> Callable[[Expression | Statement], tuple[object, ...]]:
+    """What is in a node of this kind, the last first."""
+    last, *others = [entry.name for entry in fields(kind)][::-1]  # pyright: ignore[reportArgumentType]
+    return attrgetter(last, *others) if others else lambda node: (getattr(node, last),)
 
 
 def names_in(*trees: object) -> Iterator[Name]:

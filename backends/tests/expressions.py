@@ -23,13 +23,13 @@ _OF_NUMPY = ("sqrt", "exp", "log", "sin", "cos", "tan")
 
 def parts_of(node: object) -> Iterator[object]:
     """A statement's tree, node by node."""
-    yield node
-    if isinstance(node, tuple):
-        for item in node:  # pyright: ignore[reportUnknownVariableType]
-            yield from parts_of(item)  # pyright: ignore[reportUnknownArgumentType]
-    elif is_dataclass(node):
-        for each in fields(node):
-            yield from parts_of(getattr(node, each.name))
+    ahead = [node]
+    while ahead:
+        yield (part := ahead.pop())
+        if isinstance(part, tuple):
+            ahead.extend(reversed(part))  # pyright: ignore[reportUnknownArgumentType]
+        elif is_dataclass(part):
+            ahead.extend([getattr(part, each.name) for each in reversed(fields(part))])
 
 
 def indices_of(node: object) -> set[str]:

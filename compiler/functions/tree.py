@@ -77,10 +77,11 @@ def is_name(tree: Tree) -> bool:
 
 def walk(tree: Tree) -> Iterator[Tree]:
     """Every node, operands behind what is applied to them."""
-    yield tree
-    if isinstance(tree, Apply):
-        for operand in tree.operands:
-            yield from walk(operand)
+    ahead = [tree]
+    while ahead:
+        yield (part := ahead.pop())
+        if isinstance(part, Apply):
+            ahead.extend(reversed(part.operands))
 
 
 def arguments_in(tree: Tree) -> tuple[str, ...]:

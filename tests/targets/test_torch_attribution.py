@@ -1,4 +1,4 @@
-"""Tools that explain a network by hooks on its modules: captum and shap, as they are installed."""
+"""Hooks on a network's modules, and tools that explain it by them: captum and shap, for slow tests alone."""
 
 from __future__ import annotations
 
@@ -9,14 +9,6 @@ from types import ModuleType
 
 import pytest
 import torch
-from captum.attr import (
-    DeepLift,
-    DeepLiftShap,
-    IntegratedGradients,
-    LayerActivation,
-    LayerDeepLift,
-    LayerIntegratedGradients,
-)
 from torch import Tensor, nn
 
 # Every kind of connection; `cut` is a layer through which everything goes, and `plain` has no operation.
@@ -123,26 +115,35 @@ def test_what_a_hook_returns_is_what_the_network_goes_on_with(
     assert not torch.equal(model(x), wanted["y"])
 
 
-@pytest.mark.parametrize("method", [DeepLift, IntegratedGradients])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["DeepLift", "IntegratedGradients"])
 def test_captum_s_attributions_add_up(
-    made: Callable[[str], nn.Module], inputs: tuple[Tensor, Tensor], method: type
+    made: Callable[[str], nn.Module], inputs: tuple[Tensor, Tensor], method: str
 ) -> None:
+    import captum.attr
+
     x, base = inputs
     model = made("tanh")
-    if method is IntegratedGradients:  # of what is smooth, so that few steps are enough
+    if method == "IntegratedGradients":  # of what is smooth, so that few steps are enough
         model.b.relu = model.cut.leaky_relu = nn.Tanh()
-    found = method(model).attribute(x, base, target=1)
+    found = getattr(captum.attr, method)(model).attribute(x, base, target=1)
     torch.testing.assert_close(found.sum(1), (model(x) - model(base))[:, 1], rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_captum_s_deep_lift_shap_adds_up(model: nn.Module, inputs: tuple[Tensor, Tensor]) -> None:
+    from captum.attr import DeepLiftShap
+
     x, base = inputs
     found = DeepLiftShap(model).attribute(x, base[:3], target=2)
     wanted = model(x)[:, 2] - model(base[:3])[:, 2].mean()
     torch.testing.assert_close(found.sum(1), wanted, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_captum_sees_layers(model: nn.Module, inputs: tuple[Tensor, Tensor]) -> None:
+    from captum.attr import LayerActivation, LayerDeepLift, LayerIntegratedGradients
+
     x, base = inputs
     values = model.layers(x)
     for name in LAYERS:
@@ -159,7 +160,7 @@ def test_captum_sees_layers(model: nn.Module, inputs: tuple[Tensor, Tensor]) -> 
             torch.testing.assert_close(found.sum(1), wanted, rtol=0, atol=1e-5, msg=name)
 
 
-@pytest.mark.slow  # it takes seconds to import
+@pytest.mark.slow
 @pytest.mark.parametrize("mixing", ["gelu", "softmax", "leaky_relu(0.3)"])
 def test_shap_s_deep_explainer_adds_up(
     made: Callable[[str], nn.Module], inputs: tuple[Tensor, Tensor], mixing: str
@@ -189,9 +190,11 @@ def by_hand(model: nn.Module) -> nn.Module:
     return nn.Sequential(first, nn.Tanh(), second, norm, nn.Tanh(), last).eval()
 
 
+@pytest.mark.slow
 def test_it_is_explained_as_the_same_network_written_by_hand(graph_mlp: ModuleType) -> None:
     """Also where the sums agree by luck: every single attribution."""
     import shap
+    from captum.attr import DeepLift, IntegratedGradients
 
     torch.manual_seed(0)
     model = graph_mlp.GraphMlp(seed=1).double()
