@@ -76,6 +76,7 @@ def main(folder: str, least: float) -> int:
     import worm_torch
 
     names, neurons = (worm_torch.unit_names(axis) for axis in ("skin", "neuron"))
+    torch.set_num_threads(1)  # which is quicker for so few numbers at each step
     rng, edges = np.random.default_rng(0), np.load(Path(folder) / "worm.npz")
     touch, backward = draw(rng, names, HELD_OUT)
     model = worm_torch.Worm(seed=0)

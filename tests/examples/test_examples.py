@@ -78,7 +78,10 @@ def test_generated_tests_pass(compiled: Callable[[Path], Path]) -> None:
 
 @pytest.mark.slow
 def test_all_generated_tests_pass(compiled: Callable[[Path], Path]) -> None:
-    run_generated_tests([compiled(spec) for spec in SPECS if spec.stem != LARGE])
+    folders = {spec.stem: compiled(spec) for spec in SPECS if spec.stem != LARGE}
+    # TensorFlow takes minutes to trace a loop of 5,000 edges for each number of samples and steps.
+    run_generated_tests([folders.pop("worm")], "not keras or agree or compiled or loads_what_it_saves")
+    run_generated_tests([*folders.values()])
 
 
 PREFERRED = [
