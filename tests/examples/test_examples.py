@@ -39,7 +39,8 @@ def run_generated_tests(folders: list[Path], chosen: str = "") -> None:
     Some of them without pytest's rewriting, which takes as long for a file as half of its tests.
     """
     files = [str(next(folder.glob("test_*.py"))) for folder in folders]
-    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", "/", "-k", chosen, *files]
+    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:logging", "--rootdir", "/"]
+    command += ["-k", chosen, *files]
     command += ["--assert=plain"] if chosen else []
     finished = run(command, folders[0])
     assert finished.returncode == 0, finished.stdout[-8000:]
@@ -56,6 +57,7 @@ IN_WHOLE = ("graph_mlp",)
 PLANTED_IN = ("codes", "convolutions", "expressions", "grouped", "named", "part", "pools", "ring", "shared")
 
 
+# `lattice` has the kernels of `ring` and `layouts`, on more edges: what depends on how many there are.
 # Networks over time: how they run at other lengths and in pieces, and what no other test looks at. Of those
 # of `delays`, `tests/faults` runs what holds time before it plants a fault; the others have forms of these.
 OVER_TIME = ("loops", "lstm")
@@ -71,6 +73,7 @@ def test_generated_tests_pass(compiled: Callable[[Path], Path]) -> None:
     run_generated_tests([*planted.values()], f"({ALIKE}) and not single_precision")
     run_generated_tests([zoo], "agree or together")
     run_generated_tests([folders.pop(name) for name in OVER_TIME], f"({OF_TIME}) and not keras")
+    run_generated_tests([folders.pop("lattice")], "(exact or edges or gradients) and not keras")
     run_generated_tests(
         [*folders.values()], "not (keras or large_values or single_precision or in_evaluation)"
     )
