@@ -44,10 +44,10 @@ demo: .venv/.installed
 test: .venv/.installed
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m 'not slow'
 
-test-all: .venv/.installed .venv/.tools build/ontology
+test-all: .venv/.installed .venv/.tools build/packages
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
 
-build/ontology: tests/examples/requirements.txt | .venv/.installed
+build/packages: tests/examples/requirements.txt | .venv/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --target $@ -r $<
 	touch $@
 

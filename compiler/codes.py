@@ -299,6 +299,8 @@ NORM_OVER_TIME = Code("E364", "`batch_norm` cannot stand in `{name}`, which diff
 
 CODES_LATE = Code("E365", "`{name}` holds class codes, which cannot be read late")
 
+TOO_FEW_STEPS = Code("W360", "no input reaches `{name}` in {steps}: what it is depends on none")
+
 TOO_MANY_DELAYS = Code("E366", "the edges of `{name}` have {count} different delays, more than {limit}")
 
 VALUE_ENTERED = Code("E444", "no connection can enter `{name}`, which is an expression")

@@ -288,10 +288,11 @@ def broken(tree: Expression, head: str, tail: str, indent: int) -> str:
         case Call(function=function, arguments=arguments):
             start = f"{head}{_within(function, _ATOM)}("
             if isinstance(function, Call) and indent + len(start) > WIDTH:
-                given = f"({_list(arguments)}){tail}"
-                if indent + len(f"){given}") <= WIDTH:
-                    return broken(function, head, given, indent)
-                return _arguments(broken(function, head, "(", indent), arguments, f"){tail}", indent)
+                first = broken(function, head, "(", indent)[:-1]
+                fits = _ends_at(first, indent) + len(f"({_list(arguments)}){tail}") <= WIDTH
+                if fits or not arguments:
+                    return f"{first}({_list(arguments)}){tail}"
+                return _arguments(f"{first}(", arguments, f"){tail}", indent)
             return _arguments(start, arguments, f"){tail}", indent) if arguments else flat_text
         case Subscript(of=of, index=index):
             start = f"{head}{_within(of, _ATOM)}["
@@ -313,9 +314,52 @@ def broken(tree: Expression, head: str, tail: str, indent: int) -> str:
         case Binary(operator=operator, right=Call() | Display() as right) if _breaks_last(tree, head, indent):
             return broken(right, f"{head}{_operand(tree, tree.left)} {operator} ", tail, indent)
         case Binary() | Choice():
-            return _body(f"{head}(", _pieces(tree), f"){tail}", indent)
+            pieces = _pieces(tree)
+            operands = _operands(tree) if isinstance(tree, Binary) and len(pieces) == 2 else []
+            if operands and isinstance(last := operands[-1][1], Call) and last.arguments:
+                text = _operands_broken(operands, head, tail, indent)
+                first, *others = text.split("\n")
+                if max(indent + len(first), *map(len, others)) <= WIDTH:
+                    return text
+            return _body(f"{head}(", pieces, f"){tail}", indent)
         case _:
             return flat_text
+
+
+def _ends_at(text: str, indent: int) -> int:
+    """How long the last line of a text is, of which the first is not indented yet."""
+    *others, last = text.split("\n")
+    return len(last) + (0 if others else indent)
+
+
+def _operands(tree: Binary) -> list[tuple[str, Expression, str]]:
+    """All operands that have no parentheses around them, each behind its operator, and as it is written."""
+    found: list[tuple[str, Expression, str]] = []
+    for operand, last in ((tree.left, False), (tree.right, True)):
+        text = _operand(tree, operand, last=last)
+        inner: list[tuple[str, Expression, str]] = [("", operand, text)]
+        if isinstance(operand, Binary) and operand.operator != "**" and text == flat(operand):
+            inner = _operands(operand)
+        (_, first, shown), *others = inner
+        found += [(f" {tree.operator} " if last else "", first, shown), *others]
+    return found
+
+
+def _operands_broken(
+    operands: Sequence[tuple[str, Expression, str]], head: str, tail: str, indent: int
+) -> str:
+    """Calls among operands are broken where they do not fit, instead of the one operator between them."""
+    text = head
+    behind = [f"{operator}{shown.partition('(')[0]}(" for operator, _, shown in operands[1:]]
+    for (operator, operand, shown), following in zip(operands, [*behind, tail], strict=True):
+        text += operator
+        fits = _ends_at(text, indent) + len(shown + following) <= WIDTH
+        if isinstance(operand, Call) and operand.arguments and not fits:
+            opening = f"{text}{_within(operand.function, _ATOM)}("
+            text = _arguments(opening, operand.arguments, f"){following}", indent).removesuffix(following)
+        else:
+            text += shown
+    return text + tail
 
 
 def _breaks_last(tree: Binary, head: str, indent: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 
-from ...compiler.graph.graph import AddBias, Combine, Delay, Operation, Parameter, Project, Value
+from ...compiler.graph.graph import AddBias, Combine, Delay, Parameter, Value
 from ...compiler.graph.model import Data
 from ...compiler.graph.stages import Arriving, Stage, arriving, read_by_expressions, stages
 from ...compiler.plan.plan import Plan
@@ -346,7 +346,7 @@ def _read_whole(parts: Sequence[Stage], plan: Plan) -> frozenset[str]:
         for op in plan.graph.chains[layer.name]
         for value in op.inputs
         if looped.get(value.name, stage) is not stage
-        and not (stage.kind == "loop" and (isinstance(op, Combine) or enters_each_step(op, plan)))
+        and not (stage.kind == "loop" and (isinstance(op, Combine) or plan.enters_each_step(op)))
     )
 
 
@@ -474,20 +474,6 @@ def _late(scope: Scope, delay: Delay, plan: Plan, kept: Mapping[str, Expression]
     )
 
 
-def enters_each_step(operation: Operation, plan: Plan) -> bool:
-    """Whether what enters a loop over a connection is computed step by step all the same.
-
-    Sums of all steps are units by steps by samples, which are written, laid out by steps and read again, and
-    so are their gradients. Of a few sources it takes less to compute them where they are needed.
-    """
-    return (
-        isinstance(operation, Project)
-        and plan.choice(operation.connection).kernel == "dense"
-        and plan.layouts.of(operation.layer) == "units first"
-        and operation.input.units <= plan.batch
-    )
-
-
 # -------------------------------------------------------------------------------------------- the stages
 
 
@@ -610,7 +596,7 @@ class _Stage:
     def _arriving(self, layer: Value) -> Arriving:
         """How the connections into a layer of the loop are computed."""
         arrives = arriving(chain_of(self.plan.graph, layer), self.stage, self.plan.graph)
-        few = tuple(op for op in arrives.before if enters_each_step(op, self.plan))
+        few = tuple(op for op in arrives.before if self.plan.enters_each_step(op))
         before = tuple(op for op in arrives.before if op not in few)
         return Arriving(arrives.once, before, (*few, *arrives.within))
 

@@ -49,12 +49,14 @@ class StageFacts:
     """Layers of a network that runs over time, in the order of computation, and how they are computed.
 
     That is `once`, for `all steps` together, or step by step in a `loop`, which `before` it has the sums over
-    some connections, for all steps.
+    some connections, for all steps. PyTorch computes those over `each_step`, which are among these, in the
+    loop.
     """
 
     kind: str
     layers: tuple[str, ...]
     before: tuple[str, ...]
+    each_step: tuple[str, ...]
 
 
 @record
@@ -94,10 +96,13 @@ def explained(plan: Plan) -> Explanation:
 
 
 def _of_stage(stage: Stage, plan: Plan) -> StageFacts:
-    arrivals = [arriving(plan.graph.chains[layer.name], stage, plan.graph) for layer in stage.layers]
-    before = [op.connection for each in arrivals for op in (*each.once, *each.before)]
     names = tuple(str(layer.layer) for layer in stage.layers)
-    return StageFacts(stage.kind, names, tuple(before) if stage.kind == "loop" else ())
+    if stage.kind != "loop":
+        return StageFacts(stage.kind, names, (), ())
+    arrivals = [arriving(plan.graph.chains[layer.name], stage, plan.graph) for layer in stage.layers]
+    before = tuple(op.connection for each in arrivals for op in (*each.once, *each.before))
+    few = tuple(op.connection for each in arrivals for op in each.before if plan.enters_each_step(op))
+    return StageFacts(stage.kind, names, before, few)
 
 
 def _facts(op: Project, plan: Plan) -> ConnectionFacts:

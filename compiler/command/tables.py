@@ -62,7 +62,8 @@ def _stages(explanation: Explanation) -> list[str]:
     lines: list[str] = []
     for stage in explanation.stages:
         before = f", behind the sums of {', '.join(stage.before)} for all steps" if stage.before else ""
-        lines.append(f"{how[stage.kind]}: {', '.join(stage.layers)}{before}")
+        few = f"; PyTorch has those of {', '.join(stage.each_step)} step by step" if stage.each_step else ""
+        lines.append(f"{how[stage.kind]}: {', '.join(stage.layers)}{before}{few}")
     return lines
 
 

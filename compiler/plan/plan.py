@@ -20,6 +20,7 @@ from ..graph.graph import (
     Entries,
     Graph,
     Made,
+    Operation,
     Parameter,
     Project,
     Spread,
@@ -97,6 +98,19 @@ class Plan:
     def cuts(self) -> Mapping[str, tuple[Cut, ...]]:
         """What weights are cut into, by their names."""
         return cuts_among(self.made)
+
+    def enters_each_step(self, operation: Operation) -> bool:
+        """Whether PyTorch computes in a loop what enters it over a connection, and not all of it before.
+
+        Sums of all steps are units by steps by samples, which are written, laid out by steps and read again,
+        and so are their gradients. Of a few sources it takes less to compute them where they are needed.
+        """
+        return (
+            isinstance(operation, Project)
+            and self.choice(operation.connection).kernel == "dense"
+            and self.layouts.of(operation.layer) == "units first"
+            and operation.input.units <= self.batch
+        )
 
     def restated_projections(self) -> tuple[Project, ...]:
         """The projections whose edges the generated code makes anew."""

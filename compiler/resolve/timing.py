@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Mapping
 
 from ...dsl import syntax
 from ...dsl.diagnostics import fail
 from ...dsl.findings import Label
 from ...dsl.walk import call_parts
+from ...dsl.words import counted
 from .. import codes
 from ..graph.model import ExpressionTerm, LossTerm, Normalise
 from ..names.arguments import bind
@@ -15,7 +17,7 @@ from ..names.arithmetic import FLOAT32_MAX
 from ..names.names import Placed
 from ..names.reserved import OVER_TIME
 from .known import Known
-from .network import links, reached_by_time
+from .network import Link, Network, links, reached_by_time
 from .sharing import SHARED
 
 
@@ -99,6 +101,7 @@ def check_time(known: Known) -> None:
     if timed:
         _refuse_methods(known)
     _warn_of_starts(known)
+    _warn_of_few_steps(known)
 
 
 def _check_term(term: LossTerm | ExpressionTerm, timed: set[str], known: Known) -> None:
@@ -154,3 +157,35 @@ def _warn_of_starts(known: Known) -> None:
     for name, span in known.starts.items():
         if name not in late and name in known.network.layers:
             known.report.add(codes.UNUSED, span, what="start of the layer", name=name)
+
+
+def _warn_of_few_steps(known: Known) -> None:
+    """Warn of outputs that inputs reach by their shortest delays, but only behind the last step."""
+    network = known.network
+    if network.steps is None:
+        return
+    steps, span = network.steps
+    late = _least_delays(network)
+    for name in network.outputs:
+        # What no input reaches at all is made of start values, which more steps do not change.
+        if late.get(name, 0) >= steps:
+            way = f"the delays on the shortest way from an input add up to {late[name]}"
+            help = f"{way}: it takes `steps {late[name] + 1}`"
+            given = counted(steps, "step")
+            known.report.add(codes.TOO_FEW_STEPS, span, help=help, name=name, steps=given)
+
+
+def _least_delays(network: Network) -> dict[str, int]:
+    """How many steps later than the inputs each layer differs with them, of those that they reach at all."""
+    readers: dict[str, list[Link]] = {}
+    for link in links(network):
+        readers.setdefault(link.source, []).append(link)
+    found = dict[str, int]()
+    waiting = [(0, name) for name in network.inputs]
+    while waiting:
+        late, name = heapq.heappop(waiting)
+        if name not in found:
+            found[name] = late
+            for link in readers.get(name, ()):
+                heapq.heappush(waiting, (late + link.delay, link.target))
+    return found

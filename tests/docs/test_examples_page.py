@@ -29,6 +29,7 @@ BY_HAND = {
     "gru": ("gru_by_hand", "Gru"),
     "echo_state": ("echo_by_hand", "EchoState"),
     "spiking": ("spiking_by_hand", "Spiking"),
+    "worm": ("worm_by_hand", "Worm"),
 }
 
 
@@ -159,6 +160,24 @@ def of_spiking(p: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
+def of_worm(p: dict[str, Tensor]) -> dict[str, Tensor]:
+    """By hand synapses and junctions are in the order of their tables, and all synapses in one vector."""
+    hand = model_by_hand("worm")
+    chemical, gaps = hand.chemical.numpy(), hand.gaps.numpy()
+    synapse, conductance = (torch.empty(ends.shape[1]).double() for ends in (chemical, gaps))
+    conductance[np.lexsort(gaps)] = p["conductance"]
+    for name, signed in (("signed", True), ("unsigned", False)):
+        among = np.flatnonzero((hand.sign.numpy() != 0) == signed)
+        synapse[among[np.lexsort(chemical[:, among])]] = p[f"{name}.weight"]
+    return {
+        "synapse": synapse,
+        "conductance": conductance,
+        "feeling": p["touch_arriving.weight"],
+        "bias": p["arriving.bias"],
+        "away_bias": p["away.bias"],
+    }
+
+
 def of_tied(p: dict[str, Tensor]) -> dict[str, Tensor]:
     return {"w": p["w"], "code_bias": p["code.bias"], "xhat_bias": p["xhat.bias"]}
 
@@ -173,11 +192,13 @@ ARRANGED = {
     "gru": (of_gru, (8, 8), "score"),
     "echo_state": (of_echo_state, (12, 2), "told"),
     "spiking": (of_spiking, (12, 64), "score"),
+    "worm": (of_worm, (6, 5), "away"),
 }
 
 
-# What nothing trains has no derivative.
-FROZEN = ("u_h.weight", "h_h.weight")
+# What nothing trains has no derivative; what stays as it is given is a number by hand.
+GIVEN = ("one_side.weight", "other_side.weight", "b.weight")
+FROZEN = ("u_h.weight", "h_h.weight", *GIVEN)
 
 
 def model_by_hand(name: str) -> torch.nn.Module:
@@ -205,13 +226,15 @@ def test_by_hand_is_the_same(
     net = importlib.import_module(f"{name}_numpy")
     arrange, shape, outputs = ARRANGED[name]
     rng = np.random.default_rng(0)
-    p = {key: array + rng.normal(0, 0.1, array.shape) for key, array in net.init().items()}
+    moved = {key: rng.normal(0, 0.1, array.shape) for key, array in net.init().items() if key not in GIVEN}
+    p = {key: array + moved.get(key, 0.0) for key, array in net.init().items()}
     x = rng.normal(size=(7, *shape))
     target = {
         **dict.fromkeys(("lenet5", "lstm", "gru", "spiking"), rng.integers(10, size=7)),
         "tied_autoencoder": x,
         "gene_terms": rng.normal(size=(7, 1)),
         "echo_state": rng.normal(size=(7, 12, 1)),
+        "worm": rng.integers(2, size=(7, 1)).astype(float),
     }.get(name, rng.integers(2, size=(7, 3, 31)).astype(float))
 
     model = model_by_hand(name).double()
@@ -222,9 +245,12 @@ def test_by_hand_is_the_same(
     loss = model.loss(got, torch.tensor(target))
     loss.backward()
 
-    values = {outputs: net.forward(p, x)} if hasattr(net, "run") else net.layers(p, x)
-    layers = [value for key, value in values.items() if re.fullmatch(rf"{outputs}\d?", key)]
-    for one, other in zip([got] if isinstance(got, Tensor) else got, layers, strict=True):
+    if hasattr(net, "run"):
+        layers = net.forward(p, x)
+    else:
+        layers = [value for key, value in net.layers(p, x).items() if re.fullmatch(rf"{outputs}\d?", key)]
+    several = (each if isinstance(each, list | tuple) else [each] for each in (got, layers))
+    for one, other in zip(*several, strict=True):
         np.testing.assert_allclose(one.detach(), other, rtol=1e-9, atol=1e-12)
     wanted, g = net.gradients(p, x) if name == "tied_autoencoder" else net.gradients(p, x, target)
     assert abs(loss.item() - wanted) <= 1e-12 * abs(wanted)

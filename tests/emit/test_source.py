@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import io
+import subprocess
+import sys
 import textwrap
 import tokenize
 from pathlib import Path
@@ -81,6 +83,32 @@ def test_what_is_quoted_is_printed_as_ruff_lays_it_out() -> None:
             others += [f"{path.name}:{tree.lineno}"] * (result != text)
     assert same > 7_000
     assert len(others) < same / 100, others
+
+
+B = "b" * 50
+LONG = [
+    f"x = {'f' * 27}({B}, {'c' * 31}) + g(a, b)",
+    f"x = {'b' * 92} + {'g' * 11}(a, b)",
+    f"x = {'b' * 78} + c * d * {'g' * 19}(a, b)",
+    f"x = {B} + c * d * {'g' * 19}({'a' * 26}, b)",
+    f"x = f({B}, b) * c + c * d * {'g' * 19}({'a' * 26}, b)",
+    f"x['a'] = x['a'] + f({B}, {'c' * 30}) * {'g' * 19}({'a' * 6}['b'])",
+    f"x = Loop({B}, {'c' * 30})({'d' * 30})",
+    f"x = Loop({B}, {'c' * 30})([{B}, {'c' * 30}, {'d' * 30}])",
+    f"x = Loop({B}, {'c' * 30})({B}, {'c' * 30}, {'d' * 30})",
+    f"x = Loop({B}, name={'c' * 45})({B})",
+]
+
+
+@pytest.mark.parametrize("text", LONG)
+@pytest.mark.parametrize("indent", [0, 4])
+def test_calls_that_do_not_fit_are_broken_as_ruff_breaks_them(text: str, indent: int) -> None:
+    """Behind the one operator of a sum, among several in it, and what is called at once."""
+    before = "if x:\n    " * (indent > 0)
+    command = [sys.executable, "-m", "ruff", "format", "--line-length", "110", "-"]
+    laid_out = subprocess.run(command, input=before + text, capture_output=True, text=True, check=True).stdout
+    assert before + (_printed(indent, text) or "") + "\n" == laid_out
+    assert "\n" in laid_out.strip()
 
 
 class TestNames:

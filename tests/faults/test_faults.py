@@ -277,9 +277,17 @@ def test_a_fault_that_nothing_catches_makes_the_suite_fail(
     ]
 
 
+# In Keras the tests of the worm take minutes before a fault is planted; `lstm` has the same places for them.
+PLANTED = [
+    (name, target)
+    for name in (*EXAMPLES, PART.name)
+    for target in TARGETS
+    if (name, target) != ("worm.nnspec", "keras")
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("name", [*EXAMPLES, PART.name])
+@pytest.mark.parametrize(("name", "target"), PLANTED)
 def test_every_fault_in_an_example_is_caught(
     name: str, target: str, examples_folder: Path, tmp_path: Path
 ) -> None:
