@@ -224,7 +224,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('WindowMin', 71, 76, ('Tensor', 'WindowMax', 'super'), ('WindowMax',), (('Tensor', 'from torch import Tensor'),)),
         ('WindowMean', 79, 107, ('F', 'Tensor', 'WindowPool', 'Windows', 'len', 'np', 'super'), ('WindowPool',), (('F', 'import torch.nn.functional as F'), ('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'))),
     )),
-    'keras/kernels/along_edges.py': (2348173229, (
+    'keras/kernels/along_edges.py': (213009368, (
         ('check_edges', 12, 28, ('ValueError', 'int', 'len', 'np'), (), (('np', 'import numpy as np'),)),
         ('AlongEdges', 31, 162, ('Any', 'ValueError', 'edge_digest', 'int', 'keras', 'list', 'np', 'nullcontext', 'property', 'set', 'sorted', 'super'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'), ('nullcontext', 'from contextlib import nullcontext'))),
         ('ListedEdges', 165, 260, ('AlongEdges', 'Any', 'ValueError', 'bytes', 'check_edges', 'edge_digest', 'keras', 'len', 'np', 'property', 'super', 'type'), ('AlongEdges',), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
@@ -356,31 +356,31 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
     'keras/kernels/scale.py': (2190368093, (
         ('Diagonal', 8, 42, ('SameShape', 'int', 'keras', 'super'), ('SameShape',), (('keras', 'import keras'),)),
     )),
-    'keras/kernels/steps.py': (3736434232, (
+    'keras/kernels/steps.py': (4100695279, (
         ('with_all_steps', 16, 18, ('Any', 'int', 'keras', 'tuple'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
         ('Folded', 21, 30, ('keras', 'math'), (), (('keras', 'import keras'), ('math', 'import math'))),
         ('InSteps', 33, 59, ('Any', 'isinstance', 'keras', 'list', 'super', 'tuple'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
         ('OverTime', 62, 73, ('InSteps', 'keras'), ('InSteps',), (('keras', 'import keras'),)),
-        ('EveryStep', 76, 88, ('Any', 'InSteps', 'keras', 'with_all_steps'), ('InSteps',), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
-        ('Ones', 91, 102, ('Any', 'InSteps', 'keras'), ('InSteps',), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
-        ('Before', 105, 148, ('Any', 'int', 'keras', 'list', 'math', 'super', 'tuple'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('math', 'import math'))),
-        ('Delayed', 151, 175, ('int', 'keras', 'super'), (), (('keras', 'import keras'),)),
-        ('LastStep', 178, 187, ('keras',), (), (('keras', 'import keras'),)),
-        ('Beside', 190, 199, ('keras',), (), (('keras', 'import keras'),)),
-        ('LastSteps', 202, 212, ('keras',), (), (('keras', 'import keras'),)),
-        ('StepCell', 215, 256, ('Any', 'SimpleNamespace', 'contextmanager', 'keras', 'len', 'max', 'range', 'sum', 'super'), (), (('Any', 'from typing import Any'), ('SimpleNamespace', 'from types import SimpleNamespace'), ('contextmanager', 'from contextlib import contextmanager'), ('keras', 'import keras'))),
-        ('Loop', 259, 344, ('Any', 'StepCell', 'classmethod', 'int', 'keras', 'len', 'list', 'map', 'math', 'range', 'sum', 'super', 'tuple', 'zip'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('math', 'import math'))),
-        ('continued', 347, 386, ('BatchedModel', 'LastSteps', 'keras', 'len', 'list', 'zip'), (), (('keras', 'import keras'),)),
-        ('before_first', 389, 392, ('keras',), (), (('keras', 'import keras'),)),
+        ('EveryStep', 76, 89, ('Any', 'InSteps', 'keras', 'with_all_steps'), ('InSteps',), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('Ones', 92, 103, ('Any', 'InSteps', 'keras'), ('InSteps',), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('Before', 106, 149, ('Any', 'int', 'keras', 'list', 'math', 'super', 'tuple'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('math', 'import math'))),
+        ('Delayed', 152, 177, ('Any', 'int', 'keras', 'super'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('LastStep', 180, 189, ('keras',), (), (('keras', 'import keras'),)),
+        ('Beside', 192, 201, ('keras',), (), (('keras', 'import keras'),)),
+        ('LastSteps', 204, 215, ('Any', 'keras'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'))),
+        ('StepCell', 218, 259, ('Any', 'SimpleNamespace', 'contextmanager', 'keras', 'len', 'max', 'range', 'sum', 'super'), (), (('Any', 'from typing import Any'), ('SimpleNamespace', 'from types import SimpleNamespace'), ('contextmanager', 'from contextlib import contextmanager'), ('keras', 'import keras'))),
+        ('Loop', 262, 347, ('Any', 'StepCell', 'classmethod', 'int', 'keras', 'len', 'list', 'map', 'math', 'range', 'sum', 'super', 'tuple', 'zip'), (), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('math', 'import math'))),
+        ('continued', 350, 389, ('BatchedModel', 'LastSteps', 'keras', 'len', 'list', 'zip'), (), (('keras', 'import keras'),)),
+        ('before_first', 392, 395, ('keras',), (), (('keras', 'import keras'),)),
     )),
     'keras/kernels/units.py': (3873402725, (
         ('Units', 9, 45, ('SameShape', 'check_digests', 'dict', 'digest_of', 'list', 'np', 'super'), ('SameShape',), (('np', 'import numpy as np'),)),
     )),
-    'keras/kernels/window_pool.py': (4101225136, (
+    'keras/kernels/window_pool.py': (1582981077, (
         ('WindowPool', 12, 22, ('OnWindows', 'keras'), ('OnWindows',), (('keras', 'import keras'),)),
         ('WindowMax', 25, 43, ('Any', 'WindowPool', 'keras', 'len', 'np', 'padded'), ('WindowPool',), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
-        ('WindowMin', 46, 51, ('WindowMax', 'super'), ('WindowMax',), ()),
-        ('WindowMean', 54, 65, ('WindowPool', 'keras', 'np', 'padded', 'slice', 'units_read'), ('WindowPool',), (('keras', 'import keras'), ('np', 'import numpy as np'))),
+        ('WindowMin', 46, 52, ('Any', 'WindowMax', 'super'), ('WindowMax',), (('Any', 'from typing import Any'),)),
+        ('WindowMean', 55, 67, ('Any', 'WindowPool', 'keras', 'np', 'padded', 'slice', 'units_read'), ('WindowPool',), (('Any', 'from typing import Any'), ('keras', 'import keras'), ('np', 'import numpy as np'))),
     )),
     'numpy/kernels/activations.py': (489150376, (
         ('sigmoid', 10, 13, ('np',), (), (('np', 'import numpy as np'),)),

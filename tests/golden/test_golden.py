@@ -76,8 +76,8 @@ def test_few_lines_are_copies() -> None:
     """How much of all modules stands in another one already, in runs of six lines or more."""
     seen: set[tuple[str, ...]] = set()
     copied = lines = 0
-    # Of the two decoders, whose specs differ in the rule of a check alone, of the two gated networks, and of the
-    # two of neurons that leak, one counts each.
+    # Of the two decoders, whose specs differ in the rule of a check alone, of the two gated networks, and of
+    # the two of neurons that leak, one counts each.
     alike = "min_sum_decoder", "gru", "spiking"
     modules = [path for path in MODULES.glob("*.py") if not any(name in path.name for name in alike)]
     for path in sorted(modules, key=lambda path: (not path.name.startswith("nnspec_"), path)):

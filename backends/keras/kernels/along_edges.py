@@ -82,8 +82,8 @@ class AlongEdges(keras.layers.Layer):
 
         def project(x, weight=None):
             # In TensorFlow, what a gradient reads within a loop over time must be of the loop.
-            traced = keras.backend.backend() == "tensorflow" and self.indices is not None
-            reading = self.indices.traced() if traced else nullcontext
+            indices = self.indices if keras.backend.backend() == "tensorflow" else None
+            reading = nullcontext if indices is None else indices.traced()
             with reading():
                 y, gradients = self.project(x, weight, sum_dtype)
 

@@ -85,7 +85,8 @@ class EveryStep(InSteps):
 
     def compute_output_spec(self, inputs):
         """What `call` gives, as a Keras tensor."""
-        return with_all_steps(*self.given(inputs), self.shape)
+        x, steps = self.given(inputs)
+        return with_all_steps(x, steps, self.shape)
 
 
 class Ones(InSteps):
@@ -164,7 +165,8 @@ class Delayed(keras.layers.Layer):
         """A value, and what it was before the first step -> as many steps as it has."""
         x, before = inputs
         first = before[:, before.shape[1] - self.delay :]
-        return keras.ops.concatenate([first, x], axis=1)[:, : -self.delay]
+        joined: Any = keras.ops.concatenate([first, x], axis=1)
+        return joined[:, : -self.delay]
 
     def compute_output_spec(self, inputs):
         """That of the value."""
@@ -205,7 +207,8 @@ class LastSteps(keras.layers.Layer):
     def call(self, inputs):
         """What it was before the first step of this one, and it at all steps -> as many steps as before."""
         before, x = inputs
-        return keras.ops.concatenate([before, x], axis=1)[:, -before.shape[1] :]
+        joined: Any = keras.ops.concatenate([before, x], axis=1)
+        return joined[:, -before.shape[1] :]
 
     def compute_output_spec(self, inputs):
         """That of what it was before."""

@@ -32,11 +32,11 @@ class WindowMax(WindowPool):
         """(batch, *grid, channels) -> (batch, *places, channels)."""
         windows = self.windows
         extents, stride = windows.kernel[2:], windows.stride
-        grid: Any = padded(grid, windows, -np.inf)
+        whole: Any = padded(grid, windows, -np.inf)
         if len(extents) < 3:
-            return keras.ops.max_pool(grid, extents, stride, "valid", "channels_last")
-        *sizes, units, channels = grid.shape[1:]
-        lines = keras.ops.reshape(grid, (-1, units, channels))
+            return keras.ops.max_pool(whole, extents, stride, "valid", "channels_last")
+        *sizes, units, channels = whole.shape[1:]
+        lines = keras.ops.reshape(whole, (-1, units, channels))
         lines = keras.ops.max_pool(lines, extents[2], stride[2], "valid", "channels_last")
         planes = keras.ops.reshape(lines, (-1, *sizes, windows.places[2] * channels))
         planes = keras.ops.max_pool(planes, extents[:2], stride[:2], "valid", "channels_last")
@@ -48,7 +48,8 @@ class WindowMin(WindowMax):
 
     def pools(self, grid):
         """(batch, *grid, channels) -> (batch, *places, channels)."""
-        return -super().pools(-grid)
+        largest: Any = super().pools(-grid)
+        return -largest
 
 
 class WindowMean(WindowPool):
@@ -62,4 +63,5 @@ class WindowMean(WindowPool):
             return keras.ops.average_pool(grid, extents, windows.stride, "valid", "channels_last")
         for offset in np.ndindex(extents):
             total = total + grid[(slice(None), *units_read(windows, offset))]
-        return total / keras.ops.convert_to_tensor(counts[..., None], grid.dtype)
+        count: Any = keras.ops.convert_to_tensor(counts[..., None], grid.dtype)
+        return total / count
