@@ -149,7 +149,7 @@ def test_many_pinned_edges():
 PINNED_DIGEST = "eaec69b1b700147f1137fc128481ae52d859501aac5df00a5505b38792e5cf7b"
 
 
-@pytest.mark.parametrize("block", [1, 2, 7, 100])
+@pytest.mark.parametrize("block", [1, pytest.param(2, marks=pytest.mark.slow), 7, 100])
 def test_blocks_change_nothing(monkeypatch, block):
     among = [full(40, 30), Complement(Diagonal((30,), (30,))), listed(*_grid(), (40,), (30,))]
     values = {"fan_in": (1, 3, 12), "fan_out": (1, 3, 12), "edges": (1, 100, 500), "p": (1e-4, 0.1, 0.6)}
@@ -223,7 +223,9 @@ def test_every_subset_of_targets_is_equally_likely(m, k):
     chi_square(counts)
 
 
-@pytest.mark.parametrize("k", [1, 2, 4])
+@pytest.mark.parametrize(
+    "k", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(4, marks=pytest.mark.slow)]
+)
 def test_every_subset_of_edges_is_equally_likely(k):
     chosen = list(combinations(sorted((s, t) for t in range(3) for s in range(2)), k))
     counts = np.zeros(len(chosen))

@@ -1,7 +1,6 @@
 """Ways from text to tree, to diagnostics and to canonical text."""
 
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
 
 import pytest
 
@@ -9,8 +8,10 @@ from nnspec.dsl.diagnostics import Report
 from nnspec.dsl.findings import Diagnostic
 from nnspec.dsl.formatter import format_spec
 from nnspec.dsl.parser import parse
-from nnspec.dsl.source import Source, Span
+from nnspec.dsl.source import Source
 from nnspec.dsl.syntax import Spec
+
+from ..meaning import meaning_of
 
 
 def _parse(text: str) -> tuple[Spec, tuple[Diagnostic, ...]]:
@@ -18,16 +19,6 @@ def _parse(text: str) -> tuple[Spec, tuple[Diagnostic, ...]]:
     report = Report(source)
     spec = parse(source, report)
     return spec, report.diagnostics
-
-
-def _shape(node: object) -> object:
-    """A tree without its places, its names as parts, to compare two texts that mean the same."""
-    if isinstance(node, tuple):
-        return tuple(_shape(item) for item in node)
-    if is_dataclass(node):
-        parts = [getattr(node, part.name) for part in fields(node)]
-        return (type(node).__name__, *(_shape(part) for part in parts if not isinstance(part, Span)))
-    return node
 
 
 @pytest.fixture(scope="session")
@@ -57,10 +48,10 @@ def formatted(tree) -> Callable[[str], str]:
 @pytest.fixture(scope="session")
 def meaning(tree) -> Callable[[str], object]:
     """A text's statements without their places."""
-    return lambda text: _shape(tree(text).statements)
+    return lambda text: meaning_of(tree(text).statements)
 
 
 @pytest.fixture(scope="session")
 def expression(tree) -> Callable[[str], object]:
     """The tree of one expression, without places, in nested tuples."""
-    return lambda text: _shape(tree(f"model m\nloss {text}").statements[1].value)
+    return lambda text: meaning_of(tree(f"model m\nloss {text}").statements[1].value)

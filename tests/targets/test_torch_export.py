@@ -103,6 +103,7 @@ def test_onnx_runtime_computes_the_same(
             np.testing.assert_allclose(ours, theirs.detach(), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow  # ONNX Runtime takes seconds to read a graph of many units
 def test_a_hub_among_many_units_stays_proportional_to_edges_in_onnx(
     masked_dense: ModuleType, tmp_path: Path, kernel: str
 ) -> None:
