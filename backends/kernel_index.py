@@ -661,7 +661,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('step_before', 287, 294, ('Sequence', 'dict', 'int', 'len', 'np', 'object', 'str', 'tuple'), (), (('Sequence', 'from collections.abc import Sequence'), ('np', 'import numpy as np'))),
         ('at_all_steps', 297, 300, ('Sequence', 'dict', 'np', 'str'), (), (('Sequence', 'from collections.abc import Sequence'), ('np', 'import numpy as np'))),
     )),
-    'tests/kernels/points.py': (4106393035, (
+    'tests/kernels/points.py': (3820873659, (
         ('Outcome', 17, 30, ('dataclass', 'dict', 'float', 'list', 'np', 'str'), (), (('dataclass', 'from dataclasses import dataclass'), ('np', 'import numpy as np'))),
         ('Point', 33, 50, ('Outcome', 'bool', 'dataclass', 'dict', 'float', 'int', 'np', 'str'), (), (('dataclass', 'from dataclasses import dataclass'), ('np', 'import numpy as np'))),
         ('Derivative', 53, 70, ('abs', 'dataclass', 'dict', 'float', 'int', 'max', 'np', 'property', 'tuple'), (), (('dataclass', 'from dataclasses import dataclass'), ('np', 'import numpy as np'))),
@@ -679,8 +679,8 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('candidates', 275, 293, ('Expected', 'Iterator', 'Point', 'direction_through', 'evaluated', 'list', 'min', 'moved_inside', 'range', 'some_data', 'some_parameters', 'str'), (), (('Iterator', 'from collections.abc import Iterator'),)),
         ('fits', 296, 300, ('Point', 'abs', 'bool', 'float', 'max', 'np'), (), (('np', 'import numpy as np'),)),
         ('derivatives_at', 303, 323, ('Derivative', 'Expected', 'Point', 'abs', 'cache', 'dict', 'direction_through', 'evaluated', 'float', 'int', 'np', 'some_entries', 'stepped', 'str', 'tuple'), (), (('cache', 'from functools import cache'), ('np', 'import numpy as np'))),
-        ('direction_through', 326, 331, ('Expected', 'dict', 'general', 'int', 'np', 'str'), (), (('np', 'import numpy as np'),)),
-        ('some_entries', 334, 340, ('Iterator', 'Sequence', 'int', 'list', 'np', 'range', 'sorted', 'str', 'tuple'), (), (('Iterator', 'from collections.abc import Iterator'), ('Sequence', 'from collections.abc import Sequence'), ('np', 'import numpy as np'))),
+        ('direction_through', 326, 334, ('Expected', 'dict', 'general', 'int', 'np', 'str'), (), (('np', 'import numpy as np'),)),
+        ('some_entries', 337, 343, ('Iterator', 'Sequence', 'int', 'list', 'np', 'range', 'sorted', 'str', 'tuple'), (), (('Iterator', 'from collections.abc import Iterator'), ('Sequence', 'from collections.abc import Sequence'), ('np', 'import numpy as np'))),
     )),
     'tests/kernels/pools.py': (1098511200, (
         ('by_fan_in', 16, 22, ('Iterator', 'int', 'np', 'tuple'), (), (('Iterator', 'from collections.abc import Iterator'), ('np', 'import numpy as np'))),

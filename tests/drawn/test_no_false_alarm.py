@@ -34,6 +34,20 @@ def test_errors_that_do_not_shrink_with_the_rounding_say_nothing() -> None:
     assert errors.tolist() == [3.0, math.inf, 0.0, math.inf]
 
 
+def test_derivatives_are_not_taken_along_the_parameters_themselves(tmp_path: Path) -> None:
+    """Behind a norm nothing changes there, neither the loss nor what is wrong."""
+    path = tmp_path / "net.nnspec"
+    path.write_text("model net\ninput x[9]\nlayer y[7] : batch_norm\noutput y\nconnect x -> y : all\n")
+    write(compile_spec(path, ["numpy"]).files, tmp_path)
+    tests = module_of(tmp_path / "test_net.py")
+    for seed in range(4):
+        data = tests.draw_data(tests.EXPECTED, seed + 10, 6)
+        weight = tests.some_parameters(tests.EXPECTED, seed)["x_y.weight"].ravel()
+        direction = tests.direction_through(tests.EXPECTED, data, 0)["x_y.weight"].ravel()
+        cosine = weight @ direction / np.linalg.norm(weight) / np.linalg.norm(direction)
+        assert abs(cosine) < 0.5
+
+
 def chain(activation: str, length: int) -> str:
     layers = "".join(
         f"layer h{at}[4] : {activation}\nconnect h{at - 1} -> h{at} : all\n" for at in range(1, length)

@@ -324,8 +324,11 @@ def derivatives_at(expected: Expected, point: Point) -> dict[str, Derivative]:
 
 
 def direction_through(expected: Expected, data: dict[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
-    """A direction in general position through everything that has a gradient."""
-    rng = np.random.default_rng(seed)
+    """A direction in general position through everything that has a gradient.
+
+    It has draws of its own: along the parameters themselves, nothing moves behind a norm.
+    """
+    rng = np.random.default_rng([seed, *b"direction"])
     shapes = {name: expected.parameters[name] for name in expected.trained}
     shapes |= {name: data[name].shape for name in expected.moved}
     return {name: general(rng, shape) for name, shape in shapes.items()}
