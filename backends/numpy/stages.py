@@ -304,8 +304,9 @@ class Loop:
         held = {
             layer.name: module.helper(module.gradients[layer.name].text, "steps")
             for layer in self.stage.layers
+            if layer.name in gradients.begun or layer.name in self.memory
         }
-        body, begun = self._back_at_step(held, gradients)
+        body, begun = self._back_at_step(held)
         after: list[Statement] = []
         for step in reversed(self.steps):
             output = step[-1].output
@@ -361,8 +362,11 @@ class Loop:
             lines += scope.statements("whole = at_all_steps(keeps[::-1])", whole=whole, keeps=keeps)
         return [*lines, *after, *starts]
 
-    def _back_at_step(self, held: dict[str, Name], outer: Gradients) -> tuple[list[Statement], list[str]]:
-        """The statements of one step back, and the values of which there is a gradient."""
+    def _back_at_step(self, held: dict[str, Name]) -> tuple[list[Statement], list[str]]:
+        """The statements of one step back, and the values of which there is a gradient.
+
+        Gradients that are `held` have parts from elsewhere: from behind the loop, or from later steps.
+        """
         scope, within = self.module.scope, self.within
         body: list[Statement] = []
         inner = Gradients(within, {*held})
