@@ -286,13 +286,31 @@ PLANTED = [
 ]
 
 
+# In modules over time there is code of these kinds that has nothing to do: checks of codes where there are
+# none, statistics without a norm, digests where all is dense, arrays that nobody is given, a mean over samples
+# of one number each, a seed of which nothing is drawn, and signs, which are exact in any precision.
+DECODERS = ("decoder", "min_sum_decoder")
+WITHOUT_CODES = (*DECODERS, "echo_state", "worm")
+IDLE = {
+    "arrays shared": (*WITHOUT_CODES, "spiking"),
+    "code out of range taken": WITHOUT_CODES,
+    "digest not compared": ("gru", "lstm"),
+    "loss averaged over samples": ("echo_state", "gru", "lstm", "spiking"),
+    "norm's statistics moved twice": (*WITHOUT_CODES, "gru", "lstm", "spiking"),
+    "other codes taken": WITHOUT_CODES,
+    "precision lost": ("min_sum_decoder",),
+    "seed not drawn": DECODERS,
+}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "target"), PLANTED)
 def test_every_fault_in_an_example_is_caught(
     name: str, target: str, examples_folder: Path, tmp_path: Path
 ) -> None:
     outcomes = plant_all(PART if name == PART.name else examples_folder / name, target, tmp_path)
-    assert not missed(outcomes)
+    stem = name.removesuffix(".nnspec")
+    assert not missed([outcome for outcome in outcomes if stem not in IDLE.get(outcome.kind, ())])
     # The autoencoder is dense throughout: no edges of ours and, in the frameworks, no derivatives of ours.
     assert sum(outcome.result == "caught" for outcome in outcomes) >= 6
 
