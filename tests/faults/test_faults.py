@@ -287,8 +287,8 @@ PLANTED = [
 
 
 # In modules over time there is code of these kinds that has nothing to do: checks of codes where there are
-# none, statistics without a norm, digests where all is dense, arrays that nobody is given, means of one number
-# a sample, a seed of which nothing is drawn, and signs, which are exact in any precision.
+# none, statistics without a norm, digests where all is dense, arrays that nobody is given, means of one
+# number a sample, a seed of which nothing is drawn, and signs, which are exact in any precision.
 DECODERS = ("decoder", "min_sum_decoder")
 WITHOUT_CODES = (*DECODERS, "echo_state", "worm")
 IDLE = {
