@@ -266,11 +266,10 @@ def summary(plan: Plan) -> tuple[str, ...]:
         if expression := expression_of(chain):
             lines.append(f"{head} = {as_text(substituted(expression.tree, late))}")
         else:
-            whole = f"{head} <- {' + '.join(entering)}"
-            first, *others = [whole] if len(whole) <= WIDTH else entering
-            lines += (
-                [first] if first == whole else [f"{head} <- {first}", *(f"    + {each}" for each in others)]
-            )
+            lines.append(f"{head} <- {' + '.join(entering)}")
+            if len(lines[-1]) > WIDTH:
+                first, *others = entering
+                lines[-1:] = [f"{head} <- {first}", *(f"    + {each}" for each in others)]
         if steps:
             then = " : " + ", ".join(steps)
             if len(lines[-1]) + len(then) > WIDTH:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
-from itertools import takewhile
 from reprlib import recursive_repr
 from typing import Any, TypeVar, dataclass_transform, overload
 
@@ -50,11 +49,9 @@ def _initialiser(cls: type[Any]) -> Callable[..., None]:
     names = tuple(each.name for each in own)
     finish = getattr(cls, "__post_init__", None)
     count, put = len(names), object.__setattr__
-    # The defaults of the last fields, of as many as have one that is no factory.
-    last = tuple(each.default for each in takewhile(lambda each: each.default is not MISSING, reversed(own)))[
-        ::-1
-    ]
-    least = count - len(last)
+    # How many have to be given, and the defaults of those behind them, none of which has a factory.
+    least = max((at for at, each in enumerate(own, 1) if each.default is MISSING), default=0)
+    last = tuple(each.default for each in own[least:])
 
     def initialise(self: Any, *values: Any, **named: Any) -> None:
         given = len(values)

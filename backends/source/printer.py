@@ -345,12 +345,19 @@ def _operands(tree: Binary) -> list[tuple[str, Expression, str]]:
     return found
 
 
+def _opening(operand: Expression, shown: str) -> str:
+    """What an operand has before the bracket at which it can be broken, or all of it."""
+    if shown != flat(operand):
+        return ""  # it is in parentheses
+    return _within(operand.function, _ATOM) if isinstance(operand, Call) else shown
+
+
 def _operands_broken(
     operands: Sequence[tuple[str, Expression, str]], head: str, tail: str, indent: int
 ) -> str:
     """Calls among operands are broken where they do not fit, instead of the one operator between them."""
     text = head
-    behind = [f"{operator}{shown.partition('(')[0]}(" for operator, _, shown in operands[1:]]
+    behind = [f"{operator}{_opening(operand, shown)}(" for operator, operand, shown in operands[1:]]
     for (operator, operand, shown), following in zip(operands, [*behind, tail], strict=True):
         text += operator
         fits = _ends_at(text, indent) + len(shown + following) <= WIDTH

@@ -57,7 +57,6 @@ IN_WHOLE = ("graph_mlp",)
 PLANTED_IN = ("codes", "convolutions", "expressions", "grouped", "named", "part", "pools", "ring", "shared")
 
 
-# `lattice` has the kernels of `ring` and `layouts`, on more edges: what depends on how many there are.
 # Networks over time: how they run at other lengths and in pieces, and what no other test looks at. Of those
 # of `delays`, `tests/faults` runs what holds time before it plants a fault; the others have forms of these.
 OVER_TIME = ("loops", "lstm", "min_sum_decoder", "spiking")
@@ -73,6 +72,7 @@ def test_generated_tests_pass(compiled: Callable[[Path], Path]) -> None:
     run_generated_tests([*planted.values()], f"({ALIKE}) and not single_precision")
     run_generated_tests([zoo], "agree or together")
     run_generated_tests([folders.pop(name) for name in OVER_TIME], f"({OF_TIME}) and not keras")
+    # `lattice` has the kernels of `ring` and `layouts`, on more edges: what depends on how many there are.
     run_generated_tests([folders.pop("lattice")], "(exact or edges or gradients) and not keras")
     run_generated_tests(
         [*folders.values()], "not (keras or large_values or single_precision or in_evaluation)"
