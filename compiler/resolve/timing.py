@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from ...dsl import syntax
 from ...dsl.diagnostics import fail
 from ...dsl.findings import Label
+from ...dsl.source import Span
 from ...dsl.walk import call_parts
 from ...dsl.words import counted
 from .. import codes
@@ -83,7 +84,9 @@ def check_time(known: Known) -> None:
     elif network.steps is not None and not late:
         help = "`with delay = 1` lets a connection read the step before"
         report.add(codes.SAME_AT_ALL_STEPS, network.steps[1], name=next(iter(network.layers)), help=help)
-    elif late and not given and network.steps is None:
+    elif network.steps is not None:
+        _warn_of_few_steps(known, *network.steps)
+    elif late and not given:
         help = "an input can be `over time`; `steps 10` says it where none is"
         report.add(codes.NO_TIME, late[0].span, help=help)
     for name, over in network.outputs.items():
@@ -101,7 +104,6 @@ def check_time(known: Known) -> None:
     if timed:
         _refuse_methods(known)
     _warn_of_starts(known)
-    _warn_of_few_steps(known)
 
 
 def _check_term(term: LossTerm | ExpressionTerm, timed: set[str], known: Known) -> None:
@@ -159,14 +161,10 @@ def _warn_of_starts(known: Known) -> None:
             known.report.add(codes.UNUSED, span, what="start of the layer", name=name)
 
 
-def _warn_of_few_steps(known: Known) -> None:
+def _warn_of_few_steps(known: Known, steps: int, span: Span) -> None:
     """Warn of outputs that inputs reach by their shortest delays, but only behind the last step."""
-    network = known.network
-    if network.steps is None:
-        return
-    steps, span = network.steps
-    late = _least_delays(network)
-    for name in network.outputs:
+    late = _least_delays(known.network)
+    for name in known.network.outputs:
         # What no input reaches at all is made of start values, which more steps do not change.
         if late.get(name, 0) >= steps:
             way = f"the delays on the shortest way from an input add up to {late[name]}"
