@@ -73,7 +73,7 @@ def emit(
         body = module(target, target.render(plan), kernels)
         files[f"{plan.graph.name}_{target.name}.py"] = with_header(body, made)
     names = [target.name for target in targets]
-    tests = Target("tests", lambda made_plan: render_tests(made_plan, names), guarded=FRAMEWORKS)
+    tests = Target("tests", "tests", lambda made_plan: render_tests(made_plan, names), guarded=FRAMEWORKS)
     files[f"test_{plan.graph.name}.py"] = with_header(module(tests, tests.render(plan), kernels), made)
     if kernels is not Kernels.INSIDE:
         for each in (*targets, tests):
