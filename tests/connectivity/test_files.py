@@ -189,6 +189,15 @@ def test_a_large_file(refuse, monkeypatch):
     assert (found.code.code, found.message) == ("E603", "e.csv has 18 bytes, and 10 are the most")
 
 
+def test_arrays_and_texts_have_limits_of_their_own(read, monkeypatch):
+    monkeypatch.setattr(limits, "FILE_SIZE_LIMIT", 100)
+    assert read("source,target\n" + "0,1\n" + "\n" * 100) == {(0, 1)}
+    monkeypatch.setattr(limits, "TEXT_SIZE_LIMIT", 10)
+    monkeypatch.setattr(limits, "FILE_SIZE_LIMIT", 1 << 20)
+    matrix = saved(np.array([[0, 1], [1, 0]]))
+    assert read(matrix, 'load("m.npy", rows = source)', 2, 2, "m.npy") == {(0, 1), (1, 0)}
+
+
 # ---------------------------------------------------------------------------------------------- matrices
 
 

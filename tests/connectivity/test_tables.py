@@ -144,6 +144,19 @@ def test_plain_files_take_the_fast_way():
         assert csv_text.read_fast(content.encode(), ",") is not None, content
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "name\na\n\nb\n",  # of one column, a blank line is a row or none
+        "a,b\n1\n2\n",  # as many values as two rows have, on lines of their own
+        'a,b\n"x"y,2\n',  # a quote within a value
+        'a,b\n1,"x"y\n',
+    ],
+)
+def test_other_files_are_left_to_the_careful_reader(content):
+    assert csv_text.read_fast(content.encode(), ",") is None
+
+
 # ------------------------------------------------------------------------------------------- kinds of files
 
 
@@ -473,6 +486,10 @@ def test_merged_values(tmp_path):
     assert refused.code.code == "E430"
     assert "1 on line 2, 3 on line 5" in refused.message
     assert connection(edges, 2, 2, folder=tmp_path).edges.count == 2
+    # What stands twice alike may be unlike the first of the file.
+    (tmp_path / "e.csv").write_text("source,target,w\n0,0,1\n0,1,2\n0,1,2\n")
+    found = connection(edges, 2, 2, attributes='weight = column("w")', folder=tmp_path)
+    np.testing.assert_array_equal(found.weight.start.value, [1, 2])
 
 
 def test_many_names(folder):

@@ -169,6 +169,8 @@ def header(kind="real", symmetry="general", layout="coordinate"):
         (header(layout="array") + "2 2\n1\n2\n3\n", "promises entries on 4 lines"),
         (header("complex") + "2 2 1\n1 1 1 1\n", "`complex`"),
         (header(symmetry="hermitian") + "2 2 1\n1 1 1\n", "`hermitian`"),
+        (header("pattern", layout="array") + "2 2\n1\n1\n1\n1\n", "only `general` ones with numbers"),
+        (header(symmetry="symmetric", layout="array") + "1 1\n1\n", "only `general` ones with numbers"),
         (header(layout="arrays") + "2 2 1\n1 1 1\n", "`arrays`"),
         (header() + "2 2\n1 1 1\n", "not 3 whole numbers"),
         (header() + "2 -2 1\n1 1 1\n", "not 3 whole numbers"),
@@ -178,6 +180,12 @@ def header(kind="real", symmetry="general", layout="coordinate"):
 def test_matrix_market_that_is_none(text, says):
     with pytest.raises(BadMatrix, match=says):
         matrix_market(text.encode())
+
+
+@pytest.mark.parametrize("byte", [0x00, 0x7F, 0x80, 0xFE, 0xFF])
+def test_bytes_of_no_number_are_named_in_a_matrix(byte):
+    with pytest.raises(BadMatrix, match="line 3 has something that is no number"):
+        matrix_market((header() + "2 2 1\n1 1 ").encode() + bytes([byte]) + b"\n")
 
 
 # ------------------------------------------------------------------------------------------ arrays in .npz
@@ -223,6 +231,16 @@ def test_sparse_archives(tmp_path, arrays, code):
     found = refusal(edges, 3, 2, folder=tmp_path)
     assert found.code.code == code
     assert "duplicate = merge" not in said(found)  # which matrices do not take
+
+
+@pytest.mark.parametrize("absent", ["indptr", "indices", "data"])
+def test_an_array_that_a_sparse_archive_lacks_is_named(tmp_path, absent):
+    arrays = csr()
+    del arrays[absent]
+    np.savez(tmp_path / "m.npz", **arrays)
+    found = refusal('load("m.npz", rows = source)', 3, 2, folder=tmp_path)
+    assert found.code.code == "E606"
+    assert f"the array `{absent}` is missing" in said(found)
 
 
 @pytest.mark.parametrize("letter", [0xD800, 0xDFFF, 0x110000, 0xFFFFFFFF])
@@ -286,6 +304,14 @@ def test_parquet_says_what_it_unpacks_to(tmp_path, how):
     assert 800_000 < size < 4_000_000
     # The dictionaries have values of their own.
     assert 300_000 <= values < 301_000
+
+
+def test_the_values_of_a_dictionary_are_counted(tmp_path):
+    """200 texts, each of which stands in the file once, and 20,000 numbers of them."""
+    frame = pl.DataFrame({"b": [f"text {row % 200}" for row in range(20_000)]})
+    frame.write_parquet(tmp_path / "f.parquet")
+    _, values = parquet_size((tmp_path / "f.parquet").read_bytes())
+    assert values == 20_200
 
 
 def bomb(path):

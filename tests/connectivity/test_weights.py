@@ -75,6 +75,13 @@ def test_index_names_need_a_single_builder(edges):
     assert refusal(edges, attributes="weight = i").code.code == "E207"
 
 
+def test_index_names_of_no_edge_have_no_values():
+    """A builder that makes no edge refuses neither its own names nor forgets that others are none."""
+    edges = "{ i -> j : i > 20, j > i }"
+    assert values(edges, "i + j", 5, 6).shape == (0,)
+    assert refusal(edges, 5, 6, attributes="weight = i + k").code.code == "E207"
+
+
 def test_fans_of_any_set():
     for edges in ("all", "one_to_one", "all - one_to_one", f"{BAND} | one_to_one", "random(fan_in = 3)"):
         _, _, into, out = units(edges, 8, 8)

@@ -100,7 +100,7 @@ def every(test: str) -> bool:
 GROUPS: dict[str, tuple[int, tuple[str, ...], Callable[[str], bool]]] = {
     "first": (2, ("torch", "numpy"), every),
     "second": (5, ("numpy",), every),
-    "third": (190, ("numpy",), exact),
+    **{f"exact {part}": (19, ("numpy",), exact) for part in range(1, 11)},
     "keras": (3, ALL, not_traced),
 }
 DRAWN = int(os.environ.get("NNSPEC_DRAWN", "300"))  # by `make fuzz`
@@ -135,7 +135,11 @@ def run(
 
 
 @pytest.mark.parametrize(
-    "group", ["first", "second", "third", pytest.param("keras", marks=pytest.mark.xdist_group("keras"))]
+    "group",
+    [
+        pytest.param(group, marks=pytest.mark.xdist_group("keras")) if group == "keras" else group
+        for group in GROUPS
+    ],
 )
 def test_drawn_specs(group: str) -> None:
     examples, targets, chosen = GROUPS[group]

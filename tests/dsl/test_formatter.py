@@ -191,6 +191,8 @@ def test_layout(text, formatted):
         ("input x:class[ 3 ]", "input x: class[3]"),
         ("loss 2 * i + k", "loss 2*i + k"),
         ("loss 0.5*f(i-j)", "loss 0.5 * f(i - j)"),
+        ("loss 1+f(i)*2", "loss 1 + f(i) * 2"),
+        ("loss (a+b)*2*c-1", "loss (a + b) * 2 * c - 1"),
         ("loss f(r + a, c = d + 1)", "loss f(r+a, c = d + 1)"),
         ("loss (r + a, c+b)", "loss (r+a, c+b)"),
         ("loss a ** - 2", "loss a**-2"),

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from nnspec.dsl.findings import Code, Diagnostic, Label
-from nnspec.dsl.render import render
+from nnspec.dsl.render import json_text, render
 from nnspec.dsl.source import Source, Span
 
 CODE = Code("E204", "edge target 500 is outside `graph`")
@@ -122,6 +122,10 @@ def test_concise():
     source, diagnostic = found("a\n  b", "b")
     line = "m.nnspec:2:3: error[E204]: edge target 500 is outside `graph`"
     assert render([diagnostic, diagnostic], source, "concise") == f"{line}\n{line}"
+
+
+def test_json_is_indented_by_two():
+    assert json_text([{"a": 1}]) == '[\n  {\n    "a": 1\n  }\n]'
 
 
 def test_json():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from nnspec.backends.keras.spelling import NATIVE as KERAS_NATIVE
 from nnspec.backends.torch.target import NATIVE as TORCH_NATIVE
 from nnspec.compiler.functions import catalogue
 from nnspec.compiler.functions.evaluate import evaluate
-from nnspec.compiler.functions.function import Function, is_exact, kinks
+from nnspec.compiler.functions.function import Function, Numbers, is_exact, kinks
 from nnspec.compiler.functions.tree import substituted
 from nnspec.dsl.diagnostics import Report
 from nnspec.dsl.formatter import format_spec
@@ -72,23 +74,29 @@ def assert_near(got: np.ndarray, wanted: np.ndarray, what: str, bits: int = 12) 
     np.testing.assert_allclose(got[finite], wanted[finite], rtol=unit, atol=unit, err_msg=what)
 
 
+def by_numpy(function: Function, numbers: Numbers, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    value, slope = code.in_numpy(function, numbers)
+    with np.errstate(all="ignore"):
+        y = value(points) + 0.0 * points
+        return y, slope(points, y) + 0.0 * points
+
+
+# The value and the derivative of a function at points, as the code of each target computes them.
+TARGETS: dict[str, Callable[[Function, Numbers, np.ndarray], tuple[np.ndarray, np.ndarray]]] = {
+    "numpy": by_numpy,
+    "torch": lambda function, numbers, points: by_torch(code.in_torch(function, numbers), points),
+    "keras": lambda function, numbers, points: by_tensorflow(code.in_keras(function, numbers), points),
+}
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_every_target_computes_the_definition(name: str) -> None:
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_target_computes_the_definition(name: str, target: str) -> None:
     """Spelled out: values and derivatives agree to 1e-12, far out, near kinks and on them."""
     function = functions_of(name)
-    wanted = at(POINTS, function)
-    value, slope = code.in_numpy(function, function.defaults)
-    with np.errstate(all="ignore"):
-        y = value(POINTS)
-        derived = slope(POINTS, y) + 0.0 * POINTS
-    found = {
-        "numpy": (y, derived),
-        "torch": by_torch(code.in_torch(function, function.defaults), POINTS),
-        "keras": by_tensorflow(code.in_keras(function, function.defaults), POINTS),
-    }
-    for target, pair in found.items():
-        for got, right, what in zip(pair, wanted, ("value", "derivative"), strict=True):
-            assert_near(got, right, f"{target}: the {what} of {name}")
+    found, wanted = TARGETS[target](function, function.defaults, POINTS), at(POINTS, function)
+    for got, right, what in zip(found, wanted, ("value", "derivative"), strict=True):
+        assert_near(got, right, f"the {what} of {name}")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -26,6 +26,7 @@ FINITE = [
     *("where(abs(x) < 1, atanh(x), 0)", "where(0.2 < x < 0.8, log(x / (1 - x)), 0)", "log1p(exp(x))"),
     *("where(not (x <= 0 or y <= 0), log(x * y), 0)", "atanh(0.9 * tanh(x))", "log(1 - sigmoid(x))"),
     *("where(max(x, 0) != 0, 1 / max(x, 0), 0)", "2**x", "max(x, 0)**1.5", "log(sin(x) + 2)", "1 / sign(x)"),
+    "1 / (max(x, 0) + max(1 - x, 0))",
 ]
 NOT_FINITE = {
     "log(x)": "log(max(x, 1e-6))",
@@ -39,6 +40,7 @@ NOT_FINITE = {
     "atanh(x)": "atanh(max(min(x, 0.999999), -0.999999))",
     "1 / max(x, 0)": "1 / max(x, 1e-6)",
     "x**x": "max(x, 1e-6)**x",
+    "1 / (1 - sign(x))": "1 / max(1 - sign(x), 1e-6)",
     "where(x > 0, x, log(x))": "log(max(x, 1e-6))",
 }
 
@@ -63,6 +65,12 @@ def test_what_is_warned_of_is_not_finite_and_its_remedy_is(text: str) -> None:
     wrong = apply("/", 1, found.part) if found.derivative else found.part
     assert not np.isfinite(evaluate(wrong, at) + 0 * X).all()
     assert np.isfinite(evaluate(found.inside, at)).all()
+
+
+def test_a_power_of_what_may_be_negative_may_be_anything() -> None:
+    assert range_of(tree_of("exp(x)**y"), {}).low == 0
+    found = range_of(tree_of("tanh(x)**y"), {})
+    assert (found.low, found.high) == (-np.inf, np.inf)
 
 
 @pytest.mark.parametrize("seed", range(200))

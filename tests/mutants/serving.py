@@ -34,6 +34,9 @@ SECONDS = 8
 # With coverage, a test that draws examples draws one in so many of its own.
 FEWER = 5
 
+# Importing one takes longer than most tests, and none likes to be forked.
+sys.modules.update(dict.fromkeys(("jax", "keras", "tensorflow", "torch")))
+
 settings.register_profile(
     "mutants",
     database=None,
@@ -230,7 +233,8 @@ def run_fresh(session: pytest.Session, items: list[pytest.Item]) -> dict[str, An
     """The same in a pytest within the fork, which collects the tests' files and imports the package anew."""
     for name in list(sys.modules):
         file = getattr(sys.modules[name], "__file__", None) or ""
-        if (name.split(".")[0] == "nnspec" or file.startswith(f"{ROOT}/")) and name != __name__:
+        ours = name.split(".")[0] in ("nnspec", "tests")  # packages without a file keep what they imported
+        if (ours or file.startswith(f"{ROOT}/")) and name != __name__:
             del sys.modules[name]
     fresh = Fresh([item.nodeid for item in items])
     files = list(dict.fromkeys(str(item.path) for item in items))
