@@ -14,6 +14,8 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
+from nnspec.compiler.command import tables
+from nnspec.compiler.command.console import say
 from nnspec.compiler.command.main import main
 from nnspec.compiler.command.progress import search_progress
 from nnspec.compiler.pipeline import understand
@@ -490,3 +492,76 @@ def test_colours_can_be_forced_and_forbidden(spec: Path, monkeypatch: pytest.Mon
     assert "\x1b[" in CliRunner().invoke(main, ["check", str(spec)], color=True).output
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[" not in CliRunner().invoke(main, ["check", str(spec)], color=True).output
+
+
+def test_one_model_is_named_and_not_several(spec: Path, tmp_path: Path) -> None:
+    out = ("-t", "numpy", "-o", str(tmp_path / "out"))
+    assert run(str(spec), "--name", "other", *out).exit_code == 0
+    assert (tmp_path / "out" / "other_numpy.py").is_file()
+    second = tmp_path / "second.nnspec"
+    second.write_text(SPEC)
+    refused = run(str(spec), str(second), "--name", "other", *out)
+    assert refused.exit_code == 2
+    assert "there are 2 specs to build" in refused.output
+
+
+def test_files_that_are_left_over_are_named(spec: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(str(spec), "-o", str(out)).exit_code == 0
+    left = run(str(spec), "-t", "numpy", "-o", str(out), "--check")
+    assert left.exit_code == 1
+    for name in ("small_torch.py", "small_keras.py"):
+        assert str(out / name) in left.output
+
+
+def test_a_batch_is_at_most_what_32_bits_hold(spec: Path) -> None:
+    assert run("explain", str(spec), "--batch", str(2**31 - 1)).exit_code == 0
+    refused = run("explain", str(spec), "--batch", str(2**31))
+    assert refused.exit_code == 2
+    assert "1<=x<=2147483647" in refused.output
+
+
+def test_edges_too_many_to_write_out_are_said_on_stderr(tmp_path: Path) -> None:
+    spec = tmp_path / "large.nnspec"
+    spec.write_text("model large\ninput x[1000000]\nlayer y[1000000]\nconnect x -> y : all\n")
+    result = run("edges", str(spec), "x_y")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "`x_y` has 1,000,000,000,000 edges, more than can be written out" in result.stderr
+
+
+def test_colours_are_those_of_the_stream_that_is_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two streams the one that is a terminal has them."""
+
+    class Stream(io.StringIO):
+        def __init__(self, terminal: bool) -> None:
+            super().__init__()
+            self.terminal = terminal
+
+        def isatty(self) -> bool:
+            return self.terminal
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    out, err = Stream(True), Stream(False)
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    for name in ("stdout", "stderr"):
+        say(name, err=name == "stderr", colour="red")
+    assert out.getvalue() == "\x1b[31mstdout\x1b[0m\n"
+    assert err.getvalue() == "stderr\n"
+
+
+def test_lines_of_stages_are_not_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal breaks them where it ends, and a copy of them is one line."""
+    monkeypatch.setattr(tables, "table_console", lambda: Console(width=40, file=sys.stdout))
+    connections = "".join(
+        f"layer a_layer_of_a_long_name_{at}[3] : tanh\nconnect x -> a_layer_of_a_long_name_{at} : one_to_one\n"
+        for at in range(8)
+    )
+    path = tmp_path / "m.nnspec"
+    path.write_text(f"model m\ninput x[3] over time\n{connections}")
+    result = run("explain", str(path))
+    assert result.exit_code == 0
+    (line,) = (line for line in result.output.splitlines() if line.startswith("for all steps together: "))
+    assert all(f"a_layer_of_a_long_name_{at}" in line for at in range(8))

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from nnspec.compiler.command.explain import explained
-from nnspec.compiler.graph.graph import Project
+from nnspec.compiler.graph.graph import Cut, Project
 from nnspec.compiler.pipeline import understand
+from nnspec.compiler.plan.kernels import KERNELS
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -52,3 +53,31 @@ def test_facts_are_those_of_the_edges(spec: str) -> None:
         assert fact.kernel == fact.candidates[0].kernel
         if fact.kernel == "masked":  # a weight, and its place in 64 bits
             assert fact.memory == len(target) * ((4 if op.weight is not None else 0) + 8)
+
+
+def test_the_memory_of_an_embedding_is_that_of_its_weights() -> None:
+    text = "model m\ninput word: class[50]\nlayer h[8]\nconnect word -> h : all\n"
+    (fact,) = explained(understand(Path("m.nnspec"), text=text).plan).connections
+    assert (fact.kernel, fact.parameters, fact.memory) == ("embedding", 400, 4 * 400)
+
+
+def test_the_memory_of_blocks_is_that_of_their_weights_and_tables() -> None:
+    """30 blocks of 4 x 3, each target block fed by up to 3: what each reads, both ways, and both sides."""
+    text = (
+        "model m\ninput x[30, 40]\nlayer y[30, 30]\n"
+        "connect x -> y : { (b, i) -> (b + d, j) : d in -1..1 ; outside = skip }\n"
+    )
+    plan = understand(Path("m.nnspec"), text=text).plan
+    (op,) = plan.graph.projections
+    blocks, sides = 3 * 30 - 2, 30 + 30
+    assert op.edges.count == blocks * 40 * 30
+    assert KERNELS["blocks"].tables(op) == 3 * blocks + sides + op.edges.count
+
+
+def test_a_part_of_a_connection_counts_its_own_weights_alone() -> None:
+    plan = understand(ROOT / "tests" / "specs" / "part.nnspec").plan
+    facts = {fact.connection: fact for fact in explained(plan).connections}
+    assert sum(isinstance(op.weight, Cut) for op in plan.graph.projections) > 0
+    for op in plan.graph.projections:
+        if isinstance(op.weight, Cut):
+            assert facts[op.connection].parameters <= op.edges.count

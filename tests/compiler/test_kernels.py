@@ -148,3 +148,39 @@ def test_what_is_planned_was_hardly_slower_than_the_best_when_it_was_measured(tm
     assert max(ratios["masked"]) < 1.3
     assert max(ratios["blocks"]) < 1.5
     assert {"masked", "edges", "blocks"} <= {*plans.values()}
+
+
+@pytest.mark.parametrize(
+    ("pool", "offsets", "kernel"),
+    [
+        ("max", "-1..1", "window"),
+        ("min", "-1..1", "window"),
+        ("mean", "-1..1", "window"),
+        ("max", "[-2, 0, 2]", "window"),
+        ("mean", "[-2, 0, 2]", "pool"),  # no framework has means of units that are apart
+        ("product", "-1..1", "pool"),
+    ],
+)
+def test_a_pool_that_frameworks_have_may_slide(pool: str, offsets: str, kernel: str, tmp_path: Path) -> None:
+    spec = tmp_path / "m.nnspec"
+    edges = f"{{ (c, i) -> (c, i + d) : d in {offsets} ; outside = skip }}"
+    spec.write_text(
+        f"model m\ninput x[4, 200]\nlayer y[4, 200]\n"
+        f"connect x -> y : {edges} with reduce = {pool}\n"
+    )
+    kernels = {candidate.kernel for candidate in understand(spec).plan.choices[0].candidates}
+    assert ("window" in kernels) == (kernel == "window")
+
+
+def test_shared_weights_are_found_to_be_a_convolution(tmp_path: Path) -> None:
+    edges = "{ i -> i + d : d in -1..1 ; outside = skip } with share = k(d)"
+    assert choice(tmp_path, edges).window is not None
+    assert choice(tmp_path, edges.partition(" with")[0]).window is None
+
+
+def test_what_is_passed_on_as_it_is_costs_nothing_but_time(tmp_path: Path) -> None:
+    made = choice(tmp_path, "one_to_one with weight = none", sides=("30", "30"))
+    assert made.kernel == "diagonal"
+    assert [(each.bytes, each.operations) for each in made.candidates if each.kernel == "diagonal"] == [(0, 0)]
+    edges = choice(tmp_path, "random(fan_in = 3) with weight = none", sides=("300", "300"))
+    assert all(each.bytes > 0 and each.operations > 0 for each in edges.candidates)

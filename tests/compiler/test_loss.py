@@ -5,9 +5,11 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from nnspec.compiler.graph.model import Model
+from nnspec.compiler.catalogue.losses import LOSSES
+from nnspec.compiler.graph.model import Compute, ExpressionTerm, Model
 from nnspec.compiler.resolve.resolve import resolve
 from nnspec.dsl.diagnostics import Report
 from nnspec.dsl.parser import parse
@@ -65,3 +67,28 @@ def test_terms_add_up_to_what_is_written(written: str) -> None:
 def test_several_loss_statements_add_up() -> None:
     of = {"mse": Fraction(3), "mae": Fraction(50), "l2": Fraction(11_000)}
     assert value(model_of("mse(y, z)", "-2 * mae(y, z)", "half * l2(y)"), of) == 3 - 100 + 5_500
+
+
+@pytest.mark.parametrize(("written", "pool"), [("kl_divergence(y, z)", "sum"), ("huber(y, z)", "mean")])
+def test_a_loss_of_units_is_their_mean_or_their_sum(written: str, pool: str) -> None:
+    (term,) = model_of(written).losses
+    assert isinstance(term, ExpressionTerm)
+    assert term.pool == pool
+
+
+@pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if loss.exact])
+def test_twice_as_many_units_have_twice_the_sum_and_the_same_mean(name: str) -> None:
+    y, t = np.array([[1.0, 2.0], [3.0, 5.0]]), np.array([[0.0, 4.0], [1.0, 1.0]])
+    once, twice = (
+        eval(LOSSES[name].formula, {"np": np, "y": np.tile(y, (1, times)), "t": np.tile(t, (1, times))})
+        for times in (1, 2)
+    )
+    assert twice == once * (1 if LOSSES[name].averages_units else 2)
+
+
+def test_a_number_of_a_function_is_written_without_a_point_where_it_is_whole() -> None:
+    source = Source("test.nnspec", NETWORK.replace("tanh", "leaky_relu(slope = 2.0), elu(alpha = 0.5)"))
+    report = Report(source)
+    model = resolve(parse(source, report), report, Path("/nowhere"), {})
+    numbers = [operation.numbers for operation in model.layers[0].operations if isinstance(operation, Compute)]
+    assert repr(numbers) == "[(('slope', 2),), (('alpha', 0.5),)]"

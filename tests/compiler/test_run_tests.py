@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import nnspec.compiler
+from nnspec.compiler.command import run_tests
 
 SPEC = "model small\ninput x[2]\nlayer y[2]\nconnect x -> y : one_to_one\n"
 # Runs whenever Python starts: packages named in ABSENT cannot be imported, wherever they are.
@@ -208,3 +209,11 @@ def test_a_broken_pytest_is_no_missing_one(spec: Path, tmp_path: Path) -> None:
     result = run(spec, "-t", "numpy", before=str(tmp_path / "broken"))
     assert result.returncode == 1
     assert "a_package_that_pytest_needs" in result.stderr
+
+
+def test_a_missing_pytest_is_named_in_this_process_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "pytest", None)
+    assert run_tests.main(tmp_path / "test_small.py", False, []) == 2
+    assert "pip install pytest" in capsys.readouterr().err

@@ -241,3 +241,17 @@ def test_pi_may_be_something_else():
     assert pairs("{ pi -> pi + 1 ; outside = skip }", 3, 3) == {(0, 1), (1, 2)}
     assert pairs("{ i -> pi + 0 }", 3, 3, before="param pi = 2") == {(0, 2), (1, 2), (2, 2)}
     assert pairs("{ i -> j : j < pi }", 1, 9) == {(0, j) for j in range(4)}
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        *("log(i + 1) <= j", "log(1 + abs(i - j)) < 1", "cos(i) < cos(j)", "cos(i - j) > 0.5", "sin(i) <= 0"),
+        *("tan(i + j) > 1", "sqrt(i) < j", "exp(i) <= 20 * j", "sqrt(i + 1) == j"),
+    ],
+)
+def test_conditions_of_functions_hold_where_python_says(condition):
+    holds = eval(f"lambda i, j: {condition}", vars(math) | {"abs": abs})
+    wanted = {(i, j) for i in range(12) for j in range(9) if holds(i, j)}
+    assert wanted
+    assert pairs(f"{{ i -> j : {condition} }}", 12, 9) == wanted

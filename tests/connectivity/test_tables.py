@@ -176,6 +176,18 @@ def test_parquet(tmp_path):
     np.testing.assert_array_equal(found.weight.start.value, [1, 0.5, 2])
 
 
+def test_a_column_of_lists_beside_names_is_left_alone(tmp_path):
+    """Names that stand on several rows have the columns with one value each; lists have none."""
+    frame = pl.DataFrame({"id": ["a", "a", "b"], "size": [1, 1, 2], "parts": [[1], [1], [2, 3]]})
+    frame.write_parquet(tmp_path / "n.parquet")
+    text = (
+        'model m\naxis n = names("n.parquet", column = "id", duplicate = merge)\ninput x[n]\nlayer y[n]\n'
+        "connect x -> y : { i -> j : n.size(i) < n.size(j) }\n"
+    )
+    source, target = model(text, tmp_path).connections[0].edges.edges()
+    assert (source.tolist(), target.tolist()) == ([0], [1])
+
+
 @pytest.mark.parametrize(
     ("columns", "code", "says"),
     [

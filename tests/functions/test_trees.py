@@ -135,3 +135,16 @@ def test_the_terms_of_a_sum_are_on_one_level() -> None:
     assert depth(tree) == 3
     assert depth(apply("*", apply("*", one, one), apply("/", one, x))) == 4
     assert depth(apply("-", x, apply("-", x, x))) == 3
+
+
+@pytest.mark.parametrize("text", ["-1 / x", "0 / x", "where(min(x, 1) == 1, 2, 3)", "where(max(1, x) != 1, 2, 3)"])
+def test_what_is_simplified_has_the_same_values(text: str) -> None:
+    tree, x = tree_of(text), np.array([-2.0, 0.5, 1.0, 3.0])
+    np.testing.assert_array_equal(evaluate(simplified(tree), {"x": x}) + 0 * x, evaluate(tree, {"x": x}) + 0 * x)
+
+
+def test_where_no_argument_helps_what_could_be_infinite_is_held_by_itself() -> None:
+    """No x makes the root of what is below 0 a number: its operand is 1 where it is not taken."""
+    safe = guarded(tree_of("where(x > 3, sqrt(-2 - sin(x)), tanh(x))"))
+    wanted = "where(x > 3, sqrt(where(x > 3, -2 - sin(x), 1)), tanh(x))"
+    assert shown(safe) == shown(tree_of(wanted))
