@@ -34,7 +34,8 @@ connect x -> z : all
 CASES: list[tuple[str, str, list[str], str]] = [
     (
         "the innermost variable is the one that a name should hold",
-        "for i in 0..1 {\nfor j in 0..1 {\nlayer h{i}[3]\n}\n}\nconnect x -> h0 : all\nconnect x -> h1 : all\n",
+        "for i in 0..1 {\nfor j in 0..1 {\nlayer h{i}[3]\n}\n}\n"
+        "connect x -> h0 : all\nconnect x -> h1 : all\n",
         ["E203"],
         "`h0{j}`",
     ),
@@ -102,16 +103,23 @@ CASES: list[tuple[str, str, list[str], str]] = [
     ),
     (
         "numbers have 63 bits and a sign",
-        "param most = 9223372036854775807\nlayer y[most - 9223372036854775804]\nconnect x -> y : one_to_one\n",
+        "param most = 9223372036854775807\n"
+        "layer y[most - 9223372036854775804]\nconnect x -> y : one_to_one\n",
         [],
         "",
     ),
     ("and no more", "layer y[9223372036854775807 + 1]\n", ["E215"], ""),
     (
         "a root of what is below 0, even where the condition holds nowhere",
-        "layer y[9]\nconnect x -> y : { i -> j : sqrt(i - 1) > 100 }\n",
+        "layer y[9]\nconnect x -> y : { i -> j : sqrt(i - 0.5) > 100 }\n",
         ["E216"],
         "",
+    ),
+    (
+        "a name that is missing is said to be one",
+        "layer y[3]\noutput\nconnect x -> y : all\n",
+        ["E101"],
+        "a name after",
     ),
     ("two words behind an input, which are not `over time`", "input u[3] per time\n", ["E101"], "`per`"),
 ]

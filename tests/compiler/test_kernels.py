@@ -165,8 +165,7 @@ def test_a_pool_that_frameworks_have_may_slide(pool: str, offsets: str, kernel: 
     spec = tmp_path / "m.nnspec"
     edges = f"{{ (c, i) -> (c, i + d) : d in {offsets} ; outside = skip }}"
     spec.write_text(
-        f"model m\ninput x[4, 200]\nlayer y[4, 200]\n"
-        f"connect x -> y : {edges} with reduce = {pool}\n"
+        f"model m\ninput x[4, 200]\nlayer y[4, 200]\nconnect x -> y : {edges} with reduce = {pool}\n"
     )
     kernels = {candidate.kernel for candidate in understand(spec).plan.choices[0].candidates}
     assert ("window" in kernels) == (kernel == "window")
@@ -181,6 +180,8 @@ def test_shared_weights_are_found_to_be_a_convolution(tmp_path: Path) -> None:
 def test_what_is_passed_on_as_it_is_costs_nothing_but_time(tmp_path: Path) -> None:
     made = choice(tmp_path, "one_to_one with weight = none", sides=("30", "30"))
     assert made.kernel == "diagonal"
-    assert [(each.bytes, each.operations) for each in made.candidates if each.kernel == "diagonal"] == [(0, 0)]
+    assert [(each.bytes, each.operations) for each in made.candidates if each.kernel == "diagonal"] == [
+        (0, 0)
+    ]
     edges = choice(tmp_path, "random(fan_in = 3) with weight = none", sides=("300", "300"))
     assert all(each.bytes > 0 and each.operations > 0 for each in edges.candidates)

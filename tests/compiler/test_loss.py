@@ -90,5 +90,7 @@ def test_a_number_of_a_function_is_written_without_a_point_where_it_is_whole() -
     source = Source("test.nnspec", NETWORK.replace("tanh", "leaky_relu(slope = 2.0), elu(alpha = 0.5)"))
     report = Report(source)
     model = resolve(parse(source, report), report, Path("/nowhere"), {})
-    numbers = [operation.numbers for operation in model.layers[0].operations if isinstance(operation, Compute)]
+    numbers = [
+        operation.numbers for operation in model.layers[0].operations if isinstance(operation, Compute)
+    ]
     assert repr(numbers) == "[(('slope', 2),), (('alpha', 0.5),)]"

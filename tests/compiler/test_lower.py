@@ -48,5 +48,5 @@ def test_an_expression_of_too_few_or_too_many_units_is_a_mistake_of_the_compiler
     assert check(graph) is graph
     for units in (1, 5, 7):
         output = replace(expression.output, shape=(units,))
-        with pytest.raises(GraphError, match="`b`"):
+        with pytest.raises(GraphError, match="`b` changes the number of units"):
             check(replace(graph, operations=(replace(expression, output=output),)))

@@ -52,6 +52,13 @@ def test_sets_are_joined_as_sets_of_pairs(one, other, sides):
         assert pairs(f"{one} {sign} {other}", sides, sides) == wanted, sign
 
 
+def test_pairs_are_drawn_as_long_as_int64_numbers_them():
+    """2^63 pairs are one more than it does."""
+    drawn = "random(p = 1e-30)"
+    assert refusal(drawn, 2**32, 2**31).code.code == "E314"
+    assert pairs(drawn, 2**32 - 1, 2**31) == set()
+
+
 def test_pairs_that_have_no_number_of_64_bits_are_refused():
     found = refusal("{ 0 -> 1, 2 -> 3 }", 10**10, 10**10)
     assert found.code.code == "E314"

@@ -410,6 +410,13 @@ def test_names_are_names(folder):
     assert "did you mean `BRCA1`?" in error_of(named('load("e.csv")'), folder).help
 
 
+def test_names_in_a_side_that_has_none(folder):
+    """An axis of a size alone has no names that could be among others."""
+    text = f"model m\n{NAMED}axis place = 3\ninput x[place]\nlayer y[path]\n"
+    text += "connect x -> y : { i -> j : i in gene }\n"
+    assert [d.code.code for d in resolved(text, folder)[1] if d.severity == "error"] == ["E222"]
+
+
 def test_unknown_names(folder):
     rows = ["source,target,w", "MYC,Repair,1", "TP53,Repair,2", "TP53,Gone,3", "BRCA1,Growth,4"]
     (folder / "e.csv").write_text("\n".join(rows))

@@ -67,6 +67,11 @@ def test_what_is_warned_of_is_not_finite_and_its_remedy_is(text: str) -> None:
     assert np.isfinite(evaluate(found.inside, at)).all()
 
 
+def test_a_bound_that_is_never_reached_is_not_in_the_range() -> None:
+    found = range_of(tree_of("sigmoid(x)"), {})
+    assert 0 < found.low < found.high < 1
+
+
 def test_a_power_of_what_may_be_negative_may_be_anything() -> None:
     assert range_of(tree_of("exp(x)**y"), {}).low == 0
     found = range_of(tree_of("tanh(x)**y"), {})

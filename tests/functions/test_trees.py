@@ -137,10 +137,14 @@ def test_the_terms_of_a_sum_are_on_one_level() -> None:
     assert depth(apply("-", x, apply("-", x, x))) == 3
 
 
-@pytest.mark.parametrize("text", ["-1 / x", "0 / x", "where(min(x, 1) == 1, 2, 3)", "where(max(1, x) != 1, 2, 3)"])
+@pytest.mark.parametrize(
+    "text", ["-1 / x", "0 / x", "where(min(x, 1) == 1, 2, 3)", "where(max(1, x) != 1, 2, 3)"]
+)
 def test_what_is_simplified_has_the_same_values(text: str) -> None:
     tree, x = tree_of(text), np.array([-2.0, 0.5, 1.0, 3.0])
-    np.testing.assert_array_equal(evaluate(simplified(tree), {"x": x}) + 0 * x, evaluate(tree, {"x": x}) + 0 * x)
+    np.testing.assert_array_equal(
+        evaluate(simplified(tree), {"x": x}) + 0 * x, evaluate(tree, {"x": x}) + 0 * x
+    )
 
 
 def test_where_no_argument_helps_what_could_be_infinite_is_held_by_itself() -> None:
