@@ -555,13 +555,11 @@ def test_colours_are_those_of_the_stream_that_is_written_to(monkeypatch: pytest.
 def test_lines_of_stages_are_not_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A terminal breaks them where it ends, and a copy of them is one line."""
     monkeypatch.setattr(tables, "table_console", lambda: Console(width=40, file=sys.stdout))
-    connections = "".join(
-        f"layer a_layer_of_a_long_name_{at}[3] : tanh\nconnect x -> a_layer_of_a_long_name_{at} : one_to_one\n"
-        for at in range(8)
-    )
+    names = [f"a_layer_of_a_long_name_{at}" for at in range(8)]
+    layers = "".join(f"layer {name}[3] : tanh\nconnect x -> {name} : one_to_one\n" for name in names)
     path = tmp_path / "m.nnspec"
-    path.write_text(f"model m\ninput x[3] over time\n{connections}")
+    path.write_text(f"model m\ninput x[3] over time\n{layers}")
     result = run("explain", str(path))
     assert result.exit_code == 0
     (line,) = (line for line in result.output.splitlines() if line.startswith("for all steps together: "))
-    assert all(f"a_layer_of_a_long_name_{at}" in line for at in range(8))
+    assert all(name in line for name in names)
