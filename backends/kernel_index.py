@@ -573,10 +573,11 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('some_parameters', 412, 426, ('Expected', 'dict', 'general', 'int', 'max', 'np', 'str'), (), (('np', 'import numpy as np'),)),
         ('general', 429, 431, ('int', 'np', 'tuple'), (), (('np', 'import numpy as np'),)),
     )),
-    'tests/kernels/frameworks.py': (3792781751, (
-        ('missing_package', 11, 20, ('Any', 'ModuleNotFoundError', 'importlib', 'str'), (), (('Any', 'from typing import Any'), ('importlib', 'import importlib'))),
-        ('require', 23, 27, ('Any', 'missing_package', 'pytest'), (), (('Any', 'from typing import Any'), ('pytest', 'import pytest'))),
-        ('installed', 30, 35, ('Any', 'dict', 'iter', 'list', 'missing_package', 'next', 'require', 'str'), (), (('Any', 'from typing import Any'),)),
+    'tests/kernels/frameworks.py': (696612033, (
+        ('Framework', 12, 20, ('Any', 'ModuleType', 'getattr', 'importlib', 'str'), ('ModuleType',), (('Any', 'from typing import Any'), ('ModuleType', 'from types import ModuleType'), ('importlib', 'import importlib'))),
+        ('missing_package', 23, 32, ('Any', 'ModuleNotFoundError', 'importlib', 'str'), (), (('Any', 'from typing import Any'), ('importlib', 'import importlib'))),
+        ('require', 35, 39, ('Any', 'missing_package', 'pytest'), (), (('Any', 'from typing import Any'), ('pytest', 'import pytest'))),
+        ('installed', 42, 47, ('Any', 'dict', 'iter', 'list', 'missing_package', 'next', 'require', 'str'), (), (('Any', 'from typing import Any'),)),
     )),
     'tests/kernels/gradients.py': (884714033, (
         ('check_gradients', 13, 31, ('Any', 'Expected', 'assert_within', 'bool', 'check_running', 'derivatives_at', 'list', 'np', 'point_of', 'set'), (), (('Any', 'from typing import Any'), ('np', 'import numpy as np'))),
