@@ -1,4 +1,4 @@
-"""Generated modules and tests are clean under pyright's default mode and ruff's F rules, as an editor shows."""
+"""Generated modules and tests are clean under pyright's default mode and ruff's F rules."""
 
 from __future__ import annotations
 
