@@ -112,9 +112,10 @@ def _kernels_of(target: str, registered: frozenset[str], guarded: frozenset[str]
     imports = imports_of(own) | imports_from_beside(target, shared, within=dot)
     values = {
         "said": f"What generated modules for {target} are made of, whichever model they are.",
-        "imports": import_block(imports, guarded),
+        "imports": import_block(imports, guarded, later=True),
         "kernels": _sources(own),
         "registered": sorted(registered),
+        "later": sorted(guarded),
     }
     return filled(target, "kernels.py.j2", values)
 
