@@ -74,10 +74,14 @@ def test_the_memory_of_blocks_is_that_of_their_weights_and_tables() -> None:
     assert KERNELS["blocks"].tables(op) == 3 * blocks + sides + op.edges.count
 
 
-def test_a_part_of_a_connection_counts_its_own_weights_alone() -> None:
-    plan = understand(ROOT / "tests" / "specs" / "part.nnspec").plan
+def test_a_part_of_a_connection_counts_and_names_its_own_weights_alone() -> None:
+    """Edges of several delays are parts of one connection, each with a part of its weights."""
+    plan = understand(ROOT / "tests" / "specs" / "delays.nnspec").plan
+    parts = [op for op in plan.graph.projections if isinstance(op.weight, Cut)]
+    assert len(parts) > 1
     facts = {fact.connection: fact for fact in explained(plan).connections}
-    assert sum(isinstance(op.weight, Cut) for op in plan.graph.projections) > 0
-    for op in plan.graph.projections:
-        if isinstance(op.weight, Cut):
-            assert facts[op.connection].parameters <= op.edges.count
+    for op in parts:
+        assert facts[op.connection].parameters == op.edges.count
+        assert facts[op.connection].weight.startswith("a part of `by_edge.weight`")
+    others = {op.connection for op in plan.graph.projections} - {op.connection for op in parts}
+    assert not any("a part of" in facts[connection].weight for connection in others)
