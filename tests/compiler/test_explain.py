@@ -85,3 +85,10 @@ def test_a_part_of_a_connection_counts_and_names_its_own_weights_alone() -> None
         assert facts[op.connection].weight.startswith("a part of `by_edge.weight`")
     others = {op.connection for op in plan.graph.projections} - {op.connection for op in parts}
     assert not any("a part of" in facts[connection].weight for connection in others)
+
+
+def test_the_memory_of_a_pool_is_that_of_its_tables() -> None:
+    """Three numbers for each edge, and where the edges of each unit begin."""
+    text = "model m\ninput x[50]\nlayer y[40]\nconnect x -> y : random(fan_in = 3) with reduce = max\n"
+    (fact,) = explained(understand(Path("m.nnspec"), text=text).plan).connections
+    assert (fact.kernel, fact.parameters, fact.memory) == ("pool", 0, 4 * (3 * 120 + 50 + 40))

@@ -110,6 +110,12 @@ CASES: list[tuple[str, str, list[str], str]] = [
     ),
     ("and no more", "layer y[9223372036854775807 + 1]\n", ["E215"], ""),
     (
+        "of units that nothing feeds five are named",
+        "layer y[9]\nconnect x -> y : { i -> i }\n",
+        ["W301"],
+        ": 3, 4, 5, 6, 7, ... (6 of 9)",
+    ),
+    (
         "a root of what is below 0, even where the condition holds nowhere",
         "layer y[9]\nconnect x -> y : { i -> j : sqrt(i - 0.5) > 100 }\n",
         ["E216"],

@@ -103,6 +103,13 @@ def test_a_pool_over_windows_that_are_cut_at_the_border_is_one() -> None:
     assert window.along == (Along(6, 6, 3, 1, 1, 1),)
 
 
+def test_a_pool_may_have_fewer_targets_than_sources() -> None:
+    pairs = [(12 * c + 2 * t + o, 6 * c + t) for c in range(3) for t in range(6) for o in range(2)]
+    source, target = np.array(pairs).T
+    window = pooled_window(listed(source, target, (3, 12), (3, 6)))
+    assert (window.groups, window.along) == (3, (Along(12, 6, 2, 2, 1, 0),))
+
+
 def test_whole_blocks_are_recognised_in_a_list_of_edges() -> None:
     pairs = [(8 * b + i, 6 * b + j) for b in range(5) for i in range(8) for j in range(6)]
     source, target = np.array(pairs).T
