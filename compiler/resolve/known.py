@@ -23,7 +23,7 @@ from .sharing import Tie
 from .stating.statements import Connecting
 
 
-@record(eq=False)
+@record(frozen=False)
 class Known:
     """Names, axes and sets, each worked out when it is first asked for, and the network they make.
 

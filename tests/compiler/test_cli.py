@@ -505,15 +505,6 @@ def test_one_model_is_named_and_not_several(spec: Path, tmp_path: Path) -> None:
     assert "there are 2 specs to build" in refused.output
 
 
-def test_files_that_are_left_over_are_named(spec: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    assert run(str(spec), "-o", str(out)).exit_code == 0
-    left = run(str(spec), "-t", "numpy", "-o", str(out), "--check")
-    assert left.exit_code == 1
-    for name in ("small_torch.py", "small_keras.py"):
-        assert str(out / name) in left.output
-
-
 def test_a_batch_is_at_most_what_32_bits_hold(spec: Path) -> None:
     assert run("explain", str(spec), "--batch", str(2**31 - 1)).exit_code == 0
     refused = run("explain", str(spec), "--batch", str(2**31))
