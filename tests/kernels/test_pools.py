@@ -122,16 +122,33 @@ def test_units_some_at_a_time_give_the_same(reduction: str, monkeypatch: pytest.
     layer = layer_of(reduction, source, target, (20, 15), True)
     inputs = some_inputs(50, 15), some_inputs(12, 15)
 
-    def derived() -> list[torch.Tensor]:
+    def gradients() -> list[torch.Tensor]:
         pairs = ((layer(given), given) for given in inputs)
         slopes = (torch.autograd.grad(y.square().sum(), [given, layer.weight]) for y, given in pairs)
         return [slope for both in slopes for slope in both]
 
-    before = derived()
+    before = gradients()
     monkeypatch.setattr(torch_pool, "slice_width", lambda edges, samples: 7)
     monkeypatch.setattr(torch_pool, "units_at_once", lambda inputs, samples: 2)
-    for one, other in zip(before, derived(), strict=True):
+    for one, other in zip(before, gradients(), strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_every_run_on_any_number_of_threads_gives_the_same_bits(reduction: str) -> None:
+    rng = np.random.default_rng(4)
+    target, source = np.divmod(np.unique(rng.integers(0, 2000 * 2000, 8000)), 2000)
+    layer = layer_of(reduction, source, target, (2000, 2000), True).float()
+    x, grad = torch.randn(64, 2000, requires_grad=True), torch.randn(64, 2000)
+    threads, found = torch.get_num_threads(), []
+    try:
+        for number in (1, 2, 2):
+            torch.set_num_threads(number)
+            found.append(torch.autograd.grad(layer(x), [x, layer.weight], grad))
+    finally:
+        torch.set_num_threads(threads)
+    for other in found[1:]:
+        assert all(torch.equal(one, slope) for one, slope in zip(found[0], other, strict=True))
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
