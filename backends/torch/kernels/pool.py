@@ -102,8 +102,9 @@ def product_slopes(parts: Tensor, grad: Tensor) -> Tensor:
     for part in inputs[:-1]:
         before.append(before[-1] * part)
     slopes, after = [before[-1]], inputs[-1]
-    for part, product in zip(inputs[-2::-1], before[-2::-1], strict=True):
-        slopes.append(product * after)
+    for part in inputs[-2::-1]:
+        before.pop()
+        slopes.append(before[-1] * after)
         after = after * part
     return torch.stack(slopes[::-1])
 
@@ -159,7 +160,7 @@ def units_at_once(inputs: int, samples: int) -> int:
 
     Smaller ones gain nothing, and cost waiting: threads meet at the end of every operation.
     """
-    return max(1, 2**19 // max(1, inputs * samples))
+    return max(1, 2**20 // max(1, inputs * samples))
 
 
 def pieces(groups: tuple[tuple[int, int], ...], samples: int) -> list[tuple[int, int, int, int, int]]:
@@ -329,7 +330,9 @@ def slopes_by_piece(
             piece_of(by_weight, piece).add_(plain.mul_(slope).sum(2))
         if weight is not None:
             slope = slope * weight.index_select(0, entries.reshape(-1)).view(*table.shape, 1)
+        del plain, carried
         yield piece, slope
+        del slope  # before there is one of the next piece
         used += table.shape[1]
 
 
@@ -366,6 +369,7 @@ def pooled_gradients(
         for piece, slope in slopes_by_piece(rows, weight, grad, *made):
             table = piece_of(read, piece).reshape(-1, 1).long()
             of_rows.scatter_add_(0, table.expand(-1, rows.shape[1]), slope.flatten(0, 1))
+            del slope
     else:
         by_slice: list[Tensor] = []
         for some, own in zip(slices(rows, len(read)), slices(grad, len(read)), strict=True):
