@@ -73,7 +73,7 @@ def emit(
         body = module(target, target.render(plan), kernels)
         files[f"{plan.graph.name}_{target.name}.py"] = with_header(body, made)
     names = [target.name for target in targets]
-    tests = Target("tests", lambda made_plan: render_tests(made_plan, names), guarded=FRAMEWORKS)
+    tests = Target("tests", "tests", lambda made_plan: render_tests(made_plan, names), guarded=FRAMEWORKS)
     files[f"test_{plan.graph.name}.py"] = with_header(module(tests, tests.render(plan), kernels), made)
     if kernels is not Kernels.INSIDE:
         for each in (*targets, tests):
@@ -112,9 +112,10 @@ def _kernels_of(target: str, registered: frozenset[str], guarded: frozenset[str]
     imports = imports_of(own) | imports_from_beside(target, shared, within=dot)
     values = {
         "said": f"What generated modules for {target} are made of, whichever model they are.",
-        "imports": import_block(imports, guarded),
+        "imports": import_block(imports, guarded, later=True),
         "kernels": _sources(own),
         "registered": sorted(registered),
+        "later": sorted(guarded),
     }
     return filled(target, "kernels.py.j2", values)
 

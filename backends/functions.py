@@ -185,14 +185,14 @@ REFERENCE: Spellings = {
     **{word: NUMPY[word] for word in ("atan", "where", "choice", "truth", "constant")},
     **{word: NUMPY[word] for word in ("and", "or", "not")},
     "abs": "magnitude(a)",
-    "sign": "np.sign(a.real)",
-    "floor": "np.floor(a.real)",
-    "round": "np.round(a.real)",
+    "sign": "np.sign(np.real(a))",
+    "floor": "np.floor(np.real(a))",
+    "round": "np.round(np.real(a))",
     "min": "smaller(a, b)",
     "max": "larger(a, b)",
-    "stop": "a.real",
+    "stop": "np.real(a)",
     "declared": "sloped(a, b, c)",
-    "compared": "a.real",
+    "compared": "np.real(a)",
 }
 
 

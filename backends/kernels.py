@@ -219,12 +219,15 @@ def imports_of(definitions: Iterable[Definition]) -> set[str]:
     return {line for definition in definitions for _, line in definition.imports}
 
 
-def import_block(lines: set[str], guarded: frozenset[str] = frozenset()) -> str:
+def import_block(lines: set[str], guarded: frozenset[str] = frozenset(), *, later: bool = False) -> str:
     """Import lines sorted, in groups: standard library, packages, modules beside; `from` lines joined.
 
-    Those of `guarded` packages come last, and may fail.
+    Those of `guarded` packages come last, and may fail. If they come `later`, type checkers alone read them.
     """
     tried = sorted((line for line in lines if _package(line) in guarded), key=_line_key)
+    if tried and later:
+        rest = import_block(lines.difference(tried) | {"from typing import TYPE_CHECKING"})
+        return "\n".join([rest, "", "if TYPE_CHECKING:", *(f"    {line}" for line in tried)])
     if tried:
         attempts = [f"with suppress(Exception):\n    {line}" for line in tried]
         rest = import_block(lines.difference(tried) | {"from contextlib import suppress"})

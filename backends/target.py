@@ -72,14 +72,17 @@ class Rendering:
 class Target:
     """A target: `render` turns a plan into what its template needs.
 
-    `registered` are the kernels that saved models look up by name. Imports of `guarded` packages may fail
-    when a module is imported.
+    `called` is what people call it. `registered` are the kernels that saved models look up by name. Imports
+    of `guarded` packages may fail when a module is imported. One that `rematerialises` can keep every Nth
+    state of a network over time, and compute the others again.
     """
 
     name: str
+    called: str
     render: Callable[[Plan], Rendering]
     registered: frozenset[str] = frozenset()
     guarded: frozenset[str] = frozenset()
+    rematerialises: bool = False
 
 
 # -------------------------------------------------------------------------------- what targets ask of a plan

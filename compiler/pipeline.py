@@ -13,6 +13,7 @@ from pathlib import Path
 from ..backends.emit import Kernels, emit
 from ..backends.headers import Made
 from ..backends.registry import TARGETS
+from ..backends.target import Target
 from ..dsl.diagnostics import Report
 from ..dsl.findings import Diagnostic
 from ..dsl.parser import parse
@@ -31,8 +32,6 @@ from .version import VERSION
 
 # A spec is written by people; beyond this it is data, and belongs in a file that the spec loads.
 SPEC_SIZE_LIMIT = 16 << 20
-# Targets that have no use for `--remat`, as people call them.
-_OTHERS = {"keras": "Keras", "numpy": "NumPy"}
 # The name of a spec that is no file.
 TEXT = "text.nnspec"
 
@@ -117,15 +116,16 @@ def compile_spec(
     if remat < 0:
         raise ValueError(f"every {remat}th state cannot be kept: `remat` is a number of steps, or 0")
     passage = understand(Path(path), params, batch, text=text, name=name, remat=remat)
-    passage = _without_effect(passage, targets) if remat else passage
-    files = emit(passage.plan, [TARGETS[target]() for target in targets], passage.made, place)
+    chosen = [TARGETS[target]() for target in targets]
+    passage = _without_effect(passage, chosen) if remat else passage
+    files = emit(passage.plan, chosen, passage.made, place)
     return Build(files, passage, passage.diagnostics)
 
 
-def _without_effect(passage: Passage, targets: Sequence[str]) -> Passage:
+def _without_effect(passage: Passage, targets: Sequence[Target]) -> Passage:
     """Warn of targets in which the states of all steps are kept whatever is asked, and of what has none."""
     report = Report(passage.tree.source)
-    others = [name for target, name in _OTHERS.items() if target in targets]
+    others = [target.called for target in targets if not target.rematerialises]
     help = "its states are what PyTorch's `forward` keeps of a network whose connections have delays"
     if not passage.graph.delays:
         report.add(codes.NO_REMAT, None, where="on a network without delays", help=help)

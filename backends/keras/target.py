@@ -81,4 +81,4 @@ def _fit_text(targets: tuple[str, ...]) -> str:
             return f"It is trained by `fit(x, y)`, where y is a dict of the targets {names}."
 
 
-TARGET = Target("keras", render, registered=REGISTERED)
+TARGET = Target("keras", "Keras", render, registered=REGISTERED)

@@ -108,4 +108,4 @@ def _digests(plan: Plan) -> tuple[Statement, ...]:
     return OUTER.statements(_DIGESTS, head=head, entries=entries)
 
 
-TARGET = Target("numpy", render)
+TARGET = Target("numpy", "NumPy", render)

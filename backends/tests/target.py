@@ -525,7 +525,7 @@ def _kinks_of_weights(scope: Scope, plan: Plan, functions: Definitions) -> list[
     for step in {(step.of.name, step.function, step.numbers): step for step in through}.values():
         read = _entries(scope, step.of, functions)
         for distance in _distances(step.function, step.numbers, read, functions):
-            lines += scope.statements("kinks.append(distance.real)", distance=distance)
+            lines += scope.statements("kinks.append(np.real(distance))", distance=distance)
     return lines
 
 
@@ -592,7 +592,7 @@ def _losses(scope: Scope, plan: Plan) -> list[Statement]:
             target=term.target,
         )
         if term.loss.kink_at_target:
-            lines += scope.statements("kinks.append((y - t).real)")
+            lines += scope.statements("kinks.append(np.real(y - t))")
         add(
             scaled(
                 term.coefficient,
@@ -608,7 +608,7 @@ def _losses(scope: Scope, plan: Plan) -> list[Statement]:
     for penalty in plan.graph.penalties:
         weight = scope.name("p").at(penalty.parameter)
         if penalty.penalty.kink_at_zero:
-            lines += scope.statements("kinks.append(weight.real)", weight=weight)
+            lines += scope.statements("kinks.append(np.real(weight))", weight=weight)
         add(scaled(penalty.coefficient, scope.name(penalty.penalty.name)(weight)))
     return lines
 
@@ -658,7 +658,7 @@ def _kinks_of_tree(
     for switch in kinks_of_tree(tree, tuple(by)):
         if {*arguments_in(switch)} & {*by}:
             distance = _parted(scope, switch, names, lines)
-            lines += scope.statements("kinks.append(distance.real)", distance=distance)
+            lines += scope.statements("kinks.append(np.real(distance))", distance=distance)
     return lines
 
 
@@ -748,7 +748,7 @@ def _step(scope: Scope, op: Operation, functions: Definitions, *, timed: bool) -
             slope = scope.expression(
                 "p[slope]" if index is None else "p[slope][index]", slope=op.slope.name, index=index
             )
-            return scope.statements("kinks.append(x.real)\nx = prelu(x, slope)", slope=slope)
+            return scope.statements("kinks.append(np.real(x))\nx = prelu(x, slope)", slope=slope)
         case Multiply():
             return scope.statements("x = factor * x", factor=op.factor)
         case Drop():
@@ -783,7 +783,7 @@ def _computed(scope: Scope, op: Compute, functions: Definitions) -> list[Stateme
     """A function, behind distances from where it or its derivative jumps."""
     x, lines = scope.name("x"), list[Statement]()
     for distance in _distances(op.function, op.numbers, x, functions):
-        lines += scope.statements("kinks.append(distance.real)", distance=distance)
+        lines += scope.statements("kinks.append(np.real(distance))", distance=distance)
     return [*lines, Assign(x, functions.value(op.function, op.numbers, x))]
 
 

@@ -586,4 +586,4 @@ def _terms(scope: Scope, graph: Graph, held: Mapping[str, str], lines: list[Stat
     return terms
 
 
-TARGET = Target("torch", render)
+TARGET = Target("torch", "PyTorch", render, rematerialises=True)

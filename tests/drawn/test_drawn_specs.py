@@ -170,6 +170,12 @@ def test_many_more_for_numpy_alone() -> None:
     run(DRAWN, ("numpy",), group=None)
 
 
+@pytest.mark.slow
+def test_many_more_exactly() -> None:
+    """What does not round is checked in a fifth of the time."""
+    run(DRAWN, ("numpy",), exact, group=None)
+
+
 def test_every_form_of_the_grammar_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """A new alternative of a rule is drawn, or said never to be valid."""
     wanted = {form(rule) for rule in range(len(tables.RULES))} - NEVER_VALID.keys()
@@ -191,7 +197,7 @@ def test_every_form_of_the_grammar_is_drawn(monkeypatch: pytest.MonkeyPatch) -> 
         parse(source, report)
         assert not report.diagnostics
 
-    for number in (217, 225, *range(223, 243)):  # the rarest form is in one spec of a hundred
+    for number in (217, *range(200, 217)):  # the rarest form is in one spec of two hundred
         seed(number)(parsed)()
         if found >= wanted:
             break

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from nnspec.backends.emit import write
 from nnspec.compiler import SpecError, compile_spec
 from nnspec.compiler.command.main import main
 
@@ -99,6 +100,19 @@ def test_those_of_another_version_are_replaced(tmp_path: Path) -> None:
     order = [RING, "--kernels", "beside", "-t", "numpy", "-o", tmp_path]
     assert f"stale: {tmp_path / 'nnspec_numpy.py'}" in run(*order, "--check")[1]
     assert run(*order)[0] == 0
+
+
+def test_tests_of_numpy_alone_import_no_framework(tmp_path: Path) -> None:
+    """Whatever is installed, and in whatever state."""
+    write(compile_spec(RING, ["numpy"], kernels="beside").files, tmp_path)
+    for name in ("keras", "torch"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('broken')\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "reference or exact"]
+    finished = subprocess.run(
+        [*command, "test_ring.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 0, finished.stdout
+    assert "skipped" not in finished.stdout
 
 
 def test_a_model_of_their_name_is_refused() -> None:

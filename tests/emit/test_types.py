@@ -1,4 +1,4 @@
-"""Generated modules are clean under pyright's default mode and ruff's F rules, as an editor shows them."""
+"""Generated modules and tests are clean under pyright's default mode and ruff's F rules."""
 
 from __future__ import annotations
 
@@ -13,14 +13,24 @@ from nnspec.backends.emit import write
 from nnspec.compiler import compile_spec
 
 ROOT = Path(__file__).parents[2]
-# Between them they have every operation, several inputs and outputs, names of units, and rules.
-SPECS = ["tests/specs/zoo", "tests/specs/named", "examples/graph_mlp", "examples/lattice"]
-TARGETS = ("torch", "keras", "numpy")
+# Between them they have every operation, several inputs and outputs, names of units, rules, pools, shared
+# weights, class codes and time.
+SPECS = [
+    *(f"tests/specs/{name}" for name in ("zoo", "named", "codes", "pools", "shared", "delays", "over_time")),
+    *(f"examples/{name}" for name in ("graph_mlp", "lattice")),
+]
+KINDS = ("torch", "keras", "numpy", "tests")
+
+
+def kind_of(name: str) -> str:
+    """Of which target a module is; what all have goes with the tests."""
+    kind = name.rpartition("_")[2]
+    return kind if kind in KINDS and not name.startswith("test_") else "tests"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Modules for all targets, with all kernels of each beside them."""
+    """Modules and tests for all targets, with all kernels of each beside them."""
     folder = tmp_path_factory.mktemp("types")
     for spec in SPECS:
         write(compile_spec(ROOT / f"{spec}.nnspec", kernels="beside").files, folder)
@@ -30,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def found(folder: Path) -> dict[str, list[str]]:
     """What pyright reports, by module; one run takes some seconds, of which each module is little."""
-    modules = sorted(path.name for path in folder.glob("*.py") if path.stem.endswith(TARGETS))
+    modules = sorted(path.name for path in folder.glob("*.py"))
     settings = {"typeCheckingMode": "standard", "include": modules}
     (folder / "pyrightconfig.json").write_text(json.dumps(settings))
     command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "--outputjson"]
@@ -49,10 +59,10 @@ def found(folder: Path) -> dict[str, list[str]]:
 
 @pytest.mark.slow  # pyright starts for half a minute
 @pytest.mark.xdist_group("types")  # one run of it
-@pytest.mark.parametrize("target", TARGETS)
-def test_modules_are_clean_under_pyright(target: str, found: dict[str, list[str]]) -> None:
-    of_target = [line for name, lines in found.items() if name.endswith(f"_{target}") for line in lines]
-    assert not of_target, "\n".join(of_target)
+@pytest.mark.parametrize("kind", KINDS)
+def test_modules_are_clean_under_pyright(kind: str, found: dict[str, list[str]]) -> None:
+    of_kind = [line for name, lines in found.items() if kind_of(name) == kind for line in lines]
+    assert not of_kind, "\n".join(of_kind)
 
 
 def test_modules_are_clean_under_ruff(folder: Path) -> None:

@@ -555,7 +555,11 @@ FAULTS += (
     torch_fault(
         "digest not compared", r"    model\.register_load_state_dict_pre_hook\(refuse_other_units\)\n", ""
     ),
-    torch_fault("digest not saved", r"        destination\[f\"\{prefix\}digest\"\] = [^\n]*\n", ""),
+    torch_fault(
+        "digest not saved",
+        r"(        if self\.saves_digest:\n    )?        destination\[f\"\{prefix\}digest\"\] = [^\n]*\n",
+        "",
+    ),
     numpy_fault("digest not compared", r"not np\.array_equal\(arrays\[name\], digests\[name\]\)", "False"),
     numpy_fault("digest not compared", r"    check_digests\(arrays, digests\)\n", ""),
     numpy_fault("digest not saved", r" \| digests\(\)", ""),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from subprocess import CompletedProcess
+
+from .. import processes
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -19,20 +21,11 @@ def test_two_processes_train_as_one(compiled: Callable[[Path, str], Path], tmp_p
     script = Path(__file__).parent / "two_processes.py"
     environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
     environment["NNSPEC_CACHE"] = str(tmp_path / "cache")
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(script), str(rank), str(tmp_path / "meeting"), *map(str, folders)],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    try:
-        reports = [process.communicate(timeout=120)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    for process, report in zip(processes, reports, strict=True):
-        assert process.returncode == 0, report[-4000:]
+
+    def run(rank: int) -> CompletedProcess[str]:
+        arguments = [str(script), str(rank), str(tmp_path / "meeting"), *map(str, folders)]
+        return processes.run(arguments, env=environment)
+
+    with ThreadPoolExecutor() as threads:
+        for finished in threads.map(run, range(2)):
+            assert finished.returncode == 0, finished.stdout[-2000:] + finished.stderr[-2000:]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,8 @@ output h
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=Path(MEETING).as_uri(), rank=RANK, world_size=2)
+    meeting = Path(MEETING).as_uri()
+    dist.init_process_group("gloo", meeting, timedelta(seconds=60), world_size=2, rank=RANK)
     data_parallel()
     fully_sharded()
     over_time()

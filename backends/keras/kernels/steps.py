@@ -115,7 +115,7 @@ class Before(keras.layers.Layer):
     Variables: `start`, of shape (units,), zero until values are loaded; none where a number is given.
     """
 
-    def __init__(self, steps, shape, start=0.0, **kwargs):
+    def __init__(self, steps, shape, start: float | None = 0.0, **kwargs):
         super().__init__(**kwargs)
         self.steps, self.shape, self.number = int(steps), tuple(shape), start
         self.build(None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -125,7 +125,7 @@ class PlainMap:
 
 def check_linear_parts(
     expected: Expected,
-    connections: dict[str, tuple[Any, ...]],
+    connections: Mapping[str, tuple[Any, ...]],
     draws: tuple[int, int, int],
     model: Any,
     dtype: str,
@@ -518,7 +518,7 @@ class ExactNetwork:
                 of_value[read].add(self.maps[name].backward, d, self.weight(p, name))
             parameter, of_weight, *slope = self.of_parameter(p, name)
             if parameter in of_parameter:
-                factors = (partial(of_weight, v[read]),) if codes else (of_weight, v[read])
+                factors: tuple[Any, ...] = (partial(of_weight, v[read]),) if codes else (of_weight, v[read])
                 of_parameter[parameter].add(*factors, *slope, d)
 
     def of_parameter(self, p: dict[str, np.ndarray], connection: str) -> tuple[Any, ...]:

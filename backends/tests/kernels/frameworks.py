@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import importlib
+from types import ModuleType
 from typing import Any
 
 import pytest
+
+
+class Framework(ModuleType):
+    """A framework that is imported when a test first uses it: tests of other targets do not wait for it.
+
+    One that is missing skips the tests of its target, and one that is broken fails them.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        """What the framework has under a name."""
+        return getattr(importlib.import_module(self.__name__), name)
 
 
 def missing_package(model: Any) -> str | None:

@@ -14,6 +14,12 @@ from typing import Any
 from unittest.mock import patch
 
 import keras
+import numpy as np
+
+
+def as_numpy(value: Any) -> np.ndarray:
+    """The array of a tensor, on whichever backend."""
+    return np.asarray(keras.ops.convert_to_numpy(value))
 
 
 def keras_needs() -> tuple[str, str]:
@@ -55,7 +61,7 @@ def doubles() -> Iterator[None]:
         if keras.backend.backend() == "jax":
             import jax
 
-            restored.callback(jax.config.update, "jax_enable_x64", jax.config.jax_enable_x64)
+            restored.callback(jax.config.update, "jax_enable_x64", jax.config.read("jax_enable_x64"))
             jax.config.update("jax_enable_x64", True)
         yield
 

@@ -14,7 +14,16 @@ import keras
 import numpy as np
 
 from .expected import Expected
-from .keras_backends import as_given, assign_all, called, differentiator, keras_needs, precision, pulled_back
+from .keras_backends import (
+    as_given,
+    as_numpy,
+    assign_all,
+    called,
+    differentiator,
+    keras_needs,
+    precision,
+    pulled_back,
+)
 from .pieces import in_pieces
 
 
@@ -87,13 +96,13 @@ class KerasModel:
         """Every layer's value."""
         with precision(self.dtype):
             values = called(self.everything, self._inputs(data), training)
-            return {name: keras.ops.convert_to_numpy(value) for name, value in values.items()}
+            return {name: as_numpy(value) for name, value in values.items()}
 
     def outputs(self, data: dict[str, np.ndarray]) -> list[np.ndarray]:
         """What the model returns."""
         with precision(self.dtype):
             result = called(self.model, self._inputs(data), False)
-            return [keras.ops.convert_to_numpy(value) for value in keras.tree.flatten(result)]
+            return [as_numpy(value) for value in keras.tree.flatten(result)]
 
     def differentiate(
         self, data: dict[str, np.ndarray], training: bool = True
@@ -113,11 +122,9 @@ class KerasModel:
         for (name, of), gradient in zip((variables | inputs).items(), found, strict=True):
             if name in self.expected.classes:
                 continue
-            array = (
-                np.zeros(of.shape, self.dtype) if gradient is None else keras.ops.convert_to_numpy(gradient)
-            )
+            array = np.zeros(of.shape, self.dtype) if gradient is None else as_numpy(gradient)
             gradients[name] = array.T if name in variables else array
-        return keras.ops.convert_to_numpy(loss)[()], gradients
+        return as_numpy(loss)[()], gradients
 
     def _objective(self, result: Any, losses: list[Any], tensors: dict[str, Any]) -> Any:
         """The loss with penalties: that of the spec, or that of the tests."""
@@ -152,7 +159,7 @@ class KerasModel:
             yield part
             return
         biases = [] if part.bias is None else [part.bias]
-        before = [keras.ops.convert_to_numpy(bias) for bias in biases]
+        before = [as_numpy(bias) for bias in biases]
         assign_all(biases, [np.zeros_like(bias) for bias in before])
         with patch.object(part, "activation", None):
             yield part
@@ -161,11 +168,11 @@ class KerasModel:
     def project(self, connection: str, x: np.ndarray) -> np.ndarray:
         """One sparse connection by itself."""
         with precision(self.dtype), self._alone(connection) as part:
-            given = [x]
+            given: list[Any] = [x]
             if connection in self.expected.shared:
                 given.append(self.expected.given_weight(self.arrays(), connection))
             tensors = [keras.ops.convert_to_tensor(array, self.dtype) for array in given]
-            return keras.ops.convert_to_numpy(part(as_given(tensors)))
+            return as_numpy(part(as_given(tensors)))
 
     def dropped(self, layer: str, seed: int) -> np.ndarray:
         """What a layer's dropout makes of ones; it draws on from where it is, whatever the seed."""
@@ -179,7 +186,7 @@ class KerasModel:
         part.rate = self.rates[part.name]
         units = len(self.expected.dropped_together.get(layer, range(50)))
         with precision(self.dtype):
-            dropped = keras.ops.convert_to_numpy(part(keras.ops.ones((500, units)), training=True))
+            dropped = as_numpy(part(keras.ops.ones((500, units)), training=True))
         part.rate = 0.0
         return dropped
 
@@ -197,13 +204,13 @@ class KerasModel:
                 for array in inputs
             ]
             y, gradients = pulled_back(part, tensors, keras.ops.convert_to_tensor(g, self.dtype))
-            found = (None if d is None else keras.ops.convert_to_numpy(d) for d in gradients)
+            found = (None if d is None else as_numpy(d) for d in gradients)
             of_x, of_weight, *_ = *found, None
             if of_weight is not None and given is None:
                 of_weight = of_weight.T  # a dense kernel is (sources, targets)
             elif not part.trainable:
                 of_weight = None  # the layer leaves it out
-            return keras.ops.convert_to_numpy(y), of_x, of_weight
+            return as_numpy(y), of_x, of_weight
 
     def pieces(
         self, data: dict[str, np.ndarray], lengths: list[int]
@@ -221,8 +228,8 @@ class KerasModel:
                     state = self._tensors(state)
                 elif remembers:
                     state = self.module.initial_state(self.model, len(inputs[0]))
-                found = called(model, [(given, state) if remembers else given], False)
-                found = keras.tree.map_structure(keras.ops.convert_to_numpy, found)
+                found: Any = called(model, [(given, state) if remembers else given], False)
+                found = keras.tree.map_structure(as_numpy, found)
                 return found if remembers else (found, {})
 
             return in_pieces(self.expected, data, lengths, run)
@@ -236,7 +243,7 @@ class KerasModel:
         with precision(self.dtype):
             tensors = self._tensors(data)
             self._differentiate(tensors, True)
-            arrays = {name: keras.ops.convert_to_numpy(tensor) for name, tensor in tensors.items()}
+            arrays = {name: as_numpy(tensor) for name, tensor in tensors.items()}
         return [name for name, array in arrays.items() if not np.array_equal(array, data[name])]
 
     def saved(self, file: Path) -> KerasModel:
@@ -269,8 +276,9 @@ class KerasModel:
         """Compile the model for its loss, or for that of the tests; returns inputs, and targets by output."""
 
         def times(cotangent: Any, y: Any) -> Any:
-            samples = keras.ops.sum(keras.ops.reshape(y * cotangent, (keras.ops.shape(y)[0], -1)), axis=1)
-            return samples * keras.ops.cast(keras.ops.shape(y)[0], samples.dtype)  # Keras takes the mean
+            sizes: Any = keras.ops.shape(y)
+            samples: Any = keras.ops.sum(keras.ops.reshape(y * cotangent, (sizes[0], -1)), axis=1)
+            return samples * keras.ops.cast(sizes[0], samples.dtype)  # Keras takes the mean
 
         # On TensorFlow, compiling to machine code takes longer than all else here together.
         machine_code = "auto" if keras.backend.backend() == "jax" else False

@@ -133,7 +133,7 @@ def check_numpy_forward(expected: Expected, model: NumpyModel) -> None:
     loss, gradients = module.gradients({**parameters}, *inputs, *targets)
     outputs = calls["layers"]({**parameters}, True)
     reads = {n: expected.given(n, outputs[n], flat=True) for n in expected.loss_reads if n in outputs}
-    reads = {n: a.reshape(*a.shape[:1], *expected.outputs.get(n, a.shape[1:])) for n, a in reads.items()}
+    reads = {n: a.reshape(*a.shape[:1], *(expected.outputs.get(n) or a.shape[1:])) for n, a in reads.items()}
     if reads.keys() <= expected.outputs.keys():
         given = [(data | reads)[name] for name in expected.loss_reads]
         assert_close(np.asarray(loss), np.asarray(module.loss(parameters, *given)), 1e-12, "numpy: loss", 1.0)

@@ -27,9 +27,9 @@ def weighted_sum(
     rows: list[np.ndarray] = []
     for sample in x:
         carried = sample[source] * weight
-        row = np.bincount(target, carried.real, minlength=targets)
+        row = np.bincount(target, np.real(carried), minlength=targets)
         if np.iscomplexobj(carried):
-            row = row + 1j * np.bincount(target, carried.imag, minlength=targets)
+            row = row + 1j * np.bincount(target, np.imag(carried), minlength=targets)
         rows.append(row)
     total = np.stack(rows)
     return around(total, total)
@@ -72,7 +72,7 @@ def normalised(x: np.ndarray, axis: int, eps: float) -> np.ndarray:
     centred = x - x.mean(axis=axis, keepdims=True)
     variance = (centred * centred).mean(axis=axis, keepdims=True)
     variance = around(variance, (x * x).mean(axis=axis, keepdims=True))
-    variance = np.where(variance.real < 0, variance - variance.real, variance)
+    variance = np.where(np.real(variance) < 0, variance - np.real(variance), variance)
     return centred / np.sqrt(variance + eps)
 
 
@@ -85,7 +85,7 @@ def moved(
     parameters: dict[str, np.ndarray], name: str, x: np.ndarray, momentum: float
 ) -> dict[str, np.ndarray]:
     """The running statistics of the batch norm `name` after a batch x (batch, units)."""
-    x = x.real
+    x = np.real(x)
     centred = x - x.mean(axis=0)
     variance = (centred * centred).sum(axis=0) / (len(x) - 1)
     new = {"running_mean": x.mean(axis=0), "running_var": around(variance, (x * x).mean(axis=0))}
@@ -105,27 +105,27 @@ def tanh(x: np.ndarray) -> np.ndarray:
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
     """1 / (1 + exp(-x))."""
-    above = x.real >= 0
+    above = np.real(x) >= 0
     e = np.exp(np.where(above, -x, x))
     return smooth(np.where(above, 1, e) / (1 + e), x)
 
 
 def erf(x: np.ndarray) -> np.ndarray:
     """The error function, of a complex x by its first two terms along the imaginary axis."""
-    of_real = np.frompyfunc(math.erf, 1, 1)(x.real).astype(np.float64)
+    of_real = np.asarray(np.frompyfunc(math.erf, 1, 1)(np.real(x)), np.float64)
     if not np.iscomplexobj(x):
         return around(of_real, of_real)
-    result = of_real + 1j * (2 / math.sqrt(math.pi) * np.exp(-np.square(x.real)) * x.imag)
+    result = of_real + 1j * (2 / math.sqrt(math.pi) * np.exp(-np.square(np.real(x))) * np.imag(x))
     return around(result, result)
 
 
 def softplus(x: np.ndarray) -> np.ndarray:
     """log(1 + exp(x))."""
-    above = x.real > 0
+    above = np.real(x) > 0
     e = np.exp(np.where(above, -x, x))
-    logarithm = np.log1p(e.real)  # numpy's own of a complex number loses the digits of a small one
+    logarithm = np.log1p(np.real(e))  # numpy's own of a complex number loses the digits of a small one
     if np.iscomplexobj(e):
-        logarithm = logarithm + 1j * (e.imag / (1 + e.real))
+        logarithm = logarithm + 1j * (np.imag(e) / (1 + np.real(e)))
     return smooth(np.where(above, x, 0) + logarithm, x)
 
 
@@ -138,29 +138,29 @@ def expm1(x: np.ndarray) -> np.ndarray:
     """exp(x) - 1; numpy's own of a complex number loses the digits of a small one."""
     if not np.iscomplexobj(x):
         return np.expm1(x)
-    return np.expm1(x.real) + 1j * (np.exp(x.real) * x.imag)
+    return np.expm1(np.real(x)) + 1j * (np.exp(np.real(x)) * np.imag(x))
 
 
 def log1p(x: np.ndarray) -> np.ndarray:
     """log(1 + x)."""
     if not np.iscomplexobj(x):
         return np.log1p(x)
-    return np.log1p(x.real) + 1j * (x.imag / (1 + x.real))
+    return np.log1p(np.real(x)) + 1j * (np.imag(x) / (1 + np.real(x)))
 
 
 def log(x: np.ndarray) -> np.ndarray:
     """The logarithm, nan below 0, where numpy's own goes on into the complex plane."""
-    return where_real(np.log, x, x.real >= 0)
+    return where_real(np.log, x, np.real(x) >= 0)
 
 
 def sqrt(x: np.ndarray) -> np.ndarray:
     """The square root, nan below 0."""
-    return where_real(np.sqrt, x, x.real >= 0)
+    return where_real(np.sqrt, x, np.real(x) >= 0)
 
 
 def atanh(x: np.ndarray) -> np.ndarray:
     """The inverse of tanh, nan beyond -1 and 1."""
-    return where_real(np.arctanh, x, np.abs(x.real) <= 1)
+    return where_real(np.arctanh, x, np.abs(np.real(x)) <= 1)
 
 
 def real_power(x: np.ndarray, exponent: np.ndarray | float) -> np.ndarray:
@@ -176,12 +176,12 @@ def where_real(
         return np.where(defined, function(x), np.nan)
 
 
-def smaller(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def smaller(a: np.ndarray | float, b: np.ndarray | float) -> np.ndarray:
     """The smaller of both, and where they are equal the second."""
     return np.where(np.real(a) < np.real(b), a, b)
 
 
-def larger(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def larger(a: np.ndarray | float, b: np.ndarray | float) -> np.ndarray:
     """The larger of both, and where they are equal the second."""
     return np.where(np.real(a) > np.real(b), a, b)
 
@@ -190,25 +190,25 @@ def sloped(
     x: np.ndarray, value: Callable[[np.ndarray], np.ndarray], slope: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
     """`value(x)`, whose derivative is declared to be `slope(x)`: its line through the real part of x."""
-    at = x.real
-    return value(at) + 1j * (slope(at) * x.imag) if np.iscomplexobj(x) else value(at)
+    at = np.real(x)
+    return value(at) + 1j * (slope(at) * np.imag(x)) if np.iscomplexobj(x) else value(at)
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
     """exp(x) over its sum along the last dimension."""
-    e = np.exp(x - x.real.max(axis=-1, keepdims=True))
+    e = np.exp(x - np.real(x).max(axis=-1, keepdims=True))
     return smooth(e / e.sum(axis=-1, keepdims=True), x)
 
 
 def log_softmax(x: np.ndarray) -> np.ndarray:
     """x less the logarithm of the sum of exp(x) along the last dimension."""
-    shifted = x - x.real.max(axis=-1, keepdims=True)
+    shifted = x - np.real(x).max(axis=-1, keepdims=True)
     return smooth(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)), x)
 
 
 def prelu(x: np.ndarray, slope: np.ndarray) -> np.ndarray:
     """x above 0, and each unit's slope times x elsewhere."""
-    return np.where(x.real > 0, x, slope * x)
+    return np.where(np.real(x) > 0, x, slope * x)
 
 
 def smooth(y: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -216,7 +216,7 @@ def smooth(y: np.ndarray, x: np.ndarray) -> np.ndarray:
 
     Where f is flat, 1 - y^2 and its like have no others.
     """
-    return around(y, 1j * np.asarray(x).imag)
+    return around(y, 1j * np.imag(np.asarray(x)))
 
 
 # ------------------------------------------------------------------------------------ losses and penalties
@@ -224,7 +224,7 @@ def smooth(y: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 def cross_entropy(y: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Mean of -log softmax(y)[t]; logits y (..., classes), codes t (...) integers."""
-    shifted = y - y.real.max(axis=-1, keepdims=True)
+    shifted = y - np.real(y).max(axis=-1, keepdims=True)
     logarithms = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return -np.take_along_axis(logarithms, t[..., None], axis=-1).mean()
 
@@ -256,7 +256,7 @@ def soft_cross_entropy(
     classes = y.shape[-1]
     q = (1 - smoothing) * np.eye(classes)[t] + smoothing / classes
     q = q * (np.ones(classes) if weights is None else np.array(weights))
-    shifted = y - y.real.max(axis=-1, keepdims=True)
+    shifted = y - np.real(y).max(axis=-1, keepdims=True)
     logarithms = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return -(q * logarithms).sum(axis=-1).mean()
 
@@ -265,7 +265,7 @@ def cosine(y: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Mean over the batch of 1 - cos(y, t), all units of a sample a vector; a length is 1e-8 at least."""
     y, t = y.reshape(len(y), -1), t.reshape(len(t), -1)
     lengths = [np.sqrt((x * x).sum(axis=1)) for x in (y, t)]
-    one, other = (np.where(length.real > 1e-8, length, 1e-8) for length in lengths)
+    one, other = (np.where(np.real(length) > 1e-8, length, 1e-8) for length in lengths)
     return (1 - (y * t).sum(axis=1) / (one * other)).mean()
 
 
@@ -281,7 +281,7 @@ def l2(w: np.ndarray) -> np.ndarray:
 
 def magnitude(x: np.ndarray) -> np.ndarray:
     """|x|, continued."""
-    return x * np.sign(x.real)
+    return x * np.sign(np.real(x))
 
 
 def step_before(

@@ -236,12 +236,12 @@ def stepped(
             moved_inputs[name] = data[name] + 1j * h * along
     values, loss, kinks, running = expected.reference(moved_parameters, data, training, moved_inputs)
     return Outcome(
-        {name: np.asarray(value).real for name, value in values.items()},
-        {name: np.asarray(value).imag / h for name, value in values.items()},
+        {name: np.real(np.asarray(value)) for name, value in values.items()},
+        {name: np.imag(np.asarray(value)) / h for name, value in values.items()},
         float(np.real(loss)),
         float(np.imag(loss)) / h,
         [np.asarray(kink) for kink in kinks],
-        {name: np.asarray(value).real for name, value in running.items()},
+        {name: np.real(np.asarray(value)) for name, value in running.items()},
     )
 
 

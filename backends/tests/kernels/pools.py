@@ -55,9 +55,9 @@ def mean_of_inputs(z: np.ndarray, kinks: list[np.ndarray]) -> np.ndarray:
 def max_of_inputs(z: np.ndarray, kinks: list[np.ndarray]) -> np.ndarray:
     """The largest along the last dimension, by the real part; of equals, the first."""
     if z.shape[-1] > 1:
-        ordered = np.sort(np.asarray(z.real), axis=-1)
+        ordered = np.sort(np.asarray(np.real(z)), axis=-1)
         kinks.append(ordered[..., -1] - ordered[..., -2])
-    return np.take_along_axis(z, np.asarray(z.real).argmax(axis=-1)[..., None], axis=-1)[..., 0]
+    return np.take_along_axis(z, np.asarray(np.real(z)).argmax(axis=-1)[..., None], axis=-1)[..., 0]
 
 
 def min_of_inputs(z: np.ndarray, kinks: list[np.ndarray]) -> np.ndarray:
@@ -75,12 +75,12 @@ def product_of_inputs(z: np.ndarray, kinks: list[np.ndarray]) -> np.ndarray:
 
 def logsumexp_of_inputs(z: np.ndarray, kinks: list[np.ndarray]) -> np.ndarray:
     """The logarithm of the sum of the exponentials along the last dimension."""
-    z = around(z, z.real + 1j * z.imag if np.iscomplexobj(z) else z)
-    top = z.real.max(axis=-1, keepdims=True)
+    z = around(z, np.real(z) + 1j * np.imag(z) if np.iscomplexobj(z) else z)
+    top = np.real(z).max(axis=-1, keepdims=True)
     total = np.exp(z - top).sum(axis=-1)
-    logarithm = np.log(total.real)
+    logarithm = np.log(np.real(total))
     if np.iscomplexobj(total):
-        logarithm = logarithm + 1j * (total.imag / total.real)
+        logarithm = logarithm + 1j * (np.imag(total) / np.real(total))
     return logarithm + top[..., 0]
 
 
@@ -189,5 +189,5 @@ def in_integers(
             y[:, units] = np.take_along_axis(z, best, axis=-1)[..., 0]
             slope = own * (np.arange(inputs) == best)
         of_weight[edges] = (slope * x[:, source[edges]]).sum(axis=0)
-        np.add.at(of_x, (slice(None), source[edges]), slope * weight[edges])
+        np.add.at(of_x.T, source[edges], np.moveaxis(slope * weight[edges], 0, -1))
     return y, of_x, of_weight, exact

@@ -196,7 +196,7 @@ def check_batches(expected: Expected, model: Any, tolerance: float) -> None:
     largest = max(np.abs(gradient).max(initial=0.0) for gradient in gradients.values())
     for name, gradient in gradients.items():
         pieces = [part[name] for _, part in parts]
-        whole = np.concatenate(pieces) if name in expected.inputs else sum(pieces)
+        whole = np.concatenate(pieces) if name in expected.inputs else np.sum(pieces, axis=0)
         scale = max(1e-2 * largest, 1e-3, sum(np.abs(piece).max(initial=0.0) for piece in pieces))
         what = f"{model.name}: gradient of {name} by {stops[-1]} samples, against that by parts,"
         assert_close(gradient, whole, tolerance, what, scale, partial(doubt.gradient, name))
@@ -267,7 +267,7 @@ def check_large_values(expected: Expected, model: Any, tolerance: float) -> None
             wanted, error = values[name], partial(doubt.value, name)
             layer = layers[name].reshape(wanted.shape)
             assert_close(layer, wanted, tolerance, f"{who}: layer {name}", 1.0, error)
-        size = max([1.0, *(1e4 * np.linalg.norm(data[name]) for name in expected.cotangents.values())])
+        size = max([1.0, *(1e4 * float(np.linalg.norm(data[n])) for n in expected.cotangents.values())])
         assert_close(np.asarray(found), np.asarray(loss), tolerance, f"{who}: loss", size, doubt.loss)
         check_slope(expected, who, parameters, data, gradients, False)
 

@@ -56,7 +56,7 @@ class Rounding(np.ndarray):
 def moved_by(array: np.ndarray, size: np.ndarray, draws: np.random.Generator, unit: float) -> np.ndarray:
     """An array, each part of each entry moved by up to `unit` of that of `size`."""
     result = np.array(array)
-    for part, of in ((result.real, size.real), (result.imag, size.imag)):
+    for part, of in ((np.real(result), np.real(size)), (np.imag(result), np.imag(size))):
         if part.flags.writeable:  # the imaginary part of real numbers is not
             noise = draws.random(array.shape, np.float32) - np.float32(0.5)
             part += 2 * unit * noise * of

@@ -190,7 +190,7 @@ def by_name(
             place = tuple(
                 renamed(part, *pair) if pair else part for part, pair in zip(index, axes, strict=True)
             )
-            ends.append(place if len(place) > 1 else place[0])
+            ends.append(place[0] if len(place) == 1 else place)
         yield ends[0], ends[1]
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import combinations
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -73,7 +73,7 @@ class ModelChecks:
     """
 
     expected: Expected
-    adapters: dict[str, Any]
+    adapters: ClassVar[dict[str, Any]]
     file: str
     package: str | None
     made: dict[tuple[str, str], Any]
@@ -103,7 +103,7 @@ class ModelChecks:
         require(self.adapters[target])
         return load_module(Path(self.file).with_name(f"{self.expected.name}_{target}.py"), self.package)
 
-    def build(self, target: str, seed: int = 0, dtype: str = "float64") -> Any:
+    def build(self, target: str, seed: int | None = 0, dtype: str = "float64") -> Any:
         """A target's model behind the interface of the checks."""
         return self.adapters[target](self.load(target), self.expected, seed, dtype)
 

@@ -71,12 +71,13 @@ def check_torch_values(expected: Expected, model: TorchModel) -> None:
     net = model.model
     for training in (False, True):
         who, point = f"torch, training={training}", evaluated(expected, parameters, data, training)
+        results: dict[str, Any] = {}
         for name, call in (("forward", net), ("layers", net.layers)):
             model.load(parameters)
             net.train(training)
             inputs = torch_inputs(expected, model, data)
             versions = [tensor._version for tensor in (*inputs, *net.parameters())]
-            result = call(*inputs)
+            results[name] = call(*inputs)
             assert [t._version for t in (*inputs, *net.parameters())] == versions, f"{who}: {name} overwrites"
             for key, array in model.arrays().items():
                 if training and key in expected.running:
@@ -84,10 +85,8 @@ def check_torch_values(expected: Expected, model: TorchModel) -> None:
                     assert_within(array, wanted, error, f"{who}: {key} after {name}")
                 elif key in parameters:
                     assert np.array_equal(array, parameters[key]), f"{who}: {name} changes {key}"
-            if name == "forward":
-                outputs = result if isinstance(result, tuple) else (result,)
-            else:
-                layers = result
+        outputs, layers = results["forward"], results["layers"]
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         for name, output in zip(expected.outputs, outputs, strict=True):
             assert output.is_contiguous(), f"{who}: {name} is not contiguous"
             layer = expected.given(name, layers[name])
@@ -241,7 +240,7 @@ def check_torch_derivatives(expected: Expected, model: TorchModel) -> None:
 
     # PyTorch would compile derivatives of its own first, for seconds; no step here needs one of them.
     with calling_layers(net), mock.patch.dict(os.environ, PYTORCH_JIT="0"):
-        values, tangents = torch.func.jvp(layers, (leaves,), (along,))
+        values, tangents, *_ = torch.func.jvp(layers, (leaves,), (along,))
         factors = torch_factors(expected, values)
         for name in expected.layers:
             slope, error = wanted[name]
@@ -351,15 +350,17 @@ def check_torch_layouts(expected: Expected, model: TorchModel) -> None:
         for onto in (None, array[0], array, array.t().contiguous().t()):
             for given in (x, x.t().contiguous().t(), x.repeat(1, 2)[:, :sources]):
                 given = given.detach().requires_grad_()
-                kept = None if onto is None else onto.clone(memory_format=torch.preserve_format)
+                kept: Any = None if onto is None else onto.clone(memory_format=torch.preserve_format)
                 wanted = y if onto is None else y + onto
                 for compiling in (False, True):
                     with mock.patch.object(torch.compiler, "is_compiling", return_value=compiling):
                         found = part(given, onto=kept)
                         (gradient,) = torch.autograd.grad((found * factor).sum(), given)
                     who = f"{name} in another layout, compiling={compiling}"
-                    assert_close(found.detach(), wanted, 1e-10, f"torch: {who}", 1.0)
-                    assert_close(gradient, x_grad, 1e-10, f"torch: gradient through {who}", 1.0)
+                    assert_close(found.detach().numpy(), wanted.numpy(), 1e-10, f"torch: {who}", 1.0)
+                    assert_close(
+                        gradient.numpy(), x_grad.numpy(), 1e-10, f"torch: gradient through {who}", 1.0
+                    )
                 assert onto is None or torch.equal(kept, onto), f"torch: {name} writes into what it adds to"
 
 
@@ -400,7 +401,7 @@ def check_torch_half(expected: Expected, model: TorchModel) -> None:
             who = f"torch: {name} in half precision, autocast={autocast}"
             part.to(torch.float32 if autocast else low)
             part.zero_grad()
-            given = x.to(torch.float32 if autocast else low).requires_grad_()
+            given: Any = x.to(torch.float32 if autocast else low).requires_grad_()
             with torch.autocast("cpu", dtype=low, enabled=autocast):
                 found = part(given)
             assert found.dtype == low, f"{who} gives {found.dtype}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -113,7 +113,7 @@ def input_codes(
     return class_codes(name, codes, batch, shape, classes, -1).reshape(-1, math.prod(shape))
 
 
-def unflat(values: dict[str, Tensor], batch: tuple[int, ...]) -> dict[str, Tensor]:
+def unflat(values: dict[str, Tensor], batch: Sequence[int]) -> dict[str, Tensor]:
     """Return values, (entries of the batch, *shape), as (*batch, *shape)."""
     if len(batch) == 1:
         return values
