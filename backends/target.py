@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import textwrap
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeAlias, TypeGuard
 
@@ -291,7 +292,10 @@ def summary(plan: Plan) -> tuple[str, ...]:
         minus = coefficient < 0
         head = f"loss {'-' * minus}" if at == 0 else f"    {'-' if minus else '+'} "
         lines.append(head + flat(scaled(abs(coefficient), Name(term))))
-    return tuple(lines)
+    wrapped = (
+        textwrap.wrap(line, WIDTH, subsequent_indent=" " * 6, break_long_words=False) for line in lines
+    )
+    return tuple(part for parts in wrapped for part in parts)
 
 
 def _input_text(data: Data) -> str:

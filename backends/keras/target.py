@@ -45,7 +45,9 @@ def render(plan: Plan) -> Rendering:
     context = {
         "name": graph.name,
         "summary": summary(plan),
-        "shapes": shapes_text(graph),
+        "said": textwrap.fill(
+            f'"""The network above: {shapes_text(graph)}.', WIDTH - 4, subsequent_indent="    "
+        ),
         "build": printed(build, 4),
         "losses": tuple((each.name.text, each.output, each.target, printed(each.body, 4)) for each in losses),
         "own_loss": printed([own.function]) if own else "",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from .tree import (
     Assign,
@@ -264,12 +266,21 @@ def _function(function: Function, indent: int) -> list[str]:
     head, tail = f"def {function.name}(", f"){returns}:"
     lines.append(blank + _arguments(head, function.parameters, tail, indent))
     if function.docstring:
-        first, *rest = function.docstring.splitlines()
+        first, *rest = _paragraphs(function.docstring, WIDTH - indent - 4)
         end = '"""' if not rest else ""
         lines.append(f'{blank}    """{first}{end}')
         lines += [f"{blank}    {line}" if line else "" for line in rest]
         lines += [f'{blank}    """'] * bool(rest)
     return lines + _lines(function.body, indent + 4)
+
+
+def _paragraphs(docstring: str, width: int) -> list[str]:
+    """A docstring's lines, of which those that do not fit are broken between words."""
+    given, lines = docstring.splitlines(), list[str]()
+    for at, line in enumerate(given):
+        room = width - 3 * (at == 0) - 3 * (len(given) == 1)  # beside the quotes
+        lines += [line] if len(line) <= room else textwrap.wrap(line, room, break_long_words=False)
+    return lines
 
 
 def broken(tree: Expression, head: str, tail: str, indent: int) -> str:
@@ -293,6 +304,9 @@ def broken(tree: Expression, head: str, tail: str, indent: int) -> str:
                 if fits or not arguments:
                     return f"{first}({_list(arguments)}){tail}"
                 return _arguments(f"{first}(", arguments, f"){tail}", indent)
+            inner = _called_on(tree)
+            if inner is not None and indent + len(start) > WIDTH:
+                return broken(inner, head, f"{flat(tree).removeprefix(flat(inner))}{tail}", indent)
             return _arguments(start, arguments, f"){tail}", indent) if arguments else flat_text
         case Subscript(of=of, index=index):
             start = f"{head}{_within(of, _ATOM)}["
@@ -324,6 +338,15 @@ def broken(tree: Expression, head: str, tail: str, indent: int) -> str:
             return _body(f"{head}(", pieces, f"){tail}", indent)
         case _:
             return flat_text
+
+
+def _called_on(tree: Call) -> Call | None:
+    """The call whose result a method is called on, if that has arguments."""
+    match tree.function:
+        case Attribute(of=Call(arguments=(_, *_)) as inner):
+            return inner
+        case _:
+            return None
 
 
 def _ends_at(text: str, indent: int) -> int:
@@ -372,14 +395,16 @@ def _operands_broken(
 def _breaks_last(tree: Binary, head: str, indent: int) -> bool:
     """Whether brackets at the end are broken instead of the one operator before them: where that fits."""
     match tree.right:
-        case Call(function=function, arguments=arguments) if arguments:
-            opening = f"{_within(function, _ATOM)}("
+        case Call(function=function, arguments=arguments) as call if arguments:
+            openings = [f"{_within(function, _ATOM)}("]
+            if inner := _called_on(call):
+                openings.append(f"{_within(inner.function, _ATOM)}(")
         case Display(items=items, bare=False) if items:
-            opening = "("
+            openings = ["("]
         case _:
             return False
-    last = f"{tree.operator} {opening}"
-    return len(_pieces(tree)) == 2 and indent + len(f"{head}{_operand(tree, tree.left)} {last}") <= WIDTH
+    before = f"{head}{_operand(tree, tree.left)} {tree.operator} "
+    return len(_pieces(tree)) == 2 and indent + len(before) + min(map(len, openings)) <= WIDTH
 
 
 def _arguments(head: str, arguments: Sequence[Expression], tail: str, indent: int) -> str:
@@ -401,32 +426,55 @@ def _items(head: str, items: Sequence[Expression], tail: str, indent: int, sprea
     return f"{head}{lines}\n{outer}{tail}"
 
 
-def _body(head: str, pieces: Sequence[str], tail: str, indent: int) -> str:
+class _Piece(NamedTuple):
+    """An operand behind its operator or word, and as it is written there, perhaps in parentheses."""
+
+    head: str
+    operand: Expression
+    shown: str
+
+    def __str__(self) -> str:
+        return self.head + self.shown
+
+    def at(self, indent: int) -> str:
+        """It on a line of its own, broken at its brackets if it is too long for one."""
+        fits = indent + len(str(self)) <= WIDTH or self.shown != flat(self.operand)
+        if not fits and isinstance(self.operand, Call | Display):
+            return broken(self.operand, self.head, "", indent)
+        return str(self)
+
+
+def _body(head: str, pieces: Sequence[_Piece], tail: str, indent: int) -> str:
     """Pieces between brackets: all on one line if they fit, else one on each."""
     inner, outer = " " * (indent + 4), " " * indent
-    joined = " ".join(pieces)
+    joined = " ".join(map(str, pieces))
     if indent + 4 + len(joined) > WIDTH:
-        joined = f"\n{inner}".join(pieces)
+        joined = f"\n{inner}".join(piece.at(indent + 4) for piece in pieces)
     return f"{head}\n{inner}{joined}\n{outer}{tail}"
 
 
-def _pieces(tree: Expression) -> list[str]:
+def _pieces(tree: Expression) -> list[_Piece]:
     """What stands on each line if an expression is broken at its loosest operators."""
     match tree:
         case Binary(left=left, operator=operator, right=right) if operator != "**":
-            tight, rights = _TIGHT[operator], [f"{operator} {_operand(tree, right, last=True)}"]
+            tight = _TIGHT[operator]
+            rights = [_Piece(f"{operator} ", right, _operand(tree, right, last=True))]
             while (
                 isinstance(left, Binary)
                 and _TIGHT.get(left.operator) == tight
                 and operator not in _COMPARISONS
             ):
-                rights.append(f"{left.operator} {_operand(left, left.right, last=True)}")
+                rights.append(_Piece(f"{left.operator} ", left.right, _operand(left, left.right, last=True)))
                 tree, left = left, left.left
-            return [_operand(tree, left), *reversed(rights)]
+            return [_Piece("", left, _operand(tree, left)), *reversed(rights)]
         case Choice(then=then, test=test, otherwise=otherwise):
-            return [_within(then, 2), f"if {_within(test, 2)}", f"else {_within(otherwise, 1)}"]
+            return [
+                _Piece("", then, _within(then, 2)),
+                _Piece("if ", test, _within(test, 2)),
+                _Piece("else ", otherwise, _within(otherwise, 1)),
+            ]
         case _:
-            return [flat(tree)]
+            return [_Piece("", tree, flat(tree))]
 
 
 def _loops(tree: Comprehension, head: str, tail: str, indent: int) -> str:
@@ -447,5 +495,5 @@ def _bracketed(tree: Expression, head: str, indent: int, tail: str = "") -> str:
     if isinstance(tree, Keyword) and tree.name:
         return _bracketed(tree.value, f"{head}{tree.name}=", indent, tail)
     if isinstance(tree, Binary | Choice) and indent + len(head) + len(flat(tree)) + len(tail) > WIDTH:
-        return head + f"\n{' ' * indent}".join(_pieces(tree)) + tail
+        return head + f"\n{' ' * indent}".join(piece.at(indent) for piece in _pieces(tree)) + tail
     return broken(tree, head, tail, indent)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nnspec.backends.emit import write
+from nnspec.backends.source import WIDTH
 from nnspec.compiler import compile_spec
 
 ROOT = Path(__file__).parents[2]
@@ -69,3 +70,13 @@ def test_modules_are_clean_under_ruff(folder: Path) -> None:
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--select", "F"]
     finished = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stdout
+
+
+def test_modules_are_laid_out_as_ruff_would(folder: Path) -> None:
+    command = [sys.executable, "-m", "ruff", "format", "--isolated", "--no-cache", "--check", "--line-length"]
+    finished = subprocess.run(
+        [*command, str(WIDTH), str(folder)], capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 0, finished.stdout
+    for path in folder.glob("*.py"):
+        assert max(map(len, path.read_text(encoding="utf-8").splitlines())) <= WIDTH, path.name
