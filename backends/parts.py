@@ -450,11 +450,15 @@ def _axes_text(plan: Plan) -> str:
     return "\n".join(lines)
 
 
+def in_steps(scope: Scope, whole: Expression) -> Expression:
+    """A value at all steps as a list of what it is at each."""
+    return scope.expression("in_steps(x, steps)", x=whole)
+
+
 def each_step(
-    scope: Scope, at: Sequence[Name], whole: Sequence[Expression], body: Sequence[Statement]
+    scope: Scope, at: Sequence[Name], each: Sequence[Expression], body: Sequence[Statement]
 ) -> Statement:
-    """The loop over all steps of time, in which values have the names `at`; `whole` are they at all steps."""
-    each = [scope.expression("in_steps(x, steps)", x=x) for x in whole]
+    """The loop over all steps of time, in which values have the names `at`; `each` has the steps of each."""
     if not each:
         return For(scope.name("_"), scope.expression("range(steps)"), tuple(body))
     if len(each) == 1:

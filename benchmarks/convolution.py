@@ -3,7 +3,8 @@
 The first layers of LeNet-5 and of the ResNet for images of 32 x 32, and LeNet's second convolution with all
 maps connected: a spec with shared weights, compiled, beside a module with `nn.Conv2d` and `nn.Tanh` that has
 the same weights. Forward, and forward with the gradients of image and weights. The versions take turns, one
-step each, and what counts is the ratio of the medians; the least times stand beside.
+step each, and what counts is the ratio of the medians; that of the least times stands beside. On one thread,
+times are those of the process.
 """
 
 import argparse
@@ -98,20 +99,28 @@ def steps(problem: Problem, net: nn.Module) -> dict[str, Callable[[], object]]:
     }
 
 
-def taken(step: Callable[[], object]) -> float:
-    """Milliseconds of a step."""
-    start = time.perf_counter()
-    step()
-    return 1e3 * (time.perf_counter() - start)
+def turns(
+    ours: Callable[[], object], theirs: Callable[[], object], rounds: int, clock: Callable[[], float]
+) -> tuple[list[float], list[float]]:
+    """Milliseconds of each in every turn; they change places from one to the next."""
+    times: tuple[list[float], list[float]] = [], []
+    for turn in range(-3, rounds):
+        for at in ((0, 1), (1, 0))[turn % 2]:
+            start = clock()
+            (ours, theirs)[at]()
+            if turn >= 0:
+                times[at].append(1e3 * (clock() - start))
+    return times
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=60)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    clock = time.process_time if options.threads == 1 else time.perf_counter
     columns = ("layer", "step", "generated, ms", "nn.Conv2d, ms", "ratio", "ratio of the least")
     title = f"{options.threads} threads, medians of {options.rounds} turns; {machine.described()}"
     table = Table(*columns, title=title)
@@ -122,8 +131,7 @@ def main() -> None:
         torch.testing.assert_close(net(image), peer(image), rtol=1e-4, atol=1e-5)
         own, other = steps(problem, net), steps(problem, peer)
         for kind in own:
-            times = [(taken(own[kind]), taken(other[kind])) for _ in range(options.rounds + 3)][3:]
-            ours, theirs = zip(*times, strict=True)
+            ours, theirs = turns(own[kind], other[kind], options.rounds, clock)
             medians = statistics.median(ours), statistics.median(theirs)
             table.add_row(
                 f"{problem.name}, batch {problem.batch}",

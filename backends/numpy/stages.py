@@ -13,7 +13,7 @@ from functools import cached_property
 from ...compiler.graph.graph import AddBias, Combine, Delay, Operation, Parameter, Project, Value
 from ...compiler.graph.stages import Stage, arriving, read_by_expressions, stages
 from ...dsl.records import record
-from ..parts import each_step
+from ..parts import each_step, in_steps
 from ..source import (
     Comment,
     Display,
@@ -251,7 +251,8 @@ class Loop:
             text = "held = [*before[name]]" if name in memory else "held = []"
             lines += scope.statements(text, held=held, name=name)
         lines.append(Comment(f"{', '.join(str(each.layer) for each in self.stage.layers)}, step by step."))
-        lines.append(each_step(scope, [at_step[name.text] for name in given], given, body))
+        each = [in_steps(scope, whole) for whole in given]
+        lines.append(each_step(scope, [at_step[name.text] for name in given], each, body))
         for held, _, whole, name in lists:
             text = "whole = at_all_steps(held[start:])" if name in memory else "whole = at_all_steps(held)"
             lines += scope.statements(text, whole=whole, held=held, start=memory.get(name, 0))

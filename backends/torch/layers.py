@@ -241,11 +241,11 @@ def layer_lines(
     chain: tuple[Operation, ...],
     plan: Plan,
     copies: Copies,
-    repeated: Collection[str] = (),
+    same: Collection[str] = (),
 ) -> list[Statement]:
     """One layer in `layers`: its sum with the bias, and the layer's module around it.
 
-    An expression reads at every step what is to be `repeated`.
+    An expression reads at every step what is the `same` at all of them.
     """
     value, module = scope.user(layer.name), scope.name("self").get(layer.name)
     steps, bias = behind(chain), None
@@ -255,7 +255,7 @@ def layer_lines(
     copied = is_passed_on(chain) and all(isinstance(step, Drop) for step in steps)
     if expression := expression_of(chain):
         lines = list[Statement]()
-        made = combined(scope, expression, plan, copies, lines, repeated)
+        made = combined(scope, expression, plan, copies, lines, same)
         made = made.get("clone")() if copied else made
         made = apart(lines, lambda: value, made if bias is None else Binary(made, "+", bias))
         return [*lines, Assign(value, module(made))]
@@ -319,9 +319,12 @@ def combined(
     plan: Plan,
     copies: Copies,
     lines: list[Statement],
-    repeated: Collection[str] = (),
+    same: Collection[str] = (),
 ) -> Expression:
-    """The value of an expression, which reads all in one layout; what is long stands in `lines` before it."""
+    """The value of an expression, which reads all in one layout; what is long stands in `lines` before it.
+
+    Where it reads what is the `same` at every step, the other values have a dimension for these.
+    """
     names: dict[str, Expression] = {}
     for value in expression.inputs:
         x = scope.user(value.name)
@@ -331,9 +334,14 @@ def combined(
             local = scope.new(f"{value.name}_{COPIES[before]}")
             lines.append(Assign(local, converted(scope, x, before)))
             x = local
-        names[value.name] = scope.expression("every_step(x, steps)", x=x) if value.name in repeated else x
+        if same and value.name not in same:
+            local = scope.new(f"{value.name}_by_step")
+            lines += scope.statements("local = by_step(x, steps)", local=local, x=x)
+            x = local
+        names[value.name] = x
     writer = Writer(scope, TORCH, names, tuple(names))
-    return parted(writer, guarded(expression.tree), part_names(scope, expression.layer), lines)
+    made = parted(writer, guarded(expression.tree), part_names(scope, expression.layer), lines)
+    return scope.expression("made.flatten(0, 1)", made=made) if same else made
 
 
 def projected(

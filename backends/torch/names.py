@@ -22,7 +22,7 @@ VOCABULARY = parts.vocabulary(
     local=[
         *("_array_names", "batch", "digests", "self", "state", "total", "values"),
         *("before", "steps", "_"),
-        *("count", "first", "once", "piece"),
+        *("count", "every", "first", "once", "piece"),
     ],
 )
 

@@ -10,13 +10,15 @@ from ...compiler.graph.model import Data
 from ...compiler.graph.stages import Arriving, Stage, arriving, read_by_expressions, stages
 from ...compiler.plan.plan import Plan
 from ...dsl.records import record
-from ..parts import each_step
+from ..parts import each_step, in_steps
 from ..source import (
     Assign,
     Comment,
     Expression,
     For,
     Function,
+    Given,
+    If,
     Name,
     Pair,
     Return,
@@ -191,12 +193,12 @@ def _once(scope: AtStep, plan: Plan) -> Function:
     copies = _copies(scope, plan)
     body = [*batch_line(scope, still[0].name, still[0].shape)]
     for data in still:
-        body += [*_flattened(scope, data), *_prepared(scope, data, plan, copies)]
+        body += [*_flattened(scope, data, plan), *_prepared(scope, data, plan, copies)]
     weights, made = weights_of(scope, plan)
     body += made
     for stage in stages(graph):
         if stage.kind == "once":
-            body += _Stage(scope, plan, stage, copies | weights, {}, frozenset()).lines()
+            body += _Stage(scope, plan, stage, copies | weights, {}, frozenset(), frozenset()).lines()
     pairs = [Pair(node(layer.name), scope.user(layer.name)) for layer in _still(plan)]
     body += scope.statements("return {**pairs}", pairs=pairs)
     own, tensor = Taken(scope.name("self")), scope.name("Tensor")
@@ -228,13 +230,19 @@ def _given(scope: Scope, value: Expression, layer: Value, plan: Plan) -> Express
 
 
 def _calling(
-    scope: Scope, plan: Plan, *reading: object, once: Sequence[Expression] = ()
+    scope: Scope, plan: Plan, *reading: object, once: Sequence[Expression] = (), every: bool = False
 ) -> tuple[Statement, ...]:
-    """The statement that has everything computed, and gives names to what is read of that."""
+    """The statement that has everything computed, and gives names to what is read of that.
+
+    Of layers in loops that is what they are at `every` step, or at those which something reads.
+    """
     wanted = ["values", *(["before"] if plan.graph.delays else []), "batch", "steps"]
     names = [scope.name(name if scope.reads(name, *reading) else "_") for name in wanted]
-    text = "*names, = self._computed(*given)"
-    return scope.statements(text, names=names, given=[*arguments(scope, plan), *once])
+    asked: dict[str, Given] = (
+        {scope.name("every").text: True} if every and _let_go(stages(plan.graph), plan) else {}
+    )
+    made = scope.name("self").get("_computed")(*arguments(scope, plan), *once, **asked)
+    return scope.statements("*names, = made", names=names, made=made)
 
 
 def _layers(scope: Scope, plan: Plan) -> Function:
@@ -307,7 +315,7 @@ def _computed(scope: AtStep, plan: Plan) -> Function:
     for data in graph.inputs:
         body += [*_delayed(scope, plan, data.name, copies), *_prepared(scope, data, plan, copies)]
     parts, kept = stages(graph), dict[str, Expression]()
-    whole = _read_whole(parts, plan)
+    whole, passing = _read_whole(parts, plan), _let_go(parts, plan)
     if apart := _once_taken(scope, plan):
         for layer in _still(plan):
             value = scope.name("once").at(layer.name)
@@ -315,7 +323,7 @@ def _computed(scope: AtStep, plan: Plan) -> Function:
     for stage in parts:
         if apart and stage.kind == "once":
             continue
-        body += _Stage(scope, plan, stage, copies | weights, kept, whole).lines()
+        body += _Stage(scope, plan, stage, copies | weights, kept, whole, passing).lines()
     late = [graph.value(name) for name in graph.read_late]
     values = {value.name: kept.get(value.name, scope.user(value.name)) for value in (*graph.layers, *late)}
     pairs = [Pair(node(name), value) for name, value in values.items()]
@@ -326,9 +334,15 @@ def _computed(scope: AtStep, plan: Plan) -> Function:
         "That is (samples, units) for each step of a loop, else (steps * samples, units), or (samples,\n"
         "units) where no time matters."
     )
+    taken = [*_parameters(scope, plan, steps=True), *apart]
+    if passing:
+        taken.append(Taken(scope.name("every"), scope.name("bool"), node(False)))
+        said += (
+            "\n\nLoops let go of what nothing reads any more, unless what `every` step gives is asked for."
+        )
     before = "dict[str, list[Tensor]], " if graph.delays else ""
     returns = scope.expression(f"tuple[dict[str, Any], {before}Sequence[int], int]")
-    return Function("_computed", (*_parameters(scope, plan, steps=True), *apart), tuple(body), returns, said)
+    return Function("_computed", tuple(taken), tuple(body), returns, said)
 
 
 def _copies(scope: Scope, plan: Plan) -> dict[str, Expression]:
@@ -350,6 +364,22 @@ def _read_whole(parts: Sequence[Stage], plan: Plan) -> frozenset[str]:
     )
 
 
+def _let_go(parts: Sequence[Stage], plan: Plan) -> frozenset[str]:
+    """The layers of loops, by name, that only their own loop reads, and of outputs perhaps the last step."""
+    graph = plan.graph
+    looped = {layer.name: stage for stage in parts if stage.kind == "loop" for layer in stage.layers}
+    read = {
+        name
+        for stage in parts
+        for layer in stage.layers
+        for op in graph.chains[layer.name]
+        for value in op.inputs
+        if looped.get(name := graph.origin(value), stage) is not stage
+    }
+    given = {name for name in graph.outputs if graph.is_given_over_time(name)}
+    return frozenset(name for name in looped if name not in read | given)
+
+
 def _run(scope: AtStep, plan: Plan) -> Function:
     graph, values = plan.graph, scope.name("values")
     once, over = list[Pair](), list[Pair]()
@@ -364,7 +394,7 @@ def _run(scope: AtStep, plan: Plan) -> Function:
     given = scope.expression(text, once=once, over=over)
     state = _state(scope, plan)
     body = [
-        *_calling(scope, plan, given, state),
+        *_calling(scope, plan, given, state, every=True),
         *scope.statements("return given, state", given=given, state=state),
     ]
     said = (
@@ -385,7 +415,7 @@ def _state(scope: Scope, plan: Plan) -> Expression:
     for name in graph.read_late:
         x: Expression = scope.name("values").at(name)
         if name not in graph.timed:
-            x = scope.expression("every_step(x, steps)", x=x)
+            x = scope.expression("[x] * steps", x=x)
         last.append(Pair(node(name), x))
     shapes = [Pair(node(name), node(delay.input.shape)) for name, delay in graph.read_late.items()]
     text = "behind_last(before, {**last}, batch, steps, {**shapes})"
@@ -401,7 +431,7 @@ def _inputs(scope: Scope, plan: Plan) -> list[Statement]:
         *_having_once(scope, plan, "once = self._once(*still) if once is None else once"),
     ]
     for data in plan.graph.inputs:
-        lines += _flattened(scope, data)
+        lines += _flattened(scope, data, plan)
     return lines
 
 
@@ -416,14 +446,26 @@ def _length(scope: Scope, plan: Plan) -> tuple[tuple[Statement, ...], tuple[Stat
     return lines, scope.statements("batch = x.shape[:end]" if rank else "batch = x.shape", x=x, end=-rank)
 
 
-def _flattened(scope: Scope, data: Data) -> tuple[Statement, ...]:
+def _flattened(scope: Scope, data: Data, plan: Plan) -> tuple[Statement, ...]:
+    """The statement that takes all samples of an input together, and its steps first, where it has any.
+
+    What is read units first alone is laid out so by the same copy.
+    """
     if not data.over_time:
         return flat_input(scope, data.name, data.shape) if data.classes is None else codes_input(scope, data)
     text = "x = steps_first(flat(name, x, (*batch, steps), shape), steps)"
     if data.classes is not None:
         text = "x = steps_first(input_codes(name, x, (*batch, steps), shape, classes), steps)"
+    elif _is_laid_out_once(data, plan):
+        text = "x = units_first_in_steps(flat(name, x, (*batch, steps), shape), steps)"
     x = scope.user(data.name)
     return scope.statements(text, x=x, name=data.name, shape=data.shape, classes=data.classes)
+
+
+def _is_laid_out_once(data: Data, plan: Plan) -> bool:
+    """Whether one copy of an input over time puts its steps first and its units first in memory."""
+    units_first = data.over_time and plan.layouts.of(data.name) == "units first"
+    return units_first and data.name not in plan.graph.read_late
 
 
 def _before(scope: Scope, plan: Plan) -> tuple[Statement, ...]:
@@ -446,7 +488,7 @@ def _before(scope: Scope, plan: Plan) -> tuple[Statement, ...]:
 def _prepared(scope: Scope, data: Data, plan: Plan, copies: Copies) -> list[Statement]:
     """An input in the layout that its readers take."""
     lines: list[Statement] = []
-    if plan.layouts.of(data.name) == "units first":
+    if plan.layouts.of(data.name) == "units first" and not _is_laid_out_once(data, plan):
         lines += scope.statements("x = to_units_first(x)", x=scope.user(data.name))
     return [*lines, *copy_lines(scope, data.name, plan, copies)]
 
@@ -467,7 +509,7 @@ def _late(scope: Scope, delay: Delay, plan: Plan, kept: Mapping[str, Expression]
     """The statement that gives what a value was some steps before each step."""
     x = kept.get(delay.input.name, scope.user(delay.input.name))
     if delay.input.name not in plan.graph.timed:
-        x = scope.expression("every_step(x, steps)", x=x)
+        x = scope.expression("[x] * steps", x=x)
     text = "late = delayed(x, before[name], delay, steps)"
     return scope.statements(
         text, late=scope.user(delay.output.name), x=x, name=delay.input.name, delay=delay.steps
@@ -482,7 +524,7 @@ class _Stage:
     """A stage of what computes.
 
     `kept` has the lists of steps that loops before it have made, and gets those of its own; `whole` are the
-    layers of loops that are needed at all steps together.
+    layers of loops that are needed at all steps together, and of `passing` ones the last steps will do.
     """
 
     scope: AtStep
@@ -491,6 +533,7 @@ class _Stage:
     copies: Copies
     kept: dict[str, Expression]
     whole: frozenset[str]
+    passing: frozenset[str]
 
     def lines(self) -> list[Statement]:
         """The statements that compute the layers."""
@@ -509,12 +552,12 @@ class _Stage:
         """A layer for all steps together, or once."""
         scope, plan, chain = self.scope, self.plan, chain_of(self.plan.graph, layer)
         if expression := expression_of(chain):
-            repeated = {
+            same = {
                 value.name
                 for value in expression.inputs
                 if self.stage.kind != "once" and value.name not in plan.graph.timed
             }
-            return layer_lines(scope, layer, chain, plan, self.copies, repeated)
+            return layer_lines(scope, layer, chain, plan, self.copies, same)
         arrives = arriving(chain, self.stage, plan.graph)
         if not arrives.once:
             return layer_lines(scope, layer, chain, plan, self.copies)
@@ -532,43 +575,94 @@ class _Stage:
         return None
 
     def _entering(self, layer: Value, arrives: Arriving, value: Name) -> list[Statement]:
-        """Statements for the sum of what enters a layer from elsewhere, with its bias, at all steps."""
+        """Statements for the sum of what enters a layer from elsewhere, with its bias, at all steps.
+
+        Where all of it is the same at every step, it is there once.
+        """
         scope, onto = self.scope, self._bias(layer)
         lines = list[Statement]()
         if arrives.once:
-            lines += projections_onto(scope, arrives.once, value, onto, self.plan, self.copies)
-            lines += scope.statements("x = every_step(x, steps)", x=value)
-            onto = value
+            same = scope.new(f"{value.text}_once") if arrives.before else value
+            lines += projections_onto(scope, arrives.once, same, onto, self.plan, self.copies)
+            if not arrives.before:
+                return lines
+            text = "x = plus_at_each_step(x, same, steps)"
+            return [
+                *lines,
+                *projections_onto(scope, arrives.before, value, None, self.plan, self.copies),
+                *scope.statements(text, x=value, same=same),
+            ]
         return lines + projections_onto(scope, arrives.before, value, onto, self.plan, self.copies)
 
     def _loop(self) -> list[Statement]:
         """Statements for what enters the loop, the loop, and what it has computed, at all steps."""
-        scope, layers = self.scope, self.stage.layers
+        scope, layers, memory = self.scope, self.stage.layers, self.plan.graph.memory
         kept = {layer.name: scope.new(f"{layer.name}_steps") for layer in layers}
-        entering, lines = dict[str, Name](), list[Statement]()
-        reads = dict.fromkeys(read_by_expressions(self.stage, self.plan.graph))
-        for layer in layers:
-            arrives = self._arriving(layer)
-            reads |= dict.fromkeys(
-                op.input.name for op in arrives.within if op.input.name not in self.stage.made
-            )
-            if arrives.once or arrives.before:
-                entering[layer.name] = scope.new(f"{layer.name}_entering")
-                lines += self._entering(layer, arrives, entering[layer.name])
-        reads = [name for name in reads if name in self.plan.graph.timed]
-        whole: list[Expression] = [*entering.values()]
-        whole += [self.kept.get(name, scope.user(name)) for name in reads]
-        entered = {name: scope.new(f"{entering[name].text}_t") for name in entering}
+        entering, timed, lines = self._entering_loop()
+        reads = self._read_at_each_step()
+        each: list[Expression] = [entering[name] for name in timed]
+        each += [in_steps(scope, self.kept.get(name, scope.user(name))) for name in reads]
+        entered = entering | {name: scope.new(f"{entering[name].text}_t") for name in timed}
         names = {name: scope.new(f"{name}_t") for name in (*reads, *kept)}
         names |= {each.output.name: scope.new(f"{each.output.name}_t") for each in self.stage.recurring}
-        within = at_step(scope, names)
+        body = self._one_step(at_step(scope, names), reads, entered, kept)
+        for name, held in kept.items():
+            text = "kept = [*before[name]]" if name in memory else "kept = []"
+            lines += scope.statements(text, kept=held, name=name)
+        lines.append(Comment(f"{', '.join(kept)}, step by step."))
+        at = [*(entered[name] for name in timed), *(names[name] for name in reads)]
+        lines.append(each_step(scope, at, each, body))
+        for name, held in kept.items():
+            text = "kept[-steps:]" if name in self.passing else "kept[back:]"
+            steps = scope.expression(text if name in memory else "kept", kept=held, back=memory.get(name))
+            self.kept[name], x = steps, scope.user(name)
+            if name in self.whole:
+                lines += scope.statements("x = at_all_steps(steps)", x=x, steps=steps)
+                lines += copy_lines(scope, name, self.plan, self.copies)
+        return lines
+
+    def _entering_loop(self) -> tuple[dict[str, Name], list[str], list[Statement]]:
+        """The sums that enter layers of the loop from elsewhere, which of them differ, and their statements.
+
+        Those that differ from step to step are laid out by steps at once, and what they were is let go.
+        """
+        entering, timed, lines = dict[str, Name](), list[str](), list[Statement]()
+        for layer in self.stage.layers:
+            arrives = self._arriving(layer)
+            if arrives.once or arrives.before:
+                entering[layer.name] = x = self.scope.new(f"{layer.name}_entering")
+                lines += self._entering(layer, arrives, x)
+            if arrives.before:
+                timed.append(layer.name)
+                last = lines.pop()
+                assert isinstance(last, Assign)
+                lines.append(Assign(last.target, in_steps(self.scope, last.value)))
+        return entering, timed, lines
+
+    def _read_at_each_step(self) -> list[str]:
+        """The names of what differs from step to step, and is read within the loop as it is."""
+        reads = dict.fromkeys(read_by_expressions(self.stage, self.plan.graph))
+        for layer in self.stage.layers:
+            within = (op.input.name for op in self._arriving(layer).within)
+            reads |= dict.fromkeys(name for name in within if name not in self.stage.made)
+        return [name for name in reads if name in self.plan.graph.timed]
+
+    def _one_step(
+        self,
+        within: AtStep,
+        reads: Sequence[str],
+        entered: Mapping[str, Name],
+        kept: Mapping[str, Name],
+    ) -> list[Statement]:
+        """The statements of one step of the loop."""
+        layers, memory = self.stage.layers, self.plan.graph.memory
         copies = dict(self.copies)
-        copies |= {name: scope.new(f"{name}_copy_t") for name in names if name in copies}
+        copies |= {name: self.scope.new(f"{name}_copy_t") for name in within.names if name in copies}
         body = list[Statement]()
         for delay in self.stage.recurring:
             text = "late = kept[back]"
             late, held = within.user(delay.output.name), kept[delay.input.name]
-            body += scope.statements(text, late=late, kept=held, back=-delay.steps)
+            body += within.statements(text, late=late, kept=held, back=-delay.steps)
             body += copy_lines(within, delay.output.name, self.plan, copies)
         for name in reads:
             body += copy_lines(within, name, self.plan, copies)
@@ -576,22 +670,13 @@ class _Stage:
             body += self._at_step(within, layer, entered.get(layer.name), copies)
             body += copy_lines(within, layer.name, self.plan, copies)
         for layer in layers:
-            body += scope.statements("kept.append(x)", kept=kept[layer.name], x=within.user(layer.name))
-        memory = self.plan.graph.memory
-        for name, held in kept.items():
-            text = "kept = [*before[name]]" if name in memory else "kept = []"
-            lines += scope.statements(text, kept=held, name=name)
-        lines.append(Comment(f"{', '.join(kept)}, step by step."))
-        at = [*entered.values(), *(names[name] for name in reads)]
-        lines.append(each_step(scope, at, whole, body))
+            body += within.statements("kept.append(x)", kept=kept[layer.name], x=within.user(layer.name))
+        last = list[Statement]()
         for layer in layers:
-            text = "kept[back:]" if layer.name in memory else "kept"
-            back, x = memory.get(layer.name, 0), scope.user(layer.name)
-            self.kept[layer.name] = steps = scope.expression(text, kept=kept[layer.name], back=back)
-            if layer.name in self.whole:
-                lines += scope.statements("x = at_all_steps(steps)", x=x, steps=steps)
-                lines += copy_lines(scope, layer.name, self.plan, self.copies)
-        return lines
+            if layer.name in self.passing:
+                back = -memory.get(layer.name, 1)
+                last += within.statements("kept = kept[back:]", kept=kept[layer.name], back=back)
+        return [*body, *([If(within.expression("not every"), tuple(last))] if last else [])]
 
     def _arriving(self, layer: Value) -> Arriving:
         """How the connections into a layer of the loop are computed."""

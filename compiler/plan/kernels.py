@@ -109,8 +109,11 @@ def _edge_tables(op: Project) -> int:
 
 
 def _pool_tables(op: Project) -> int:
-    """What every target reads, edge by edge, the number of each edge, and both in the other direction."""
-    return 3 * op.edges.count + op.input.units + op.output.units
+    """What every target reads, edge by edge, the number of each edge, and both in the other direction.
+
+    Targets stand in the order of their fan-in, and the way back from it is kept, too.
+    """
+    return 3 * op.edges.count + op.input.units + 2 * op.output.units
 
 
 def _block_tables(op: Project) -> int:

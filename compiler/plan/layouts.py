@@ -143,8 +143,11 @@ class _Network:
         self.units |= {each.output.name: each.output.units for each in late}
         self.costs: dict[str, tuple[int, int]] = dict.fromkeys(self.units, (0, 0))
         self.bonds: dict[str, list[tuple[str, int]]] = {name: [] for name in self.units}
+        # Inputs over time are copied anyway, to have steps first; but earlier steps of one are made of it.
+        folded = {data.name for data in graph.inputs if data.over_time} - {*graph.read_late}
         for name in (*inputs, *graph.outputs):
-            self._add(name, 0, self.scale * self.units[name])
+            if name not in folded:
+                self._add(name, 0, self.scale * self.units[name])
         for projection in self.projections:
             source, target = projection.input.name, projection.layer
             kernel = kernels[projection.connection]

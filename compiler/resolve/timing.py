@@ -118,20 +118,33 @@ def _check_term(term: LossTerm | ExpressionTerm, timed: set[str], known: Known) 
     for other in others:
         if is_over_time(first) != is_over_time(other):
             how = {True: "over time", False: "of one step"}
-            help = (
-                "an `output` without `over time` is the last step",
-                "what is no output is compared as it is at all steps",
-            )
             known.report.add(
                 codes.TIMES_DIFFER,
                 term.span,
-                help=help,
+                help=_over_time_too(other if is_over_time(first) else first, known),
                 one=first,
                 how=how[is_over_time(first)],
                 other=other,
                 its_own=how[is_over_time(other)],
             )
             return
+
+
+def _over_time_too(name: str, known: Known) -> tuple[str, ...]:
+    """What to write where something of one step is compared with what is over time."""
+    network = known.network
+    if data := network.targets.get(name) or network.inputs.get(name):
+        shape = ", ".join(["batch", "steps", *map(str, data.shape)])
+        kind = "target" if name in network.targets else "input"
+        return (
+            f"`over time` behind the declaration of the {kind} `{name}` lets it be given for every step",
+            f"what is the same at every step is repeated by the caller, ({shape}): in NumPy "
+            f"`np.repeat({name}[:, None], steps, axis=1)`",
+        )
+    return (
+        "an `output` without `over time` is the last step",
+        "what is no output is compared as it is at all steps",
+    )
 
 
 def _refuse_norms(timed: set[str], known: Known) -> None:

@@ -97,7 +97,7 @@ def test_values_and_gradients_are_those_of_a_loop(reduction: str, size, weighted
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_units_some_at_a_time_give_the_same(reduction: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """NumPy's slices of units, and PyTorch's of the batch."""
+    """NumPy's slices of units, and PyTorch's of the units and, of a few samples, of the batch."""
     source, target = wiring(20, 15, 0.3)
     rng = np.random.default_rng(2)
     x, d, weight = rng.normal(size=(5, 15)), rng.normal(size=(5, 20)), rng.normal(size=len(source))
@@ -119,12 +119,50 @@ def test_units_some_at_a_time_give_the_same(reduction: str, monkeypatch: pytest.
     for one, other in zip(whole, computed(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-12)
 
-    layer, given = layer_of(reduction, source, target, (20, 15), True), some_inputs(50, 15)
-    before = torch.autograd.grad(layer(given).square().sum(), [given, layer.weight])
+    layer = layer_of(reduction, source, target, (20, 15), True)
+    inputs = some_inputs(50, 15), some_inputs(12, 15)
+
+    def gradients() -> list[torch.Tensor]:
+        pairs = ((layer(given), given) for given in inputs)
+        slopes = (torch.autograd.grad(y.square().sum(), [given, layer.weight]) for y, given in pairs)
+        return [slope for both in slopes for slope in both]
+
+    before = gradients()
     monkeypatch.setattr(torch_pool, "slice_width", lambda edges, samples: 7)
-    after = torch.autograd.grad(layer(given).square().sum(), [given, layer.weight])
-    for one, other in zip(before, after, strict=True):
+    monkeypatch.setattr(torch_pool, "units_at_once", lambda inputs, samples: 2)
+    for one, other in zip(before, gradients(), strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_every_run_on_any_number_of_threads_gives_the_same_bits(reduction: str) -> None:
+    rng = np.random.default_rng(4)
+    target, source = np.divmod(np.unique(rng.integers(0, 2000 * 2000, 8000)), 2000)
+    layer = layer_of(reduction, source, target, (2000, 2000), True).float()
+    x, grad = torch.randn(64, 2000, requires_grad=True), torch.randn(64, 2000)
+    threads, found = torch.get_num_threads(), []
+    try:
+        for number in (1, 2, 2):
+            torch.set_num_threads(number)
+            found.append(torch.autograd.grad(layer(x), [x, layer.weight], grad))
+    finally:
+        torch.set_num_threads(threads)
+    for other in found[1:]:
+        assert all(torch.equal(one, slope) for one, slope in zip(found[0], other, strict=True))
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_infinite_and_undefined_numbers_are_pooled_as_by_pytorch(reduction: str) -> None:
+    columns = torch.tensor([[torch.inf, 1.0], [-torch.inf, -torch.inf], [torch.nan, 2.0], [-torch.inf, 3.0]])
+    layer = LAYERS[reduction](np.arange(2), np.zeros(2, int), (1, 2), weighted=False)
+    wanted = {
+        "mean": columns.mean(1),
+        "max": columns.amax(1),
+        "min": columns.amin(1),
+        "product": columns.prod(1),
+        "logsumexp": columns.logsumexp(1),
+    }
+    torch.testing.assert_close(layer(columns)[:, 0], wanted[reduction], equal_nan=True)
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)

@@ -1,9 +1,12 @@
 """Functions that choose, with the derivatives that every target has where there is a choice of those too."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from .tracing import is_followed
 
 
 def smaller(a: Tensor, b: Tensor | float) -> Tensor:
@@ -16,12 +19,33 @@ def larger(a: Tensor, b: Tensor | float) -> Tensor:
     return torch.where((a <= b) | (b != b), b, a)
 
 
+class Sloped(torch.autograd.Function):
+    """`value(x)`, whose derivative is declared to be `slope(x)`, which is made of `x`: that alone is kept."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, value: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """Any shape -> the same shape."""
+        ctx.slope = slope
+        ctx.save_for_backward(x)
+        return value(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        """The gradient of `x`, which can be differentiated in turn."""
+        (grad,), (x,) = grads, ctx.saved_tensors
+        return grad * ctx.slope(x), None, None
+
+
 def sloped(x: Tensor, value: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Tensor]) -> Tensor:
     """`value(x)`, whose derivative is declared to be `slope(x)`.
 
-    A line through the point where `x` is, at which the slope is that half the way along it: so the derivative
-    of the slope is the second one. Works in forward mode too, under `torch.func` and `torch.compile`.
+    What is traced or transformed gets a line through the point where `x` is, at which the slope is that half
+    the way along it: so the derivative of the slope is the second one.
     """
+    if not is_followed():
+        return Sloped.apply(x, value, slope)
     at = x.detach()
     step = (x - at).nan_to_num(0.0, 0.0, 0.0)
     return value(at) + slope(at + step / 2) * step

@@ -39,7 +39,7 @@ class ConvolutionProjection(OnWindows):
         """
         windows, dtype = self.windows, self.computing_dtype(x, weight)
         weight = x.new_ones(prod(windows.kernel)) if weight is None else weight
-        by_channel = onto is not None and onto.dim() == 1 and len(onto) == windows.kernel[0]
+        by_channel = onto is not None and onto.dim() == 1 and onto.shape[0] == windows.kernel[0]
         bias = onto.to(dtype) if onto is not None and by_channel else None
         grid = self.on_grid(x.to(dtype))
         y = (F.conv1d, F.conv2d, F.conv3d)[len(windows.grid) - 1](
@@ -51,5 +51,5 @@ class ConvolutionProjection(OnWindows):
             windows.dilation,
             windows.groups,
         )
-        y = self.on_units(y, len(x))
+        y = self.on_units(y, x.shape[0])
         return y if onto is None or by_channel else y + onto.to(y.dtype)

@@ -1,11 +1,13 @@
 """What arrives along given edges, pooled by unit otherwise than by a sum: mean, max, min, product, logsumexp.
 
 Computes units first, as sums along edges do. Targets of one fan-in are pooled together, from a table of what
-each of them reads, in slices of the batch, so no array of edges x batch is held but of a slice. The gradient
-of the input is a sum over the reversed edges, never a scatter, so results are the same in every run.
+each of them reads, some targets at a time; for gradients, what they read is gathered again. So no array of
+edges x batch is held. On a CPU the gradient of the input is added up piece by piece, always in one order.
+Elsewhere, in traced code and of a few samples, it is a sum over the reversed edges, a slice of the batch at a
+time, and no scatter. So results are the same in every run.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -14,7 +16,20 @@ from torch import Tensor
 from .edge_weights import EdgeWeights
 from .edges import check_edges, summed_rows
 from .tracing import in_forward_mode, is_transformed
-from .units_first import added_onto, transposed_copy
+from .units_first import added_onto, contiguous_rows, transposed_copy
+
+
+def are_few(parts: Tensor) -> bool:
+    """Whether (inputs, units, batch) are pooled more quickly one after the other than all at once."""
+    return 1 < len(parts) <= 16
+
+
+def folded(parts: Tensor, both: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Return what `both` makes of the first two of (inputs, units, batch), then of that and the third, ..."""
+    made, *others = parts.unbind(0)
+    for part in others:
+        made = both(made, part)
+    return made
 
 
 def largest(parts: Tensor) -> Tensor:
@@ -24,12 +39,12 @@ def largest(parts: Tensor) -> Tensor:
 
 def largest_value(parts: Tensor) -> Tensor:
     """Return the largest of (inputs, units, batch)."""
-    return parts.amax(0)
+    return folded(parts, torch.maximum) if are_few(parts) else parts.amax(0)
 
 
 def largest_slopes(parts: Tensor, grad: Tensor) -> Tensor:
-    """Return the gradient of what `largest` takes from that of what it gives."""
-    return first_slopes(parts, parts.amax(0), grad)
+    """Return the gradient of what `largest` takes from that of what it gives, in the place of both."""
+    return first_slopes(parts, largest_value(parts), grad)
 
 
 def smallest(parts: Tensor) -> Tensor:
@@ -39,12 +54,12 @@ def smallest(parts: Tensor) -> Tensor:
 
 def smallest_value(parts: Tensor) -> Tensor:
     """Return the smallest of (inputs, units, batch)."""
-    return parts.amin(0)
+    return folded(parts, torch.minimum) if are_few(parts) else parts.amin(0)
 
 
 def smallest_slopes(parts: Tensor, grad: Tensor) -> Tensor:
-    """Return the gradient of what `smallest` takes from that of what it gives."""
-    return first_slopes(parts, parts.amin(0), grad)
+    """Return the gradient of what `smallest` takes from that of what it gives, in the place of both."""
+    return first_slopes(parts, smallest_value(parts), grad)
 
 
 def first_slopes(parts: Tensor, chosen: Tensor, grad: Tensor) -> Tensor:
@@ -53,11 +68,11 @@ def first_slopes(parts: Tensor, chosen: Tensor, grad: Tensor) -> Tensor:
     It takes the place of `parts`: comparing in place is done by vector instructions, and into booleans not.
     """
     equal = parts.eq_(chosen)
-    if len(parts) > 16:
+    if not are_few(parts):
         return equal.mul_(equal.cumsum(0) == 1).mul_(grad)
     for slope in equal.unbind(0):
         slope.mul_(grad)
-        grad = grad - slope  # the others have none
+        grad.sub_(slope)  # the others have none
     return equal
 
 
@@ -73,17 +88,12 @@ def average_slopes(parts: Tensor, grad: Tensor) -> Tensor:
 
 def product_of(parts: Tensor) -> Tensor:
     """Return the product of (inputs, units, batch)."""
-    if len(parts) > 16:
-        return parts.prod(0)
-    first, *others = parts.unbind(0)
-    for part in others:
-        first = first * part
-    return first
+    return folded(parts, torch.mul) if are_few(parts) else parts.prod(0)
 
 
 def product_slopes(parts: Tensor, grad: Tensor) -> Tensor:
     """Return the gradient of what `product_of` takes: of each input, times the product of all the others."""
-    if len(parts) > 16:
+    if not are_few(parts):
         ones = torch.ones_like(parts[:1])
         before = torch.cat([ones, parts[:-1]]).cumprod(0)
         after = torch.cat([ones, parts[1:].flip(0)]).cumprod(0).flip(0)
@@ -92,10 +102,22 @@ def product_slopes(parts: Tensor, grad: Tensor) -> Tensor:
     for part in inputs[:-1]:
         before.append(before[-1] * part)
     slopes, after = [before[-1]], inputs[-1]
-    for part, product in zip(inputs[-2::-1], before[-2::-1], strict=True):
-        slopes.append(product * after)
+    for part in inputs[-2::-1]:
+        before.pop()
+        slopes.append(before[-1] * after)
         after = after * part
     return torch.stack(slopes[::-1])
+
+
+def exponentials(parts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the exponentials of (inputs, units, batch) less the largest, their sum, and that largest.
+
+    They take the place of `parts`.
+    """
+    most = largest_value(parts)
+    most = most.nan_to_num(0.0, 0.0, 0.0)  # what is infinite is not taken off
+    powers = parts.sub_(most).exp_()
+    return powers, folded(powers, torch.add) if are_few(parts) else powers.sum(0), most
 
 
 def log_sum_exp(parts: Tensor) -> Tensor:
@@ -103,9 +125,16 @@ def log_sum_exp(parts: Tensor) -> Tensor:
     return parts.logsumexp(0)
 
 
+def log_sum_exp_value(parts: Tensor) -> Tensor:
+    """Return what `log_sum_exp` does, in the place of what it takes."""
+    _, total, most = exponentials(parts)
+    return total.log_().add_(most)
+
+
 def log_sum_exp_slopes(parts: Tensor, grad: Tensor) -> Tensor:
-    """Return the gradient of what `log_sum_exp` takes from that of what it gives."""
-    return parts.softmax(0) * grad
+    """Return the gradient of what `log_sum_exp` takes from that of what it gives, in the place of both."""
+    powers, total, _ = exponentials(parts)
+    return powers.mul_(grad.div_(total))
 
 
 def arriving(rows: Tensor, weight: Tensor | None, table: Tensor, entries: Tensor) -> tuple[Tensor, Tensor]:
@@ -126,16 +155,24 @@ def arriving(rows: Tensor, weight: Tensor | None, table: Tensor, entries: Tensor
     return read, read * weight.index_select(0, entries.reshape(-1)).view(*table.shape, 1)
 
 
+def units_at_once(inputs: int, samples: int) -> int:
+    """Return how many units make a piece: what arrives there stays in the last cache.
+
+    Smaller ones gain nothing, and cost waiting: threads meet at the end of every operation.
+    """
+    return max(1, 2**20 // max(1, inputs * samples))
+
+
 def pieces(groups: tuple[tuple[int, int], ...], samples: int) -> list[tuple[int, int, int, int, int]]:
-    """Return groups cut into pieces, each of so few units that what arrives there stays in a cache.
+    """Return groups cut into pieces of some units; traced code has whole groups.
 
     Each is where the table of its group starts, the inputs and units of that, and the first and the last unit
-    of the piece. Traced code has whole groups.
+    of the piece.
     """
     made: list[tuple[int, int, int, int, int]] = []
     first = 0
     for inputs, units in groups:
-        few = units if torch.compiler.is_compiling() else max(1, 2**17 // max(1, inputs * samples))
+        few = units if torch.compiler.is_compiling() else units_at_once(inputs, samples)
         made += [(first, inputs, units, at, min(units, at + few)) for at in range(0, units, few)]
         first += inputs * units
     return made
@@ -177,6 +214,36 @@ def pooled_rows(
     return torch.cat(made).index_select(0, place)
 
 
+def pooled_in_place(
+    rows: Tensor,
+    weight: Tensor | None,
+    read: Tensor,
+    order: Tensor,
+    units: Tensor,
+    targets: int,
+    groups: tuple[tuple[int, int], ...],
+    values: Callable[[Tensor], Tensor],
+    empty: float,
+) -> Tensor:
+    """Return what `pooled_rows` does, each piece written where it belongs: no second array of the size.
+
+    Args:
+        rows, weight, read, order, groups, empty: as there.
+        units: (targets with edges,) the target of every row of the groups.
+        targets: how many there are.
+        values: as `pools` there; it may overwrite what it is given.
+    """
+    y, used = rows.new_empty(targets, rows.shape[1]), 0
+    if len(units) < targets:
+        y.fill_(empty)
+    for piece in pieces(groups, rows.shape[1]):
+        table = piece_of(read, piece)
+        _, carried = arriving(rows, weight, table, piece_of(order, piece))
+        y.index_copy_(0, units[used : used + table.shape[1]].long(), values(carried).to(y.dtype))
+        used += table.shape[1]
+    return y
+
+
 class PoolEdges(torch.autograd.Function):
     """What `pooled_rows` does, with a gradient that is a sum by source, a slice of the batch at a time."""
 
@@ -188,6 +255,7 @@ class PoolEdges(torch.autograd.Function):
         read,
         order,
         place,
+        units,
         reverse_row,
         reverse_offsets,
         groups,
@@ -197,15 +265,17 @@ class PoolEdges(torch.autograd.Function):
         empty,
     ):
         """Pool what arrives at each target: (sources, batch) -> (targets, batch)."""
-        ctx.save_for_backward(rows, weight, read, order, place, reverse_row, reverse_offsets)
+        ctx.save_for_backward(rows, weight, read, order, place, units, reverse_row, reverse_offsets)
         ctx.groups, ctx.pools, ctx.slopes, ctx.empty = groups, pools, slopes, empty
-        return pooled_rows(rows, weight, read, order, place, groups, values, empty)
+        if torch.compiler.is_compiling():
+            return pooled_rows(rows, weight, read, order, place, groups, values, empty)
+        return pooled_in_place(rows, weight, read, order, units, len(place), groups, values, empty)
 
     @staticmethod
     def backward(ctx, *grads: Tensor):
         """Gradients of `rows` and `weight`; where they are differentiated again, of plain operations."""
         (grad,) = grads
-        rows, weight, read, order, place, *reverse = ctx.saved_tensors
+        rows, weight, read, order, place, *others = ctx.saved_tensors
         # Of no edges, what is pooled depends on nothing.
         if torch.is_grad_enabled() and not torch.compiler.is_compiling() and len(read):
             wanted = [x for x, needed in zip((rows, weight), ctx.needs_input_grad, strict=False) if needed]
@@ -213,12 +283,11 @@ class PoolEdges(torch.autograd.Function):
             found = iter(torch.autograd.grad(y, wanted, grad, create_graph=True))
             by_rows, by_weight = (next(found) if needed else None for needed in ctx.needs_input_grad[:2])
         else:
-            row, offsets = reverse
-            tables = read, order, place, row, offsets, ctx.groups
+            tables = read, order, *others, ctx.groups
             by_rows, by_weight = pooled_gradients(
                 rows, weight, grad, *tables, ctx.slopes, of_weight=ctx.needs_input_grad[1]
             )
-        return by_rows, by_weight, *[None] * 10
+        return by_rows, by_weight, *[None] * 11
 
 
 def slice_width(edges: int, samples: int) -> int:
@@ -234,13 +303,46 @@ def slices(rows: Tensor, edges: int) -> tuple[Tensor, ...]:
     return rows.split(slice_width(edges, rows.shape[1]), 1)
 
 
+def slopes_by_piece(
+    rows: Tensor,
+    weight: Tensor | None,
+    grad: Tensor,
+    read: Tensor,
+    order: Tensor,
+    units: Tensor,
+    groups: tuple[tuple[int, int], ...],
+    slopes: Callable[[Tensor, Tensor], Tensor],
+    by_weight: Tensor | None,
+) -> Iterator[tuple[tuple[int, int, int, int, int], Tensor]]:
+    """Yield each piece, and the gradient (inputs, units, batch) of the rows that its edges read.
+
+    Args:
+        rows, weight, grad, read, order, units, groups, slopes: as `pooled_gradients`.
+        by_weight: (edges,), in the order of the tables, to which the weights' gradient is added, or None.
+    """
+    used = 0
+    for piece in pieces(groups, rows.shape[1]):
+        table, entries = piece_of(read, piece), piece_of(order, piece)
+        plain, carried = arriving(rows, weight, table, entries)
+        own = grad.index_select(0, units[used : used + table.shape[1]])
+        slope = slopes(carried, own.to(carried.dtype))
+        if by_weight is not None:
+            piece_of(by_weight, piece).add_(plain.mul_(slope).sum(2))
+        if weight is not None:
+            slope = slope * weight.index_select(0, entries.reshape(-1)).view(*table.shape, 1)
+        del plain, carried
+        yield piece, slope
+        del slope  # before there is one of the next piece
+        used += table.shape[1]
+
+
 def pooled_gradients(
     rows: Tensor,
     weight: Tensor | None,
     grad: Tensor,
     read: Tensor,
     order: Tensor,
-    place: Tensor,
+    units: Tensor,
     reverse_row: Tensor,
     reverse_offsets: Tensor,
     groups: tuple[tuple[int, int], ...],
@@ -253,51 +355,49 @@ def pooled_gradients(
     Args:
         rows, weight: as there.
         grad: (targets, batch), the gradient of what it gives.
-        read, order, place, reverse_row, reverse_offsets, groups: the tables of an `EdgePool`.
-        slopes: what is made of (inputs, units, batch) and the gradient of what is pooled of it.
+        read, order, units, reverse_row, reverse_offsets, groups: the tables of an `EdgePool`.
+        slopes: what is made of (inputs, units, batch) and the gradient of what is pooled of it; it may
+            overwrite both.
         of_weight: whether there are weights that are trained.
     """
-    targets = sum(units for _, units in groups)
-    # The target of every row of the groups; those without edges share a row behind them.
-    back = place.new_zeros(targets + 1).scatter(0, place.long(), torch.arange(len(place)).to(place))[:targets]
-    by_rows: list[Tensor] = []
-    by_weight = torch.zeros(
-        len(read), dtype=torch.promote_types(rows.dtype, torch.float32), device=rows.device
-    )
-    for some, own in zip(slices(rows, len(read)), slices(grad, len(read)), strict=True):
-        x, g = some.contiguous(), own.contiguous()  # of one slice at a time
-        used, by_edge = 0, by_weight.new_empty(len(read), x.shape[1])
-        for piece in pieces(groups, x.shape[1]):
-            table, entries = piece_of(read, piece), piece_of(order, piece)
-            inputs, units = table.shape
-            plain, carried = arriving(x, weight, table, entries)
-            slope = slopes(carried, g.index_select(0, back[used : used + units]).to(carried.dtype))
-            if of_weight:
-                piece_of(by_weight, piece).add_((plain * slope).sum(2))
-            if weight is not None:
-                slope = slope * weight.index_select(0, entries.reshape(-1)).view(inputs, units, 1)
-            piece_of(by_edge, piece).copy_(slope)
-            used += units
-        by_rows.append(summed_rows(by_edge, reverse_row, reverse_offsets, None).to(x.dtype))
-        del by_edge  # before there is one of the next slice
-    of_rows = by_rows[0] if len(by_rows) == 1 else torch.cat(by_rows, 1)
-    if not of_weight or weight is None:
-        return of_rows, None
-    return of_rows, torch.zeros_like(by_weight).scatter(0, order.long(), by_weight).to(weight.dtype)
+    single = torch.promote_types(rows.dtype, torch.float32)
+    by_weight = torch.zeros(len(read), dtype=single, device=rows.device) if of_weight else None
+    made = read, order, units, groups, slopes, by_weight
+    # On a CPU, and nowhere else, `scatter_add_` adds in one order; below 16 samples it is slow.
+    if rows.device.type == "cpu" and rows.shape[1] >= 16 and not torch.compiler.is_compiling():
+        of_rows, grad = torch.zeros_like(rows, dtype=single), contiguous_rows(grad)
+        for piece, slope in slopes_by_piece(rows, weight, grad, *made):
+            table = piece_of(read, piece).reshape(-1, 1).long()
+            of_rows.scatter_add_(0, table.expand(-1, rows.shape[1]), slope.flatten(0, 1))
+            del slope
+    else:
+        by_slice: list[Tensor] = []
+        for some, own in zip(slices(rows, len(read)), slices(grad, len(read)), strict=True):
+            by_edge = rows.new_empty(len(read), some.shape[1], dtype=single)
+            for piece, slope in slopes_by_piece(some.contiguous(), weight, own.contiguous(), *made):
+                piece_of(by_edge, piece).copy_(slope)
+            by_slice.append(summed_rows(by_edge, reverse_row, reverse_offsets, None))
+            del by_edge  # before there is one of the next slice
+        of_rows = torch.cat(by_slice, 1)
+    if by_weight is None or weight is None:
+        return of_rows.to(rows.dtype), None
+    in_order = torch.zeros_like(by_weight).scatter(0, order.long(), by_weight)
+    return of_rows.to(rows.dtype), in_order.to(weight.dtype)
 
 
 class EdgePool(EdgeWeights):
     """Pools the inputs that arrive at every target unit along given edges, each times its weight if weighted.
 
-    What derives from it has `pools`, which autograd can differentiate, `values`, which may be quicker and
-    gives the same, and `slopes`, the derivative. The output is a transposed view of a contiguous (targets,
-    batch), as that of an `EdgeProjection`.
+    What derives from it has `pools`, which autograd can differentiate, `values`, which gives the same and may
+    overwrite what it is given, and `slopes`, the derivative. The output is a transposed view of a contiguous
+    (targets, batch), as that of an `EdgeProjection`.
 
     Attributes:
         groups: the inputs and the number of the targets of one fan-in, for every fan-in that there is.
         read: (edges,) the source of every edge, group by group, of each a table (inputs, targets).
         order: (edges,) the number of every edge, in the same order.
         place: (targets,) where every target is among the groups; behind them, if it has no edge.
+        units: (targets with edges,) the targets in the order of the groups.
         reverse_row: (edges,) by source, where every edge is in `read`.
         reverse_offsets: (sources + 1,) where the reversed edges of a source start.
     """
@@ -308,6 +408,7 @@ class EdgePool(EdgeWeights):
     read: Tensor
     order: Tensor
     place: Tensor
+    units: Tensor
     reverse_row: Tensor
     reverse_offsets: Tensor
 
@@ -352,6 +453,7 @@ class EdgePool(EdgeWeights):
             "read": read,
             "order": order,
             "place": place,
+            "units": ordered[: np.count_nonzero(fan_in)],
             "reverse_row": np.argsort(read, kind="stable"),
             "reverse_offsets": np.concatenate(([0], np.cumsum(np.bincount(source, minlength=shape[1])))),
         }
@@ -368,9 +470,9 @@ class EdgePool(EdgeWeights):
         if traced or is_transformed():
             y = pooled_rows(rows, weight, *tables, self.groups, own.pools, self.empty)
         else:
-            reverse = self.reverse_row, self.reverse_offsets
+            back = self.units, self.reverse_row, self.reverse_offsets
             made = self.groups, own.values, own.pools, own.slopes, self.empty
-            y = PoolEdges.apply(rows, weight, *tables, *reverse, *made)
+            y = PoolEdges.apply(rows, weight, *tables, *back, *made)
         return added_onto(y, onto).t()
 
     def extra_repr(self) -> str:
@@ -405,4 +507,4 @@ class EdgeProduct(EdgePool):
 class EdgeLogSumExp(EdgePool):
     """The logarithm of the sum of the exponentials of what arrives at every target unit."""
 
-    pools, values, slopes = log_sum_exp, log_sum_exp, log_sum_exp_slopes
+    pools, values, slopes = log_sum_exp, log_sum_exp_value, log_sum_exp_slopes

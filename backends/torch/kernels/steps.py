@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .tracing import is_followed
-from .units_first import is_units_first, to_batch_first
+from .units_first import is_units_first, to_batch_first, to_units_first
 
 
 def computed_again(piece: Callable[..., Any], *given: Any) -> Any:
@@ -39,6 +39,16 @@ def steps_of(name: str, x: Tensor, shape: Sequence[int]) -> int:
 def steps_first(x: Tensor, steps: int) -> Tensor:
     """(samples * steps, units) -> (steps * samples, units)."""
     return x.unflatten(0, (-1, steps)).transpose(0, 1).flatten(0, 1)
+
+
+def units_first_in_steps(x: Tensor, steps: int) -> Tensor:
+    """(samples * steps, units) -> (steps * samples, units), stored units first.
+
+    That is one copy. Of what a gradient goes back to it is two, since the gradient of one takes far longer.
+    """
+    if x.requires_grad or steps in (1, len(x)):
+        return to_units_first(steps_first(x, steps))
+    return x.unflatten(0, (-1, steps)).permute(2, 1, 0).contiguous().flatten(1).t()
 
 
 def over_time(
@@ -129,9 +139,14 @@ def at_all_steps(each: Sequence[Tensor]) -> Tensor:
     return (torch.cat(rows, 1) if is_followed() else OfSteps.apply(*rows)).t()
 
 
-def every_step(x: Tensor, steps: int) -> Tensor:
-    """What is the same at every step, (samples, units), as (steps * samples, units)."""
-    return x.t().repeat(1, steps).t() if is_units_first(x) else x.repeat(steps, 1)
+def by_step(x: Tensor, steps: int) -> Tensor:
+    """(steps * samples, units) as (steps, samples, units), with which goes what is the same at every step."""
+    return x.unflatten(0, (steps, -1))
+
+
+def plus_at_each_step(x: Tensor, same: Tensor, steps: int) -> Tensor:
+    """(steps * samples, units), plus what is the same at every step, (samples, units)."""
+    return (by_step(x, steps) + same).flatten(0, 1)
 
 
 def delayed(x: Tensor | Sequence[Tensor], before: Sequence[Tensor], delay: int, steps: int) -> Tensor:

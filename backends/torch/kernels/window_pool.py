@@ -49,7 +49,7 @@ class WindowPool(OnWindows):
         """
         dtype = self.computing_dtype(x, None)
         grid = self.on_grid(x.to(torch.promote_types(dtype, torch.float32)))
-        y = self.on_units(self.pools(grid), len(x)).to(dtype)
+        y = self.on_units(self.pools(grid), x.shape[0]).to(dtype)
         return y if onto is None else y + onto.to(dtype)
 
 
