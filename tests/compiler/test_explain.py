@@ -88,7 +88,7 @@ def test_a_part_of_a_connection_counts_and_names_its_own_weights_alone() -> None
 
 
 def test_the_memory_of_a_pool_is_that_of_its_tables() -> None:
-    """Three numbers for each edge, where those of each unit begin, and the order of targets by their fan-in."""
+    """Three numbers for each edge, where those of each unit begin, and the order of targets."""
     text = "model m\ninput x[50]\nlayer y[40]\nconnect x -> y : random(fan_in = 3) with reduce = max\n"
     (fact,) = explained(understand(Path("m.nnspec"), text=text).plan).connections
     assert (fact.kernel, fact.parameters, fact.memory) == ("pool", 0, 4 * (3 * 120 + 50 + 2 * 40))
