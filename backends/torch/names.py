@@ -27,7 +27,7 @@ VOCABULARY = parts.vocabulary(
 )
 
 # What kernels import besides.
-IMPORTED = frozenset(["Any", "Callable", "Iterable", "MappingProxyType", "NamedTuple", "Path"])
+IMPORTED = frozenset(["Any", "Callable", "Iterable", "Iterator", "MappingProxyType", "NamedTuple", "Path"])
 
 
 def class_name(model: str) -> str:
