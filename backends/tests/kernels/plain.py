@@ -24,14 +24,17 @@ def weighted_sum(
     x is (batch, sources), the others but `targets` (edges,), in whatever order.
     """
     weight = np.ones(len(source)) if weight is None else weight
+    at_once = max(1, 2**12 // max(1, len(source)))  # samples, so that little is held at a time
     rows: list[np.ndarray] = []
-    for sample in x:
-        carried = sample[source] * weight
-        row = np.bincount(target, np.real(carried), minlength=targets)
+    for first in range(0, len(x), at_once):
+        carried = x[first : first + at_once].take(source, axis=1) * weight
+        count = len(carried)
+        place = (target + targets * np.arange(count)[:, None]).ravel()
+        row = np.bincount(place, np.real(carried).ravel(), count * targets)
         if np.iscomplexobj(carried):
-            row = row + 1j * np.bincount(target, np.imag(carried), minlength=targets)
-        rows.append(row)
-    total = np.stack(rows)
+            row = row + 1j * np.bincount(place, np.imag(carried).ravel(), count * targets)
+        rows.append(row.reshape(count, targets))
+    total = np.concatenate(rows)
     return around(total, total)
 
 
