@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+# No file of a test must outlast a loss of power. The disk would be waited for, for half a minute where
+# packages were unpacked just before.
+os.fsync = lambda fd: None
 if "PYTEST_XDIST_WORKER" in os.environ:
     # A worker a core: threads of both frameworks would spin against those of the other worker.
     for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
