@@ -474,7 +474,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('logsumexp_of', 172, 177, ('lengths_of', 'np'), (), (('np', 'import numpy as np'),)),
         ('logsumexp_slopes', 180, 184, ('lengths_of', 'np'), (), (('np', 'import numpy as np'),)),
     )),
-    'numpy/kernels/steps.py': (1086669046, (
+    'numpy/kernels/steps.py': (3714371662, (
         ('over_time', 18, 44, ('Any', 'Sequence', 'ValueError', 'batched', 'int', 'len', 'list', 'np', 'steps_first', 'str', 'zip'), (), (('Any', 'from typing import Any'), ('Sequence', 'from collections.abc import Sequence'), ('np', 'import numpy as np'))),
         ('steps_first', 47, 49, ('np',), (), (('np', 'import numpy as np'),)),
         ('unfolded', 52, 54, ('int', 'np', 'tuple'), (), (('np', 'import numpy as np'),)),

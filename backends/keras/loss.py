@@ -104,7 +104,7 @@ def own_loss(graph: Graph) -> OwnLoss:
         "The model takes the mean of it; penalties of weights are `model.losses`, which the model adds."
     )
     function = Function("loss", tensors, body, docstring=said)
-    return OwnLoss(function, reads, tuple(name for name in reads if name in targets), scope.aliases())
+    return OwnLoss(function, reads, tuple(name for name in reads if name in targets), scope.aliases(function))
 
 
 def _checks(

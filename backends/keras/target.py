@@ -38,10 +38,10 @@ def render(plan: Plan) -> Rendering:
     holding = scope.statements("return {**pairs}", pairs=state)
     trees = [frame, build, functions, *(each.body for each in losses)]
     if own:
-        trees += [own.function, scope.expression("Any, ModelWithLoss")]
+        trees += [own.function, scope.expression("ModelWithLoss")]
     if state:
         trees.append(scope.expression("[Any, before_first, continued]"))
-    aliases = dict.fromkeys([*network.scope.aliases(), *(own.aliases if own else ())])
+    aliases = dict.fromkeys([*network.scope.aliases(*trees), *(own.aliases if own else ())])
     context = {
         "name": graph.name,
         "summary": summary(plan),

@@ -130,6 +130,13 @@ def loss(module: Module) -> tuple[Function, ...]:
     return (Function("loss", arguments, tuple(body), OUTER.expression("np.floating"), said),)
 
 
+def _held(module: Module) -> tuple[Statement, ...]:
+    """`v`, which has what `values` have; of a network whose inputs over time are unused, none is over time."""
+    if any(timed for *_, timed in kept_over_time(module)):
+        return module.scope.statements("v = SimpleNamespace(**rows_of(values, batch, steps))")
+    return module.scope.statements("v = SimpleNamespace(**rebatched(values, batch))")
+
+
 def gradients(module: Module) -> Function:
     """`gradients`, where a loss compares outputs with something."""
     scope, steps = module.scope, _steps_back(module)
@@ -144,7 +151,7 @@ def gradients(module: Module) -> Function:
     first = list[Statement]()
     if module.graph.has_time:
         first = [Assign(scope.name("values"), _call_of_layers(module))]
-        held = scope.statements("v = SimpleNamespace(**rows_of(values, batch, steps))")
+        held = _held(module)
     body = [
         *scope.statements("p, g = parameters, {}"),
         *first,
@@ -184,15 +191,7 @@ def backward(module: Module) -> Function:
             module, [*_inputs(module), *ds], {module.gradients[name].text for name in module.graph.over_time}
         ),
         *loading(scope, module.plan, steps, cached=True),
-        *(
-            scope.statements(
-                "v = SimpleNamespace(**rows_of(values, batch, steps))"
-                if module.graph.has_time
-                else "v = SimpleNamespace(**rebatched(values, batch))"
-            )
-            if scope.reads("v", steps)
-            else ()
-        ),
+        *(_held(module) if scope.reads("v", steps) else ()),
         *steps,
         *scope.statements("return g"),
     ]

@@ -38,7 +38,7 @@ def render(plan: Plan) -> Rendering:
         "name": plan.graph.name,
         "summary": summary(plan),
         "functions": tuple(printed(block) for block in blocks if block),
-        "aliases": printed(module.scope.aliases()),
+        "aliases": printed(module.scope.aliases(*blocks)),
     }
     return Rendering(context, needs_of(*blocks))
 

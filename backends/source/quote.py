@@ -111,13 +111,13 @@ class Scope:
         """Whether one of our names is in trees of this module."""
         return self.name(identifier) in names_in(*trees)
 
-    def aliases(self) -> tuple[Assign, ...]:
-        """Statements for the end of the module: other names for what a name of the spec would hide."""
-        local = self.vocabulary.local
+    def aliases(self, *trees: object) -> tuple[Assign, ...]:
+        """Statements for the end of the module: other names for what a name of the spec would hide in trees."""
+        local, read = self.vocabulary.local, {*names_in(*trees)}
         return tuple(
             Assign(Name(name.text), Name(identifier))
             for identifier, name in sorted(self.aliased.items())
-            if identifier not in local
+            if identifier not in local and name in read
         )
 
     def expression(self, text: str, **holes: Given | Sequence[Given] | Mapping[str, Given]) -> Expression:

@@ -206,7 +206,7 @@ def render(plan: Plan) -> Rendering:
         "constructor": printed(constructor, 8),
         "methods": tuple(printed([method], 4) for method in methods),
         "functions": tuple(printed(function) for function in functions if function),
-        "aliases": printed(scope.aliases()),
+        "aliases": printed(scope.aliases(*trees)),
     }
     return Rendering(context, needs_of(frame, *trees))
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import keyword
 from collections.abc import Collection
 
+from .arithmetic import FUNCTIONS
+
 # What `torch.nn.Module` has: a layer is an attribute of the model.
 MODULE = frozenset(
     [
@@ -109,6 +111,9 @@ RESERVED = MODULE | OWN | BUILTINS
 # What stands for itself where a number could stand: `weight = none`, `bias(off)`, `weight = 1 / fan_in`.
 NUMBER_WORDS = frozenset(["none", "off", "true", "false", "fan_in", "fan_out"])
 
+# What a key of edges may begin with: a shared weight of such a name could have no key.
+IN_KEYS = frozenset([*FUNCTIONS, "column", "load"])
+
 _IN_CODE = frozenset(["input", "target", "layer", "connection", "function", "shared weight"])
 
 # What layers can have that is no function, and words that are in all expressions.
@@ -155,6 +160,8 @@ def refusal(name: str, kind: str, rules: Collection[str]) -> str | None:
         return "it is a word of the language" if name in NUMBER_WORDS else None
     if kind == "shared weight" and name in NUMBER_WORDS:
         return "it is a word of the language"
+    if kind == "shared weight" and name in IN_KEYS:
+        return "it is a function of numbers"
     if kind == "function" and name in OPERATIONS:
         return "it is an operation of layers"
     if kind == "function" and name in WORDS_OF_VALUES:

@@ -17,8 +17,8 @@ from ...dsl.walk import call_parts, called_name, names_in
 from .. import codes
 from ..edges.edge_set import EdgeSet, Full, Indices, weight_shape
 from ..graph.model import Bias, Drawn, DrawnByFanIn, Given, Share, Start
-from ..names.arithmetic import FUNCTIONS
 from ..names.names import Names, Placed
+from ..names.reserved import IN_KEYS
 from ..sets.rules import RULES
 
 Keys = NDArray[np.float64]
@@ -45,7 +45,7 @@ def share_name(node: syntax.Expression, edges: syntax.Expression | None, names: 
     A name alone is that of a parameter, unless it stands for an index of the set `edges` or for a number.
     """
     if isinstance(node, syntax.Call) and isinstance(node.function, syntax.Reference):
-        known = called_name(node) in {*FUNCTIONS, "column", "load"}
+        known = called_name(node) in IN_KEYS
         return "" if known else names.text(node.function.name, placed.variables)
     if not isinstance(node, syntax.Reference):
         return ""

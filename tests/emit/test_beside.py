@@ -213,3 +213,12 @@ def test_a_package_has_no_kernels_inside() -> None:
 def test_another_word_is_refused() -> None:
     with pytest.raises(ValueError, match="outside"):
         compile_spec(RING, kernels="outside")
+
+
+def test_a_module_imports_nothing_for_the_sake_of_kernels_beside_it(tmp_path: Path) -> None:
+    """A loss of one term needs no word of types; where the kernels stand inside, theirs is the same."""
+    text = "model one\ninput x[3]\nlayer h[3]\nconnect x -> h : all\noutput h\nloss mean(h**2)\n"
+    write(compile_spec(text=text, kernels="beside").files, tmp_path)
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--select", "F", tmp_path]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stdout

@@ -135,7 +135,7 @@ class TestNames:
         lines = scope.statements("h = flat(np.exp(p)) + forward", h=scope.user("np"))
         assert printed(lines) == "np = flat_(np_.exp(p__)) + forward_"
         assert needs_of(lines) == Needs(frozenset(["flat"]), frozenset(["import numpy as np"]))
-        assert printed(scope.aliases()) == "flat_ = flat\nforward_ = forward\nnp_ = np"
+        assert printed(scope.aliases(lines)) == "flat_ = flat\nforward_ = forward\nnp_ = np"
 
     def test_what_is_in_no_vocabulary_is_an_error(self) -> None:
         with pytest.raises(KeyError, match="torch"):

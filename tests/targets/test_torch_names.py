@@ -32,6 +32,7 @@ STEPS = [
     "bias(per = 0), relu, layer_norm",
     "scale(2), tanh",
 ]
+STEPS_OVER_TIME = [step.replace("batch_norm", "layer_norm") for step in STEPS]
 EDGES = [
     "{ (i, j) -> (k, l) : (3*i + 5*j + k + 2*l) % 3 == 0 }",
     "all",
@@ -47,47 +48,57 @@ def any_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names that are refused today for the sake of other targets."""
     monkeypatch.setattr("nnspec.compiler.names.names.refusal", lambda *given: None)
     monkeypatch.setattr("nnspec.compiler.resolve.declarations.CLASSES", frozenset(), raising=False)
+    monkeypatch.setattr("nnspec.compiler.resolve.timing.OVER_TIME", frozenset[str]())
 
 
-def network(model: str, names: list[str]) -> str:
-    """A chain of layers with paths across it, each name a layer's or a connection's."""
+def network(model: str, names: list[str], over_time: bool) -> str:
+    """A chain of layers with paths across it, each name a layer's or a connection's.
+
+    Over time some layers hold what they were before, and some are computed once.
+    """
     first, second, codes, wanted, *names = names
-    lines = [f"model {model}", f"input {first}[2, 4]", f"input {second}[8]"]
-    lines += [f"target {codes}[2]: class[4]", f"target {wanted}[2, 4]"]
+    time, steps = (" over time", STEPS_OVER_TIME) if over_time else ("", STEPS)
+    lines = [f"model {model}", f"input {first}[2, 4]{time}", f"input {second}[8]"]
+    lines += [f"target {codes}[2]: class[4]{time}", f"target {wanted}[2, 4]"]
     half = len(names) // 2
     layers, connections = names[:half], names[half : 2 * half]
     for at, (layer, connection) in enumerate(zip(layers, connections, strict=True)):
         before = layers[at - 1] if at else first
-        step = STEPS[at % len(STEPS)] if at < half - 1 else "tanh"  # which is no softmax before the loss
+        step = steps[at % len(steps)] if at < half - 1 else "tanh"  # which is no softmax before the loss
         lines.append(f"layer {layer}[2, 4] : {step}")
         lines.append(f"connect {before} -> {layer} as {connection} : {EDGES[at % 5 if at % 7 else 5]}")
         if at % 4 == 3:
             lines.append(
                 f"connect {second} -> {layer} as extra_{at} : {{ i -> (k, l) : (i + k + l) % 4 == 0 }}"
             )
+        if over_time and at % 6 == 5:
+            lines.append(f"connect {layer} -> {layers[at - 2]} as back_{at} : all with delay = {1 + at % 2}")
     y, z = layers[-1], layers[-2]
     penalty = next(c for at, c in enumerate(connections) if at % 7 == 0)
-    lines.append(f"output {y}, {z}, {layers[3]}, {layers[4]}")
+    lines.append(f"output {y}{time}")
+    lines.append(f"output {z}, {layers[3]}, {layers[4]}")
     lines.append(f"loss cross_entropy({y}, {codes}) + mse({z}, {wanted}) + 0.1 * l2({penalty})")
     return "\n".join(lines)
 
 
 @pytest.mark.parametrize("kernel", [pytest.param(None, marks=pytest.mark.slow), "edges"])
 @pytest.mark.parametrize("turn", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("over_time", [False, True], ids=["", "over time"])
 def test_any_name_of_ours_is_a_name_for_the_spec(
-    torch_module: Callable[[str, str | None], ModuleType], kernel: str | None, turn: int
+    torch_module: Callable[[str, str | None], ModuleType], kernel: str | None, turn: int, over_time: bool
 ) -> None:
     """Forward, loss and gradients are those of the network with other names; layers swap with connections."""
     half = len(NAMES) // 2 * turn
     names = [*NAMES[half:], *NAMES[:half]]
     plain = {name: f"plain_{at}" for at, name in enumerate(names)}
-    found = torch_module(network(f"hostile_{turn}", names), kernel)
-    wanted = torch_module(network(f"plain_{turn}", [*plain.values()]), kernel)
+    found = torch_module(network(f"hostile_{turn}", names, over_time), kernel)
+    wanted = torch_module(network(f"plain_{turn}", [*plain.values()], over_time), kernel)
     ours, theirs = (m.double() for m in (model_of(found), model_of(wanted)))
     ours.load_arrays({back(name, plain): array for name, array in theirs.to_arrays().items()})
     torch.manual_seed(0)
-    inputs = torch.randn(5, 2, 4).double(), torch.randn(5, 8).double()
-    codes, target = torch.randint(4, (5, 2)), torch.randn(5, 2, 4).double()
+    steps = (3,) if over_time else ()
+    inputs = torch.randn(5, *steps, 2, 4).double(), torch.randn(5, 8).double()
+    codes, target = torch.randint(4, (5, *steps, 2)), torch.randn(5, 2, 4).double()
     results = []
     for model in (ours, theirs):
         y, z, *others = model(*inputs)

@@ -15,7 +15,7 @@ import numpy as np
 from .arrays import batched
 
 
-def over_time(over: Sequence[str], steps: int | None = None, **given: Any) -> list[Any]:
+def over_time(over: Sequence[str], steps: int | None = None, /, **given: Any) -> list[Any]:
     """Arrays with their batch taken together, and with their steps, which stand behind it, before it.
 
     Args:
