@@ -188,7 +188,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('EdgeProduct', 501, 504, ('EdgePool', 'product_of', 'product_slopes'), ('EdgePool',), ()),
         ('EdgeLogSumExp', 507, 510, ('EdgePool', 'log_sum_exp', 'log_sum_exp_slopes', 'log_sum_exp_value'), ('EdgePool',), ()),
     )),
-    'torch/kernels/steps.py': (3557505140, (
+    'torch/kernels/steps.py': (3163640619, (
         ('computed_again', 21, 28, ('Any', 'Callable', 'checkpoint', 'is_followed', 'torch'), (), (('Any', 'from typing import Any'), ('Callable', 'from collections.abc import Callable'), ('checkpoint', 'from torch.utils.checkpoint import checkpoint'), ('torch', 'import torch'))),
         ('steps_of', 31, 36, ('Sequence', 'Tensor', 'ValueError', 'int', 'len', 'map', 'str', 'tuple'), (), (('Sequence', 'from collections.abc import Sequence'), ('Tensor', 'from torch import Tensor'))),
         ('steps_first', 39, 41, ('Tensor', 'int'), (), (('Tensor', 'from torch import Tensor'),)),
@@ -203,11 +203,10 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
         ('by_step', 142, 144, ('Tensor', 'int'), (), (('Tensor', 'from torch import Tensor'),)),
         ('plus_at_each_step', 147, 149, ('Tensor', 'by_step', 'int'), (), (('Tensor', 'from torch import Tensor'),)),
         ('delayed', 152, 154, ('Sequence', 'Tensor', 'at_all_steps', 'in_steps', 'int', 'len'), (), (('Sequence', 'from collections.abc import Sequence'), ('Tensor', 'from torch import Tensor'))),
-        ('state_before', 157, 171, ('Mapping', 'Sequence', 'Tensor', 'dict', 'float', 'int', 'isinstance', 'next', 'nn', 'str', 'torch', 'tuple'), (), (('Mapping', 'from collections.abc import Mapping'), ('Sequence', 'from collections.abc import Sequence'), ('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'), ('torch', 'import torch'))),
-        ('state_like', 174, 176, ('Mapping', 'Tensor', 'dict', 'str'), (), (('Mapping', 'from collections.abc import Mapping'), ('Tensor', 'from torch import Tensor'))),
-        ('before_first', 179, 193, ('Mapping', 'Sequence', 'Tensor', 'ValueError', 'dict', 'int', 'list', 'math', 'str', 'tuple'), (), (('Mapping', 'from collections.abc import Mapping'), ('Sequence', 'from collections.abc import Sequence'), ('Tensor', 'from torch import Tensor'), ('math', 'import math'))),
-        ('behind_last', 196, 216, ('Mapping', 'Sequence', 'Tensor', 'dict', 'int', 'is_units_first', 'last_steps', 'len', 'str', 'torch', 'tuple'), (), (('Mapping', 'from collections.abc import Mapping'), ('Sequence', 'from collections.abc import Sequence'), ('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
-        ('of_one_step', 219, 221, ('Mapping', 'Sequence', 'Tensor', 'dict', 'int', 'str'), (), (('Mapping', 'from collections.abc import Mapping'), ('Sequence', 'from collections.abc import Sequence'), ('Tensor', 'from torch import Tensor'))),
+        ('state_before', 157, 174, ('Mapping', 'Sequence', 'Tensor', 'dict', 'float', 'int', 'isinstance', 'next', 'nn', 'str', 'torch', 'tuple'), (), (('Mapping', 'from collections.abc import Mapping'), ('Sequence', 'from collections.abc import Sequence'), ('Tensor', 'from torch import Tensor'), ('nn', 'from torch import nn'), ('torch', 'import torch'))),
+        ('before_first', 177, 191, ('Mapping', 'Sequence', 'Tensor', 'ValueError', 'dict', 'int', 'list', 'math', 'str', 'tuple'), (), (('Mapping', 'from collections.abc import Mapping'), ('Sequence', 'from collections.abc import Sequence'), ('Tensor', 'from torch import Tensor'), ('math', 'import math'))),
+        ('behind_last', 194, 214, ('Mapping', 'Sequence', 'Tensor', 'dict', 'int', 'is_units_first', 'last_steps', 'len', 'str', 'torch', 'tuple'), (), (('Mapping', 'from collections.abc import Mapping'), ('Sequence', 'from collections.abc import Sequence'), ('Tensor', 'from torch import Tensor'), ('torch', 'import torch'))),
+        ('of_one_step', 217, 219, ('Mapping', 'Sequence', 'Tensor', 'dict', 'int', 'str'), (), (('Mapping', 'from collections.abc import Mapping'), ('Sequence', 'from collections.abc import Sequence'), ('Tensor', 'from torch import Tensor'))),
     )),
     'torch/kernels/tracing.py': (3091251625, (
         ('in_forward_mode', 7, 9, ('bool', 'forward_ad', 'getattr', 'torch'), (), (('forward_ad', 'from torch.autograd import forward_ad'), ('torch', 'import torch'))),

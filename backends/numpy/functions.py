@@ -131,7 +131,7 @@ def loss(module: Module) -> tuple[Function, ...]:
 
 
 def _held(module: Module) -> tuple[Statement, ...]:
-    """`v`, which has what `values` have; of a network whose inputs over time are unused, none is over time."""
+    """`v`, which has what `values` have: nothing over time where no layer reads an input over time."""
     if any(timed for *_, timed in kept_over_time(module)):
         return module.scope.statements("v = SimpleNamespace(**rows_of(values, batch, steps))")
     return module.scope.statements("v = SimpleNamespace(**rebatched(values, batch))")

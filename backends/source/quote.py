@@ -112,7 +112,7 @@ class Scope:
         return self.name(identifier) in names_in(*trees)
 
     def aliases(self, *trees: object) -> tuple[Assign, ...]:
-        """Statements for the end of the module: other names for what a name of the spec would hide in trees."""
+        """Statements for the end of the module: other names for what one of the spec would hide in trees."""
         local, read = self.vocabulary.local, {*names_in(*trees)}
         return tuple(
             Assign(Name(name.text), Name(identifier))

@@ -133,7 +133,8 @@ def rules(plan: Plan, beside: Collection[str]) -> Rules:
 
 def _imported() -> set[str]:
     """What kernels bring into a module with them, which no index name may hide."""
-    return {name for kernel in closure("tests", {*names_of("tests")}) for name, _ in kernel.imports}
+    imports = (name for kernel in closure("tests", {*names_of("tests")}) for name, _ in kernel.imports)
+    return {"annotations", *imports}
 
 
 def rules_context(stating: Rules) -> dict[str, object]:

@@ -21,7 +21,7 @@ VOCABULARY = parts.vocabulary(
     defined=["start_values"],
     local=[
         *("_array_names", "batch", "digests", "self", "state", "total", "values"),
-        *("before", "steps", "_"),
+        *("before", "like", "steps", "_"),
         *("count", "every", "first", "once", "piece"),
     ],
 )

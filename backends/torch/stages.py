@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 
@@ -24,6 +25,7 @@ from ..source import (
     Return,
     Scope,
     Statement,
+    names_in,
     node,
 )
 from ..source import Parameter as Taken
@@ -200,6 +202,7 @@ def _once(scope: AtStep, plan: Plan) -> Function:
         if stage.kind == "once":
             body += _Stage(scope, plan, stage, copies | weights, {}, frozenset(), frozenset()).lines()
     pairs = [Pair(node(layer.name), scope.user(layer.name)) for layer in _still(plan)]
+    body = _without_unread(body, copies)
     body += scope.statements("return {**pairs}", pairs=pairs)
     own, tensor = Taken(scope.name("self")), scope.name("Tensor")
     taken = (own, *(Taken(scope.user(data.name), tensor) for data in still))
@@ -268,16 +271,22 @@ def _initial_state(scope: Scope, plan: Plan) -> Function:
         )
         for name, delay in graph.read_late.items()
     ]
-    body = scope.statements(
-        "batch = (batch,) if isinstance(batch, int) else batch\nreturn state_before(self, batch, {**pairs})",
-        pairs=pairs,
-    )
     said = (
         "What values are before the first step, by name, (*batch, how many steps are read, ...).\n\n"
         "The oldest comes first."
     )
-    taken = (Taken(own), Taken(scope.name("batch"), scope.expression("int | tuple[int, ...]")))
-    return Function("initial_state", taken, body, scope.expression("dict[str, Tensor]"), said)
+    taken = [Taken(own), Taken(scope.name("batch"), scope.expression("int | tuple[int, ...]"))]
+    like: Expression = own
+    if not graph.parameters:
+        said += " Its numbers have the type and the device of `like`, if that is given."
+        like = scope.expression("self if like is None else like")
+        taken.append(Taken(scope.name("like"), scope.expression("Tensor | None"), node(None)))
+    body = scope.statements(
+        "batch = (batch,) if isinstance(batch, int) else batch\nreturn state_before(like_, batch, {**pairs})",
+        pairs=pairs,
+        like_=like,
+    )
+    return Function("initial_state", tuple(taken), body, scope.expression("dict[str, Tensor]"), said)
 
 
 def _step(scope: Scope, plan: Plan) -> Function:
@@ -324,6 +333,7 @@ def _computed(scope: AtStep, plan: Plan) -> Function:
         if apart and stage.kind == "once":
             continue
         body += _Stage(scope, plan, stage, copies | weights, kept, whole, passing).lines()
+    body = _without_unread(body, copies)
     late = [graph.value(name) for name in graph.read_late]
     values = {value.name: kept.get(value.name, scope.user(value.name)) for value in (*graph.layers, *late)}
     pairs = [Pair(node(name), value) for name, value in values.items()]
@@ -348,6 +358,16 @@ def _computed(scope: AtStep, plan: Plan) -> Function:
 def _copies(scope: Scope, plan: Plan) -> dict[str, Expression]:
     """The variables for values in another layout, by the values' names."""
     return {copy.value: scope.new(f"{copy.value}_{COPIES[copy.to]}") for copy in plan.layouts.copies}
+
+
+def _without_unread(body: Sequence[Statement], copies: Copies) -> list[Statement]:
+    """Statements, but for those that make a copy which none of them reads.
+
+    What is planned for a network is read at all steps, at one step, or where no time reaches.
+    """
+    found = Counter(names_in(*body) if copies else ())
+    unread = {copy for copy in copies.values() if isinstance(copy, Name) and found[copy] == 1}
+    return [each for each in body if not (isinstance(each, Assign) and each.target in unread)]
 
 
 def _read_whole(parts: Sequence[Stage], plan: Plan) -> frozenset[str]:
@@ -478,9 +498,9 @@ def _before(scope: Scope, plan: Plan) -> tuple[Statement, ...]:
         for name, delay in graph.read_late.items()
     ]
     first = scope.expression("self.initial_state(batch)")
-    if not plan.graph.parameters:  # of which a model knows the type of its numbers, and where it is
-        like = next(data.name for data in plan.graph.inputs if not data.classes)
-        first = scope.expression("state_like(first, x)", first=first, x=scope.user(like))
+    if not graph.parameters:  # of which a model knows the type of its numbers, and where it is
+        like = next(data.name for data in graph.inputs if not data.classes)
+        first = scope.expression("self.initial_state(batch, x)", x=scope.user(like))
     text = "state = first if state is None else state\nbefore = before_first(state, batch, {**wanted})"
     return scope.statements(text, first=first, wanted=wanted)
 
@@ -656,8 +676,8 @@ class _Stage:
     ) -> list[Statement]:
         """The statements of one step of the loop."""
         layers, memory = self.stage.layers, self.plan.graph.memory
-        copies = dict(self.copies)
-        copies |= {name: self.scope.new(f"{name}_copy_t") for name in within.names if name in copies}
+        own: Copies = {n: self.scope.new(f"{n}_copy_t") for n in within.names if n in self.copies}
+        copies = {**self.copies, **own}
         body = list[Statement]()
         for delay in self.stage.recurring:
             text = "late = kept[back]"
@@ -669,6 +689,7 @@ class _Stage:
         for layer in layers:
             body += self._at_step(within, layer, entered.get(layer.name), copies)
             body += copy_lines(within, layer.name, self.plan, copies)
+        body = _without_unread(body, own)
         for layer in layers:
             body += within.statements("kept.append(x)", kept=kept[layer.name], x=within.user(layer.name))
         last = list[Statement]()

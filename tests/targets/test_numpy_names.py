@@ -160,7 +160,9 @@ def test_a_name_that_nobody_has_is_written_as_ever(tmp_path: Path) -> None:
     """What gives way says so at the end of the module, and nothing else does."""
     network(tmp_path, {role: f"plain_{role}" for role in ROLES}, WITH_LOSS)
     assert "Other names for" not in (tmp_path / "odd_numpy.py").read_text()
-    network(tmp_path, {role: f"plain_{role}" for role in ROLES} | {"h": "np", "a": "project", "q": "v"}, WITH_LOSS)
+    network(
+        tmp_path, {role: f"plain_{role}" for role in ROLES} | {"h": "np", "a": "project", "q": "v"}, WITH_LOSS
+    )
     text = (tmp_path / "odd_numpy.py").read_text()
     assert text.endswith(
         "# Other names for what names of the network hide in functions above.\nnp_ = np\nproject_ = project\n"

@@ -155,25 +155,23 @@ def delayed(x: Tensor | Sequence[Tensor], before: Sequence[Tensor], delay: int, 
 
 
 def state_before(
-    module: nn.Module, batch: Sequence[int], wanted: Mapping[str, tuple[int, tuple[int, ...], float | Tensor]]
+    like: nn.Module | Tensor,
+    batch: Sequence[int],
+    wanted: Mapping[str, tuple[int, tuple[int, ...], float | Tensor]],
 ) -> dict[str, Tensor]:
     """What values start as, by name, (*batch, how many steps are read, *shape).
 
-    `wanted` has how many steps that is, the shape, and what they start as: a number, or one a unit.
+    `wanted` has how many steps that is, the shape, and what they start as: a number, or one a unit. They
+    have the type of numbers of `like`, and are where that is.
     """
-    held = [*module.parameters(), *module.buffers()]
-    like = next((x for x in held if x.is_floating_point()), torch.zeros(()))
+    held = [like] if isinstance(like, Tensor) else [*like.parameters(), *like.buffers()]
+    first = next((x for x in held if x.is_floating_point()), torch.zeros(()))
     state: dict[str, Tensor] = {}
     for name, (steps, shape, start) in wanted.items():
         whole = (*batch, steps, *shape)
-        given = start.reshape(shape) if isinstance(start, Tensor) else like.new_full(shape, start)
+        given = start.reshape(shape) if isinstance(start, Tensor) else first.new_full(shape, start)
         state[name] = given.expand(whole)
     return state
-
-
-def state_like(state: Mapping[str, Tensor], x: Tensor) -> dict[str, Tensor]:
-    """A state in the type of numbers of an array, and where that is."""
-    return {name: value.to(x) for name, value in state.items()}
 
 
 def before_first(
