@@ -152,7 +152,7 @@ INDEX: dict[str, tuple[int, tuple[Known, ...]]] = {
     'torch/kernels/on_windows.py': (1667799705, (
         ('OnWindows', 15, 72, ('EdgeWeights', 'F', 'Tensor', 'Windows', 'all', 'any', 'check_edges', 'enumerate', 'float', 'int', 'len', 'list', 'min', 'np', 'str', 'super', 'torch', 'tuple', 'zip'), ('EdgeWeights',), (('F', 'import torch.nn.functional as F'), ('Tensor', 'from torch import Tensor'), ('np', 'import numpy as np'), ('torch', 'import torch'))),
     )),
-    'torch/kernels/pool.py': (1004568903, (
+    'torch/kernels/pool.py': (2291548281, (
         ('are_few', 22, 24, ('Tensor', 'bool', 'len'), (), (('Tensor', 'from torch import Tensor'),)),
         ('folded', 27, 32, ('Callable', 'Tensor'), (), (('Callable', 'from collections.abc import Callable'), ('Tensor', 'from torch import Tensor'))),
         ('largest', 35, 37, ('Tensor',), (), (('Tensor', 'from torch import Tensor'),)),

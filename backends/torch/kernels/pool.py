@@ -275,7 +275,7 @@ class PoolEdges(torch.autograd.Function):
     def backward(ctx, *grads: Tensor):
         """Gradients of `rows` and `weight`; where they are differentiated again, of plain operations."""
         (grad,) = grads
-        rows, weight, read, order, place, *others = ctx.saved_tensors
+        rows, weight, read, order, place, units, row, offsets = ctx.saved_tensors
         # Of no edges, what is pooled depends on nothing.
         if torch.is_grad_enabled() and not torch.compiler.is_compiling() and len(read):
             wanted = [x for x, needed in zip((rows, weight), ctx.needs_input_grad, strict=False) if needed]
@@ -283,7 +283,7 @@ class PoolEdges(torch.autograd.Function):
             found = iter(torch.autograd.grad(y, wanted, grad, create_graph=True))
             by_rows, by_weight = (next(found) if needed else None for needed in ctx.needs_input_grad[:2])
         else:
-            tables = read, order, *others, ctx.groups
+            tables = read, order, units, row, offsets, ctx.groups
             by_rows, by_weight = pooled_gradients(
                 rows, weight, grad, *tables, ctx.slopes, of_weight=ctx.needs_input_grad[1]
             )
