@@ -13,13 +13,15 @@ from ...dsl.records import record
 from ...dsl.source import Span
 from ...dsl.words import KnownWords, article
 from .. import codes
-from .arithmetic import CONSTANTS, INT_LIMIT, Value
+from .arithmetic import CONSTANTS, FUNCTIONS, INT_LIMIT, Value
 from .evaluate import Evaluator
 from .reserved import NUMBER_WORDS, refusal
 from .surroundings import Surroundings
 
 # A `for` of a billion turns is a mistake or an attack; no network is written with this many statements.
 STATEMENT_LIMIT = 100_000
+# What a key of edges may call: a shared weight of such a name could have no key.
+IN_KEYS = frozenset([*FUNCTIONS, "column", "load"])
 # Characters of a name: files are called after it, and systems take 255.
 NAME_LENGTH_LIMIT = 200
 
@@ -133,7 +135,7 @@ class Names:
             # A connection that is called after its ends only repeats what is wrong with those.
             if name or not any(end in self._underscored for end in _ends_of(text)):
                 self.report.add(codes.UNDERSCORES, span, name=text, help=() if name else _NAME_IT)
-        elif (why := refusal(text, kind, self.rules)) is not None:
+        elif (why := refusal(text, kind, IN_KEYS if kind == "shared weight" else self.rules)) is not None:
             help = f"`{text}_` would do" if name else _NAME_IT
             self.report.add(codes.RESERVED_NAME, span, name=text, why=why, help=help)
         return text

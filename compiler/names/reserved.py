@@ -11,8 +11,6 @@ from __future__ import annotations
 import keyword
 from collections.abc import Collection
 
-from .arithmetic import FUNCTIONS
-
 # What `torch.nn.Module` has: a layer is an attribute of the model.
 MODULE = frozenset(
     [
@@ -111,9 +109,6 @@ RESERVED = MODULE | OWN | BUILTINS
 # What stands for itself where a number could stand: `weight = none`, `bias(off)`, `weight = 1 / fan_in`.
 NUMBER_WORDS = frozenset(["none", "off", "true", "false", "fan_in", "fan_out"])
 
-# What a key of edges may begin with: a shared weight of such a name could have no key.
-IN_KEYS = frozenset([*FUNCTIONS, "column", "load"])
-
 _IN_CODE = frozenset(["input", "target", "layer", "connection", "function", "shared weight"])
 
 # What layers can have that is no function, and words that are in all expressions.
@@ -149,18 +144,19 @@ WORDS_OF_VALUES = frozenset(
 )
 
 
-def refusal(name: str, kind: str, rules: Collection[str]) -> str | None:
+def refusal(name: str, kind: str, calls: Collection[str]) -> str | None:
     """Why something of this kind, `layer` say, cannot bear a name; None if it can.
 
-    Sets of edges cannot be called as one of the `rules`: `connect a -> b : all` never means a set.
+    `calls` are what is called where the names of sets of edges, or of shared weights, stand: the rules, since
+    `connect a -> b : all` never means a set, and the functions in keys.
     """
     if kind == "edge set":
-        return "it is a rule for sets of edges" if name in rules else None
+        return "it is a rule for sets of edges" if name in calls else None
     if kind not in _IN_CODE:
         return "it is a word of the language" if name in NUMBER_WORDS else None
     if kind == "shared weight" and name in NUMBER_WORDS:
         return "it is a word of the language"
-    if kind == "shared weight" and name in IN_KEYS:
+    if kind == "shared weight" and name in calls:
         return "it is a function of numbers"
     if kind == "function" and name in OPERATIONS:
         return "it is an operation of layers"

@@ -17,8 +17,7 @@ from ...dsl.walk import call_parts, called_name, names_in
 from .. import codes
 from ..edges.edge_set import EdgeSet, Full, Indices, weight_shape
 from ..graph.model import Bias, Drawn, DrawnByFanIn, Given, Share, Start
-from ..names.names import Names, Placed
-from ..names.reserved import IN_KEYS
+from ..names.names import IN_KEYS, Names, Placed
 from ..sets.rules import RULES
 
 Keys = NDArray[np.float64]

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
+from nnspec.compiler.names.names import IN_KEYS
 from nnspec.compiler.names.reserved import is_name, refusal
 from nnspec.compiler.sets.rules import RULES
 from nnspec.dsl.lalr import Token, lex
@@ -65,7 +66,8 @@ def free_for(kind: str) -> tuple[str, ...]:
     """The identifiers that something of this kind may be called."""
     words = {word.lower() for word in KEYWORDS}
     names = (n for n in identifiers() if n[0] != "_" and "__" not in n and n not in words)
-    return tuple(name for name in names if refusal(name, kind, frozenset(RULES)) is None)
+    calls = IN_KEYS if kind == "shared weight" else frozenset(RULES)
+    return tuple(name for name in names if refusal(name, kind, calls) is None)
 
 
 def kind_of(name: str) -> str | None:
