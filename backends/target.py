@@ -261,10 +261,10 @@ def summary(plan: Plan) -> tuple[str, ...]:
     """The network in a few lines, for a generated file's docstring."""
     graph = plan.graph
     lines = [_input_text(data) for data in graph.inputs]
+    late = {key: Argument(_late(delay)) for key, delay in graph.delayed.items()}
     for layer in graph.layers:
         chain = chain_of(graph, layer)
         entering = _entering(chain, graph)
-        late = {key: Argument(_late(delay)) for key, delay in graph.delayed.items()}
         steps = [text for op in chain if (text := _step_text(op))]
         head = f"layer {layer.layer} {list(layer.shape)}"
         if expression := expression_of(chain):

@@ -34,6 +34,7 @@ SIZES = [100, 316, 1000, 3162, 10_000]
 PATIENCE = 15.0
 
 HEAD = "model m\ninput x[4]\n"
+OVER_TIME = "model m\ninput x[4] over time\n"
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,39 @@ SHAPES: dict[str, Shape] = {
             + "".join(f"layer h{k}[4]\nconnect h{k - 1} -> h{k} : all\n" for k in reversed(range(1, n)))
             + "layer h0[4]\nconnect x -> h0 : all\n"
         )
+    ),
+    # over time
+    "loops side by side": Shape(
+        _lines(
+            OVER_TIME,
+            "layer h@[4] : tanh\nconnect x -> h@ : all\nconnect h@ -> h@ as r@ : all with delay = 1\n",
+        )
+    ),
+    "loops in a chain": Shape(
+        lambda n, folder: (
+            OVER_TIME
+            + "layer h0[4] : tanh\nconnect x -> h0 : all\n"
+            + f"for k in 1..{n} {{\n  layer h{{k}}[4] : tanh\n  connect h{{k-1}} -> h{{k}} : all\n"
+            + "  connect h{k} -> h{k} as r{k} : all with delay = 1\n}\n"
+        )
+    ),
+    "layers of one loop": Shape(
+        lambda n, folder: (
+            OVER_TIME
+            + f"layer h0[4] : tanh\nconnect x -> h0 : all\nconnect h{n} -> h0 as back : all with delay = 1\n"
+            + f"for k in 1..{n} {{\n  layer h{{k}}[4] : tanh\n  connect h{{k-1}} -> h{{k}} : all\n}}\n"
+            + f"output h{n}\n"
+        )
+    ),
+    "delays of one layer": Shape(
+        _lines(
+            OVER_TIME + "layer y[4] : tanh\nconnect x -> y : all\n",
+            "connect y -> y as c@ : all with delay = 1 + @\n",
+        ),
+        most=1000,
+    ),
+    "earlier steps in expressions": Shape(
+        _lines(OVER_TIME, "layer c@[4] = 0.5 * before(c@) + x * before(x, 1 + @)\n"), most=1000
     ),
     "side by side": Shape(_lines(HEAD, "layer h@[4] : tanh\nconnect x -> h@ : all\n")),
     "side by side, joined": Shape(

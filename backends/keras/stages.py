@@ -27,7 +27,7 @@ class Step:
 
     `sequences` are tensors (batch, steps, ...) and `constants` tensors that are the same at every step, each
     beside what it is called within, and `earlier` what values of earlier steps are called. `names` are what
-    values and weights are called within, by name.
+    values and weights are called within, by name, and `entered` what has been wished for as names of inputs.
     """
 
     stage: Stage
@@ -38,6 +38,7 @@ class Step:
     names: dict[str, Name] = field(default_factory=dict[str, Name])
     inputs: list[Statement] = field(default_factory=list[Statement])
     entering: dict[str, Name] = field(default_factory=dict[str, Name])
+    entered: set[str] = field(default_factory=set[str])
 
 
 @record(frozen=False)
@@ -46,7 +47,8 @@ class NetworkOverTime(Network):
 
     `flat` are tensors (batch * steps, units) of values, and `whole` those (batch, steps, ...) of what is no
     layer or input over time, by the value's name; `before` are what values were before the first step, and
-    the layers of Keras that give that. `shown` are those that have a value at all steps.
+    the layers of Keras that give that. `shown` are those that have a value at all steps. What has `entered`
+    one loop has the same names, in Python and in Keras, in the next.
     """
 
     step: Step | None = None
@@ -56,6 +58,7 @@ class NetworkOverTime(Network):
     whole: dict[str, Name] = field(default_factory=dict[str, Name])
     before: dict[str, tuple[Name, str]] = field(default_factory=dict[str, tuple[Name, str]])
     shown: dict[str, str] = field(default_factory=dict[str, str])
+    entered: dict[str, tuple[Name, str]] = field(default_factory=dict[str, tuple[Name, str]])
 
     def state_pairs(self) -> list[Pair]:
         """By each value that is read late, the layers that have it before the first step and at all steps."""
@@ -171,10 +174,11 @@ class NetworkOverTime(Network):
 
     def _enter(self, step: Step, wish: str, shape: tuple[int, ...], of_samples: bool = True) -> Name:
         """An input of the model of a step."""
-        name, text = self._free(wish), "keras.Input(shape, name=name)"
-        if not of_samples:
-            text = "keras.Input(batch_shape=shape, name=name)"
-        within = self.scope.new(wish)
+        text = "keras.Input(shape, name=name)" if of_samples else "keras.Input(batch_shape=shape, name=name)"
+        if wish not in self.entered or wish in step.entered:
+            self.entered[wish] = self.scope.new(wish), self._free(wish)
+        within, name = self.entered[wish]
+        step.entered.add(wish)
         step.inputs.append(Assign(within, self.scope.expression(text, shape=shape, name=name)))
         return within
 
@@ -199,7 +203,7 @@ class NetworkOverTime(Network):
     def _value(self, layer: Value) -> Name:
         if self.step is None:
             return super()._value(layer)
-        return self.step.names.setdefault(layer.name, self.scope.new(f"{layer.name}_t"))
+        return self.step.names.setdefault(layer.name, self.scope.of(("step", layer.name), f"{layer.name}_t"))
 
     def _own_name(self, value: Value) -> str:
         if self.outer is not None and self.step is None:

@@ -72,6 +72,7 @@ class Scope:
     given: frozenset[str]
     aliased: dict[str, Name] = field(default_factory=dict[str, Name])
     taken: set[str] = field(default_factory=set[str])
+    known: dict[tuple[str, str], Name] = field(default_factory=dict[tuple[str, str], Name])
 
     def __post_init__(self) -> None:
         ours = self.vocabulary
@@ -88,6 +89,12 @@ class Scope:
             wish += "_"
         self.taken.add(wish)
         return Name(wish)
+
+    def of(self, what: tuple[str, str], wish: str) -> Name:
+        """The local name of something, a new one where it is asked for first."""
+        if what not in self.known:
+            self.known[what] = self.new(wish)
+        return self.known[what]
 
     def name(self, identifier: str) -> Name:
         """One of our names. Raises KeyError if the vocabulary lacks it."""

@@ -63,7 +63,7 @@ class AtStep(Scope):
 def at_step(scope: Scope, names: Mapping[str, Name]) -> AtStep:
     """A scope with other names for some values."""
     known = scope.names if isinstance(scope, AtStep) else {}
-    return AtStep(scope.vocabulary, scope.given, scope.aliased, scope.taken, {**known, **names})
+    return AtStep(scope.vocabulary, scope.given, scope.aliased, scope.taken, scope.known, {**known, **names})
 
 
 def methods(scope: Scope, plan: Plan) -> list[Function]:
@@ -622,9 +622,12 @@ class _Stage:
         reads = self._read_at_each_step()
         each: list[Expression] = [entering[name] for name in timed]
         each += [in_steps(scope, self.kept.get(name, scope.user(name))) for name in reads]
-        entered = entering | {name: scope.new(f"{entering[name].text}_t") for name in timed}
-        names = {name: scope.new(f"{name}_t") for name in (*reads, *kept)}
-        names |= {each.output.name: scope.new(f"{each.output.name}_t") for each in self.stage.recurring}
+        entered = entering | {
+            name: scope.of(("entering", name), f"{entering[name].text}_t") for name in timed
+        }
+        names = {name: scope.of(("step", name), f"{name}_t") for name in (*reads, *kept)}
+        late = [each.output.name for each in self.stage.recurring]
+        names |= {name: scope.of(("step", name), f"{name}_t") for name in late}
         body = self._one_step(at_step(scope, names), reads, entered, kept)
         for name, held in kept.items():
             text = "kept = [*before[name]]" if name in memory else "kept = []"
@@ -676,7 +679,7 @@ class _Stage:
     ) -> list[Statement]:
         """The statements of one step of the loop."""
         layers, memory = self.stage.layers, self.plan.graph.memory
-        own: Copies = {n: self.scope.new(f"{n}_copy_t") for n in within.names if n in self.copies}
+        own: Copies = {n: self.scope.of(("copy", n), f"{n}_copy_t") for n in self.copies if n in within.names}
         copies = {**self.copies, **own}
         body = list[Statement]()
         for delay in self.stage.recurring:

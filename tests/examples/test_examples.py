@@ -50,7 +50,7 @@ def run_generated_tests(folders: list[Path], chosen: str = "") -> None:
 
 # TensorFlow traces functions anew in many tests, and large values take long in large layers. What agrees with
 # NumPy has the gradients that NumPy is held to. The long test runs all of all.
-ALIKE = "agree or together or keras and holds_the_variables"
+ALIKE = "agree or keras and holds_the_variables"
 IN_WHOLE = ("graph_mlp",)
 # `tests/faults` runs what is generated of these for each target by itself before it plants a fault, for Keras
 # of `zoo` alone. What is left is Keras, and that targets agree.
