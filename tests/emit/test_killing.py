@@ -212,6 +212,7 @@ def test_a_folder_that_vanishes_before_it_is_locked_is_made_again(
     assert [path.name for path in tmp_path.iterdir()] == ["part.txt"]
 
 
+@pytest.mark.slow  # ten thousand files
 def test_more_files_are_written_than_fit_a_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

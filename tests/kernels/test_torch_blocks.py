@@ -60,8 +60,15 @@ def test_equals_listed_edges(name, tile, monkeypatch):
         "irregular, with targets without edges",
     ],
 )
-@pytest.mark.parametrize("check", contract.CONTRACT)
+@pytest.mark.parametrize(
+    "check",
+    [
+        pytest.param(check, marks=pytest.mark.slow) if check is contract.check_compiled else check
+        for check in contract.CONTRACT
+    ],
+)
 def test_keeps_the_contract(name, check):
+    """As compiled code too, which `test_torch_edges` shows of the other kernel sooner."""
     check(made(name))
 
 

@@ -36,14 +36,21 @@ SETS = [
 DERIVED = ["x_flat", "x_units", "o_shaped", "o_flat", "o_loss", "mse_0", "each_", "seed_", "keras_", "a_sum"]
 
 
-def spec(names: list[str]) -> str:
-    """A network of every kind of layer and connection, with as many of both as it takes to use all names."""
+def spec(names: list[str], time: str) -> str:
+    """A network of every kind of layer and connection, with as many of both as it takes to use all names.
+
+    If it runs over `time`, some layers hold what they were before, and some are computed once.
+    """
     x, y, t, z, o, last, to_o, to_last, *others = names
-    lines = ["model odd", f"input {x}[2, 3]", f"input {y}[6]", f"target {t}[2, 3]", f"target {z}[6]"]
+    lines = ["model odd", f"input {x}[2, 3]{time}", f"input {y}[6]"]
+    lines += [f"target {t}[2, 3]{time}", f"target {z}[6]{time}"]
+    operations = [each.replace("batch_norm", "rms_norm") if time else each for each in OPERATIONS]
     before, source = x, y
     for at, (layer, one, other) in enumerate(zip(*[iter(others)] * 3, strict=True)):
+        if time and at % 3 == 1:
+            lines.append(f"connect {layer} -> {layer} as back_{at} : one_to_one with delay = {1 + at % 2}")
         lines += [
-            f"layer {layer}[6] : {OPERATIONS[at % len(OPERATIONS)]}",
+            f"layer {layer}[6] : {operations[at % len(operations)]}",
             f"connect {before} -> {layer} as {one} : {SETS[4 * at % len(SETS)] if at > 1 else 'all'}",
             f"connect {source} -> {layer} as {other} : {SETS[at % len(SETS)]}",
         ]
@@ -51,7 +58,7 @@ def spec(names: list[str]) -> str:
     lines += [f"layer {o}[2, 3] : bias(per = 0), softmax", f"layer {last}[6]"]
     lines += [f"connect {source} -> {o} as {to_o} : all", f"connect {before} -> {last} as {to_last} : all"]
     loss = f"loss mse({o}, {t}) + 0.5 * mae({o}, {t}) + squared_error({last}, {z}) + 0.1 * l2({to_o})"
-    return "\n".join([*lines, f"output {o}, {last}", loss])
+    return "\n".join([*lines, f"output {o}{time}", f"output {last}{time}", loss])
 
 
 def names_of_ours() -> list[str]:
@@ -74,18 +81,19 @@ def imported(path: Path) -> ModuleType:
     return module
 
 
-@pytest.fixture(scope="module")
-def modules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+@pytest.fixture(scope="module", params=["", " over time"], ids=["", "over time"])
+def modules(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A module whose spec has our names, and the same network with names of its own for Keras and NumPy."""
     every, turn = choice._kernels, itertools.count()
     names = names_of_ours()
     folder, made = tmp_path_factory.mktemp("names"), dict[str, Path]()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(naming, "refusal", lambda *_: None)
+        patch.setattr("nnspec.compiler.resolve.timing.OVER_TIME", frozenset[str]())
         for target, given in (("keras", names), ("numpy", [f"v{at}" for at in range(len(names))])):
             text = folder / target / "odd.nnspec"
             text.parent.mkdir()
-            text.write_text(spec(given))
+            text.write_text(spec(given, request.param))
             # Every kernel that could be chosen is, in turn.
             patch.setattr(choice, "_kernels", lambda *of: [(found := [*every(*of)])[next(turn) % len(found)]])
             write(compile_spec(text, [target]).files, text.parent)
@@ -100,7 +108,9 @@ def test_names_of_ours_are_fine_in_a_spec(modules: dict[str, Path]) -> None:
     given = [array for array in module.to_arrays(model).values() if array.dtype.kind == "f"]
     parameters = dict(zip(plain.init(), given, strict=True))
     rng = np.random.default_rng(0)
-    x, y, t, z = (rng.random(shape, np.float32) for shape in ((5, 2, 3), (5, 6), (5, 2, 3), (5, 6)))
+    steps = (3,) if hasattr(plain, "run") else ()
+    shapes = (5, *steps, 2, 3), (5, 6), (5, *steps, 2, 3), (5, *steps, 6)
+    x, y, t, z = (rng.random(shape, np.float32) for shape in shapes)
     outputs, wanted = model([x, y]), plain.forward(parameters, x, y)
     for output, value in zip(outputs, wanted, strict=True):
         np.testing.assert_allclose(keras.ops.convert_to_numpy(output), value, rtol=1e-4, atol=1e-5)
