@@ -158,6 +158,27 @@ SHAPES: dict[str, Shape] = {
             + "layer h0[4]\nconnect x -> h0 : all\n"
         )
     ),
+    "side by side": Shape(_lines(HEAD, "layer h@[4] : tanh\nconnect x -> h@ : all\n")),
+    "side by side, joined": Shape(
+        _lines(
+            HEAD + "layer y[4]\n",
+            "layer h@[4] : tanh\nconnect x -> h@ : all\nconnect h@ -> y : { i -> j : abs(i - j) <= 1 }\n",
+        )
+    ),
+    "into one layer": Shape(_lines(HEAD + "layer y[4]\n", "connect x -> y as c@ : all\n")),
+    "sparse, into one layer": Shape(
+        _lines(HEAD + "layer y[4]\n", "connect x -> y as c@ : { (i * 3) % 4 -> i }\n")
+    ),
+    "sparse, into one layer, in a loop": Shape(
+        lambda n, folder: (
+            HEAD + f"layer y[4]\nfor k in 1..{n} {{\n  connect x -> y as c{{k}} : random(fan_in = 2)\n}}\n"
+        )
+    ),
+    "inputs": Shape(_lines("model m\nlayer y[4]\n", "input x@[4]\nconnect x@ -> y : all\n")),
+    "operations of a layer": Shape(_joined(HEAD + "layer y[4] : ", "tanh", ", ", "\nconnect x -> y : all\n")),
+    "outputs": Shape(
+        _lines(HEAD, "layer h@[4]\nconnect x -> h@ : all\noutput h@\n"),
+    ),
     # over time
     "loops side by side": Shape(
         _lines(
@@ -190,27 +211,6 @@ SHAPES: dict[str, Shape] = {
     ),
     "earlier steps in expressions": Shape(
         _lines(OVER_TIME, "layer c@[4] = 0.5 * before(c@) + x * before(x, 1 + @)\n"), most=1000
-    ),
-    "side by side": Shape(_lines(HEAD, "layer h@[4] : tanh\nconnect x -> h@ : all\n")),
-    "side by side, joined": Shape(
-        _lines(
-            HEAD + "layer y[4]\n",
-            "layer h@[4] : tanh\nconnect x -> h@ : all\nconnect h@ -> y : { i -> j : abs(i - j) <= 1 }\n",
-        )
-    ),
-    "into one layer": Shape(_lines(HEAD + "layer y[4]\n", "connect x -> y as c@ : all\n")),
-    "sparse, into one layer": Shape(
-        _lines(HEAD + "layer y[4]\n", "connect x -> y as c@ : { (i * 3) % 4 -> i }\n")
-    ),
-    "sparse, into one layer, in a loop": Shape(
-        lambda n, folder: (
-            HEAD + f"layer y[4]\nfor k in 1..{n} {{\n  connect x -> y as c{{k}} : random(fan_in = 2)\n}}\n"
-        )
-    ),
-    "inputs": Shape(_lines("model m\nlayer y[4]\n", "input x@[4]\nconnect x@ -> y : all\n")),
-    "operations of a layer": Shape(_joined(HEAD + "layer y[4] : ", "tanh", ", ", "\nconnect x -> y : all\n")),
-    "outputs": Shape(
-        _lines(HEAD, "layer h@[4]\nconnect x -> h@ : all\noutput h@\n"),
     ),
     # losses
     "losses": Shape(_lines(HEAD, "layer h@[4]\nconnect x -> h@ : all\ntarget t@[4]\nloss mse(h@, t@)\n")),

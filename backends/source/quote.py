@@ -120,7 +120,7 @@ class Scope:
 
     def aliases(self, *trees: object) -> tuple[Assign, ...]:
         """Statements for the end of the module: other names for what one of the spec would hide in trees."""
-        local, read = self.vocabulary.local, {*names_in(*trees)}
+        local, read = self.vocabulary.local, {*names_in(*trees)} if self.aliased else frozenset[Name]()
         return tuple(
             Assign(Name(name.text), Name(identifier))
             for identifier, name in sorted(self.aliased.items())

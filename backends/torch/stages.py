@@ -201,8 +201,8 @@ def _once(scope: AtStep, plan: Plan) -> Function:
     for stage in stages(graph):
         if stage.kind == "once":
             body += _Stage(scope, plan, stage, copies | weights, {}, frozenset(), frozenset()).lines()
-    pairs = [Pair(node(layer.name), scope.user(layer.name)) for layer in _still(plan)]
     body = _without_unread(body, copies)
+    pairs = [Pair(node(layer.name), scope.user(layer.name)) for layer in _still(plan)]
     body += scope.statements("return {**pairs}", pairs=pairs)
     own, tensor = Taken(scope.name("self")), scope.name("Tensor")
     taken = (own, *(Taken(scope.user(data.name), tensor) for data in still))
@@ -625,9 +625,8 @@ class _Stage:
         entered = entering | {
             name: scope.of(("entering", name), f"{entering[name].text}_t") for name in timed
         }
-        names = {name: scope.of(("step", name), f"{name}_t") for name in (*reads, *kept)}
-        late = [each.output.name for each in self.stage.recurring]
-        names |= {name: scope.of(("step", name), f"{name}_t") for name in late}
+        late = (each.output.name for each in self.stage.recurring)
+        names = {name: scope.of(("step", name), f"{name}_t") for name in (*reads, *kept, *late)}
         body = self._one_step(at_step(scope, names), reads, entered, kept)
         for name, held in kept.items():
             text = "kept = [*before[name]]" if name in memory else "kept = []"

@@ -28,7 +28,7 @@ BACKWARDS = [name for name in SHAPES if name.endswith("backwards") and name != "
 
 # Shapes that between them go through every pass; the others take minutes more.
 NORMALLY = (
-    "layers of one loop",
+    "chain, mixed kernels",
     "sparse, into one layer, in a loop",
     "misspelt layers",
 )

@@ -99,9 +99,9 @@ def every(test: str) -> bool:
 # How many are drawn, for which targets, and which of the generated tests are run; `make fuzz` runs them all.
 GROUPS: dict[str, tuple[int, tuple[str, ...], Callable[[str], bool]]] = {
     "first": (2, ("torch", "numpy"), every),
-    "second": (6, ("numpy",), every),
+    "second": (5, ("numpy",), every),
     **{f"exact {part}": (19, ("numpy",), exact) for part in range(1, 11)},
-    "keras": (2, ALL, not_traced),
+    "keras": (3, ALL, not_traced),
 }
 DRAWN = int(os.environ.get("NNSPEC_DRAWN", "300"))  # by `make fuzz`
 KEPT = sorted((Path(__file__).parent / "kept").glob("*.nnspec"))

@@ -67,9 +67,8 @@ def test_modules_are_clean_under_pyright(kind: str, found: dict[str, list[str]])
     assert not of_kind, "\n".join(of_kind)
 
 
-def test_modules_are_clean_under_ruff(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modules_are_clean_under_ruff(folder: Path, tmp_path: Path) -> None:
     """Those of specs that were drawn and failed once are, too."""
-    monkeypatch.setenv("NNSPEC_SPEC_FOLDER", str(KEPT[0].parent))
     for spec in KEPT:
         write(compile_spec(spec, kernels="beside").files, tmp_path)
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--select", "F"]

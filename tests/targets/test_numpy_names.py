@@ -54,8 +54,8 @@ layer {q}[2, 3] : bias(per = 0), leaky_relu(0.1)
 connect {b} -> {h} as one : all
 connect {a} -> {s} as two : {{ i -> j : abs(i - j) <= 1 }}
 connect {o} -> {s} as three : random(fan_in = 2, seed = 1) with delay = 1
-connect {s} -> {s} as four : one_to_one with weight = none, delay = 3
-connect {s} -> {q} as five : all with weight = none
+connect {s} -> {s} as four : one_to_one with delay = 3
+connect {s} -> {q} as five : all
 connect {c} -> {q} as six : all with trainable = false
 output {o} over time
 output {q}
@@ -130,7 +130,7 @@ def test_names_of_ours_are_names_for_a_spec(tmp_path: Path, spec: str) -> None:
     """Each is an input, and a layer, and what is computed is to the last bit what it is with other names."""
     plain = {role: f"plain_{role}" for role in ROLES}
     wanted = computed(network(tmp_path, plain, spec), plain)
-    assert len(wanted) > 18
+    assert len(wanted) > 20
     ours = [*OURS, *DERIVED]
     for at in range(0, len(ours), 3):
         names = dict(zip(ROLES, itertools.islice(itertools.cycle(ours), at, None), strict=False))
