@@ -19,11 +19,13 @@ QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "CUDA_VISIBL
 ACCURACY = 0.95
 
 
-def run(*command: str) -> None:
-    """Run a command, shown as a person would type it; end the demo if it fails."""
-    print(f"\n$ {' '.join(command)}", flush=True)
+def run(*command: str, **variables: str) -> None:
+    """Run a command with these variables set, shown as a person would type it; end the demo if it fails."""
+    shown = [*(f"{name}={value}" for name, value in variables.items()), *command]
+    print(f"\n$ {' '.join(shown)}", flush=True)
     program = str(Path(sys.executable).with_name(command[0]))
-    finished = subprocess.run([program, *command[1:]], env={**QUIET, **os.environ}, check=False)
+    environment = {**QUIET, **os.environ, **variables}
+    finished = subprocess.run([program, *command[1:]], env=environment, check=False)
     if finished.returncode:
         sys.exit(finished.returncode)
 
@@ -32,7 +34,8 @@ def main(folder: str) -> None:
     """Compile, test, train, compare."""
     run("spec-compile", str(HERE / "graph_mlp.nnspec"), "-o", folder)
     run("spec-compile", "explain", str(HERE / "graph_mlp.nnspec"))
-    run("pytest", "-q", f"{folder}/test_graph_mlp.py")
+    # The tests read the spec's files again, and these are not beside FOLDER.
+    run("pytest", "-q", f"{folder}/test_graph_mlp.py", NNSPEC_SPEC_FOLDER=str(HERE))
     run("python", str(HERE / "train_digits.py"), folder, str(ACCURACY))
 
 
