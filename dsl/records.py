@@ -54,12 +54,13 @@ def _initialiser(cls: type[Any]) -> Callable[..., None]:
     last = tuple(each.default for each in own[least:])
 
     def initialise(self: Any, *values: Any, **named: Any) -> None:
-        given = len(values)
-        if named or not least <= given <= count:
-            values = _in_order(cls, own, values, named)
-        elif given < count:
-            values += last[given - count :]
-        for name, value in zip(names, values, strict=True):
+        if named or len(values) != count:
+            if named or not least <= len(values) < count:
+                values = _in_order(cls, own, values, named)
+            else:
+                values += last[len(values) - count :]
+        # Here are as many values as names. To be asked so would take as long as to put two of them.
+        for name, value in zip(names, values):  # noqa: B905
             put(self, name, value)
         if finish is not None:
             finish(self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import runpy
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,6 +57,23 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     if isinstance(val, bytes) or (isinstance(val, str) and len(val) > 100):
         return argname
     return None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def renamed_here() -> Iterator[None]:
+    """Files that are written are renamed in this process, and not in a copy of it.
+
+    With all frameworks imported, a copy takes 20 ms. `tests/emit/test_killing.py` shows what it is for.
+    """
+    from nnspec.backends import emit
+
+    def rename(renames: Sequence[bytes]) -> None:
+        for old, new in zip(renames[::2], renames[1::2], strict=True):
+            os.replace(old, new)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(emit, "_rename_in_copy", rename)
+        yield
 
 
 @pytest.fixture(scope="session")

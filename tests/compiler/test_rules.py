@@ -10,7 +10,8 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -83,14 +84,21 @@ def room_of(module: str) -> str:
     return part if part != "compiler" else rest[0] if rest else "__init__"
 
 
+def statements(node: ast.AST, at_once: bool = True) -> Iterator[tuple[ast.stmt, bool]]:
+    """Every statement within a node, and whether it runs as the module is imported."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt):
+            yield child, at_once
+        if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+            yield from statements(child, at_once and not isinstance(child, ast.FunctionDef | ast.If))
+
+
+@cache
 def imports(path: Path) -> set[tuple[str, bool]]:
     """The modules that a file imports, and whether it does so as it is imported itself."""
     package = ["nnspec", *path.relative_to(ROOT).parent.parts]
-    tree = ast.parse(path.read_text())
-    within = {n for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.If) for n in ast.walk(f)}
     found: set[tuple[str, bool]] = set()
-    for node in ast.walk(tree):
-        at_once = node not in within
+    for node, at_once in statements(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {(alias.name, at_once) for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:

@@ -43,6 +43,9 @@ def wait_for_renaming(folder: Path) -> None:
         time.sleep(0.005)
 
 
+# As it is when this is imported: the tests of everything else rename without a copy of their process.
+RENAME_IN_COPY = emit._rename_in_copy
+
 # Where the renaming is done: in a copy of the compiler's process, or in a new one.
 WAYS = ["copy", "new"]
 
@@ -173,6 +176,7 @@ def test_an_interrupt_leaves_a_whole_set(way: str, tmp_path: Path, gates: Path) 
 @pytest.mark.parametrize("forks", [True, False])
 def test_a_renaming_that_fails_is_told(forks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(emit, "_FORKS", forks)
+    monkeypatch.setattr(emit, "_rename_in_copy", RENAME_IN_COPY)
     written = emit._write_flushed
 
     def vanished(path: Path, content: bytes) -> None:
