@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
-# What a server imports, by what a call says it needs. Keras is on TensorFlow; on another backend, a call of
-# `torch` imports it. `torch._dynamo` is what PyTorch itself imports late, for forward derivatives, too.
+# What a server imports, by what a call says it needs; the others are forks of the first one. Keras is on
+# TensorFlow; on another backend, a call of `torch` imports it. `torch._dynamo` is what PyTorch itself imports
+# late, for forward derivatives, too.
+FIRST = "torch"
 IMPORTS = {
-    "torch": ("numpy", "pytest", "torch", "torch._dynamo"),
-    "keras": ("numpy", "pytest", "torch", "torch._dynamo", "tensorflow", "keras"),
-    "spec-compile": ("numpy", "pytest", "torch", "nnspec.backends.emit", "nnspec.compiler.command.main"),
+    FIRST: ("numpy", "pytest", "torch", "torch._dynamo"),
+    "keras": ("tensorflow", "keras"),
+    "spec-compile": ("nnspec.backends.emit", "nnspec.compiler.command.main"),
 }
 SECONDS = 3600
 SPEC_COMPILE = ("-c", "from nnspec.compiler.command.main import main; main(prog_name='spec-compile')")
@@ -85,7 +87,8 @@ def _server(having: str) -> str:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not _answers(address):
             address.unlink(missing_ok=True)
-            command = [sys.executable, "-P", __file__, "serve", str(address), str(owner), *IMPORTS[having]]
+            start = ["-P", __file__] if having == FIRST else ["-IS", __file__, "call", _server(FIRST)]
+            command = [sys.executable, *start, "serve", str(address), str(owner), *IMPORTS[having]]
             server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
             assert server.stdout is not None
             assert server.stdout.readline() == b"ready\n"
@@ -120,9 +123,11 @@ def _serve(address: str, owner: str, *imported: str) -> None:
     import gc
     import select
     import shutil
+    import signal
     from contextlib import suppress
     from importlib import import_module
 
+    signal.alarm(0)  # which a fork of the first one has set
     os.fsync = lambda fd: None  # as in `conftest.py`
     for name in imported:
         import_module(name)
@@ -136,6 +141,7 @@ def _serve(address: str, owner: str, *imported: str) -> None:
             if select.select([listening], [], [], 1)[0]:
                 connection, _ = listening.accept()
                 if os.fork() == 0:
+                    listening.close()
                     _become(connection)
                 connection.close()
             _reap(os.WNOHANG)
@@ -221,7 +227,9 @@ def _execute(first: str, *rest: str) -> None:
 
     if first == "spec-compile":
         first, *rest = *SPEC_COMPILE, *rest
-    if first == "-m":
+    if first == "serve":
+        _serve(*rest)
+    elif first == "-m":
         module, *sys.argv[1:] = rest
         sys.path.insert(0, str(Path.cwd()))
         if not hasattr(sys.modules.get(module), "__path__"):

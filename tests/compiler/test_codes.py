@@ -39,17 +39,20 @@ SHOWN_HERE = {
 
 @pytest.fixture
 def found(tmp_path: Path) -> Callable[..., set[str]]:
-    """The codes that a spec beside the data of `tests/bad` gives."""
+    """The codes that a spec beside the data of `tests/bad` gives, whether it is compiled for targets or not."""
     for path in BAD.iterdir():
         if path.suffix not in (".nnspec", ".expected"):
             (tmp_path / path.name).symlink_to(path)
 
-    def compiled(text: str, encoding: str = "utf-8", *targets: str, remat: int = 0) -> set[str]:
+    def compiled(text: str, *targets: str, encoding: str = "utf-8", remat: int = 0) -> set[str]:
         spec = tmp_path / "example.nnspec"
         spec.write_text(text, encoding=encoding)
         try:
-            build = pipeline.compile_spec(spec, targets or ("torch", "numpy"), remat=remat)
-            return {diagnostic.code.code for diagnostic in build.diagnostics}
+            if targets:
+                said = pipeline.compile_spec(spec, targets, remat=remat).diagnostics
+            else:
+                said = pipeline.understand(spec, remat=remat).diagnostics
+            return {diagnostic.code.code for diagnostic in said}
         except SpecError as error:
             return {diagnostic.code.code for diagnostic in error.diagnostics}
 
@@ -70,7 +73,7 @@ def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("code", CODES, ids=lambda code: code.code)
 def test_examples(code: Code, found: Callable[..., set[str]], monkeypatch: pytest.MonkeyPatch) -> None:
-    right = found(explanation(code.code).right)
+    right = found(explanation(code.code).right, "numpy")
     assert not {name for name in right if name.startswith("E") or name == code.code}
     if code is semantic.FILE_TOO_LARGE:
         monkeypatch.setattr(limits, "FILE_SIZE_LIMIT", 100)
@@ -84,8 +87,8 @@ def test_examples(code: Code, found: Callable[..., set[str]], monkeypatch: pytes
     elif code is semantic.UNREADABLE:
         forbid_reading(monkeypatch)
     encoding = "latin-1" if code is semantic.NOT_TEXT else "utf-8"
-    remat = 10 if code is semantic.NO_REMAT else 0
-    assert found(explanation(code.code).wrong, encoding, remat=remat) == {code.code}
+    targets, remat = (("numpy",), 10) if code is semantic.NO_REMAT else ((), 0)
+    assert found(explanation(code.code).wrong, *targets, encoding=encoding, remat=remat) == {code.code}
 
 
 def test_explanations_are_laid_out_alike() -> None:
