@@ -11,6 +11,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from math import prod
 
 import numpy as np
@@ -363,6 +364,12 @@ def windowed(draw, source: Value, target: Value) -> Keyed:
     return replace(case, text=f"window({called}{inside[extents.end() :]})"), keyed
 
 
+@cache
+def right_sets(source: Shape, target: Shape, sides: tuple[Names, Names]) -> st.SearchStrategy[drawn.Case]:
+    """Sets of any kind without an error. To make a strategy of them anew takes a third of what drawing takes."""
+    return drawn_sets.anything(source, target, sides, deep=1).filter(lambda case: not case.errors)
+
+
 @st.composite
 def connection(draw, made: Drawn, source: Value, target: Value, *, back: bool = False) -> None:
     """A connection of a drawn set, as `connect` writes it, with the statements that it needs.
@@ -382,8 +389,7 @@ def connection(draw, made: Drawn, source: Value, target: Value, *, back: bool = 
     kind = draw(st.sampled_from([*kinds, "window"] if source.shape == target.shape else kinds))
     case, own = drawn.Case("", set(), set()), ()
     if kind == "anything":
-        sets = drawn_sets.anything(source.shape, target.shape, sides, deep=1)
-        case = draw(sets.filter(lambda case: not case.errors))
+        case = draw(right_sets(source.shape, target.shape, sides))
     elif kind == "field":
         case, own = draw(by_field(made, source, target))
     else:
