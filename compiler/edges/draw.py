@@ -20,8 +20,11 @@ from numpy.typing import NDArray
 from ...dsl.records import record
 from .edge_set import Indices, distinct
 
-_MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
-_WEYL = (0x9E3779B9, 0xBB67AE85)
+Words = NDArray[np.uint64]
+
+_MULTIPLIERS = np.array([[0xD2511F53], [0xCD9E8D57]], np.uint64)
+# What is added to the two words of the key, (rounds, 2).
+_WEYL = np.arange(10, dtype=np.uint64)[:, None] * np.array([0x9E3779B9, 0xBB67AE85], np.uint64)
 _LOW = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
 _POWERS = np.left_shift(np.int64(1), np.arange(63, dtype=np.int64))
@@ -36,18 +39,19 @@ _PURPOSES: dict[Purpose, int] = {"fan_in": 0, "fan_out": 1, "edges": 2, "counts"
 
 def philox(counter: NDArray[np.uint64], key: tuple[int, int]) -> NDArray[np.uint64]:
     """Philox4x32-10 of `counter` (4, n), four 32-bit words each, under two 32-bit key words: (4, n)."""
-    c0, c1, c2, c3 = counter
-    k0, k1 = key
-    for _ in range(10):
-        product0, product1 = _MULTIPLIERS[0] * c0, _MULTIPLIERS[1] * c2
-        c0, c1, c2, c3 = (
-            (product1 >> _32) ^ c1 ^ np.uint64(k0),
-            product1 & _LOW,
-            (product0 >> _32) ^ c3 ^ np.uint64(k1),
-            product0 & _LOW,
-        )
-        k0, k1 = (k0 + _WEYL[0]) & 0xFFFFFFFF, (k1 + _WEYL[1]) & 0xFFFFFFFF
-    return np.stack((c0, c1, c2, c3))
+    even, odd = _philox(counter[::2], counter[1::2], key)
+    return np.stack((even[0], odd[0], even[1], odd[1]))
+
+
+def _philox(even: Words, odd: Words, key: tuple[int, int]) -> tuple[Words, Words]:
+    """Philox of the words 0 and 2, and 1 and 3, each (2, n): both halves of a round are computed at once."""
+    for of_round in ((_WEYL + np.array(key, np.uint64)) & _LOW)[:, :, None]:
+        product = _MULTIPLIERS * even
+        even = (product >> _32)[::-1] ^ odd
+        even ^= of_round
+        product &= _LOW
+        odd = product[::-1]
+    return even, odd
 
 
 @record
@@ -59,11 +63,11 @@ class Stream:
 
     def words(self, unit: Indices, block: Indices) -> NDArray[np.uint64]:
         """Two draws of 64 bits, (2, n), of units and blocks (n,)."""
-        units, blocks = unit.astype(np.uint64), block.astype(np.uint64)
-        blocks |= np.uint64(_PURPOSES[self.purpose] << 56)
-        counter = np.stack((blocks & _LOW, blocks >> _32, units & _LOW, units >> _32))
-        words = philox(counter, (self.seed & 0xFFFFFFFF, (self.seed >> 32) & 0xFFFFFFFF))
-        return (words[::2] << _32) | words[1::2]
+        counter = np.stack((block, unit)).astype(np.uint64)
+        counter[0] |= np.uint64(_PURPOSES[self.purpose] << 56)
+        key = self.seed & 0xFFFFFFFF, (self.seed >> 32) & 0xFFFFFFFF
+        even, odd = _philox(counter & _LOW, counter >> _32, key)
+        return (even << _32) | odd
 
     def uniforms(self, unit: Indices, block: Indices) -> NDArray[np.float64]:
         """Two numbers in [0, 1) with 53 bits, (2, n), of units and blocks (n,)."""
