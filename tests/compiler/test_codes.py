@@ -39,7 +39,7 @@ SHOWN_HERE = {
 
 @pytest.fixture
 def found(tmp_path: Path) -> Callable[..., set[str]]:
-    """The codes that a spec beside the data of `tests/bad` gives, whether it is compiled for targets or not."""
+    """The codes that a spec beside the data of `tests/bad` gives, understood or compiled for targets."""
     for path in BAD.iterdir():
         if path.suffix not in (".nnspec", ".expected"):
             (tmp_path / path.name).symlink_to(path)

@@ -27,8 +27,7 @@ from pathlib import Path
 
 import pytest
 
-from nnspec.backends.registry import TARGETS
-from nnspec.compiler import compile_spec, understand
+from nnspec.compiler import compile_spec
 from nnspec.compiler.catalogue.activations import ACTIVATIONS
 from nnspec.compiler.catalogue.initialisers import DISTRIBUTIONS
 from nnspec.compiler.catalogue.losses import LOSSES, PENALTIES
@@ -143,12 +142,11 @@ def change(block: Block) -> None:
 
 
 def check_spec(block: Block, frame: str) -> None:
-    """A spec, or the statements of a fragment in their frame, compile for all targets that have them."""
+    """A spec, or the statements of a fragment in their frame, compile for all targets."""
     path = Path(block.rest if block.rest.endswith(".nnspec") else "example.nnspec")
     path.write_text(frame + block.text, encoding="utf-8")
     try:
-        over_time = understand(path).graph.has_time
-        compile_spec(path, [target for target in TARGETS if target != "keras" or not over_time])
+        compile_spec(path)
     except SpecError as error:
         messages = [f"{diagnostic.code.code}: {diagnostic.message}" for diagnostic in error.diagnostics]
         pytest.fail(f"{block.place} does not compile: {messages}", pytrace=False)

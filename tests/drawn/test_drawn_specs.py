@@ -83,7 +83,7 @@ ALL = ("torch", "keras", "numpy")
 
 
 def exact(test: str) -> bool:
-    """Edges as the spec states them, and everything that does not round. What is refused takes as long again."""
+    """Edges as the spec states them, and what does not round. What is refused takes as long again."""
     held = ("exact", "edges", "stored_arrays_are", "names_are")
     return any(name in test for name in held) and "refused" not in test
 
