@@ -54,14 +54,14 @@ def sides(draw, shapes: st.SearchStrategy[tuple[tuple[int, ...], tuple[int, ...]
             else:
                 texts.append(f"named{size}")
                 before.append(f'axis named{size} = names("named{size}.txt")')
-                units = [f"{'xyz'[n % 3]}{size - n}" for n in range(size)]
+                units = tuple(f"{'xyz'[n % 3]}{size - n}" for n in range(size))
                 files.append((f"named{size}.txt", "\n".join(units).encode()))
             names[at].append(units if kind == "names" else None)
         declared.append(f"[{', '.join(texts)}]")
     return Sides(
         source,
         target,
-        (names[0], names[1]),
+        (tuple(names[0]), tuple(names[1])),
         (declared[0], declared[1]),
         tuple(dict.fromkeys(before)),
         tuple(dict.fromkeys(files)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from contextlib import nullcontext
+from functools import cache
 from math import prod
 from pathlib import Path
 
@@ -124,11 +125,13 @@ def plain(shapes):
 
 def of_shapes(strategy):
     """A strategy that knows nothing of names."""
-    return lambda sides: strategy(sides.source, sides.target)
+    made = cache(strategy)  # anew for every set, strategies would take as long to make as to draw from
+    return lambda sides: made(sides.source, sides.target)
 
 
 def with_names(strategy):
-    return lambda sides: strategy(sides.source, sides.target, sides.names)
+    made = cache(strategy)
+    return lambda sides: made(sides.source, sides.target, sides.names)
 
 
 # What is drawn, between which sides, and how often in the normal suite and in the long one.

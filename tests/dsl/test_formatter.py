@@ -153,7 +153,7 @@ def specs(draw, blanks=inside):
     return text + draw(st.sampled_from(["", "\n", "\n\n# end", "  # end"]))
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(text=specs())
 def test_idempotent_and_faithful(text, formatted, meaning):
     once = formatted(text)
@@ -161,7 +161,7 @@ def test_idempotent_and_faithful(text, formatted, meaning):
     assert meaning(once) == meaning(text)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(text=specs(inside_with_comments))
 def test_comments_stay(text, tree, formatted, meaning):
     once = formatted(text)
