@@ -125,7 +125,7 @@ def plain(shapes):
 
 def of_shapes(strategy):
     """A strategy that knows nothing of names."""
-    made = cache(strategy)  # anew for every set, strategies would take as long to make as to draw from
+    made = cache(strategy)  # to make it anew for every set would take long
     return lambda sides: made(sides.source, sides.target)
 
 

@@ -366,7 +366,7 @@ def windowed(draw, source: Value, target: Value) -> Keyed:
 
 @cache
 def right_sets(source: Shape, target: Shape, sides: tuple[Names, Names]) -> st.SearchStrategy[drawn.Case]:
-    """Sets of any kind without an error. Their strategy takes a third as long to make as to draw from."""
+    """Sets of any kind without an error: what draws them takes long to make."""
     return drawn_sets.anything(source, target, sides, deep=1).filter(lambda case: not case.errors)
 
 

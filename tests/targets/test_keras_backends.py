@@ -77,8 +77,8 @@ def test_generated_tests_pass(
         specs = (ROOT / folder / f"{name}.nnspec" for folder in ("examples", "tests/specs"))
         folder = compiled(next(spec for spec in specs if spec.exists()), kernel)
         files.append(str(folder / f"test_{name}.py"))
-    options = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--assert=plain", "--rootdir", "/", "-k", tests]
-    finished = run(backend, tmp_path / "hiding", [*options, *files])
+    options = ["-q", "-p", "no:cacheprovider", "--assert=plain", "--rootdir", "/", "-k", tests]
+    finished = run(backend, tmp_path / "hiding", ["-m", "pytest", *options, *files])
     assert finished.returncode == 0, finished.stdout[-8000:]
     assert "skipped" not in finished.stdout
 
