@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 
 from nnspec.compiler.version import VERSION
+
+from ..trees import statements
 
 ROOT = Path(__file__).parent.parent.parent
 FRAMEWORKS = {"torch", "keras", "tensorflow", "jax"}
@@ -82,15 +84,6 @@ def room_of(module: str) -> str:
     if rest == ["records"]:
         return "records"
     return part if part != "compiler" else rest[0] if rest else "__init__"
-
-
-def statements(node: ast.AST, at_once: bool = True) -> Iterator[tuple[ast.stmt, bool]]:
-    """Every statement within a node, and whether it runs as the module is imported."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.stmt):
-            yield child, at_once
-        if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
-            yield from statements(child, at_once and not isinstance(child, ast.FunctionDef | ast.If))
 
 
 @cache

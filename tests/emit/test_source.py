@@ -30,6 +30,8 @@ from nnspec.backends.source import (
 )
 from nnspec.backends.source.quote import Unquotable
 
+from ..trees import statements
+
 ROOT = Path(__file__).parents[2]
 # What ruff has laid out at the width of generated code: our own sources, and what is copied from them.
 LAID_OUT = sorted([*ROOT.glob("backends/**/*.py"), *ROOT.glob("compiler/**/*.py"), *ROOT.glob("dsl/*.py")])
@@ -49,7 +51,7 @@ def _statements(path: Path) -> list[tuple[int, str, ast.stmt]]:
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     unquotable = {t.start[0] for t in tokens if t.type == tokenize.COMMENT}
     found: list[tuple[int, str, ast.stmt]] = []
-    for tree in ast.walk(ast.parse(text)):
+    for tree, _ in statements(ast.parse(text)):
         if not isinstance(tree, ast.Assign | ast.AugAssign | ast.Expr | ast.Return | ast.Assert):
             continue
         numbers = range(tree.lineno, (tree.end_lineno or 0) + 1)

@@ -50,8 +50,7 @@ def run_generated_tests(folders: list[Path], chosen: str = "") -> None:
 
 # TensorFlow traces functions anew in many tests, and large values take long in large layers. What agrees with
 # NumPy has the gradients that NumPy is held to; that steps of training keep targets together, `zoo` and what
-# runs in whole show. The long test runs all of all.
-ALIKE = "agree or keras and holds_the_variables"
+# runs in whole show, and that Keras holds no other variables, `tests/faults`. The long test runs all of all.
 IN_WHOLE = ("graph_mlp",)
 # `tests/faults` runs what is generated of these for each target by itself before it plants a fault, for Keras
 # of `zoo` alone. What is left is Keras, and that targets agree.
@@ -70,7 +69,7 @@ def test_generated_tests_pass(compiled: Callable[[Path], Path]) -> None:
     zoo = folders.pop("zoo")
     whole, planted = ({name: folders.pop(name) for name in names} for names in (IN_WHOLE, PLANTED_IN))
     run_generated_tests([*whole.values()])
-    run_generated_tests([*planted.values()], f"({ALIKE}) and not single_precision")
+    run_generated_tests([*planted.values()], "agree and not single_precision")
     run_generated_tests([zoo], "agree or together")
     run_generated_tests([folders.pop(name) for name in OVER_TIME], f"({OF_TIME}) and not keras")
     # `lattice` has the kernels of `ring` and `layouts`, on more edges: what depends on how many there are.
