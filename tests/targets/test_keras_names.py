@@ -81,7 +81,10 @@ def imported(path: Path) -> ModuleType:
     return module
 
 
-@pytest.fixture(scope="module", params=["", " over time"], ids=["", "over time"])
+# What does not run over time, `tests/drawn` gives names of ours, too.
+@pytest.fixture(
+    scope="module", params=[pytest.param("", marks=pytest.mark.slow), " over time"], ids=["", "over time"]
+)
 def modules(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A module whose spec has our names, and the same network with names of its own for Keras and NumPy."""
     every, turn = choice._kernels, itertools.count()

@@ -69,7 +69,7 @@ def onnx_model(
 
 ONNX = [
     ("masked_dense", "MaskedDense", [(20,)], "edges"),
-    ("graph_mlp", "GraphMlp", [(64,)], "masked"),
+    ("masked_dense", "MaskedDense", [(20,)], "masked"),
 ]
 # To export takes seconds.
 OTHERS = [
@@ -78,7 +78,7 @@ OTHERS = [
         ("zoo", "Zoo", [(6,), (2, 3)], "edges"),
         ("zoo", "Zoo", [(6,), (2, 3)], "masked"),
         ("graph_mlp", "GraphMlp", [(64,)], "edges"),
-        ("masked_dense", "MaskedDense", [(20,)], "masked"),
+        ("graph_mlp", "GraphMlp", [(64,)], "masked"),
     )
 ]
 

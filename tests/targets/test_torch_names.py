@@ -83,7 +83,12 @@ def network(model: str, names: list[str], over_time: bool) -> str:
 
 @pytest.mark.parametrize("kernel", [pytest.param(None, marks=pytest.mark.slow), "edges"])
 @pytest.mark.parametrize("turn", [0, pytest.param(1, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("over_time", [False, True], ids=["", "over time"])
+@pytest.mark.parametrize(
+    "over_time",
+    # What does not run over time, `tests/drawn` gives names of ours, too.
+    [pytest.param(False, marks=pytest.mark.slow), True],
+    ids=["", "over time"],
+)
 def test_any_name_of_ours_is_a_name_for_the_spec(
     torch_module: Callable[[str, str | None], ModuleType], kernel: str | None, turn: int, over_time: bool
 ) -> None:
